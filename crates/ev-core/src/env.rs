@@ -1,0 +1,31 @@
+//! Time and chance, so that nothing else asks the operating system for them.
+
+use std::time::Duration;
+
+use crate::{BoxFuture, Timestamp};
+
+/// Clock, sleep and randomness.
+///
+/// In production backed by the operating system and tokio; in a simulation by a seed.
+pub trait Env: Send + Sync + 'static {
+    /// The wall clock. May jump in both directions.
+    fn now(&self) -> Timestamp;
+
+    /// Time since an arbitrary fixed point; never goes back.
+    fn monotonic(&self) -> Duration;
+
+    /// Resolves after `duration`. Dropping the future cancels it.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// 64 random bits; good enough for jitter and identifiers, not for keys.
+    fn random(&self) -> u64;
+
+    /// A random duration in `0..=limit`: *full jitter*.
+    fn jitter(&self, limit: Duration) -> Duration {
+        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(match nanos.checked_add(1) {
+            Some(range) => self.random() % range,
+            None => self.random(),
+        })
+    }
+}

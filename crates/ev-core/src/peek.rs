@@ -1,0 +1,126 @@
+//! What can be told of an event without its schema.
+//!
+//! Field 1 of every event type in `events.proto` is `events.Metadata`, whose first fields have
+//! been the same in every recorded version: `Index` 1, `Type` 2, `ID` 3, `Time` 5. So an event that
+//! nobody can decode yet still has an id to recognise it by, and a guest's claims can be held
+//! against the bytes themselves.
+
+use crate::wire::{self, WireError, WireType};
+use crate::{Span, Timestamp};
+
+/// The part of an event's `Metadata` that needs no schema. Spans lie in the event's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peeked {
+    /// Field number of the `OneOf` case.
+    pub case: u32,
+    /// `Metadata.Type`.
+    pub kind: Span,
+    /// `Metadata.ID`; empty if there is none.
+    pub uid: Span,
+    /// `Metadata.Index`.
+    pub index: i64,
+    /// `Metadata.Time`; year 1 if there is none.
+    pub time: Timestamp,
+}
+
+/// Reads the metadata of a serialised `events.OneOf`.
+///
+/// `None` when there is no case that holds a message, or the bytes are malformed on the way. Like
+/// gogo, the last case wins, parts of one message merge, and the last scalar wins.
+pub fn metadata(event: &[u8]) -> Option<Peeked> {
+    one_of(event).ok().flatten()
+}
+
+fn one_of(event: &[u8]) -> Result<Option<Peeked>, WireError> {
+    let mut last = None;
+    let mut pos = 0;
+    while pos < event.len() {
+        let (number, kind) = wire::tag(event, &mut pos)?;
+        if kind == WireType::Len {
+            let range = wire::len_delimited(event, &mut pos)?;
+            last = Some((number, range));
+        } else {
+            wire::skip(event, &mut pos, kind)?;
+        }
+    }
+    let Some((case, range)) = last else { return Ok(None) };
+    let mut peeked = Peeked {
+        case,
+        kind: Span::default(),
+        uid: Span::default(),
+        index: 0,
+        time: Timestamp::ZERO_YEAR_ONE,
+    };
+    let body = &event[..range.end];
+    pos = range.start;
+    while pos < body.len() {
+        let (number, kind) = wire::tag(body, &mut pos)?;
+        if number == 1 && kind == WireType::Len {
+            let part = wire::len_delimited(body, &mut pos)?;
+            fields(&body[..part.end], part.start, &mut peeked)?;
+        } else {
+            wire::skip(body, &mut pos, kind)?;
+        }
+    }
+    Ok(Some(peeked))
+}
+
+fn fields(buf: &[u8], mut pos: usize, peeked: &mut Peeked) -> Result<(), WireError> {
+    while pos < buf.len() {
+        match wire::tag(buf, &mut pos)? {
+            (1, WireType::Varint) => peeked.index = wire::varint(buf, &mut pos)?.cast_signed(),
+            (2, WireType::Len) => peeked.kind = span(wire::len_delimited(buf, &mut pos)?),
+            (3, WireType::Len) => peeked.uid = span(wire::len_delimited(buf, &mut pos)?),
+            (5, WireType::Len) => {
+                let range = wire::len_delimited(buf, &mut pos)?;
+                peeked.time = timestamp(&buf[..range.end], range.start)?;
+            }
+            (_, kind) => wire::skip(buf, &mut pos, kind)?,
+        }
+    }
+    Ok(())
+}
+
+/// A `google.protobuf.Timestamp`; a later occurrence replaces an earlier one whole.
+fn timestamp(buf: &[u8], mut pos: usize) -> Result<Timestamp, WireError> {
+    let (mut seconds, mut nanos) = (0i64, 0i32);
+    while pos < buf.len() {
+        match wire::tag(buf, &mut pos)? {
+            (1, WireType::Varint) => seconds = wire::varint(buf, &mut pos)?.cast_signed(),
+            #[expect(clippy::cast_possible_truncation, reason = "an int32 is the low 32 bits")]
+            (2, WireType::Varint) => nanos = wire::varint(buf, &mut pos)? as i32,
+            (_, kind) => wire::skip(buf, &mut pos, kind)?,
+        }
+    }
+    Ok(Timestamp::new(seconds, u32::try_from(nanos).unwrap_or_default()))
+}
+
+fn span(range: std::ops::Range<usize>) -> Span {
+    Span::new(range.start, range.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_metadata_of_a_case_nobody_knows() {
+        // Case 5001 { 1: { 1: 7, 2: "t", 3: "id", 5: { 1: 5, 2: 9 } } }
+        let metadata_bytes = [8, 7, 18, 1, b't', 26, 2, b'i', b'd', 42, 4, 8, 5, 16, 9];
+        let mut event = vec![0xca, 0xb8, 0x02, 17, 10, 15];
+        event.extend(metadata_bytes);
+        let peeked = metadata(&event).expect("a readable event");
+        assert_eq!(peeked.case, 5001);
+        assert_eq!(peeked.index, 7);
+        assert_eq!(peeked.kind.of(&event), b"t");
+        assert_eq!(peeked.uid.of(&event), b"id");
+        assert_eq!(peeked.time, Timestamp::new(5, 9));
+    }
+
+    #[test]
+    fn broken_or_empty_bytes_have_no_metadata() {
+        assert_eq!(metadata(&[]), None);
+        assert_eq!(metadata(&[10, 5, 1]), None);
+        assert_eq!(metadata(&[8, 1]), None);
+    }
+}

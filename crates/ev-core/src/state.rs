@@ -1,0 +1,344 @@
+//! What must survive a restart.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use crate::{
+    AuthVersion, BoxError, Epoch, EventDigest, Flavour, Form, LaneId, ParkedId, SignedArtifact,
+    SinkId, Timestamp, Token,
+};
+
+/// Keeps resume points, parked events, totals and artifacts durably.
+///
+/// Synchronous: the engine decides whether calls run in place or on a thread. When a call returns
+/// `Ok`, what it wrote survives a power cut.
+pub trait StateStore: Send + Sync {
+    /// Takes the lease on a sink's rows and returns what is there. Every earlier epoch's commits
+    /// are refused from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Mismatch`] when the state belongs to another cluster or flavour.
+    fn open_sink(&self, claim: &Claim) -> Result<Snapshot, StateError>;
+
+    /// One atomic, durable change.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Fenced`] when a newer epoch has taken the sink over; then nothing was
+    /// written.
+    fn commit(&self, sink: &SinkId, epoch: Epoch, change: &Change) -> Result<(), StateError>;
+
+    /// Parked events in the order in which they were parked.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn parked(&self, sink: &SinkId, query: &ParkedQuery) -> Result<Vec<ParkedEvent>, StateError>;
+
+    /// The last good artifact for a version.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn artifact(&self, version: &AuthVersion) -> Result<Option<SignedArtifact>, StateError>;
+
+    /// Keeps an artifact that has passed all checks, instead of any earlier one for the version.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    fn put_artifact(
+        &self,
+        version: &AuthVersion,
+        artifact: &SignedArtifact,
+    ) -> Result<(), StateError>;
+}
+
+/// Who wants to use a sink's state.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The sink.
+    pub sink: SinkId,
+    /// The cluster; a state of another one is refused.
+    pub cluster: String,
+    /// The JSON flavour asked for; `None` takes the one the state has, or `Go` in a new state.
+    pub flavour: Option<Flavour>,
+    /// Where to start when the state is new; cut to whole seconds.
+    pub start_time: Timestamp,
+}
+
+/// What the state holds for a sink.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// To be given with every commit.
+    pub epoch: Epoch,
+    /// The flavour in force.
+    pub flavour: Flavour,
+    /// The start time fixed when the state was made.
+    pub start_time: Timestamp,
+    /// Auth version seen last.
+    pub seen_version: Option<AuthVersion>,
+    /// All lanes, finished ones included as long as their neighbours may overlap them.
+    pub lanes: Vec<LaneRow>,
+    /// Sums over the life of the state.
+    pub totals: Totals,
+}
+
+/// A lane as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneRow {
+    /// The lane.
+    pub lane: LaneId,
+    /// Where it is to be resumed.
+    pub token: Token,
+    /// Number of the page at `token`, counted from 0 in the order of reading.
+    pub page: u64,
+    /// Whether it has ended and all its events are settled.
+    pub done: bool,
+    /// Digests of settled events of page `page` and later: what resuming will bring again.
+    pub recent: Vec<EventDigest>,
+    /// Digests of settled events near the lane's borders: what its neighbours may bring again.
+    pub border: Vec<EventDigest>,
+}
+
+/// One atomic change of a sink's state. Parts that stay empty change nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// New lanes.
+    pub open: Vec<(LaneId, Token)>,
+    /// Moved resume points.
+    pub advance: Vec<Advance>,
+    /// Events that are settled: delivered, filtered or parked.
+    pub settle: Vec<Settle>,
+    /// Lanes that have ended and are settled to the last event.
+    pub done: Vec<LaneId>,
+    /// Lanes to delete with everything known of them.
+    pub forget: Vec<LaneId>,
+    /// Events to park.
+    pub park: Vec<NewParked>,
+    /// Parked events that have been delivered.
+    pub resolve: Vec<ParkedId>,
+    /// Parked events that were tried in vain.
+    pub attempt: Vec<Attempt>,
+    /// The sums as they are after this change.
+    pub totals: Option<Totals>,
+    /// Auth version seen.
+    pub seen_version: Option<AuthVersion>,
+}
+
+/// A moved resume point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advance {
+    /// The lane.
+    pub lane: LaneId,
+    /// Its new resume point.
+    pub token: Token,
+    /// Number of the page at `token`.
+    pub page: u64,
+}
+
+/// Settled events of one page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settle {
+    /// The lane.
+    pub lane: LaneId,
+    /// Number of the page they came in.
+    pub page: u64,
+    /// Digests of those in the lane's interior.
+    pub inner: Vec<EventDigest>,
+    /// Digests of those near its borders or outside them.
+    pub border: Vec<EventDigest>,
+}
+
+/// Why an event is parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ParkReason {
+    /// The decoder for its version is not there yet.
+    Waiting,
+    /// The schema lacks a field or case.
+    Unknown,
+    /// The bytes are no valid event.
+    Malformed,
+    /// Go refuses to print it too.
+    Unprintable,
+    /// The decoder failed on it.
+    DecoderFailed,
+    /// The sink refuses it.
+    Refused,
+}
+
+impl ParkReason {
+    /// All of them, in the order of their codes in a state (1 to 6).
+    pub const ALL: [Self; 6] = [
+        Self::Waiting,
+        Self::Unknown,
+        Self::Malformed,
+        Self::Unprintable,
+        Self::DecoderFailed,
+        Self::Refused,
+    ];
+
+    /// The name used in the state, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Unknown => "unknown",
+            Self::Malformed => "malformed",
+            Self::Unprintable => "unprintable",
+            Self::DecoderFailed => "decoder-failed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// An event to park.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewParked {
+    /// The lane it came from.
+    pub lane: LaneId,
+    /// Its id's digest.
+    pub digest: EventDigest,
+    /// How to read `bytes`.
+    pub form: Form,
+    /// The event, copied out of its page.
+    pub bytes: Bytes,
+    /// The version of Auth that served it.
+    pub version: AuthVersion,
+    /// Why.
+    pub reason: ParkReason,
+    /// What was wrong, for people; holds no event content.
+    pub detail: String,
+    /// The decoder that could not, if there was one.
+    pub decoder: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A parked event as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedEvent {
+    /// Its row.
+    pub id: ParkedId,
+    /// As parked, with the reason of the last attempt.
+    pub event: NewParked,
+    /// Number of attempts since it was parked.
+    pub attempts: u32,
+    /// When it was last tried.
+    pub last_attempt: Option<Timestamp>,
+}
+
+/// A parked event was tried in vain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its row.
+    pub id: ParkedId,
+    /// Why it is parked now.
+    pub reason: ParkReason,
+    /// What was wrong this time.
+    pub detail: String,
+    /// The decoder that could not, if there was one.
+    pub decoder: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Which parked events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParkedQuery {
+    /// Only rows behind this one.
+    pub after: Option<ParkedId>,
+    /// At most so many rows.
+    pub limit: usize,
+    /// Stop before the raw bytes add up to more than this; the first event always comes.
+    pub max_bytes: usize,
+}
+
+/// Sums over the life of a state. Each event that a lane passed is in exactly one of `delivered`,
+/// `filtered`, `parked`, `resolved`, `dropped` and `given_up`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events that the resume points have passed.
+    pub passed: u64,
+    /// Delivered without having been parked.
+    pub delivered: u64,
+    /// Left out because a setting says so.
+    pub filtered: u64,
+    /// Parked now.
+    pub parked: u64,
+    /// Parked once, delivered since.
+    pub resolved: u64,
+    /// Parked once, dropped by hand since.
+    pub dropped: u64,
+    /// Given up.
+    pub given_up: u64,
+    /// Of the delivered and resolved: decoded with a table compiled into the program.
+    pub by_native: u64,
+    /// Of the delivered and resolved: decoded with a signed table.
+    pub by_table: u64,
+    /// Of the delivered and resolved: decoded by a module.
+    pub by_module: u64,
+    /// Of the delivered and resolved: decoded with a schema other than that of their version.
+    pub inexact: u64,
+    /// Session recordings read to their end.
+    pub sessions: u64,
+}
+
+impl Totals {
+    /// Whether every passed event is accounted for.
+    pub fn balances(&self) -> bool {
+        self.passed
+            == self.delivered
+                + self.filtered
+                + self.parked
+                + self.resolved
+                + self.dropped
+                + self.given_up
+    }
+}
+
+/// The state cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Another process has it.
+    #[error("storage `{}` is in use by another process", path.display())]
+    InUse {
+        /// The storage directory.
+        path: PathBuf,
+    },
+    /// It belongs to another cluster, flavour or newer release.
+    #[error("storage `{}` {message}", path.display())]
+    Mismatch {
+        /// The storage directory.
+        path: PathBuf,
+        /// What differs and what to do.
+        message: String,
+    },
+    /// A newer run has taken the sink over.
+    #[error("state was taken over by a newer run (epoch {newest}, ours {ours})")]
+    Fenced {
+        /// Epoch of this run.
+        ours: i64,
+        /// Epoch in the state.
+        newest: i64,
+    },
+    /// The file system or the database refuses.
+    #[error("{message}")]
+    Storage {
+        /// What was tried, with the path.
+        message: String,
+        /// The cause, if there is one.
+        #[source]
+        source: Option<BoxError>,
+    },
+    /// The database is damaged; it is kept as it is.
+    #[error("state database `{}` is damaged: {message}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what to do.
+        message: String,
+    },
+}

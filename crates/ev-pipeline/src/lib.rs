@@ -1,0 +1,3 @@
+//! The engine: lanes, decoding, batches, retry and parking, checkpoint and shutdown; knows only ev-core.
+
+#![forbid(unsafe_code)]

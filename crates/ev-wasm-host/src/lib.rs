@@ -1,0 +1,3 @@
+//! Runs a decoder module confined by limits and deadlines and checks every answer of it; the only crate that names wasmtime.
+
+#![forbid(unsafe_code)]
