@@ -104,6 +104,12 @@ pub struct LaneRow {
 }
 
 /// One atomic change of a sink's state. Parts that stay empty change nothing.
+///
+/// The parts take effect in this order: `open`, `settle`, `advance`, `done`, `park`, `attempt`,
+/// `resolve`, `forget`, then `totals` and `seen_version`. Opening a lane that is there leaves it as
+/// it is; settling, advancing or ending one that is not there refuses the whole change, because a
+/// resume point would be lost without a word. Parking an event that is parked already (same lane
+/// and digest), and naming a parked event or a lane to forget that is gone, changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// New lanes.

@@ -1,1 +1,6 @@
 //! Contract suites that every implementation must pass, and stand-ins for tests.
+
+mod memory_store;
+pub mod state;
+
+pub use memory_store::MemoryStore;

@@ -1,0 +1,285 @@
+//! A state store that lives as long as the process: for tests of the engine, and the model that
+//! durable stores are compared with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{
+    AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, LaneId, LaneRow, ParkedEvent,
+    ParkedId, ParkedQuery, Settle, SignedArtifact, SinkId, Snapshot, StateError, StateStore,
+    Timestamp, Token, Totals,
+};
+
+/// [`StateStore`] in memory. A clone is another handle on the same rows, as a second opening of
+/// the same directory would be; dropping an engine and opening the sink again is a restart.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cluster: Option<String>,
+    flavour: Option<Flavour>,
+    sinks: BTreeMap<SinkId, SinkRows>,
+    artifacts: BTreeMap<AuthVersion, SignedArtifact>,
+    last_parked: i64,
+    commits: u64,
+    failing_commits: u32,
+}
+
+#[derive(Debug)]
+struct SinkRows {
+    epoch: i64,
+    start_time: Timestamp,
+    seen_version: Option<AuthVersion>,
+    lanes: BTreeMap<LaneId, Lane>,
+    parked: BTreeMap<ParkedId, ParkedEvent>,
+    parked_keys: BTreeSet<(LaneId, EventDigest)>,
+    totals: Totals,
+}
+
+#[derive(Debug)]
+struct Lane {
+    token: Token,
+    page: u64,
+    done: bool,
+    settled: Vec<Settle>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of commits that succeeded.
+    pub fn commits(&self) -> u64 {
+        self.lock().commits
+    }
+
+    /// Lets the next `count` commits fail, writing nothing, as a full disk would.
+    pub fn fail_commits(&self, count: u32) {
+        self.lock().failing_commits = count;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics between the first and the last row of a change, so a poisoned lock does
+        // not mean half a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StateStore for MemoryStore {
+    fn open_sink(&self, claim: &Claim) -> Result<Snapshot, StateError> {
+        let mut state = self.lock();
+        if let Some(cluster) = state.cluster.as_ref().filter(|name| **name != claim.cluster) {
+            return Err(mismatch(format!(
+                "belongs to cluster `{cluster}`, not to `{}`",
+                claim.cluster
+            )));
+        }
+        if let (Some(ours), Some(asked)) = (state.flavour, claim.flavour)
+            && ours != asked
+        {
+            return Err(mismatch(format!("holds the JSON flavour `{ours}`, not `{asked}`")));
+        }
+        let flavour = state.flavour.or(claim.flavour).unwrap_or(Flavour::Go);
+        state.cluster = Some(claim.cluster.clone());
+        state.flavour = Some(flavour);
+        let rows = state.sinks.entry(claim.sink.clone()).or_insert_with(|| SinkRows {
+            epoch: 0,
+            start_time: Timestamp::new(claim.start_time.seconds(), 0),
+            seen_version: None,
+            lanes: BTreeMap::new(),
+            parked: BTreeMap::new(),
+            parked_keys: BTreeSet::new(),
+            totals: Totals::default(),
+        });
+        rows.epoch += 1;
+        Ok(Snapshot {
+            epoch: Epoch(rows.epoch),
+            flavour,
+            start_time: rows.start_time,
+            seen_version: rows.seen_version.clone(),
+            lanes: rows.lanes.iter().map(|(lane, row)| row.stored(lane)).collect(),
+            totals: rows.totals,
+        })
+    }
+
+    fn commit(&self, sink: &SinkId, epoch: Epoch, change: &Change) -> Result<(), StateError> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let rows = state
+            .sinks
+            .get_mut(sink)
+            .ok_or_else(|| storage(format!("sink `{}` is not open", sink.0)))?;
+        if rows.epoch != epoch.0 {
+            return Err(StateError::Fenced { ours: epoch.0, newest: rows.epoch });
+        }
+        // Whatever may refuse a change is asked before the first row is touched.
+        rows.check(change)?;
+        if state.failing_commits > 0 {
+            state.failing_commits -= 1;
+            return Err(storage("commit failed because the test asked for it".to_owned()));
+        }
+        rows.apply(change, &mut state.last_parked);
+        state.commits += 1;
+        Ok(())
+    }
+
+    fn parked(&self, sink: &SinkId, query: &ParkedQuery) -> Result<Vec<ParkedEvent>, StateError> {
+        let state = self.lock();
+        let Some(rows) = state.sinks.get(sink) else { return Ok(Vec::new()) };
+        let mut bytes = 0usize;
+        let mut found = Vec::new();
+        for event in rows.parked.values() {
+            if query.after.is_some_and(|after| event.id <= after) {
+                continue;
+            }
+            bytes = bytes.saturating_add(event.event.bytes.len());
+            if found.len() >= query.limit || (!found.is_empty() && bytes > query.max_bytes) {
+                break;
+            }
+            found.push(event.clone());
+        }
+        Ok(found)
+    }
+
+    fn artifact(&self, version: &AuthVersion) -> Result<Option<SignedArtifact>, StateError> {
+        Ok(self.lock().artifacts.get(version).cloned())
+    }
+
+    fn put_artifact(
+        &self,
+        version: &AuthVersion,
+        artifact: &SignedArtifact,
+    ) -> Result<(), StateError> {
+        self.lock().artifacts.insert(version.clone(), artifact.clone());
+        Ok(())
+    }
+}
+
+impl SinkRows {
+    /// Refuses a change that names a lane which is neither there nor opened by it.
+    fn check(&self, change: &Change) -> Result<(), StateError> {
+        let settled = change.settle.iter().map(|settle| &settle.lane);
+        let advanced = change.advance.iter().map(|advance| &advance.lane);
+        for lane in settled.chain(advanced).chain(&change.done) {
+            let opened = || change.open.iter().any(|(opened, _)| opened == lane);
+            if !self.lanes.contains_key(lane) && !opened() {
+                return Err(storage(format!("lane `{lane}` is not in the state")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the parts of a change in the order that [`Change`] documents.
+    fn apply(&mut self, change: &Change, last_parked: &mut i64) {
+        for (lane, token) in &change.open {
+            self.lanes.entry(lane.clone()).or_insert_with(|| Lane {
+                token: token.clone(),
+                page: 0,
+                done: false,
+                settled: Vec::new(),
+            });
+        }
+        for settle in &change.settle {
+            if let Some(lane) = self.lanes.get_mut(&settle.lane) {
+                lane.settled.push(settle.clone());
+            }
+        }
+        for advance in &change.advance {
+            if let Some(lane) = self.lanes.get_mut(&advance.lane) {
+                lane.token = advance.token.clone();
+                lane.page = advance.page;
+            }
+        }
+        for lane in &change.done {
+            if let Some(lane) = self.lanes.get_mut(lane) {
+                lane.done = true;
+            }
+        }
+        for event in &change.park {
+            if self.parked_keys.insert((event.lane.clone(), event.digest)) {
+                *last_parked += 1;
+                let id = ParkedId(*last_parked);
+                let row = ParkedEvent { id, event: event.clone(), attempts: 0, last_attempt: None };
+                self.parked.insert(id, row);
+            }
+        }
+        for attempt in &change.attempt {
+            if let Some(row) = self.parked.get_mut(&attempt.id) {
+                row.event.reason = attempt.reason;
+                row.event.detail.clone_from(&attempt.detail);
+                row.event.decoder.clone_from(&attempt.decoder);
+                row.attempts = row.attempts.saturating_add(1);
+                row.last_attempt = Some(attempt.at);
+            }
+        }
+        for id in &change.resolve {
+            if let Some(row) = self.parked.remove(id) {
+                self.parked_keys.remove(&(row.event.lane, row.event.digest));
+            }
+        }
+        for lane in &change.forget {
+            self.lanes.remove(lane);
+        }
+        if let Some(totals) = change.totals {
+            self.totals = totals;
+        }
+        if let Some(version) = &change.seen_version {
+            self.seen_version = Some(version.clone());
+        }
+    }
+}
+
+impl Lane {
+    fn stored(&self, lane: &LaneId) -> LaneRow {
+        let recent = self.settled.iter().filter(|settle| settle.page >= self.page);
+        LaneRow {
+            lane: lane.clone(),
+            token: self.token.clone(),
+            page: self.page,
+            done: self.done,
+            recent: recent.flat_map(|row| row.inner.iter().chain(&row.border)).copied().collect(),
+            border: self.settled.iter().flat_map(|row| &row.border).copied().collect(),
+        }
+    }
+}
+
+fn mismatch(message: String) -> StateError {
+    StateError::Mismatch { path: PathBuf::from("memory"), message }
+}
+
+fn storage(message: String) -> StateError {
+    StateError::Storage { message, source: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_contract() {
+        crate::testing::state::contract(|| Box::new(MemoryStore::new()));
+    }
+
+    #[test]
+    fn a_failing_commit_writes_nothing() {
+        let store = MemoryStore::new();
+        let claim = Claim {
+            sink: SinkId("fluentd".into()),
+            cluster: "example".into(),
+            flavour: None,
+            start_time: Timestamp::EPOCH,
+        };
+        let epoch = store.open_sink(&claim).expect("a new store opens").epoch;
+        let change = Change { seen_version: Some(AuthVersion::new("1")), ..Change::default() };
+        store.fail_commits(1);
+        assert!(store.commit(&claim.sink, epoch, &change).is_err());
+        assert_eq!(store.open_sink(&claim).expect("opens again").seen_version, None);
+        assert_eq!(store.commits(), 0);
+    }
+}
