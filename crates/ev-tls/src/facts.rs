@@ -1,0 +1,77 @@
+//! What a certificate says about itself.
+
+use rustls::pki_types::CertificateDer;
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate, X509Name};
+
+/// The facts of one certificate that operators ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// Common name of the subject; the whole name if it has none.
+    pub subject: String,
+    /// Common name of the issuer; the whole name if it has none.
+    pub issuer: String,
+    /// First second of validity, since 1970-01-01T00:00:00Z.
+    pub not_before: i64,
+    /// Last second of validity, since 1970-01-01T00:00:00Z.
+    pub not_after: i64,
+}
+
+impl CertificateFacts {
+    /// Reads them from DER; the text of the error says what is damaged.
+    pub(crate) fn read(der: &CertificateDer<'_>) -> Result<Self, String> {
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
+        if !rest.is_empty() {
+            return Err(format!("{} bytes stand behind it", rest.len()));
+        }
+        let validity = certificate.validity();
+        Ok(Self {
+            subject: name(certificate.subject()),
+            issuer: name(certificate.issuer()),
+            not_before: validity.not_before.timestamp(),
+            not_after: validity.not_after.timestamp(),
+        })
+    }
+
+    /// Whether `now` (seconds since 1970-01-01T00:00:00Z) lies behind the end of validity.
+    pub fn is_expired(&self, now: i64) -> bool {
+        now > self.not_after
+    }
+}
+
+fn name(name: &X509Name<'_>) -> String {
+    let common = name.iter_common_name().next().and_then(|attribute| attribute.as_str().ok());
+    let text = common.map_or_else(|| name.to_string(), str::to_owned);
+    // Names go into logs; whoever made the certificate must not be able to forge log lines.
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// A time in seconds since 1970-01-01T00:00:00Z as RFC 3339 text in UTC.
+pub fn format_time(seconds: i64) -> String {
+    match ASN1Time::from_timestamp(seconds) {
+        Ok(time) => {
+            let (date, clock) = (time.to_datetime().date(), time.to_datetime().time());
+            let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+            let (hour, minute, second) = clock.as_hms();
+            format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        }
+        Err(_) => format!("{seconds} s since 1970-01-01T00:00:00Z"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_printed_in_utc() {
+        assert_eq!(format_time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(format_time(1_763_380_929), "2025-11-17T12:02:09Z");
+        assert_eq!(format_time(i64::MAX), "9223372036854775807 s since 1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error() {
+        assert!(CertificateFacts::read(&CertificateDer::from(vec![0x30, 0x03, 1, 2])).is_err());
+        assert!(CertificateFacts::read(&CertificateDer::from(vec![])).is_err());
+    }
+}
