@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod abi;
 mod artifact;
 mod decoder;
 mod env;

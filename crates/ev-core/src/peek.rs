@@ -28,17 +28,26 @@ pub struct Peeked {
 /// `None` when there is no case that holds a message, or the bytes are malformed on the way. Like
 /// gogo, the last case wins, parts of one message merge, and the last scalar wins.
 pub fn metadata(event: &[u8]) -> Option<Peeked> {
-    one_of(event).ok().flatten()
+    one_of(event, None).ok().flatten()
 }
 
-fn one_of(event: &[u8]) -> Result<Option<Peeked>, WireError> {
+/// As [`metadata`], but of the last field `case`, whatever other cases stand before or behind it.
+///
+/// An older schema takes the last case that it knows; a newer case behind it is unknown to it.
+pub fn metadata_of(event: &[u8], case: u32) -> Option<Peeked> {
+    one_of(event, Some(case)).ok().flatten()
+}
+
+fn one_of(event: &[u8], case: Option<u32>) -> Result<Option<Peeked>, WireError> {
     let mut last = None;
     let mut pos = 0;
     while pos < event.len() {
         let (number, kind) = wire::tag(event, &mut pos)?;
         if kind == WireType::Len {
             let range = wire::len_delimited(event, &mut pos)?;
-            last = Some((number, range));
+            if case.is_none_or(|case| case == number) {
+                last = Some((number, range));
+            }
         } else {
             wire::skip(event, &mut pos, kind)?;
         }
@@ -115,6 +124,17 @@ mod tests {
         assert_eq!(peeked.kind.of(&event), b"t");
         assert_eq!(peeked.uid.of(&event), b"id");
         assert_eq!(peeked.time, Timestamp::new(5, 9));
+    }
+
+    #[test]
+    fn reads_metadata_of_the_case_asked_for() {
+        // Case 1 { 1: { 3: "a" } }, then case 2 { 1: { 3: "b" } }
+        let event = [10, 5, 10, 3, 26, 1, b'a', 18, 5, 10, 3, 26, 1, b'b'];
+        let uid = |peeked: Option<Peeked>| peeked.map(|p| p.uid.of(&event).to_vec());
+        assert_eq!(uid(metadata(&event)), Some(b"b".to_vec()));
+        assert_eq!(uid(metadata_of(&event, 1)), Some(b"a".to_vec()));
+        assert_eq!(uid(metadata_of(&event, 2)), Some(b"b".to_vec()));
+        assert_eq!(metadata_of(&event, 3), None);
     }
 
     #[test]
