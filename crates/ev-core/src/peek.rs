@@ -38,6 +38,53 @@ pub fn metadata_of(event: &[u8], case: u32) -> Option<Peeked> {
     one_of(event, Some(case)).ok().flatten()
 }
 
+/// Levels after which [`number_path`] stops: real schemas have four, hostile events any number.
+const MAX_PATH_LEVELS: usize = 64;
+
+/// The field whose tag stands at offset `at`, as field numbers from the `OneOf` down: `1.5.4321`.
+///
+/// Follows from the bytes alone: each field that holds the offset is stepped into. An offset at
+/// which no tag can be reached gives the part of the path that leads to it; more than 64 levels
+/// are cut and end in `…`.
+pub fn number_path(event: &[u8], at: u32) -> String {
+    let at = at as usize;
+    let mut path = String::new();
+    let mut buf = event;
+    let (mut pos, mut levels) = (0, 0);
+    while pos < buf.len() && pos <= at {
+        let start = pos;
+        let Ok(raw) = wire::varint(buf, &mut pos) else { break };
+        let body = pos;
+        let skipped = wire::wire_type(raw).and_then(|kind| {
+            if kind == WireType::Len {
+                return wire::len_delimited(buf, &mut pos).map(Some);
+            }
+            wire::skip(buf, &mut pos, kind).map(|()| None)
+        });
+        if start != at && skipped.is_ok() && pos <= at {
+            continue;
+        }
+        if levels == MAX_PATH_LEVELS {
+            path.push_str(".…");
+            break;
+        }
+        levels += 1;
+        if !path.is_empty() {
+            path.push('.');
+        }
+        // Numbers are cut to 32 bits, as gogo cuts them.
+        path.push_str(&((raw >> 3) & u64::from(u32::MAX)).to_string());
+        match skipped {
+            Ok(Some(range)) if start != at && at >= body => {
+                pos = range.start;
+                buf = &buf[..range.end];
+            }
+            _ => break,
+        }
+    }
+    path
+}
+
 fn one_of(event: &[u8], case: Option<u32>) -> Result<Option<Peeked>, WireError> {
     let mut last = None;
     let mut pos = 0;
@@ -135,6 +182,41 @@ mod tests {
         assert_eq!(uid(metadata_of(&event, 1)), Some(b"a".to_vec()));
         assert_eq!(uid(metadata_of(&event, 2)), Some(b"b".to_vec()));
         assert_eq!(metadata_of(&event, 3), None);
+    }
+
+    #[test]
+    fn a_path_follows_from_bytes_and_offset() {
+        // 1 { 1 { 1: 7, 5 { 4321: 1 } }, 9: "x" } 9999: 1
+        let mut event = vec![10, 14, 10, 9, 8, 7, 42, 5, 0x88, 0x8e, 0x02, 1, 16, 74, 1, b'x'];
+        event[1] = 14;
+        event[3] = 8;
+        event[7] = 4;
+        event.extend([0xf8, 0xf0, 0x04, 1]);
+        let check = |at, path: &str| assert_eq!(number_path(&event, at), path, "at {at}");
+        check(0, "1");
+        check(2, "1.1");
+        check(4, "1.1.1");
+        check(6, "1.1.5");
+        check(8, "1.1.5.4321");
+        check(16, "9999");
+        check(5, "1.1.1");
+        check(200, "");
+        assert_eq!(number_path(&[0xff; 3], 0), "");
+        assert_eq!(number_path(&[0x06, 1], 0), "0");
+    }
+
+    #[test]
+    fn a_deep_path_is_cut() {
+        let mut event = Vec::new();
+        for _ in 0..100 {
+            let len = u16::try_from(event.len()).unwrap();
+            let mut outer = vec![10, (len & 0x7f) as u8 | 0x80, (len >> 7) as u8];
+            outer.append(&mut event);
+            event = outer;
+        }
+        let path = number_path(&event, 297);
+        assert!(path.ends_with(".1.…"), "{path}");
+        assert_eq!(path.matches('1').count(), 64);
     }
 
     #[test]

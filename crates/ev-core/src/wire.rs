@@ -49,6 +49,17 @@ pub enum WireError {
 /// [`WireError::Truncated`] or [`WireError::VarintOverflow`]; `*pos` is then unspecified.
 #[inline]
 pub fn varint(buf: &[u8], pos: &mut usize) -> Result<u64, WireError> {
+    // Most varints of an event are tags, lengths and small numbers of one byte.
+    if let Some(&byte) = buf.get(*pos)
+        && byte < 0x80
+    {
+        *pos += 1;
+        return Ok(u64::from(byte));
+    }
+    long_varint(buf, pos)
+}
+
+fn long_varint(buf: &[u8], pos: &mut usize) -> Result<u64, WireError> {
     let mut value = 0u64;
     for shift in (0..70).step_by(7) {
         let byte = *buf.get(*pos).ok_or(WireError::Truncated)?;
@@ -61,6 +72,24 @@ pub fn varint(buf: &[u8], pos: &mut usize) -> Result<u64, WireError> {
     Err(WireError::VarintOverflow)
 }
 
+/// The wire type in a raw tag.
+///
+/// # Errors
+///
+/// [`WireError::WireType`] for 6 and 7.
+#[inline]
+pub fn wire_type(raw_tag: u64) -> Result<WireType, WireError> {
+    Ok(match raw_tag & 7 {
+        0 => WireType::Varint,
+        1 => WireType::Fixed64,
+        2 => WireType::Len,
+        3 => WireType::StartGroup,
+        4 => WireType::EndGroup,
+        5 => WireType::Fixed32,
+        _ => return Err(WireError::WireType),
+    })
+}
+
 /// Reads a tag at `*pos`, moving it behind: field number (1 to 2^31 - 1) and wire type.
 ///
 /// # Errors
@@ -69,15 +98,7 @@ pub fn varint(buf: &[u8], pos: &mut usize) -> Result<u64, WireError> {
 #[inline]
 pub fn tag(buf: &[u8], pos: &mut usize) -> Result<(u32, WireType), WireError> {
     let raw = varint(buf, pos)?;
-    let kind = match raw & 7 {
-        0 => WireType::Varint,
-        1 => WireType::Fixed64,
-        2 => WireType::Len,
-        3 => WireType::StartGroup,
-        4 => WireType::EndGroup,
-        5 => WireType::Fixed32,
-        _ => return Err(WireError::WireType),
-    };
+    let kind = wire_type(raw)?;
     #[expect(clippy::cast_possible_truncation, reason = "gogo cuts field numbers to 32 bits")]
     let number = (raw >> 3) as u32;
     if number == 0 || number > i32::MAX.unsigned_abs() {
@@ -129,15 +150,7 @@ pub fn skip(buf: &[u8], pos: &mut usize, kind: WireType) -> Result<(), WireError
         if depth == 0 {
             return Ok(());
         }
-        kind = match varint(buf, pos)? & 7 {
-            0 => WireType::Varint,
-            1 => WireType::Fixed64,
-            2 => WireType::Len,
-            3 => WireType::StartGroup,
-            4 => WireType::EndGroup,
-            5 => WireType::Fixed32,
-            _ => return Err(WireError::WireType),
-        };
+        kind = wire_type(varint(buf, pos)?)?;
     }
 }
 
