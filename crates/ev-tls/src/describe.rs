@@ -54,7 +54,10 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::NotValidForNameContext { expected, presented } => {
             let presented = match &presented[..] {
                 [] => "for no name at all (a common name alone does not count)".to_owned(),
-                names => format!("for {}", names.join(", ")),
+                names => format!(
+                    "for {}",
+                    names.iter().map(|name| bare(name)).collect::<Vec<_>>().join(", ")
+                ),
             };
             let expected = expected.to_str();
             format!("certificate of the server is not valid for `{expected}`, only {presented}")
@@ -68,6 +71,12 @@ fn certificate(error: &CertificateError) -> String {
         }
         other => format!("certificate of the server is refused: {other}"),
     }
+}
+
+/// The name inside `DnsName("…")` or `IpAddress(…)`, the form in which names are reported.
+fn bare(name: &str) -> String {
+    let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inside.unwrap_or(name).trim_matches('"').to_owned()
 }
 
 fn alert(alert: AlertDescription) -> String {

@@ -24,25 +24,14 @@ fn client(files: &CredentialFiles) -> Result<ClientTls, Error> {
 
 /// Message of the error and its causes, with the directory cut out.
 fn message(dir: &Path, result: Result<ClientTls, Error>) -> String {
-    let error: anyhow_like::Chain = result.expect_err("must be refused").into();
-    error.0.replace(&format!("{}/", dir.display()), "")
-}
-
-mod anyhow_like {
-    /// An error with its causes as one line.
-    pub(super) struct Chain(pub(super) String);
-
-    impl From<ev_tls::Error> for Chain {
-        fn from(error: ev_tls::Error) -> Self {
-            let mut text = error.to_string();
-            let mut cause = std::error::Error::source(&error);
-            while let Some(error) = cause {
-                text = format!("{text}: {error}");
-                cause = error.source();
-            }
-            Self(text)
-        }
+    let error = result.expect_err("must be refused");
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
     }
+    text.replace(&format!("{}/", dir.display()), "")
 }
 
 #[test]
