@@ -1,3 +1,43 @@
-//! The engine: lanes, decoding, batches, retry and parking, checkpoint and shutdown; knows only ev-core.
+//! The engine: takes pages from a source, has them decoded, hands batches to a sink, parks what
+//! cannot be decoded, and moves the resume points over what is settled.
+//!
+//! An event is *settled* once it is delivered (acknowledged by the sink), filtered by a setting,
+//! or parked in the state together with its raw bytes. A lane's resume point moves only over an
+//! unbroken run of settled events, and moves in the same transaction that keeps the parked events
+//! and the ids of the settled ones. So a crash at any instruction loses nothing, and sends again at
+//! most what was sent and not yet committed.
+//!
+//! There is one loop and it owns all state ([`Engine::run`]); the only things that happen beside it
+//! are the sink's requests under way and the source's reads, and both are polled by it.
+//!
+//! ```text
+//!  Source ──page──▶ intake ──known? filtered? decoded──▶ batches ──▶ Sink
+//!                     │ cannot be decoded                             │ acknowledged
+//!                     ▼                                               ▼
+//!                   parked ◀───────────── one transaction ──────── lane book ──▶ StateStore
+//! ```
+//!
+//! Knows only `ev-core`; which source, decoder, sink and store there are is the binary's business.
 
 #![forbid(unsafe_code)]
+
+mod batches;
+mod commit;
+mod config;
+mod delivery;
+mod engine;
+mod env;
+mod error;
+mod exec;
+mod intake;
+mod known;
+mod lanes;
+mod parking;
+mod summary;
+
+pub use config::Config;
+pub use engine::{Engine, Parts};
+pub use env::TokioEnv;
+pub use error::Error;
+pub use exec::Exec;
+pub use summary::Summary;

@@ -1,0 +1,179 @@
+//! Batches in the making, and those that wait for a free connection.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ev_core::{Batch, BatchId, DecoderKind, Entry, ParkedId, Route, SessionId, Shape, Span};
+
+use crate::lanes::Slot;
+
+/// Where an event came from, and what follows from its delivery.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) origin: Origin,
+    pub(crate) by: DecoderKind,
+    pub(crate) inexact: bool,
+    /// The recording that this event announces.
+    pub(crate) announces: Option<SessionId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin {
+    Lane(Slot),
+    Parked(ParkedId),
+}
+
+/// A batch together with what the engine knows of its events.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    pub(crate) batch: Batch,
+    /// Indexed by [`Entry::ticket`].
+    pub(crate) tickets: Vec<Ticket>,
+    pub(crate) attempts: u32,
+}
+
+/// Collects events of one route.
+#[derive(Debug, Default)]
+struct Builder {
+    buffer: Vec<u8>,
+    events: Vec<(Span, Ticket)>,
+    bytes: usize,
+    since: Duration,
+}
+
+/// All batches that are not under way.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    shape: Shape,
+    next_id: u64,
+    builders: BTreeMap<Route, Builder>,
+    waiting: BTreeMap<Route, VecDeque<Parcel>>,
+    held_bytes: usize,
+}
+
+impl Batches {
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self {
+            shape,
+            next_id: 0,
+            builders: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            held_bytes: 0,
+        }
+    }
+
+    /// The buffer in which events of a route are collected; give it back with
+    /// [`Batches::put_buffer`].
+    pub(crate) fn take_buffer(&mut self, route: &Route) -> Vec<u8> {
+        self.builders.get_mut(route).map(|b| std::mem::take(&mut b.buffer)).unwrap_or_default()
+    }
+
+    /// Gives the buffer back with the events that were added to it.
+    pub(crate) fn put_buffer(
+        &mut self,
+        route: &Route,
+        buffer: Vec<u8>,
+        added: Vec<(Span, Ticket)>,
+        now: Duration,
+    ) {
+        let shape = self.shape;
+        let builder = self.builders.entry(route.clone()).or_default();
+        builder.buffer = buffer;
+        if builder.events.is_empty() {
+            builder.since = now;
+        }
+        let bytes: usize = added.iter().map(|(span, _)| span.len() + 1).sum();
+        builder.bytes += bytes;
+        self.held_bytes += bytes;
+        builder.events.extend(added);
+        if builder.events.is_empty() {
+            // Only repetitions were written: nothing points into the buffer.
+            self.builders.remove(route);
+        } else if builder.events.len() >= shape.max_events || builder.bytes >= shape.max_bytes {
+            self.close(route);
+        }
+    }
+
+    /// When the oldest open batch has to go out.
+    pub(crate) fn due_at(&self, age: Duration) -> Option<Duration> {
+        self.builders.values().map(|builder| builder.since + age).min()
+    }
+
+    /// Closes the batches whose first event came at or before `since`.
+    pub(crate) fn close_older(&mut self, since: Duration) {
+        let due = |builder: &Builder| builder.since <= since;
+        let routes: Vec<Route> = self
+            .builders
+            .iter()
+            .filter(|(_, builder)| due(builder))
+            .map(|(route, _)| route.clone())
+            .collect();
+        for route in routes {
+            self.close(&route);
+        }
+    }
+
+    /// The next batch to send, of a route for which `free` holds. Routes take turns: the one that
+    /// comes behind `last` goes first, so that neither the audit log nor a recording starves.
+    pub(crate) fn next(
+        &mut self,
+        last: Option<&Route>,
+        free: impl Fn(&Route) -> bool,
+    ) -> Option<Parcel> {
+        let behind = |route: &&Route| last.is_none_or(|last| *route > last);
+        let route = self
+            .waiting
+            .keys()
+            .filter(behind)
+            .chain(self.waiting.keys())
+            .find(|route| free(route))?
+            .clone();
+        let queue = self.waiting.get_mut(&route)?;
+        let parcel = queue.pop_front();
+        if queue.is_empty() {
+            self.waiting.remove(&route);
+        }
+        parcel
+    }
+
+    /// A batch has left memory for good.
+    pub(crate) fn released(&mut self, batch: &Batch) {
+        self.held_bytes = self.held_bytes.saturating_sub(batch.len_bytes());
+    }
+
+    /// JSON held, in batches of any stage, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Whether no event is in a batch that is not under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.builders.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Cuts what was collected for a route into batches of the sink's shape. All of them share
+    /// the one buffer.
+    fn close(&mut self, route: &Route) {
+        let Some(builder) = self.builders.remove(route) else { return };
+        let body = Bytes::from(builder.buffer);
+        let mut events = builder.events.into_iter().peekable();
+        while events.peek().is_some() {
+            let (mut entries, mut tickets, mut bytes) = (Vec::new(), Vec::new(), 0);
+            while let Some((span, ticket)) = events.next_if(|(span, _)| {
+                entries.is_empty()
+                    || entries.len() < self.shape.max_events
+                        && bytes + span.len() < self.shape.max_bytes
+            }) {
+                bytes += span.len() + 1;
+                entries.push(Entry { json: span, ticket: tickets.len() as u64 });
+                tickets.push(ticket);
+            }
+            self.next_id += 1;
+            let id = BatchId(self.next_id);
+            let batch = Batch { id, route: route.clone(), body: body.clone(), entries };
+            let parcel = Parcel { batch, tickets, attempts: 0 };
+            self.waiting.entry(route.clone()).or_default().push_back(parcel);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! When and how what happened becomes durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ev_core::{Change, StateError};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::Error;
+use crate::engine::Core;
+
+/// Pauses between attempts while the state cannot be written.
+const RETRY_BASE: Duration = Duration::from_millis(250);
+const RETRY_CAP: Duration = Duration::from_secs(15);
+
+impl Core {
+    /// Something happened that has to be committed.
+    pub(crate) fn changed(&mut self) {
+        if self.change_since.is_none() {
+            self.change_since = Some(self.env.monotonic());
+        }
+    }
+
+    pub(crate) fn commit_at(&self) -> Option<Duration> {
+        self.change_since.map(|since| since + self.config.commit_interval)
+    }
+
+    pub(crate) fn commit_due(&self, now: Duration) -> bool {
+        self.commit_at().is_some_and(|at| at <= now)
+            || self.change_events >= self.config.commit_events
+            || self.change_park_bytes >= self.config.commit_park_bytes
+    }
+
+    /// Writes all that happened since the last commit as one transaction, and waits for it.
+    ///
+    /// While the state cannot be written (a full disk), nothing else goes on either: what is sent
+    /// and not committed would be sent again after a crash, and that must stay bounded. A stop
+    /// ends the waiting.
+    pub(crate) async fn commit(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        self.summary.totals.sessions += self.book.take_change(&mut self.change);
+        self.change_since = None;
+        self.change_events = 0;
+        self.change_park_bytes = 0;
+        if self.change == Change::default() {
+            return Ok(());
+        }
+        let mut change = std::mem::take(&mut self.change);
+        change.totals = Some(self.summary.totals);
+        let change = Arc::new(change);
+        let mut attempts = 0u32;
+        loop {
+            let (store, sink, epoch) = (self.store.clone(), self.sink_id.clone(), self.epoch);
+            let writing = change.clone();
+            match self.exec.run(move || store.commit(&sink, epoch, &writing)).await {
+                Ok(()) => break,
+                Err(error @ StateError::Storage { .. }) => {
+                    error!(
+                        error = &error as &dyn std::error::Error,
+                        attempts, "state cannot be written, delivery stands still"
+                    );
+                    let pause = RETRY_BASE.saturating_mul(1 << attempts.min(10)).min(RETRY_CAP);
+                    let pause = pause / 2 + self.env.jitter(pause / 2);
+                    tokio::select! {
+                        biased;
+                        // When stopping, one attempt is all there is time for.
+                        () = stop.cancelled() => return Err(error.into()),
+                        () = self.env.sleep(pause) => attempts += 1,
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if attempts > 0 {
+            info!(attempts, "state can be written again");
+        }
+        self.summary.commits += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! Settings of the engine, with the reason for each default.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How the engine behaves. [`Config::default`] is what the binary starts from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// A batch that is not full goes out when its first event has waited so long. Default 200 ms:
+    /// live events arrive without visible delay, and a batch fills when many come.
+    pub batch_age: Duration,
+    /// Longest time between two commits while there is something to commit. Default 500 ms: at
+    /// most two syncs a second, and half a second of events sent again after a crash.
+    pub commit_interval: Duration,
+    /// Commit at once when so many events are settled. Default 2,000.
+    pub commit_events: usize,
+    /// Commit at once when parked bytes of that size wait for it. Default 1 MiB.
+    pub commit_park_bytes: usize,
+    /// Events that may be taken and not settled at one time; the page that crosses it is still
+    /// taken. Default 16,384.
+    pub max_unsettled: usize,
+    /// JSON held for delivery at most, in bytes; the page that crosses it is still taken. Default
+    /// 16 MiB.
+    pub max_held_bytes: usize,
+    /// First pause after a failed attempt to deliver; doubles with each further one, with full
+    /// jitter. Default 250 ms.
+    pub retry_base: Duration,
+    /// Longest such pause. Default 15 s.
+    pub retry_cap: Duration,
+    /// Pause between two rounds over the parked events. Default 30 s.
+    pub park_retry: Duration,
+    /// First pause before a stopped session recording is asked for again; doubles. Default 5 s.
+    pub reopen_base: Duration,
+    /// Longest such pause. Default 3 min.
+    pub reopen_cap: Duration,
+    /// How long a stop waits for requests under way. Default 20 s, below the 30 s after which
+    /// Kubernetes kills.
+    pub grace: Duration,
+    /// Event types that are not sent; exact names.
+    pub skip_event_types: BTreeSet<String>,
+    /// Event types inside session recordings that are not sent; exact names.
+    pub skip_session_types: BTreeSet<String>,
+    /// Stop when the tip is reached and everything, recordings included, is settled.
+    pub exit_on_last_event: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            batch_age: Duration::from_millis(200),
+            commit_interval: Duration::from_millis(500),
+            commit_events: 2_000,
+            commit_park_bytes: 1 << 20,
+            max_unsettled: 16_384,
+            max_held_bytes: 16 << 20,
+            retry_base: Duration::from_millis(250),
+            retry_cap: Duration::from_secs(15),
+            park_retry: Duration::from_secs(30),
+            reopen_base: Duration::from_secs(5),
+            reopen_cap: Duration::from_secs(180),
+            grace: Duration::from_secs(20),
+            skip_event_types: BTreeSet::new(),
+            skip_session_types: ["print".to_owned(), "desktop.recording".to_owned()].into(),
+            exit_on_last_event: false,
+        }
+    }
+}

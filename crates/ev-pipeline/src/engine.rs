@@ -1,0 +1,339 @@
+//! The loop that owns everything, and the order in which it looks at things.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ev_core::{
+    AuthVersion, BatchId, BoxFuture, Change, Credit, DecoderSet, Env, Epoch, LaneId, ParkedId,
+    Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent, StateStore,
+    Stopped, Token, Verdict,
+};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::batches::{Batches, Parcel};
+use crate::delivery::Trouble;
+use crate::lanes::LaneBook;
+use crate::parking::Round;
+use crate::{Config, Error, Exec, Summary};
+
+/// Pages a source may ask for at one time while there is room.
+const PAGES_OF_CREDIT: usize = 4;
+
+/// What an engine is put together from.
+pub struct Parts {
+    /// Who reads the log.
+    pub source: Box<dyn Source>,
+    /// Which decoder fits which version.
+    pub decoders: Arc<dyn DecoderSet>,
+    /// Who takes the JSON.
+    pub sink: Arc<dyn Sink>,
+    /// What survives a restart.
+    pub store: Arc<dyn StateStore>,
+    /// Clock, sleep and chance.
+    pub env: Arc<dyn Env>,
+    /// The sink's name in the state.
+    pub sink_id: SinkId,
+    /// What the state held when the sink was opened.
+    pub snapshot: Snapshot,
+    /// The road to read by.
+    pub road: Road,
+    /// Where blocking work runs.
+    pub exec: Exec,
+    /// How to behave.
+    pub config: Config,
+}
+
+/// Moves events from one source to one sink; see the crate's front page.
+pub struct Engine {
+    source: Box<dyn Source>,
+    core: Core,
+}
+
+/// Everything but the source, which is borrowed while it is read from.
+pub(crate) struct Core {
+    pub(crate) decoders: Arc<dyn DecoderSet>,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) store: Arc<dyn StateStore>,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) sink_id: SinkId,
+    pub(crate) epoch: Epoch,
+    pub(crate) exec: Exec,
+    pub(crate) config: Config,
+    pub(crate) max_in_flight: usize,
+
+    pub(crate) book: LaneBook,
+    pub(crate) batches: Batches,
+    pub(crate) in_flight: FuturesUnordered<BoxFuture<'static, (Parcel, Verdict)>>,
+    /// Failed batches, by the time at which they are tried again.
+    pub(crate) delayed: BTreeMap<(Duration, BatchId), Parcel>,
+    /// Recordings with a batch under way or delayed: order is kept inside them.
+    pub(crate) busy: BTreeSet<Route>,
+    pub(crate) last_route: Option<Route>,
+    pub(crate) trouble: Trouble,
+
+    pub(crate) change: Change,
+    /// When the first thing that is not committed yet happened.
+    pub(crate) change_since: Option<Duration>,
+    pub(crate) change_events: usize,
+    pub(crate) change_park_bytes: usize,
+
+    pub(crate) retrying: BTreeSet<ParkedId>,
+    pub(crate) round: Option<Round>,
+    pub(crate) next_round: Duration,
+    pub(crate) version: Option<AuthVersion>,
+    /// Recordings announced by events that are delivered now.
+    pub(crate) announced: Vec<SessionId>,
+    stopped: BTreeMap<LaneId, Reopen>,
+    caught_up: bool,
+    pub(crate) summary: Summary,
+}
+
+/// A lane that had to be closed, and when to try it again.
+#[derive(Debug)]
+struct Reopen {
+    at: Duration,
+    attempts: u32,
+    waiting: bool,
+}
+
+impl Engine {
+    /// Takes up where the snapshot says.
+    ///
+    /// # Errors
+    ///
+    /// When the source cannot read a resume point.
+    pub fn new(parts: Parts) -> Result<Self, Error> {
+        let Parts { mut source, decoders, sink, store, env, sink_id, snapshot, .. } = parts;
+        let book = LaneBook::restore(&snapshot.lanes);
+        source.resume(Resume {
+            road: parts.road,
+            lanes: book.unfinished(),
+            start_time: snapshot.start_time,
+        })?;
+        let shape = sink.shape();
+        let core = Core {
+            next_round: env.monotonic(),
+            epoch: snapshot.epoch,
+            exec: parts.exec,
+            config: parts.config,
+            max_in_flight: shape.max_in_flight.max(1),
+            book,
+            batches: Batches::new(shape),
+            in_flight: FuturesUnordered::new(),
+            delayed: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            last_route: None,
+            trouble: Trouble::default(),
+            change: Change::default(),
+            change_since: None,
+            change_events: 0,
+            change_park_bytes: 0,
+            retrying: BTreeSet::new(),
+            round: None,
+            version: snapshot.seen_version,
+            announced: Vec::new(),
+            stopped: BTreeMap::new(),
+            caught_up: false,
+            summary: Summary { totals: snapshot.totals, ..Summary::default() },
+            decoders,
+            sink,
+            store,
+            env,
+            sink_id,
+        };
+        Ok(Self { source, core })
+    }
+
+    /// Runs until `stop` is cancelled, or until there is nothing left to do if the configuration
+    /// asks for that. Then finishes what is under way within the grace period and commits.
+    ///
+    /// Dropping the future is like a crash: nothing is lost, what was sent and not committed is
+    /// sent again.
+    ///
+    /// # Errors
+    ///
+    /// What waiting cannot mend: see [`Error`].
+    pub async fn run(mut self, stop: CancellationToken) -> Result<Summary, Error> {
+        let core = &mut self.core;
+        let mut generation = core.decoders.generation();
+        loop {
+            core.open_announced(&mut *self.source);
+            core.reopen_stopped(&mut *self.source);
+            core.advance(&stop).await?;
+            if core.config.exit_on_last_event && core.is_finished() {
+                info!("reached the last event");
+                break;
+            }
+            let credit = core.credit();
+            let nap = core.nap();
+            // The order matters: a flood of pages must not starve acknowledgements, and nothing
+            // may starve a stop.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some((parcel, verdict)) = core.in_flight.next() => core.answered(parcel, verdict),
+                () = core.decoders.changed(generation) => {
+                    generation = core.decoders.generation();
+                    core.begin_round();
+                }
+                () = core.env.sleep(nap) => {}
+                event = self.source.next(credit) => core.handle(event?).await,
+            }
+        }
+        core.drain().await;
+        core.open_announced(&mut *self.source);
+        core.commit(&stop).await?;
+        Ok(core.summary)
+    }
+}
+
+impl Core {
+    /// Everything that is due now.
+    async fn advance(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let now = self.env.monotonic();
+        if self.commit_due(now) {
+            self.commit(stop).await?;
+        }
+        if self.round_due(now) {
+            self.begin_round();
+        }
+        if self.round.is_some() && self.has_room() {
+            // A round reads from the state: what was parked a moment ago must be there.
+            if !self.change.park.is_empty() {
+                self.commit(stop).await?;
+            }
+            self.continue_round().await?;
+        }
+        self.batches.close_older(now.saturating_sub(self.config.batch_age));
+        self.start_sends(now);
+        Ok(())
+    }
+
+    async fn handle(&mut self, event: SourceEvent) {
+        match event {
+            SourceEvent::Page(page) => {
+                self.caught_up = false;
+                self.take_page(page).await;
+            }
+            SourceEvent::Upstream(survey) => {
+                if self.version.as_ref() != Some(&survey.version) {
+                    let before = self.version.as_ref().map(tracing::field::display);
+                    info!(version = %survey.version, before, "Auth has another version");
+                    self.change.seen_version = Some(survey.version.clone());
+                    self.version = Some(survey.version.clone());
+                    self.changed();
+                }
+                let choice = self.decoders.choose(&survey.version);
+                info!(cluster = survey.cluster, version = %survey.version, ?choice, "connected to Auth");
+            }
+            SourceEvent::Lanes(lanes) => {
+                for (lane, token) in lanes.opened {
+                    self.book.open(lane, token);
+                }
+                for lane in lanes.ended {
+                    self.book.end(&lane);
+                    self.stopped.remove(&lane);
+                }
+                self.changed();
+            }
+            SourceEvent::CaughtUp => {
+                if !std::mem::replace(&mut self.caught_up, true) {
+                    debug!("caught up with the log");
+                }
+            }
+            SourceEvent::Stopped(stopped) => self.note_stopped(&stopped),
+        }
+    }
+
+    /// How much more may be read. None while too much is held for a sink that does not take it.
+    fn credit(&self) -> Credit {
+        Credit { pages: if self.has_room() { PAGES_OF_CREDIT } else { 0 } }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.book.unsettled() < self.config.max_unsettled
+            && self.batches.held_bytes() < self.config.max_held_bytes
+    }
+
+    /// How long nothing is due.
+    fn nap(&self) -> Duration {
+        let now = self.env.monotonic();
+        let free = self.slots_free();
+        [
+            self.commit_at(),
+            self.batches.due_at(self.config.batch_age),
+            free.then(|| self.delayed.keys().next().map(|(at, _)| *at)).flatten(),
+            self.stopped.values().filter(|r| r.waiting).map(|r| r.at).min(),
+            (self.summary.totals.parked > 0 && self.round.is_none()).then_some(self.next_round),
+            (self.round.is_some() && self.has_room()).then_some(now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map_or(Duration::from_secs(60), |at| at.saturating_sub(now))
+    }
+
+    /// Opens the lanes of recordings whose announcement is settled. Comes before any commit, so
+    /// that both are in the same transaction.
+    fn open_announced(&mut self, source: &mut dyn Source) {
+        for session in std::mem::take(&mut self.announced) {
+            let lane = LaneId::Session(session);
+            if !self.book.contains(&lane) {
+                let token = source.open(&lane, None);
+                self.book.open(lane, token);
+                self.changed();
+            }
+        }
+    }
+
+    fn note_stopped(&mut self, stopped: &Stopped) {
+        let Stopped { lane, missing, reason } = stopped;
+        let attempts = self.stopped.get(lane).map_or(0, |reopen| reopen.attempts);
+        let pause = self.config.reopen_base.saturating_mul(1 << attempts.min(10));
+        let pause = pause.min(self.config.reopen_cap);
+        warn!(%lane, missing, reason, attempts, ?pause, "recording cannot be read, trying again later");
+        let at = self.env.monotonic() + pause / 2 + self.env.jitter(pause / 2);
+        self.stopped.insert(lane.clone(), Reopen { at, attempts: attempts + 1, waiting: true });
+    }
+
+    fn reopen_stopped(&mut self, source: &mut dyn Source) {
+        let now = self.env.monotonic();
+        for (lane, reopen) in self.stopped.iter_mut().filter(|(_, r)| r.waiting && r.at <= now) {
+            let token: Option<Token> = self.book.read_token(lane).cloned();
+            source.open(lane, token);
+            reopen.waiting = false;
+        }
+    }
+
+    /// Whether the tip is reached and everything is settled.
+    fn is_finished(&self) -> bool {
+        self.caught_up
+            && self.book.only_live_left()
+            && self.batches.is_empty()
+            && self.in_flight.is_empty()
+            && self.delayed.is_empty()
+            && self.announced.is_empty()
+            && self.round.is_none()
+    }
+
+    /// Waits for what is under way, no longer than the grace period. What was not sent yet is
+    /// dropped: it is not settled, so it is read again after the next start.
+    async fn drain(&mut self) {
+        let mut grace = self.env.sleep(self.config.grace);
+        while !self.in_flight.is_empty() {
+            tokio::select! {
+                biased;
+                Some((parcel, verdict)) = self.in_flight.next() => self.answered(parcel, verdict),
+                () = &mut grace => {
+                    let requests = self.in_flight.len();
+                    warn!(requests, "requests still under way at the end of the grace period");
+                    break;
+                }
+            }
+        }
+    }
+}

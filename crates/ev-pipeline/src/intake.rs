@@ -1,0 +1,396 @@
+//! What becomes of a page: events that are known, filtered, decoded or parked.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ev_core::{
+    Choice, Cost, Decoder, DecoderKind, EventDigest, Facts, LaneId, Mode, NewParked, Outcome,
+    Output, Page, ParkReason, RawEvent, Route, SessionId, Span, Timestamp, UnknownPolicy, peek,
+};
+use ring::digest::{SHA256, digest};
+use tracing::{debug, warn};
+
+use crate::batches::{Origin, Ticket};
+use crate::engine::Core;
+use crate::known::LaneKey;
+
+/// Type of the events that announce a recording.
+const SESSION_UPLOAD: &[u8] = b"session.upload";
+
+/// Key added to the JSON of an event of which only a part is known. Both flavours have it last.
+const INCOMPLETE_MARK: &[u8] = b"\"ev_incomplete\":true";
+
+/// A decoder and how to use it.
+#[derive(Clone)]
+pub(crate) struct Way {
+    pub(crate) decoder: Arc<dyn Decoder>,
+    pub(crate) mode: Mode,
+    pub(crate) inexact: bool,
+}
+
+impl Way {
+    /// The way to decode, or `None` while there is none.
+    pub(crate) fn of(choice: Choice) -> Option<Self> {
+        match choice {
+            Choice::Exact(decoder) => Some(Self { decoder, mode: Mode::Strict, inexact: false }),
+            Choice::Pending => None,
+            Choice::Inexact { decoder, unknown } => {
+                let mode = match unknown {
+                    UnknownPolicy::Park => Mode::Strict,
+                    UnknownPolicy::Incomplete => Mode::KnownPart,
+                };
+                Some(Self { decoder, mode, inexact: true })
+            }
+        }
+    }
+
+    pub(crate) fn kind(&self) -> DecoderKind {
+        self.decoder.identity().kind
+    }
+
+    /// What is stored with an event that this could not decode.
+    pub(crate) fn name(&self) -> String {
+        let identity = self.decoder.identity();
+        let digest = identity.artifact_sha256.unwrap_or(identity.schema_sha256);
+        let short: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{identity} {short}")
+    }
+}
+
+/// The answer for one event, the decoder's own failure included.
+pub(crate) enum Answer {
+    Outcome(Outcome),
+    /// The decoder failed on this event alone.
+    Failed(String),
+}
+
+/// Events with their answers, and the buffer with the JSON of those that have some.
+pub(crate) struct Decoded {
+    pub(crate) events: Vec<RawEvent>,
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) failure: Option<ev_core::DecoderError>,
+}
+
+/// An event that cannot be sent now.
+struct Trouble {
+    reason: ParkReason,
+    detail: String,
+    decoder: String,
+}
+
+impl Core {
+    /// Takes a page: afterwards each of its events is in a batch, settled, or known.
+    pub(crate) async fn take_page(&mut self, page: Page) {
+        let Page { lane, version, events, marks, repeats } = page;
+        let Some(key) = self.book.key(&lane) else {
+            debug!(%lane, "page of a lane that is closed");
+            return;
+        };
+        self.summary.read += events.len() as u64;
+        let route = match &lane {
+            LaneId::Session(session) => Route::Session(session.clone()),
+            LaneId::Window { .. } | LaneId::Chunk { .. } => Route::Audit,
+        };
+        let total = events.len();
+        let (positions, fresh) = self.without_known(key, events, repeats);
+        let way = Way::of(self.decoders.choose(&version));
+        let decoded = match &way {
+            Some(way) => {
+                let buffer = self.batches.take_buffer(&route);
+                let decoded = self.decode(way, fresh, buffer).await;
+                if let Some(error) = &decoded.failure {
+                    self.decoders.report_failure(&version, error);
+                }
+                decoded
+            }
+            None => Decoded {
+                events: fresh,
+                answers: Vec::new(),
+                buffer: self.batches.take_buffer(&route),
+                failure: None,
+            },
+        };
+        let Decoded { events, answers, mut buffer, .. } = decoded;
+
+        let mut added = Vec::new();
+        let mut marks = marks.into_iter().peekable();
+        let mut answers = answers.into_iter();
+        for (position, event) in positions.into_iter().zip(events) {
+            while let Some(mark) = marks.next_if(|mark| mark.after <= position) {
+                self.book.mark(key, mark.token);
+            }
+            let answer = answers.next();
+            let seen = Seen::of(&event, answer.as_ref());
+            if self.book.recognise(key, &seen.digest) {
+                self.summary.repeated += 1;
+                continue;
+            }
+            let Some(slot) = self.book.take(key, seen.digest, seen.time) else { continue };
+            if self.is_filtered(&route, seen.kind.of(&event.bytes)) {
+                self.settle_filtered(slot);
+                continue;
+            }
+            let placed = place(answer, way.as_ref(), &mut buffer);
+            match placed {
+                Ok((json, facts)) => {
+                    let way_kind = way.as_ref().map_or(DecoderKind::Native, Way::kind);
+                    let inexact = way.as_ref().is_some_and(|way| way.inexact);
+                    let announces = self.announces(&route, &event, &facts);
+                    let origin = Origin::Lane(slot);
+                    added.push((json, Ticket { origin, by: way_kind, inexact, announces }));
+                }
+                Err(trouble) => {
+                    // A recording may hold equal events: there the place tells them apart.
+                    let digest = match &route {
+                        Route::Audit => seen.digest,
+                        Route::Session(_) => slot.place_digest(&event.bytes),
+                    };
+                    self.change_park_bytes += event.bytes.len();
+                    self.change.park.push(NewParked {
+                        lane: lane.clone(),
+                        digest,
+                        form: event.form,
+                        // Copied out, or it would keep its whole page alive.
+                        bytes: Bytes::copy_from_slice(&event.bytes),
+                        version: version.clone(),
+                        reason: trouble.reason,
+                        detail: trouble.detail,
+                        decoder: trouble.decoder,
+                        at: self.env.now(),
+                    });
+                    self.settle_parked(slot);
+                }
+            }
+        }
+        for mark in marks.filter(|mark| mark.after <= total) {
+            self.book.mark(key, mark.token);
+        }
+        let now = self.env.monotonic();
+        self.batches.put_buffer(&route, buffer, added, now);
+        self.changed();
+    }
+
+    /// Leaves out what is known by its uid already, before anything is decoded. Only pages that
+    /// may hold repetitions are looked at.
+    fn without_known(
+        &mut self,
+        key: LaneKey,
+        events: Vec<RawEvent>,
+        repeats: bool,
+    ) -> (Vec<usize>, Vec<RawEvent>) {
+        if !repeats {
+            return ((0..events.len()).collect(), events);
+        }
+        let mut fresh = (Vec::new(), Vec::new());
+        for (position, event) in events.into_iter().enumerate() {
+            let uid = peek::metadata(&event.bytes).map(|peeked| peeked.uid).unwrap_or_default();
+            let digest = EventDigest::of(&sha256(uid.of(&event.bytes)));
+            if !uid.is_empty() && self.book.recognise(key, &digest) {
+                self.summary.repeated += 1;
+            } else {
+                fresh.0.push(position);
+                fresh.1.push(event);
+            }
+        }
+        fresh
+    }
+
+    /// Decodes events behind what `buffer` holds, in place or on a thread of its own. If the
+    /// decoder fails on all of them together, they are tried one by one.
+    pub(crate) async fn decode(
+        &self,
+        way: &Way,
+        events: Vec<RawEvent>,
+        buffer: Vec<u8>,
+    ) -> Decoded {
+        let Way { decoder, mode, .. } = way.clone();
+        match decoder.cost() {
+            Cost::Inline => decode_all(&*decoder, mode, events, buffer),
+            Cost::Blocking => {
+                self.exec.run(move || decode_all(&*decoder, mode, events, buffer)).await
+            }
+        }
+    }
+
+    fn is_filtered(&self, route: &Route, kind: &[u8]) -> bool {
+        let skip = match route {
+            Route::Audit => &self.config.skip_event_types,
+            Route::Session(_) => &self.config.skip_session_types,
+        };
+        std::str::from_utf8(kind).is_ok_and(|kind| skip.contains(kind))
+    }
+
+    fn settle_filtered(&mut self, slot: crate::lanes::Slot) {
+        self.summary.totals.filtered += 1;
+        self.settle_now(slot);
+    }
+
+    fn settle_parked(&mut self, slot: crate::lanes::Slot) {
+        self.summary.totals.parked += 1;
+        self.settle_now(slot);
+    }
+
+    fn settle_now(&mut self, slot: crate::lanes::Slot) {
+        self.summary.totals.passed += 1;
+        self.summary.passed += 1;
+        self.change_events += 1;
+        self.book.settle(slot);
+    }
+
+    /// The recording that an event of the audit log announces.
+    pub(crate) fn announces(
+        &self,
+        route: &Route,
+        event: &RawEvent,
+        facts: &Facts,
+    ) -> Option<SessionId> {
+        if *route != Route::Audit || facts.kind.of(&event.bytes) != SESSION_UPLOAD {
+            return None;
+        }
+        SessionId::try_new(facts.session.of(&event.bytes))
+            .inspect_err(|error| warn!(%error, "recording with an unusable session id is left out"))
+            .ok()
+    }
+}
+
+/// What an event is recognised by, as far as it can be told.
+struct Seen {
+    digest: EventDigest,
+    time: Timestamp,
+    kind: Span,
+}
+
+impl Seen {
+    fn of(event: &RawEvent, answer: Option<&Answer>) -> Self {
+        let facts = match answer {
+            Some(Answer::Outcome(outcome)) => facts_of(outcome),
+            Some(Answer::Failed(_)) | None => None,
+        };
+        if let Some(facts) = facts.filter(|f| f.digest.is_some() || !f.uid.is_empty()) {
+            let digest = facts.event_digest(&event.bytes, sha256);
+            return Self { digest, time: facts.time, kind: facts.kind };
+        }
+        let peeked = peek::metadata(&event.bytes);
+        let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
+        // Without a uid the bytes have to do. They are no perfect identity, since maps may be
+        // written in another order the next time: such an event may be parked twice.
+        let id = if uid.is_empty() { &event.bytes[..] } else { uid.of(&event.bytes) };
+        Self {
+            digest: EventDigest::of(&sha256(id)),
+            time: peeked.map_or(Timestamp::ZERO_YEAR_ONE, |peeked| peeked.time),
+            kind: peeked.map(|peeked| peeked.kind).unwrap_or_default(),
+        }
+    }
+}
+
+fn facts_of(outcome: &Outcome) -> Option<Facts> {
+    match outcome {
+        Outcome::Decoded { facts, .. } => Some(*facts),
+        Outcome::Unknown { facts, .. } | Outcome::Unprintable { facts, .. } => *facts,
+        Outcome::Malformed { .. } => None,
+    }
+}
+
+/// The JSON of an event, or why it has to be parked. An incomplete one is written once more, with
+/// its mark.
+fn place(
+    answer: Option<Answer>,
+    way: Option<&Way>,
+    buffer: &mut Vec<u8>,
+) -> Result<(Span, Facts), Trouble> {
+    let decoder = way.map(Way::name).unwrap_or_default();
+    let (reason, detail) = match answer {
+        Some(Answer::Outcome(Outcome::Decoded { json, facts })) => return Ok((json, facts)),
+        Some(Answer::Outcome(Outcome::Unknown {
+            known: Some(known), facts: Some(facts), ..
+        })) => {
+            return Ok((mark_incomplete(buffer, known), facts));
+        }
+        Some(Answer::Outcome(outcome)) => explain(&outcome),
+        Some(Answer::Failed(what)) => (ParkReason::DecoderFailed, what),
+        None => (ParkReason::Waiting, String::new()),
+    };
+    Err(Trouble { reason, detail, decoder })
+}
+
+/// Why an event without JSON is parked.
+pub(crate) fn explain(outcome: &Outcome) -> (ParkReason, String) {
+    match outcome {
+        Outcome::Unknown { at, path, .. } => {
+            (ParkReason::Unknown, format!("unknown field {path} at byte {at}"))
+        }
+        Outcome::Malformed { at, what } => (ParkReason::Malformed, format!("{what} at byte {at}")),
+        Outcome::Unprintable { at, path, what, .. } => {
+            (ParkReason::Unprintable, format!("{what} in {path} at byte {at}"))
+        }
+        Outcome::Decoded { .. } => (ParkReason::DecoderFailed, String::new()),
+    }
+}
+
+/// Writes the object at `known` again at the end of the buffer, with the mark as its last member.
+pub(crate) fn mark_incomplete(buffer: &mut Vec<u8>, known: Span) -> Span {
+    let start = buffer.len();
+    let inside = known.start as usize..(known.end as usize).saturating_sub(1);
+    buffer.extend_from_within(inside);
+    if known.len() > 2 {
+        buffer.push(b',');
+    }
+    buffer.extend_from_slice(INCOMPLETE_MARK);
+    buffer.push(b'}');
+    let span = Span::new(start, buffer.len());
+    buffer.push(b',');
+    span
+}
+
+fn decode_all(
+    decoder: &dyn Decoder,
+    mode: Mode,
+    events: Vec<RawEvent>,
+    buffer: Vec<u8>,
+) -> Decoded {
+    let mut out = Output::with_buffer(buffer);
+    let Err(error) = decoder.decode(&events, mode, &mut out) else {
+        let (buffer, outcomes) = out.into_parts();
+        let answers = outcomes.into_iter().map(Answer::Outcome).collect();
+        return Decoded { events, answers, buffer, failure: None };
+    };
+    let mut answers = Vec::with_capacity(events.len());
+    let (mut buffer, _) = out.into_parts();
+    for event in &events {
+        let mut one = Output::with_buffer(buffer);
+        let result = decoder.decode(std::slice::from_ref(event), mode, &mut one);
+        let (written, outcomes) = one.into_parts();
+        buffer = written;
+        answers.push(match (result, outcomes.into_iter().next()) {
+            (Ok(()), Some(outcome)) => Answer::Outcome(outcome),
+            (Ok(()), None) => Answer::Failed("decoder gave no answer".to_owned()),
+            (Err(error), _) => Answer::Failed(error.message),
+        });
+    }
+    Decoded { events, answers, buffer, failure: Some(error) }
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_is_the_last_member() {
+        let check = |json: &str, marked: &str| {
+            let mut buffer = format!("{{\"before\":1}},{json},").into_bytes();
+            let start = "{\"before\":1},".len();
+            let span = mark_incomplete(&mut buffer, Span::new(start, start + json.len()));
+            assert_eq!(std::str::from_utf8(span.of(&buffer)), Ok(marked));
+            assert_eq!(buffer.last(), Some(&b','));
+        };
+        check(r#"{"a":{}}"#, r#"{"a":{},"ev_incomplete":true}"#);
+        check("{}", r#"{"ev_incomplete":true}"#);
+    }
+}

@@ -1,0 +1,165 @@
+//! Rounds over the parked events: when a decoder has come or changed, and on a timer.
+
+use std::time::Duration;
+
+use ev_core::{
+    Attempt, AuthVersion, Choice, LaneId, ParkReason, ParkedEvent, ParkedId, ParkedQuery, RawEvent,
+    Route,
+};
+use tracing::{debug, info};
+
+use crate::Error;
+use crate::batches::{Origin, Ticket};
+use crate::engine::Core;
+use crate::intake::{Answer, Way, explain, mark_incomplete};
+
+/// Parked events looked at in one go, and their bytes at most.
+const CHUNK_EVENTS: usize = 256;
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A round that is under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Round {
+    after: Option<ParkedId>,
+    resolved: usize,
+    tried: usize,
+}
+
+impl Core {
+    pub(crate) fn round_due(&self, now: Duration) -> bool {
+        self.round.is_none() && self.summary.totals.parked > 0 && self.next_round <= now
+    }
+
+    /// Starts over: what an unfinished round had already looked at may be decodable now.
+    pub(crate) fn begin_round(&mut self) {
+        self.next_round = self.env.monotonic() + self.config.park_retry;
+        if self.summary.totals.parked > 0 {
+            self.round = Some(Round::default());
+        }
+    }
+
+    /// Looks at the next parked events of the round.
+    pub(crate) async fn continue_round(&mut self) -> Result<(), Error> {
+        let Some(mut round) = self.round.take() else { return Ok(()) };
+        let query = ParkedQuery { after: round.after, limit: CHUNK_EVENTS, max_bytes: CHUNK_BYTES };
+        let (store, sink) = (self.store.clone(), self.sink_id.clone());
+        let parked = self.exec.run(move || store.parked(&sink, &query)).await?;
+        let Some(last) = parked.last() else {
+            if round.resolved > 0 {
+                let Round { resolved, tried, .. } = round;
+                info!(resolved, tried, "parked events can be decoded now");
+            }
+            return Ok(());
+        };
+        round.after = Some(last.id);
+        // Runs of one version and route are decoded together.
+        let mut rest =
+            parked.into_iter().filter(|p| !self.retrying.contains(&p.id)).collect::<Vec<_>>();
+        while !rest.is_empty() {
+            let (version, lane) = (rest[0].event.version.clone(), route_of(&rest[0].event.lane));
+            let same =
+                |p: &ParkedEvent| p.event.version == version && route_of(&p.event.lane) == lane;
+            let end = rest.iter().position(|p| !same(p)).unwrap_or(rest.len());
+            let later = rest.split_off(end);
+            let run = std::mem::replace(&mut rest, later);
+            if let Some(way) = self.way_for_parked(&version) {
+                round.tried += run.len();
+                round.resolved += self.try_parked(&way, &version, &lane, run).await;
+            }
+        }
+        self.round = Some(round);
+        Ok(())
+    }
+
+    /// The decoder of the version under which the event was served. When that is not to be had,
+    /// and Auth has moved on, the exact one of the version that Auth has now: what it writes is
+    /// what Auth itself would write for the event today.
+    fn way_for_parked(&self, version: &AuthVersion) -> Option<Way> {
+        let own = self.decoders.choose(version);
+        if let (Choice::Inexact { .. }, Some(current)) = (&own, &self.version)
+            && current != version
+        {
+            let newer = self.decoders.choose(current);
+            if matches!(newer, Choice::Exact(_)) {
+                return Way::of(newer);
+            }
+        }
+        Way::of(own)
+    }
+
+    /// Decodes parked events and puts into batches what has become decodable. Returns how many
+    /// those were.
+    async fn try_parked(
+        &mut self,
+        way: &Way,
+        version: &AuthVersion,
+        route: &Route,
+        run: Vec<ParkedEvent>,
+    ) -> usize {
+        let name = way.name();
+        // The same decoder gives the same answer about the same bytes.
+        let worth = |parked: &ParkedEvent| match parked.event.reason {
+            ParkReason::Unknown | ParkReason::Malformed | ParkReason::Unprintable => {
+                parked.event.decoder != name
+                    || (parked.event.reason == ParkReason::Unknown
+                        && way.mode == ev_core::Mode::KnownPart)
+            }
+            ParkReason::Waiting | ParkReason::DecoderFailed | ParkReason::Refused => true,
+        };
+        let run: Vec<ParkedEvent> = run.into_iter().filter(worth).collect();
+        if run.is_empty() {
+            return 0;
+        }
+        let events = run
+            .iter()
+            .map(|p| RawEvent { form: p.event.form, bytes: p.event.bytes.clone() })
+            .collect();
+        let buffer = self.batches.take_buffer(route);
+        let decoded = self.decode(way, events, buffer).await;
+        if let Some(error) = &decoded.failure {
+            self.decoders.report_failure(version, error);
+        }
+        let mut buffer = decoded.buffer;
+        let mut added = Vec::new();
+        for ((parked, event), answer) in run.iter().zip(&decoded.events).zip(decoded.answers) {
+            let found = match answer {
+                Answer::Outcome(ev_core::Outcome::Decoded { json, facts }) => Ok((json, facts)),
+                Answer::Outcome(ev_core::Outcome::Unknown {
+                    known: Some(known),
+                    facts: Some(facts),
+                    ..
+                }) => Ok((mark_incomplete(&mut buffer, known), facts)),
+                Answer::Outcome(outcome) => Err(explain(&outcome)),
+                Answer::Failed(what) => Err((ParkReason::DecoderFailed, what)),
+            };
+            match found {
+                Ok((json, facts)) => {
+                    self.retrying.insert(parked.id);
+                    let announces = self.announces(route, event, &facts);
+                    let origin = Origin::Parked(parked.id);
+                    let ticket = Ticket { origin, by: way.kind(), inexact: way.inexact, announces };
+                    added.push((json, ticket));
+                }
+                Err((reason, detail)) => {
+                    let at = self.env.now();
+                    let decoder = name.clone();
+                    let id = parked.id;
+                    self.change.attempt.push(Attempt { id, reason, detail, decoder, at });
+                }
+            }
+        }
+        let resolved = added.len();
+        let now = self.env.monotonic();
+        self.batches.put_buffer(route, buffer, added, now);
+        self.changed();
+        debug!(%version, resolved, "tried parked events");
+        resolved
+    }
+}
+
+fn route_of(lane: &LaneId) -> Route {
+    match lane {
+        LaneId::Session(session) => Route::Session(session.clone()),
+        LaneId::Window { .. } | LaneId::Chunk { .. } => Route::Audit,
+    }
+}

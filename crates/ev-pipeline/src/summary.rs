@@ -1,0 +1,26 @@
+//! What a run did.
+
+use ev_core::Totals;
+
+/// Counts of one run of the engine, and the sums of its state.
+///
+/// At any moment, per run: `read = passed + repeated + in flight`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Events taken from the source, repetitions included.
+    pub read: u64,
+    /// Of those: already known by their id, and not sent again.
+    pub repeated: u64,
+    /// Events settled in this run: delivered, filtered or parked.
+    pub passed: u64,
+    /// Events acknowledged in this run, resolved ones included.
+    pub sent: u64,
+    /// Events of requests whose outcome nobody knows, each sent again: possible duplicates.
+    pub unknown_outcomes: u64,
+    /// Attempts to deliver that failed.
+    pub retries: u64,
+    /// Commits to the state.
+    pub commits: u64,
+    /// Sums over the life of the state.
+    pub totals: Totals,
+}
