@@ -176,7 +176,7 @@ pub enum ParkReason {
 }
 
 impl ParkReason {
-    /// All of them, in the order of their codes in a state (1 to 6).
+    /// All of them.
     pub const ALL: [Self; 6] = [
         Self::Waiting,
         Self::Unknown,

@@ -1,0 +1,111 @@
+//! The directory, its modes, and the lock against a second process.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use ev_core::StateError;
+
+use crate::error;
+
+/// Name of our directory inside the storage directory.
+const DIRECTORY: &str = "ev-state";
+/// Name of the database inside it.
+const DATABASE: &str = "state.db";
+/// Name of the file whose lock says that a process has the state open. Not the database itself:
+/// SQLite's own locks are taken and given back with each transaction, and closing any other handle
+/// on the database would drop them.
+const LOCK: &str = "lock";
+
+/// Parked events hold what people typed in terminals: nobody but the owner reads them.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// The directory of a state, locked until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    /// Where the database is.
+    pub(crate) database: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes what is missing, corrects modes and takes the lock.
+    pub(crate) fn open(storage: &Path) -> Result<Self, StateError> {
+        make_directory(storage)?;
+        let path = storage.join(DIRECTORY);
+        make_directory(&path)?;
+        restrict(&path, DIRECTORY_MODE)?;
+
+        let lock = create(&path.join(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StateError::InUse { path: storage.to_owned() });
+            }
+            Err(TryLockError::Error(cause)) => {
+                return Err(error::file(&path.join(LOCK), "lock", cause));
+            }
+        }
+
+        // SQLite gives its other files the mode of the database, so this one is made first.
+        let database = path.join(DATABASE);
+        create(&database)?;
+        for name in [LOCK, DATABASE, "state.db-wal", "state.db-shm", "state.db-journal"] {
+            restrict(&path.join(name), FILE_MODE)?;
+        }
+        // A new file is only there after a power cut if its directory was written too.
+        sync(&path)?;
+        Ok(Self { database, _lock: lock })
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), StateError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let failed = |cause| error::file(path, "create storage directory", cause);
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path).map_err(failed)?;
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync(parent),
+        _ => sync(Path::new(".")),
+    }
+}
+
+/// Opens a file for writing, making it with our mode if it is not there.
+fn create(path: &Path) -> Result<File, StateError> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(path)
+        .map_err(|cause| error::file(path, "open for writing", cause))
+}
+
+/// Takes every right away that `mode` does not give. A file that is not there is fine.
+fn restrict(path: &Path, mode: u32) -> Result<(), StateError> {
+    let found = match fs::metadata(path) {
+        Ok(metadata) => metadata.permissions().mode() & 0o7777,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(error::file(path, "examine", cause)),
+    };
+    if found & !mode == 0 {
+        return Ok(());
+    }
+    tracing::warn!(
+        path = %path.display(),
+        found = format_args!("{found:04o}"),
+        wanted = format_args!("{:04o}", found & mode),
+        "state file could be read by others; its mode is corrected"
+    );
+    fs::set_permissions(path, Permissions::from_mode(found & mode))
+        .map_err(|cause| error::file(path, "restrict the mode of", cause))
+}
+
+fn sync(path: &Path) -> Result<(), StateError> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|cause| error::file(path, "write to disk", cause))
+}

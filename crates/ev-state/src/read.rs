@@ -1,0 +1,197 @@
+//! From rows to the words of `ev-core`.
+
+use bytes::Bytes;
+use ev_core::{
+    AuthVersion, Epoch, Flavour, LaneRow, NewParked, ParkedEvent, ParkedId, ParkedQuery,
+    SignedArtifact, SinkId, Snapshot, Timestamp, Token, Totals,
+};
+use rusqlite::types::{FromSqlError, FromSqlResult, Type, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use crate::words;
+
+/// Cluster and flavour of the state, if it has any.
+pub(crate) fn identity(connection: &Connection) -> rusqlite::Result<Option<(String, Flavour)>> {
+    connection
+        .prepare_cached("SELECT cluster, flavour FROM state")?
+        .query_row([], |row| Ok((row.get(0)?, word(row, 1, words::flavour)?)))
+        .optional()
+}
+
+/// Row number and epoch of a sink.
+pub(crate) fn sink(connection: &Connection, sink: &SinkId) -> rusqlite::Result<Option<(i64, i64)>> {
+    connection
+        .prepare_cached("SELECT id, epoch FROM sink WHERE name = ?1")?
+        .query_row([&sink.0], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+}
+
+/// Everything kept for a sink, apart from parked events.
+pub(crate) fn snapshot(
+    connection: &Connection,
+    sink: i64,
+    flavour: Flavour,
+) -> rusqlite::Result<Snapshot> {
+    let lanes = lanes(connection, sink)?;
+    connection
+        .prepare_cached(
+            "SELECT epoch, start_seconds, seen_version, passed, delivered, filtered, parked,
+                    resolved, dropped, given_up, by_native, by_table, by_module, inexact, sessions
+             FROM sink WHERE id = ?1",
+        )?
+        .query_row([sink], |row| {
+            Ok(Snapshot {
+                epoch: Epoch(row.get("epoch")?),
+                flavour,
+                start_time: Timestamp::new(row.get("start_seconds")?, 0),
+                seen_version: row.get::<_, Option<String>>("seen_version")?.map(AuthVersion::new),
+                lanes,
+                totals: totals(row)?,
+            })
+        })
+}
+
+fn totals(row: &Row<'_>) -> rusqlite::Result<Totals> {
+    Ok(Totals {
+        passed: count(row, "passed")?,
+        delivered: count(row, "delivered")?,
+        filtered: count(row, "filtered")?,
+        parked: count(row, "parked")?,
+        resolved: count(row, "resolved")?,
+        dropped: count(row, "dropped")?,
+        given_up: count(row, "given_up")?,
+        by_native: count(row, "by_native")?,
+        by_table: count(row, "by_table")?,
+        by_module: count(row, "by_module")?,
+        inexact: count(row, "inexact")?,
+        sessions: count(row, "sessions")?,
+    })
+}
+
+fn lanes(connection: &Connection, sink: i64) -> rusqlite::Result<Vec<LaneRow>> {
+    let mut lanes = connection.prepare_cached(
+        "SELECT id, name, road, format, token, page, done FROM lane WHERE sink = ?1 ORDER BY id",
+    )?;
+    let mut known = connection.prepare_cached(
+        "SELECT page >= ?2, iif(page >= ?2, inner, x''), border FROM known_ids
+         WHERE lane = ?1 ORDER BY id",
+    )?;
+    let mut found = Vec::new();
+    let mut rows = lanes.query([sink])?;
+    while let Some(row) = rows.next()? {
+        let mut lane = LaneRow {
+            lane: word(row, 1, words::lane)?,
+            token: Token {
+                road: word(row, 2, words::road)?,
+                format: row.get(3)?,
+                bytes: blob(row, 4)?,
+            },
+            page: count(row, "page")?,
+            done: row.get(6)?,
+            recent: Vec::new(),
+            border: Vec::new(),
+        };
+        let mut ids = known.query([row.get::<_, i64>(0)?, row.get::<_, i64>(5)?])?;
+        while let Some(row) = ids.next()? {
+            if row.get(0)? {
+                word(row, 1, |value| words::unpack(value, &mut lane.recent))?;
+                word(row, 2, |value| words::unpack(value, &mut lane.recent))?;
+            }
+            word(row, 2, |value| words::unpack(value, &mut lane.border))?;
+        }
+        found.push(lane);
+    }
+    Ok(found)
+}
+
+/// Parked events of a sink, within the bounds of the query.
+pub(crate) fn parked(
+    connection: &Connection,
+    sink: &SinkId,
+    query: &ParkedQuery,
+) -> rusqlite::Result<Vec<ParkedEvent>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT parked.id, lane, digest, form, version, reason, detail, decoder, first_seconds,
+                first_nanos, attempts, last_seconds, last_nanos, length(bytes), bytes
+         FROM parked JOIN sink ON sink.id = parked.sink
+         WHERE sink.name = :sink AND parked.id > :after ORDER BY parked.id LIMIT :limit",
+    )?;
+    let mut rows = statement.query(named_params! {
+        ":sink": sink.0,
+        ":after": query.after.map_or(i64::MIN, |id| id.0),
+        ":limit": i64::try_from(query.limit).unwrap_or(i64::MAX),
+    })?;
+    let mut found = Vec::new();
+    let mut bytes = 0usize;
+    while let Some(row) = rows.next()? {
+        bytes = bytes.saturating_add(row.get::<_, u32>(13)? as usize);
+        if !found.is_empty() && bytes > query.max_bytes {
+            break;
+        }
+        found.push(parked_event(row)?);
+    }
+    Ok(found)
+}
+
+fn parked_event(row: &Row<'_>) -> rusqlite::Result<ParkedEvent> {
+    let last_attempt = match (row.get(11)?, row.get(12)?) {
+        (Some(seconds), Some(nanos)) => Some(Timestamp::new(seconds, nanos)),
+        _ => None,
+    };
+    Ok(ParkedEvent {
+        id: ParkedId(row.get(0)?),
+        event: NewParked {
+            lane: word(row, 1, words::lane)?,
+            digest: word(row, 2, words::digest)?,
+            form: word(row, 3, words::form)?,
+            bytes: blob(row, 14)?,
+            version: AuthVersion::new(row.get::<_, String>(4)?),
+            reason: word(row, 5, words::reason)?,
+            detail: row.get(6)?,
+            decoder: row.get(7)?,
+            at: Timestamp::new(row.get(8)?, row.get(9)?),
+        },
+        attempts: row.get(10)?,
+        last_attempt,
+    })
+}
+
+/// The artifact kept for a version.
+pub(crate) fn artifact(
+    connection: &Connection,
+    version: &AuthVersion,
+) -> rusqlite::Result<Option<SignedArtifact>> {
+    connection
+        .prepare_cached("SELECT envelope, payload FROM artifact WHERE version = ?1")?
+        .query_row([version.as_str()], |row| {
+            Ok(SignedArtifact { envelope: blob(row, 0)?, payload: blob(row, 1)? })
+        })
+        .optional()
+}
+
+/// A column that only ever counted up.
+fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+    let index = row.as_ref().column_index(column)?;
+    word(row, index, |value| {
+        let value = value.as_i64()?;
+        u64::try_from(value).map_err(|_| FromSqlError::OutOfRange(value))
+    })
+}
+
+fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+    word(row, column, |value| Ok(Bytes::copy_from_slice(value.as_blob()?)))
+}
+
+/// Reads a column by a function; a value it refuses is reported with the column's number.
+fn word<T>(
+    row: &Row<'_>,
+    column: usize,
+    read: impl FnOnce(ValueRef<'_>) -> FromSqlResult<T>,
+) -> rusqlite::Result<T> {
+    let value = row.get_ref(column)?;
+    read(value).map_err(|error| conversion(column, value.data_type(), error))
+}
+
+fn conversion(column: usize, kind: Type, error: FromSqlError) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
+}
