@@ -1,0 +1,10 @@
+//! The engine against scripted parts, on a paused clock and with blocking work done in place.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::disallowed_methods, reason = "the rig drives tokio's paused clock")]
+
+mod crash;
+mod delivery;
+mod parking;
+mod recordings;
+mod rig;

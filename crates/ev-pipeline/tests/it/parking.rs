@@ -1,0 +1,122 @@
+use std::sync::atomic::Ordering;
+
+use ev_core::{
+    Choice, DecoderKind, Page, ParkReason, ParkedQuery, SinkId, SourceEvent, StateStore,
+    UnknownPolicy,
+};
+
+use crate::rig::{
+    Rig, TinyDecoder, WINDOW, event, lock, login, opened, page, sorted, uids, version,
+};
+
+const ALL: ParkedQuery = ParkedQuery { after: None, limit: 1000, max_bytes: usize::MAX };
+
+fn parked(rig: &Rig) -> Vec<ev_core::ParkedEvent> {
+    rig.store.parked(&SinkId("test".into()), &ALL).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_wait_in_the_state_until_their_decoder_comes() {
+    let rig = Rig::new();
+    rig.decoders.set("1.0.0", Choice::Pending);
+    rig.feed.push(opened());
+    rig.feed.push(page(uids(0..20), "end"));
+    let summary = rig
+        .run_until(|rig| {
+            if parked(rig).len() == 20 {
+                assert_eq!(rig.snapshot().lanes[0].token, crate::rig::token("end"));
+                assert!(parked(rig).iter().all(|p| p.event.reason == ParkReason::Waiting));
+            }
+            true
+        })
+        .await;
+    assert_eq!((summary.totals.parked, summary.totals.passed), (20, 20));
+    assert!(summary.totals.balances());
+
+    let mut rig = rig;
+    rig.restart();
+    let summary = rig
+        .run_until(|rig| {
+            rig.decoders.set("1.0.0", Choice::Exact(TinyDecoder::new(2, DecoderKind::Module)));
+            lock(&rig.sink.stored).len() == 20
+        })
+        .await;
+    assert_eq!((summary.totals.parked, summary.totals.resolved), (0, 20));
+    assert_eq!(summary.totals.by_module, 20);
+    assert!(summary.totals.balances());
+    assert_eq!(parked(&rig), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_event_never_holds_up_the_known_ones() {
+    let rig = Rig::new();
+    let nearest = TinyDecoder::new(2, DecoderKind::Native);
+    rig.decoders.set("1.0.0", Choice::Inexact { decoder: nearest, unknown: UnknownPolicy::Park });
+    rig.feed.push(opened());
+    let unknown = event(3, "new.type", "x", "");
+    rig.feed.push(page(vec![login("a"), unknown, login("b")], "end"));
+    let summary = rig.run_until(|rig| lock(&rig.sink.stored).len() == 2).await;
+    assert_eq!(sorted(rig.sink.uids()), ["a", "b"]);
+    assert_eq!((summary.totals.delivered, summary.totals.inexact), (2, 2));
+    let kept = parked(&rig);
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].event.reason, ParkReason::Unknown);
+    assert_eq!(kept[0].event.detail, "unknown field 3.7 at byte 3");
+    assert!(summary.totals.balances());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_known_part_is_sent_with_a_mark_when_set_so() {
+    let rig = Rig::new();
+    let decoder = TinyDecoder::new(2, DecoderKind::Native);
+    rig.decoders.set("1.0.0", Choice::Inexact { decoder, unknown: UnknownPolicy::Incomplete });
+    rig.feed.push(opened());
+    let (field, case) = (event(3, "t", "x", ""), event(11, "newer", "y", ""));
+    rig.feed.push(page(vec![field, case], "end"));
+    let summary = rig.run_until(|rig| !lock(&rig.sink.stored).is_empty()).await;
+    let stored = lock(&rig.sink.stored).clone();
+    assert_eq!(stored.len(), 1);
+    assert_eq!(stored[0].1, r#"{"event":"t","uid":"x","ev_incomplete":true}"#);
+    assert_eq!(summary.totals.parked, 1, "a type nobody knows has no known part");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_event_that_breaks_the_decoder_is_parked_alone() {
+    let rig = Rig::new();
+    rig.feed.push(opened());
+    let poison = event(1, "user.login", "p", "poison");
+    rig.feed.push(page(vec![login("a"), poison, login("b")], "end"));
+    let summary = rig.run_until(|rig| lock(&rig.sink.stored).len() == 2).await;
+    assert_eq!(sorted(rig.sink.uids()), ["a", "b"]);
+    assert_eq!(parked(&rig)[0].event.reason, ParkReason::DecoderFailed);
+    assert!(rig.decoders.failures.load(Ordering::Relaxed) >= 1);
+    assert!(summary.totals.balances());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_of_a_version_that_is_gone_takes_the_decoder_of_the_present_one() {
+    let rig = Rig::new();
+    let old = TinyDecoder::new(2, DecoderKind::Native);
+    rig.decoders.set("2.0.0", Choice::Inexact { decoder: old, unknown: UnknownPolicy::Park });
+    rig.feed.push(crate::rig::upstream("2.0.0"));
+    rig.feed.push(opened());
+    let page_of_two = Page {
+        lane: WINDOW,
+        version: version("2.0.0"),
+        events: vec![event(3, "new.type", "x", "")],
+        marks: vec![],
+        repeats: false,
+    };
+    rig.feed.push(SourceEvent::Page(page_of_two));
+    let summary = rig
+        .run_until(|rig| {
+            if parked(rig).len() == 1 {
+                let newest = TinyDecoder::new(9, DecoderKind::Module);
+                rig.decoders.set("3.0.0", Choice::Exact(newest));
+                rig.feed.push(crate::rig::upstream("3.0.0"));
+            }
+            lock(&rig.sink.stored).len() == 1
+        })
+        .await;
+    assert_eq!((summary.totals.resolved, summary.totals.by_module), (1, 1));
+}

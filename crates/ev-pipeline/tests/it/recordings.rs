@@ -1,0 +1,97 @@
+use ev_core::{LaneId, Lanes, Mark, Page, RawEvent, Route, SessionId, SourceEvent, Stopped};
+
+use crate::rig::{Rig, event, lock, opened, page, token, version};
+
+fn session() -> LaneId {
+    LaneId::Session(SessionId::try_new(b"s-1").unwrap())
+}
+
+fn recording(from: usize, count: usize) -> SourceEvent {
+    let events: Vec<RawEvent> = (from..from + count)
+        .map(|n| match n % 3 {
+            2 => event(2, "print", "", "s-1"),
+            _ => event(2, "exec", &format!("e{n:03}"), "s-1"),
+        })
+        .collect();
+    let marks = (1..=count).map(|n| Mark { after: n, token: token(&format!("{}", from + n)) });
+    SourceEvent::Page(Page {
+        lane: session(),
+        version: version("1.0.0"),
+        marks: marks.collect(),
+        events,
+        repeats: false,
+    })
+}
+
+fn upload() -> RawEvent {
+    event(1, "session.upload", "upload", "s-1")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_is_read_in_order_behind_its_announcement() {
+    let rig = Rig::new();
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![upload()], "end"));
+    let fed = std::cell::Cell::new(false);
+    let summary = rig
+        .run_until(|rig| {
+            if !fed.get() && *lock(&rig.feed.opened) == [session()] {
+                fed.set(true);
+                for part in 0..10 {
+                    rig.feed.push(recording(part * 9, 9));
+                }
+                rig.feed.push(SourceEvent::Lanes(Lanes { opened: vec![], ended: vec![session()] }));
+            }
+            lock(&rig.sink.stored).len() == 61
+        })
+        .await;
+    let stored = lock(&rig.sink.stored).clone();
+    let route = Route::Session(SessionId::try_new(b"s-1").unwrap());
+    let bodies: Vec<_> = stored.iter().filter(|(r, _)| *r == route).map(|(_, b)| b).collect();
+    assert_eq!(bodies.len(), 60);
+    assert!(bodies.is_sorted(), "order is kept");
+    assert_eq!(summary.totals.filtered, 30, "print events");
+    assert_eq!(summary.totals.sessions, 1);
+    assert!(summary.totals.balances());
+    assert!(rig.snapshot().lanes.iter().all(|row| row.lane != session()), "forgotten when done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_is_resumed_behind_its_last_settled_event() {
+    let mut rig = Rig::new();
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![upload()], "end"));
+    let fed = std::cell::Cell::new(false);
+    rig.run_until(|rig| {
+        if !fed.get() && !lock(&rig.feed.opened).is_empty() {
+            fed.set(true);
+            rig.feed.push(recording(0, 6));
+        }
+        lock(&rig.sink.stored).len() == 5
+    })
+    .await;
+    rig.restart();
+    rig.run_until(|rig| !lock(&rig.feed.resumed).is_empty()).await;
+    let resumed = lock(&rig.feed.resumed).clone();
+    assert!(resumed.contains(&(session(), token("6"))), "{resumed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_recording_is_asked_for_again() {
+    let rig = Rig::new();
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![upload()], "end"));
+    let stops = std::cell::Cell::new(0);
+    rig.run_until(|rig| {
+        let opens = lock(&rig.feed.opened).len();
+        if opens > stops.get() {
+            stops.set(opens);
+            let reason = "not found".to_owned();
+            let stopped = Stopped { lane: session(), missing: true, reason };
+            rig.feed.push(SourceEvent::Stopped(stopped));
+        }
+        opens == 5
+    })
+    .await;
+    assert!(rig.snapshot().lanes.iter().any(|row| row.lane == session()), "kept over a restart");
+}

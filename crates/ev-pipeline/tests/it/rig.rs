@@ -1,0 +1,414 @@
+//! Scripted parts: a source fed by the test, a decoder of a tiny schema, a sink with a mood.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use ev_core::testing::MemoryStore;
+use ev_core::{
+    AuthVersion, Batch, BoxFuture, Choice, Claim, Cost, Credit, Decoder, DecoderError,
+    DecoderIdentity, DecoderKind, DecoderSet, Facts, Flavour, Form, Framing, LaneId, Lanes, Mark,
+    Mode, Outcome, Output, Page, RawEvent, Resume, Road, Route, Shape, Sink, SinkError, SinkId,
+    Source, SourceError, SourceEvent, StateStore, Survey, Timestamp, Token, Verdict, peek,
+};
+use ev_pipeline::{Config, Engine, Error, Exec, Parts, Summary, TokioEnv};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
+
+pub(crate) fn token(text: &str) -> Token {
+    Token { road: Road::Typed, format: 1, bytes: Bytes::copy_from_slice(text.as_bytes()) }
+}
+
+pub(crate) fn version(text: &str) -> AuthVersion {
+    AuthVersion::new(text)
+}
+
+pub(crate) const WINDOW: LaneId = LaneId::Window { start: 0, pass: 0 };
+
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2, u8::try_from(bytes.len()).unwrap()];
+    out.extend_from_slice(bytes);
+    out
+}
+
+/// A `OneOf` with case `case` (1 to 15): `{ 1: { 2: kind, 3: uid, 5: time }, 2: session }`.
+pub(crate) fn event(case: u8, kind: &str, uid: &str, session: &str) -> RawEvent {
+    let time = field(5, &[0x08, 0xe8, 0x07]);
+    let metadata = [field(2, kind.as_bytes()), field(3, uid.as_bytes()), time].concat();
+    let body = [field(1, &metadata), field(2, session.as_bytes())].concat();
+    RawEvent { form: Form::OneOf, bytes: field(case, &body).into() }
+}
+
+pub(crate) fn login(uid: &str) -> RawEvent {
+    event(1, "user.login", uid, "")
+}
+
+/// A page of the window lane that ends in a mark.
+pub(crate) fn page(events: Vec<RawEvent>, next: &str) -> SourceEvent {
+    let marks = vec![Mark { after: events.len(), token: token(next) }];
+    let version = version("1.0.0");
+    SourceEvent::Page(Page { lane: WINDOW, version, events, marks, repeats: false })
+}
+
+pub(crate) fn upstream(text: &str) -> SourceEvent {
+    SourceEvent::Upstream(Survey { cluster: "c".into(), version: version(text) })
+}
+
+pub(crate) fn opened() -> SourceEvent {
+    SourceEvent::Lanes(Lanes { opened: vec![(WINDOW, token("start"))], ended: vec![] })
+}
+
+/// What the test tells the source, and what the engine asked of it.
+#[derive(Default)]
+pub(crate) struct Feed {
+    pub(crate) script: Mutex<VecDeque<SourceEvent>>,
+    pub(crate) pages_given: AtomicU64,
+    pub(crate) opened: Mutex<Vec<LaneId>>,
+    pub(crate) resumed: Mutex<Vec<(LaneId, Token)>>,
+    more: Notify,
+}
+
+impl Feed {
+    pub(crate) fn push(&self, event: SourceEvent) {
+        lock(&self.script).push_back(event);
+        self.more.notify_one();
+    }
+}
+
+struct ScriptedSource(Arc<Feed>);
+
+impl Source for ScriptedSource {
+    fn survey(&mut self) -> BoxFuture<'_, Result<Survey, SourceError>> {
+        Box::pin(async { Ok(Survey { cluster: "c".into(), version: version("1.0.0") }) })
+    }
+
+    fn resume(&mut self, resume: Resume) -> Result<(), SourceError> {
+        *lock(&self.0.resumed) = resume.lanes;
+        Ok(())
+    }
+
+    fn next(&mut self, credit: Credit) -> BoxFuture<'_, Result<SourceEvent, SourceError>> {
+        let feed = self.0.clone();
+        Box::pin(async move {
+            loop {
+                {
+                    let mut script = lock(&feed.script);
+                    let is_page = matches!(script.front(), Some(SourceEvent::Page(_)));
+                    if !is_page || credit.pages > 0 {
+                        if let Some(event) = script.pop_front() {
+                            feed.pages_given.fetch_add(u64::from(is_page), Ordering::Relaxed);
+                            return Ok(event);
+                        }
+                    }
+                }
+                feed.more.notified().await;
+            }
+        })
+    }
+
+    fn open(&mut self, lane: &LaneId, from: Option<Token>) -> Token {
+        lock(&self.0.opened).push(lane.clone());
+        from.unwrap_or_else(|| token("session start"))
+    }
+
+    fn close(&mut self, _: &LaneId) {}
+}
+
+/// Knows cases 1 to `cases`; an event with session text `poison` makes it fail.
+pub(crate) struct TinyDecoder {
+    identity: DecoderIdentity,
+    cases: u32,
+}
+
+impl TinyDecoder {
+    pub(crate) fn new(cases: u32, kind: DecoderKind) -> Arc<dyn Decoder> {
+        let identity = DecoderIdentity {
+            kind,
+            auth_version: version("1.0.0"),
+            schema_sha256: [u8::try_from(cases).unwrap(); 32],
+            artifact_sha256: None,
+            flavour: Flavour::Go,
+        };
+        Arc::new(Self { identity, cases })
+    }
+}
+
+impl Decoder for TinyDecoder {
+    fn identity(&self) -> &DecoderIdentity {
+        &self.identity
+    }
+
+    fn cost(&self) -> Cost {
+        if self.identity.kind == DecoderKind::Module { Cost::Blocking } else { Cost::Inline }
+    }
+
+    fn decode(
+        &self,
+        events: &[RawEvent],
+        mode: Mode,
+        out: &mut Output,
+    ) -> Result<(), DecoderError> {
+        let (json_len, outcomes_len) = (out.json().len(), out.outcomes().len());
+        for event in events {
+            let start = out.buffer().len();
+            let Some(peeked) = peek::metadata(&event.bytes) else {
+                out.abandon(start, Outcome::Malformed { at: 0, what: "no case".into() });
+                continue;
+            };
+            let text =
+                |span: ev_core::Span| String::from_utf8_lossy(span.of(&event.bytes)).into_owned();
+            let tail = event.bytes.iter().rposition(|byte| *byte == 0x12).unwrap();
+            let session = ev_core::Span::new(tail + 2, event.bytes.len());
+            if text(session) == "poison" {
+                out.rewind(json_len, outcomes_len);
+                return Err(DecoderError::new("the guest trapped"));
+            }
+            let facts = Facts {
+                case: peeked.case,
+                kind: peeked.kind,
+                uid: peeked.uid,
+                session,
+                time: peeked.time,
+                ..Facts::default()
+            };
+            let json =
+                format!(r#"{{"event":"{}","uid":"{}"}}"#, text(peeked.kind), text(peeked.uid));
+            if peeked.case > 10 {
+                let path = peeked.case.to_string();
+                let outcome = Outcome::Unknown { at: 0, path, facts: None, known: None };
+                out.abandon(start, outcome);
+            } else if peeked.case > self.cases {
+                let path = format!("{}.7", peeked.case);
+                if mode == Mode::KnownPart {
+                    out.buffer().extend_from_slice(json.as_bytes());
+                    out.known_part(start, 3, path, facts);
+                } else {
+                    out.abandon(
+                        start,
+                        Outcome::Unknown { at: 3, path, facts: Some(facts), known: None },
+                    );
+                }
+            } else {
+                out.buffer().extend_from_slice(json.as_bytes());
+                out.decoded(start, facts);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Choices by version, changed by the test.
+pub(crate) struct Decoders {
+    choices: Mutex<BTreeMap<AuthVersion, Choice>>,
+    generation: watch::Sender<u64>,
+    pub(crate) failures: AtomicU64,
+}
+
+impl Decoders {
+    pub(crate) fn set(&self, version_text: &str, choice: Choice) {
+        lock(&self.choices).insert(version(version_text), choice);
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+}
+
+impl DecoderSet for Decoders {
+    fn choose(&self, version: &AuthVersion) -> Choice {
+        lock(&self.choices).get(version).cloned().unwrap_or(Choice::Pending)
+    }
+
+    fn generation(&self) -> u64 {
+        *self.generation.borrow()
+    }
+
+    fn changed(&self, seen: u64) -> BoxFuture<'static, ()> {
+        let mut receiver = self.generation.subscribe();
+        Box::pin(async move {
+            if receiver.wait_for(|generation| *generation != seen).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+
+    fn report_failure(&self, _: &AuthVersion, _: &DecoderError) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How the sink behaves.
+#[derive(Clone, Debug)]
+pub(crate) enum Mood {
+    Well,
+    /// Every request fails with this.
+    Failing(Verdict),
+    /// No request is ever answered.
+    Stalled,
+    /// Stores, then says that nobody knows.
+    LosesAnswers,
+}
+
+pub(crate) struct MoodySink {
+    pub(crate) mood: watch::Sender<Mood>,
+    /// Route and body of each stored event, in order of arrival.
+    pub(crate) stored: Mutex<Vec<(Route, String)>>,
+    pub(crate) requests: AtomicU64,
+    pub(crate) shape: Shape,
+}
+
+impl MoodySink {
+    pub(crate) fn uids(&self) -> Vec<String> {
+        let uid = |json: &str| json.split('"').nth(7).unwrap().to_owned();
+        lock(&self.stored).iter().map(|(_, json)| uid(json)).collect()
+    }
+}
+
+impl Sink for MoodySink {
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn send(&self, batch: Batch) -> BoxFuture<'_, (Batch, Verdict)> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mood = self.mood.borrow().clone();
+        Box::pin(async move {
+            // A round trip, so that a test can crash in the middle.
+            tokio::task::yield_now().await;
+            let store = |batch: &Batch| {
+                let mut stored = lock(&self.stored);
+                for entry in &batch.entries {
+                    let json = String::from_utf8(entry.json.of(&batch.body).to_vec()).unwrap();
+                    stored.push((batch.route.clone(), json));
+                }
+            };
+            let verdict = match mood {
+                Mood::Well => {
+                    store(&batch);
+                    Verdict::Delivered
+                }
+                Mood::Failing(verdict) => verdict,
+                Mood::Stalled => std::future::pending().await,
+                Mood::LosesAnswers => {
+                    store(&batch);
+                    Verdict::Unknown { detail: "connection closed".into() }
+                }
+            };
+            (batch, verdict)
+        })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+pub(crate) struct Rig {
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) decoders: Arc<Decoders>,
+    pub(crate) sink: Arc<MoodySink>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) config: Config,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        let decoders = Decoders {
+            choices: Mutex::default(),
+            generation: watch::Sender::new(0),
+            failures: AtomicU64::new(0),
+        };
+        decoders.set("1.0.0", Choice::Exact(TinyDecoder::new(2, DecoderKind::Native)));
+        let shape = Shape {
+            framing: Framing::Array,
+            max_events: 10,
+            max_bytes: 1 << 20,
+            max_in_flight: 4,
+            ordering: ev_core::Ordering::Unordered,
+        };
+        let sink = MoodySink {
+            mood: watch::Sender::new(Mood::Well),
+            stored: Mutex::default(),
+            requests: AtomicU64::new(0),
+            shape,
+        };
+        Self {
+            feed: Arc::default(),
+            decoders: Arc::new(decoders),
+            sink: Arc::new(sink),
+            store: Arc::new(MemoryStore::new()),
+            config: Config::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> ev_core::Snapshot {
+        let claim = Claim {
+            sink: SinkId("test".into()),
+            cluster: "c".into(),
+            flavour: None,
+            start_time: Timestamp::EPOCH,
+        };
+        self.store.open_sink(&claim).unwrap()
+    }
+
+    /// A new life of the process on the same state and sink, with an empty script.
+    pub(crate) fn restart(&mut self) {
+        self.feed = Arc::default();
+        self.stop = CancellationToken::new();
+    }
+
+    pub(crate) fn run(&self) -> impl Future<Output = Result<Summary, Error>> + use<> {
+        let engine = Engine::new(Parts {
+            source: Box::new(ScriptedSource(self.feed.clone())),
+            decoders: self.decoders.clone(),
+            sink: self.sink.clone(),
+            store: self.store.clone(),
+            env: Arc::new(TokioEnv::new()),
+            sink_id: SinkId("test".into()),
+            snapshot: self.snapshot(),
+            road: Road::Typed,
+            exec: Exec::InPlace,
+            config: self.config.clone(),
+        });
+        let stop = self.stop.clone();
+        async move { engine?.run(stop).await }
+    }
+
+    /// Runs until `done` holds, then stops the engine and returns what it did. The clock is
+    /// paused, so waiting costs nothing; an hour of it without `done` is a failure.
+    pub(crate) async fn run_until(&self, done: impl Fn(&Self) -> bool) -> Summary {
+        let run = self.run();
+        tokio::pin!(run);
+        let wait = async {
+            while !done(self) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = &mut run => panic!("the engine ended by itself: {ended:?}"),
+            waited = tokio::time::timeout(std::time::Duration::from_secs(3600), wait) => {
+                waited.expect("the condition came true within an hour of paused time");
+            }
+        }
+        self.stop.cancel();
+        run.await.unwrap()
+    }
+}
+
+pub(crate) fn uids(names: std::ops::Range<usize>) -> Vec<RawEvent> {
+    names.map(|n| login(&format!("u{n:04}"))).collect()
+}
+
+pub(crate) fn names(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|n| format!("u{n:04}")).collect()
+}
+
+pub(crate) fn sorted(mut list: Vec<String>) -> Vec<String> {
+    list.sort();
+    list
+}
