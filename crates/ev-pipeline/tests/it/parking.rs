@@ -37,7 +37,7 @@ async fn events_wait_in_the_state_until_their_decoder_comes() {
     rig.restart();
     let summary = rig
         .run_until(|rig| {
-            rig.decoders.set("1.0.0", Choice::Exact(TinyDecoder::new(2, DecoderKind::Module)));
+            rig.decoders.set("1.0.0", Choice::Exact(TinyDecoder::knowing(2, DecoderKind::Module)));
             lock(&rig.sink.stored).len() == 20
         })
         .await;
@@ -50,7 +50,7 @@ async fn events_wait_in_the_state_until_their_decoder_comes() {
 #[tokio::test(start_paused = true)]
 async fn an_unknown_event_never_holds_up_the_known_ones() {
     let rig = Rig::new();
-    let nearest = TinyDecoder::new(2, DecoderKind::Native);
+    let nearest = TinyDecoder::knowing(2, DecoderKind::Native);
     rig.decoders.set("1.0.0", Choice::Inexact { decoder: nearest, unknown: UnknownPolicy::Park });
     rig.feed.push(opened());
     let unknown = event(3, "new.type", "x", "");
@@ -68,7 +68,7 @@ async fn an_unknown_event_never_holds_up_the_known_ones() {
 #[tokio::test(start_paused = true)]
 async fn the_known_part_is_sent_with_a_mark_when_set_so() {
     let rig = Rig::new();
-    let decoder = TinyDecoder::new(2, DecoderKind::Native);
+    let decoder = TinyDecoder::knowing(2, DecoderKind::Native);
     rig.decoders.set("1.0.0", Choice::Inexact { decoder, unknown: UnknownPolicy::Incomplete });
     rig.feed.push(opened());
     let (field, case) = (event(3, "t", "x", ""), event(11, "newer", "y", ""));
@@ -96,7 +96,7 @@ async fn the_event_that_breaks_the_decoder_is_parked_alone() {
 #[tokio::test(start_paused = true)]
 async fn an_event_of_a_version_that_is_gone_takes_the_decoder_of_the_present_one() {
     let rig = Rig::new();
-    let old = TinyDecoder::new(2, DecoderKind::Native);
+    let old = TinyDecoder::knowing(2, DecoderKind::Native);
     rig.decoders.set("2.0.0", Choice::Inexact { decoder: old, unknown: UnknownPolicy::Park });
     rig.feed.push(crate::rig::upstream("2.0.0"));
     rig.feed.push(opened());
@@ -111,7 +111,7 @@ async fn an_event_of_a_version_that_is_gone_takes_the_decoder_of_the_present_one
     let summary = rig
         .run_until(|rig| {
             if parked(rig).len() == 1 {
-                let newest = TinyDecoder::new(9, DecoderKind::Module);
+                let newest = TinyDecoder::knowing(9, DecoderKind::Module);
                 rig.decoders.set("3.0.0", Choice::Exact(newest));
                 rig.feed.push(crate::rig::upstream("3.0.0"));
             }

@@ -99,11 +99,11 @@ impl Source for ScriptedSource {
                 {
                     let mut script = lock(&feed.script);
                     let is_page = matches!(script.front(), Some(SourceEvent::Page(_)));
-                    if !is_page || credit.pages > 0 {
-                        if let Some(event) = script.pop_front() {
-                            feed.pages_given.fetch_add(u64::from(is_page), Ordering::Relaxed);
-                            return Ok(event);
-                        }
+                    if (!is_page || credit.pages > 0)
+                        && let Some(event) = script.pop_front()
+                    {
+                        feed.pages_given.fetch_add(u64::from(is_page), Ordering::Relaxed);
+                        return Ok(event);
                     }
                 }
                 feed.more.notified().await;
@@ -126,7 +126,7 @@ pub(crate) struct TinyDecoder {
 }
 
 impl TinyDecoder {
-    pub(crate) fn new(cases: u32, kind: DecoderKind) -> Arc<dyn Decoder> {
+    pub(crate) fn knowing(cases: u32, kind: DecoderKind) -> Arc<dyn Decoder> {
         let identity = DecoderIdentity {
             kind,
             auth_version: version("1.0.0"),
@@ -321,7 +321,7 @@ impl Rig {
             generation: watch::Sender::new(0),
             failures: AtomicU64::new(0),
         };
-        decoders.set("1.0.0", Choice::Exact(TinyDecoder::new(2, DecoderKind::Native)));
+        decoders.set("1.0.0", Choice::Exact(TinyDecoder::knowing(2, DecoderKind::Native)));
         let shape = Shape {
             framing: Framing::Array,
             max_events: 10,
