@@ -1,0 +1,225 @@
+//! What an answer means.
+
+use std::time::Duration;
+
+use ev_core::{Timestamp, Verdict};
+use http::header::{HeaderMap, LOCATION, RETRY_AFTER};
+
+use crate::connection::Answer;
+
+/// Most characters of an answer's body in a message.
+const SNIPPET_CHARS: usize = 200;
+/// Longest wait that a receiver can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// The verdict on an answer to a request for `url` with `events` events.
+pub(crate) fn verdict(answer: &Answer, url: &str, events: usize, now: Timestamp) -> Verdict {
+    let Answer { status, headers, body, .. } = answer;
+    let detail = describe(answer, url);
+    match status.as_u16() {
+        200..=299 if answer.after_whole_request => Verdict::Delivered,
+        200..=299 => {
+            Verdict::Unknown { detail: format!("{detail}, before the whole request had been sent") }
+        }
+        400 | 413 | 415 | 422 => Verdict::Guilty { index: None, detail },
+        500 if let Some(index) = oversized_record(body).filter(|index| *index < events) => {
+            Verdict::Guilty { index: Some(index), detail }
+        }
+        408 | 425 | 429 | 500..=599 => Verdict::Busy { after: retry_after(headers, now), detail },
+        _ => Verdict::Refused { detail },
+    }
+}
+
+/// Address, status and first characters of the body, safe to be logged.
+pub(crate) fn describe(answer: &Answer, url: &str) -> String {
+    let status = match answer.status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", answer.status.as_u16()),
+        None => answer.status.as_u16().to_string(),
+    };
+    let mut text = format!("`{url}` answered {status}");
+    if let Some(location) = answer.headers.get(LOCATION)
+        && answer.status.is_redirection()
+    {
+        let location = printable(location.as_bytes());
+        text = format!("{text}, a redirect to `{location}`, which is not followed");
+    }
+    match printable(&answer.body) {
+        body if body.is_empty() => text,
+        body => format!("{text}: {body}"),
+    }
+}
+
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_control() || c.is_whitespace())
+        .filter(|w| !w.is_empty())
+        .collect();
+    let text = words.join(" ");
+    match text.char_indices().nth(SNIPPET_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The record that Fluentd (1.16 and later) names when it is larger than a chunk of its buffer.
+///
+/// Such a record gets this answer for ever, while the others of its request are stored each
+/// time. The text is `… record (nth: N) is larger than buffer chunk limit size …`.
+fn oversized_record(body: &[u8]) -> Option<usize> {
+    let text = String::from_utf8_lossy(body);
+    let (_, rest) = text.split_once("(nth: ")?;
+    let (index, rest) = rest.split_once(')')?;
+    rest.contains("larger than").then(|| index.parse().ok()).flatten()
+}
+
+/// `Retry-After` in either form (RFC 9110, section 10.2.3), at most a day; `None` without one or
+/// when it is not understood.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit mean "very long".
+        value.parse().unwrap_or(u64::MAX)
+    } else {
+        let seconds = http_date(value)?.saturating_sub(now.seconds());
+        u64::try_from(seconds).unwrap_or(0)
+    };
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}
+
+/// Seconds since 1970 of a date such as `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that may be
+/// sent (RFC 9110, section 5.6.7).
+fn http_date(text: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_, rest) = text.split_once(", ")?;
+    let mut words = rest.split(' ');
+    let day = number(words.next()?, 1..=31)?;
+    let name = words.next()?;
+    let month = 1 + i64::try_from(MONTHS.iter().position(|month| *month == name)?).ok()?;
+    let year = number(words.next()?, 1970..=9999)?;
+    let mut clock = words.next()?.split(':');
+    let hour = number(clock.next()?, 0..=23)?;
+    let minute = number(clock.next()?, 0..=59)?;
+    let second = number(clock.next()?, 0..=60)?;
+    if words.next()? != "GMT" || words.next().is_some() || clock.next().is_some() {
+        return None;
+    }
+    // Days since 1970-01-01, counted with years that begin in March, so that a leap day is the
+    // last day of its year.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+fn number(text: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|number| range.contains(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, StatusCode};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::new(784_111_777, 0); // Sun, 06 Nov 1994 08:49:37 GMT
+
+    fn answer(status: u16, body: &'static str) -> Answer {
+        Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::new(),
+            body: body.into(),
+            after_whole_request: true,
+            reusable: true,
+        }
+    }
+
+    fn class(status: u16) -> &'static str {
+        match verdict(&answer(status, ""), "u", 3, NOW) {
+            Verdict::Delivered => "delivered",
+            Verdict::Guilty { index: None, .. } => "guilty",
+            Verdict::Refused { .. } => "refused",
+            Verdict::Busy { after: None, .. } => "busy",
+            other => panic!("{status}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_status_has_its_class() {
+        for status in 100..1000 {
+            let expected = match status {
+                200..=299 => "delivered",
+                400 | 413 | 415 | 422 => "guilty",
+                408 | 425 | 429 | 500..=599 => "busy",
+                _ => "refused",
+            };
+            assert_eq!(class(status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_answer_before_the_whole_request_delivers_nothing() {
+        let early = Answer { after_whole_request: false, ..answer(200, "") };
+        assert!(matches!(verdict(&early, "u", 1, NOW), Verdict::Unknown { .. }));
+    }
+
+    #[test]
+    fn retry_after_has_two_forms() {
+        let check = |value: &str, expected: Option<u64>| {
+            let mut answer = answer(503, "");
+            answer.headers.insert(RETRY_AFTER, HeaderValue::from_str(value).expect("a value"));
+            let Verdict::Busy { after, .. } = verdict(&answer, "u", 1, NOW) else {
+                panic!("busy expected")
+            };
+            assert_eq!(after, expected.map(Duration::from_secs), "{value}");
+        };
+        check("0", Some(0));
+        check("120", Some(120));
+        check(" 7 ", Some(7));
+        check("99999999999999999999999", Some(86_400));
+        check("Sun, 06 Nov 1994 08:49:47 GMT", Some(10));
+        check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0));
+        check("Tue, 29 Feb 2028 00:00:00 GMT", Some(86_400));
+        for bad in ["", "soon", "-1", "1.5", "Sun, 06 Foo 1994 08:49:47 GMT", "Sun, 06 Nov 1994"] {
+            check(bad, None);
+        }
+        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(NOW.seconds()));
+        assert_eq!(http_date("Tue, 29 Feb 2028 23:59:59 GMT"), Some(1_835_481_599));
+    }
+
+    #[test]
+    fn a_record_too_large_for_a_chunk_is_guilty() {
+        let text = "500 Internal Server Error\na 9000 bytes record (nth: 1) is larger than buffer \
+                    chunk limit size (8000)\n";
+        let check = |events, expected| {
+            let Verdict::Guilty { index, .. } = verdict(&answer(500, text), "u", events, NOW)
+            else {
+                return assert_eq!(None, expected);
+            };
+            assert_eq!(index, expected);
+        };
+        check(3, Some(1));
+        check(1, None);
+        let full = "500 Internal Server Error\nbuffer space has too many data\n";
+        assert!(matches!(verdict(&answer(500, full), "u", 3, NOW), Verdict::Busy { .. }));
+    }
+
+    #[test]
+    fn details_are_bounded_and_printable() {
+        let text = describe(&answer(400, "400 Bad\r\n\x1b[31mRequest \u{7}\n"), "https://f/t");
+        assert_eq!(text, "`https://f/t` answered 400 Bad Request: 400 Bad [31mRequest");
+        let mut long = answer(500, "");
+        long.body = "é".repeat(300).into();
+        assert_eq!(describe(&long, "u").chars().filter(|c| *c == 'é').count(), SNIPPET_CHARS);
+        let mut moved = answer(302, "");
+        moved.headers.insert(LOCATION, HeaderValue::from_static("https://other/"));
+        assert_eq!(
+            describe(&moved, "u"),
+            "`u` answered 302 Found, a redirect to `https://other/`, which is not followed"
+        );
+    }
+}

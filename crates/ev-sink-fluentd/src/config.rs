@@ -1,0 +1,74 @@
+//! Settings of a Fluentd sink.
+
+use std::time::Duration;
+
+use ev_core::Framing;
+use ev_tls::CredentialFiles;
+
+/// Where and how to deliver. Checked by [`crate::FluentdSink::new`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where audit events go: `https://host:port/tag`, or `http://` without TLS.
+    pub url: String,
+    /// Where session recordings go: `.<session id>.log` is put behind it, character by character.
+    pub session_url: String,
+    /// Certificates for `https`: CA (else the system's), client certificate and key.
+    pub tls: CredentialFiles,
+    /// One JSON object a request, as the reference handler sends, or an array of many.
+    pub framing: Framing,
+    /// Most requests under way at one time, each on its own connection; at least 1. More than
+    /// four do not help one Fluentd worker, but hide round trips in single mode.
+    pub max_connections: usize,
+    /// Most events in a request in array mode; at least 1. Beyond 500 nothing was gained in
+    /// measurements and latency grew.
+    pub max_events: usize,
+    /// Most bytes in a request in array mode; at least 1. Fluentd's own limit is 32 MiB.
+    pub max_bytes: usize,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+}
+
+impl Config {
+    /// Array mode, 4 connections, 500 events, 1 MiB, system CAs.
+    pub fn new(url: impl Into<String>, session_url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            session_url: session_url.into(),
+            tls: CredentialFiles::default(),
+            framing: Framing::Array,
+            max_connections: 4,
+            max_events: 500,
+            max_bytes: 1024 * 1024,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name resolution and TCP connect together.
+    pub connect: Duration,
+    /// TLS handshake. A restarting Fluentd takes the TCP connection and lets the handshake hang
+    /// for 1 to 9 s.
+    pub handshake: Duration,
+    /// Until the whole request has been taken by the network.
+    pub request: Duration,
+    /// From then until the whole answer is there.
+    pub response: Duration,
+    /// How long an idle connection may be used again. Must stay below the receiver's own limit,
+    /// which is 10 s in Fluentd.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            handshake: Duration::from_secs(5),
+            request: Duration::from_secs(30),
+            response: Duration::from_secs(30),
+            idle: Duration::from_secs(7),
+        }
+    }
+}
