@@ -1,1 +1,88 @@
-fn main() {}
+//! Chores of the project: `cargo xtask <chore>`. Each has a module of its own; this file only
+//! hands over.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
+
+mod ci;
+mod codegen;
+mod coverage;
+mod decoder;
+mod demo;
+mod direction;
+mod steps;
+mod tables;
+mod template;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of the project")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run the whole road on this machine and show what came of it
+    Demo(demo::Args),
+    /// Run all tests
+    Test(test::Args),
+    /// Run everything a change has to pass, and print how long each step took
+    Ci,
+    /// Check the project's own rules: direction of dependencies, front pages, coverage
+    Tidy,
+    /// Write the generated gRPC code from `proto/`
+    Codegen {
+        /// Compare instead of writing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Compile the embedded schema tables from `proto/`
+    Tables {
+        /// Compare instead of writing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the guest template that decoder modules are made of
+    Template {
+        /// Compare instead of writing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build, sign and verify decoder artifacts
+    #[command(subcommand)]
+    Decoder(decoder::Command),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().chore {
+        Chore::Demo(args) => demo::run(args),
+        Chore::Test(args) => test::run(&args).map(exit_code),
+        Chore::Ci => ci::run().map(exit_code),
+        Chore::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
+        Chore::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
+        Chore::Tables { check } => tables::run(check).map(|()| ExitCode::SUCCESS),
+        Chore::Template { check } => template::run(check).map(|()| ExitCode::SUCCESS),
+        Chore::Decoder(command) => decoder::run(command).map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn exit_code(passed: bool) -> ExitCode {
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

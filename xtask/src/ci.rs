@@ -1,0 +1,28 @@
+//! `cargo xtask ci`: what a change has to pass.
+
+use anyhow::Result;
+
+use crate::steps::Steps;
+use crate::{codegen, tables, template, test};
+
+/// Runs all steps and says whether all passed.
+pub(crate) fn run() -> Result<bool> {
+    let mut steps = Steps::default();
+    steps.run("format", &["cargo", "fmt", "--all", "--check"], &[])?;
+    test::add(&mut steps)?;
+    steps.run(
+        "clippy",
+        &["cargo", "clippy", "--locked", "--all-targets", "--", "-D", "warnings"],
+        &[],
+    )?;
+    let guest = ["cargo", "clippy", "--locked", "-p", "ev-decoder-module", "--target"];
+    let guest = [&guest[..], &["wasm32-unknown-unknown", "--", "-D", "warnings"]].concat();
+    steps.run("clippy of the guest", &guest, &[])?;
+    let doc = ["cargo", "doc", "--locked", "--no-deps", "--document-private-items"];
+    steps.run("documentation", &doc, &[("RUSTDOCFLAGS", "-D warnings")])?;
+    steps.check("generated gRPC code", || codegen::run(true))?;
+    steps.check("embedded schema tables", || tables::run(true))?;
+    steps.check("guest template", || template::run(true))?;
+    steps.run("demo", &["cargo", "xtask", "demo"], &[])?;
+    Ok(steps.report())
+}
