@@ -1,6 +1,7 @@
 //! Contract suites that every implementation must pass, and stand-ins for tests.
 
 mod memory_store;
+pub mod sink;
 pub mod state;
 
 pub use memory_store::MemoryStore;
