@@ -1,3 +1,41 @@
-//! Fakes that speak the real protocols over real sockets: an Auth server, a Fluentd receiver, certificates; knows no other ev crate.
+//! Fakes that speak the real protocols over real sockets: an Auth server, a Fluentd receiver, and
+//! the certificates and events they need; knows no other `ev` crate.
+//!
+//! Both fakes are servers on a listener that is passed in, driven by the test through a handle
+//! ([`FakeAuth`], [`FakeFluentd`]). As the programs `ev-fake-auth` and `ev-fake-fluentd` they run
+//! as processes of their own and are driven over HTTP on loopback ([`AdminClient`]). What they
+//! serve and receive are bytes: they neither decode events nor make JSON. Events with known JSON
+//! are made from recorded ones by [`data`].
+//!
+//! Never part of anything that is shipped.
 
 #![forbid(unsafe_code)]
+
+mod admin;
+mod auth;
+pub mod certs;
+pub mod data;
+mod door;
+mod error;
+mod fluentd;
+#[path = "gen/mod.rs"]
+mod generated;
+mod lines;
+pub mod process;
+mod raw;
+mod time;
+mod tls;
+
+pub use admin::{AdminClient, AdminServer};
+pub use auth::{
+    Artifact, ArtifactKind, AuthConfig, AuthSwitches, AuthTally, CallFault, Event, FakeAuth,
+    MethodTally, Page, Search, SearchError, SeenCall, Store,
+};
+pub use door::loopback;
+pub use error::Error;
+pub use fluentd::{
+    BodyError, FailRule, FakeFluentd, FluentdConfig, FluentdTally, Received, Switches, cut,
+};
+pub use lines::{Lines, read_lines, write_line};
+pub use time::UtcTime;
+pub use tls::{TlsVersions, client_config, server_config};

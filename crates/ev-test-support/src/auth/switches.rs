@@ -1,0 +1,123 @@
+//! What the Auth server can be told, and what it counts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How the server behaves.
+///
+/// As the body of the admin call `POST /switches`, members that are absent stay as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSwitches {
+    /// What `Ping` answers as the server's version.
+    pub version: String,
+    /// Most events in a page, whatever is asked for.
+    pub page_cap: usize,
+    /// Most bytes of events in a page; a real server has 1 MiB.
+    pub page_bytes: usize,
+    /// An event larger than a page is refused, as by a real server; else it comes alone.
+    pub refuse_large: bool,
+    /// Wait so long before each answer, in milliseconds.
+    pub latency_ms: u64,
+    /// Calls that are to fail; the first rule that fits is taken.
+    pub fail: Vec<CallFault>,
+    /// Methods that are answered `UNIMPLEMENTED`.
+    pub unimplemented: Vec<String>,
+    /// Session streams break off with `UNAVAILABLE` after so many events.
+    pub break_sessions_after: Option<usize>,
+    /// Artifacts are sent with one byte flipped.
+    pub flip_artifact_byte: bool,
+    /// Artifacts are not offered.
+    pub withhold_artifacts: bool,
+}
+
+impl Default for AuthSwitches {
+    fn default() -> Self {
+        Self {
+            version: "13.3.8".to_owned(),
+            page_cap: 5_000,
+            page_bytes: 1 << 20,
+            refuse_large: true,
+            latency_ms: 0,
+            fail: Vec::new(),
+            unimplemented: Vec::new(),
+            break_sessions_after: None,
+            flip_artifact_byte: false,
+            withhold_artifacts: false,
+        }
+    }
+}
+
+/// Calls that are answered with an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallFault {
+    /// gRPC status code as a number (14 is `UNAVAILABLE`).
+    pub code: i32,
+    /// So many calls; for ever when absent.
+    #[serde(default)]
+    pub count: Option<u64>,
+    /// Only this method, by its short name; every method when empty.
+    #[serde(default)]
+    pub method: String,
+    /// Text of the status.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// Counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthTally {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Connections whose TLS handshake failed.
+    pub handshakes_failed: u64,
+    /// Calls by the short name of their method.
+    pub methods: BTreeMap<String, MethodTally>,
+    /// Events in the log.
+    pub log: u64,
+    /// Bytes of artifacts sent, envelopes not counted.
+    pub artifact_bytes: u64,
+    /// Artifacts sent whole.
+    pub artifacts_sent: u64,
+    /// Artifacts sent with a byte flipped.
+    pub artifacts_flipped: u64,
+    /// Answers of `Ping`, by the version they named.
+    pub pings: BTreeMap<String, u64>,
+    /// The version as it is now.
+    pub version: String,
+}
+
+/// Counts of one method.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MethodTally {
+    /// Calls.
+    pub calls: u64,
+    /// Of those: answered with an error.
+    pub errors: u64,
+    /// Events sent, repetitions included.
+    pub events: u64,
+}
+
+/// A call as it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenCall {
+    /// Short name of the method.
+    pub method: String,
+    /// What was asked, for people and assertions.
+    pub request: serde_json::Value,
+}
+
+impl AuthSwitches {
+    /// The fault for a call of `method`, counting it down.
+    pub(crate) fn fault(&mut self, method: &str) -> Option<CallFault> {
+        let fault = self.fail.iter_mut().find(|fault| {
+            fault.count != Some(0) && (fault.method.is_empty() || fault.method == method)
+        })?;
+        if let Some(count) = &mut fault.count {
+            *count -= 1;
+        }
+        Some(fault.clone())
+    }
+}
