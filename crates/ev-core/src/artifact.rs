@@ -30,8 +30,21 @@ pub trait ArtifactSource: Send + Sync {
     fn name(&self) -> &str;
 
     /// One attempt to get the artifact for one version.
-    fn fetch(&self, request: ArtifactRequest)
-    -> BoxFuture<'_, Result<FetchedArtifact, ArtifactError>>;
+    fn fetch(
+        &self,
+        request: ArtifactRequest,
+    ) -> BoxFuture<'_, Result<FetchedArtifact, ArtifactError>>;
+
+    /// The envelope alone of what [`ArtifactSource::fetch`] would bring, where that is cheaper:
+    /// when it names a schema that is at hand, nothing more has to be fetched. `None` when there
+    /// is nothing, or no cheaper way; the default.
+    fn envelope(
+        &self,
+        request: ArtifactRequest,
+    ) -> BoxFuture<'_, Result<Option<Bytes>, ArtifactError>> {
+        drop(request);
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// What to fetch.
