@@ -1,0 +1,207 @@
+//! A directory of artifacts: served to others, or used as a source of one's own.
+//!
+//! [`Directory::answer`] is the whole serving side without any transport: a gRPC service hands it
+//! the request and streams what comes back. [`DirectorySource`] is the same as an
+//! [`ArtifactSource`]. Nothing is verified here, because a server's word counts for nothing:
+//! whoever receives an artifact checks it.
+//!
+//! Files may be replaced at any time. Whoever does so writes the new files beside the old ones and
+//! renames them; a pair that does not fit together for a moment is refused by its digest and
+//! fetched again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ev_core::{
+    ArtifactError, ArtifactKind, ArtifactRequest, ArtifactSource, BoxError, BoxFuture,
+    FetchedArtifact, SignedArtifact,
+};
+
+use crate::envelope::{Claims, MAX_ENVELOPE_BYTES};
+use crate::file::{self, ReadFailure};
+use crate::layout;
+
+/// A directory with the layout of [`crate::file_name`].
+#[derive(Clone, Debug)]
+pub struct Directory {
+    base: PathBuf,
+    max_bytes: usize,
+}
+
+/// What is offered cannot be read; the request itself was fine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The base directory is not there, so nothing can be said about what it offers.
+    #[error("`{}` is not a directory", path.display())]
+    NoDirectory {
+        /// The base directory.
+        path: PathBuf,
+    },
+    /// An artifact has no envelope beside it, or an envelope no artifact.
+    #[error("`{}` is missing, although the file it belongs to is there", path.display())]
+    Unpaired {
+        /// The missing file.
+        path: PathBuf,
+    },
+    /// A file has more bytes than are served or were asked for.
+    #[error("`{}` is larger than {max} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        max: usize,
+    },
+    /// The system refuses.
+    #[error("failed to read `{}`", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The place of an artifact in a directory.
+struct Place {
+    payload: PathBuf,
+    envelope: PathBuf,
+}
+
+impl Directory {
+    /// A directory whose files are served up to `max_bytes` each. Nothing is opened yet.
+    pub fn new(base: impl Into<PathBuf>, max_bytes: usize) -> Self {
+        Self { base: base.into(), max_bytes }
+    }
+
+    /// The directory.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Answers one request. Blocks on the file system: call it on a thread that may.
+    ///
+    /// Kinds are tried in the order of the request, and for each the newest ABI or format that the
+    /// request names. An Auth version that is no plain name is answered as not offered.
+    ///
+    /// # Errors
+    ///
+    /// When what is offered cannot be read.
+    pub fn answer(&self, request: &ArtifactRequest) -> Result<FetchedArtifact, ServeError> {
+        let Some((place, envelope)) = self.find(request)? else {
+            return Ok(FetchedArtifact::NotOffered);
+        };
+        if let Some(held) = request.held_sha256
+            && Claims::read(&envelope).is_some_and(|claims| claims.manifest.sha256 == held)
+        {
+            return Ok(FetchedArtifact::NotModified);
+        }
+        let max = self.max_bytes.min(request.max_bytes);
+        match read(&place.payload, max)? {
+            Some(payload) => Ok(FetchedArtifact::Artifact(SignedArtifact { envelope, payload })),
+            None => Err(ServeError::Unpaired { path: place.payload }),
+        }
+    }
+
+    /// The envelope alone of what [`Directory::answer`] would give, if there is any.
+    ///
+    /// # Errors
+    ///
+    /// As [`Directory::answer`].
+    pub fn envelope(&self, request: &ArtifactRequest) -> Result<Option<Bytes>, ServeError> {
+        Ok(self.find(request)?.map(|(_, envelope)| envelope))
+    }
+
+    fn find(&self, request: &ArtifactRequest) -> Result<Option<(Place, Bytes)>, ServeError> {
+        if !self.base.is_dir() {
+            return Err(ServeError::NoDirectory { path: self.base.clone() });
+        }
+        let Some(version) = layout::version_dir(&request.auth_version) else { return Ok(None) };
+        let dir = self.base.join(version);
+        for kind in &request.kinds {
+            let mut abis = match kind {
+                ArtifactKind::Module => request.module_abis.clone(),
+                ArtifactKind::Table => request.table_formats.clone(),
+            };
+            abis.sort_unstable_by(|a, b| b.cmp(a));
+            for abi in abis {
+                let name = layout::file_name(*kind, abi);
+                let place = Place {
+                    payload: dir.join(&name),
+                    envelope: dir.join(layout::envelope_name(&name)),
+                };
+                match read(&place.envelope, MAX_ENVELOPE_BYTES)? {
+                    Some(envelope) => return Ok(Some((place, envelope))),
+                    None if place.payload.exists() => {
+                        return Err(ServeError::Unpaired { path: place.envelope });
+                    }
+                    None => {}
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn read(path: &Path, max: usize) -> Result<Option<Bytes>, ServeError> {
+    match file::read_capped(path, max) {
+        Ok(bytes) => Ok(Some(bytes.into())),
+        Err(ReadFailure::Missing) => Ok(None),
+        Err(ReadFailure::TooLarge) => Err(ServeError::TooLarge { path: path.to_path_buf(), max }),
+        Err(ReadFailure::Io(source)) => Err(ServeError::Io { path: path.to_path_buf(), source }),
+    }
+}
+
+/// Fetches artifacts from a directory of this machine. Reads on tokio's blocking threads.
+#[derive(Clone, Debug)]
+pub struct DirectorySource {
+    directory: Arc<Directory>,
+    name: String,
+}
+
+impl DirectorySource {
+    /// Fetches from `directory`.
+    pub fn new(directory: Directory) -> Self {
+        let name = format!("directory {}", directory.base.display());
+        Self { directory: Arc::new(directory), name }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Directory) -> Result<T, ServeError> + Send + 'static,
+    ) -> Result<T, ArtifactError> {
+        let directory = Arc::clone(&self.directory);
+        let failed = |source: BoxError| ArtifactError {
+            from: self.name.clone(),
+            message: source.to_string(),
+            source: source.source().map(|cause| cause.to_string().into()),
+        };
+        match tokio::task::spawn_blocking(move || work(&directory)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(failed(error.into())),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+}
+
+impl ArtifactSource for DirectorySource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn fetch(
+        &self,
+        request: ArtifactRequest,
+    ) -> BoxFuture<'_, Result<FetchedArtifact, ArtifactError>> {
+        Box::pin(self.blocking(move |directory| directory.answer(&request)))
+    }
+
+    fn envelope(
+        &self,
+        request: ArtifactRequest,
+    ) -> BoxFuture<'_, Result<Option<Bytes>, ArtifactError>> {
+        Box::pin(self.blocking(move |directory| directory.envelope(&request)))
+    }
+}

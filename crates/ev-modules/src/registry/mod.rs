@@ -1,0 +1,398 @@
+//! Which decoder for which Auth version.
+//!
+//! ```text
+//!  engine ── choose, report_failure ──▶ Registry (a lock, never held for long)
+//!                                          ▲ wakes, reads and writes entries
+//!                                          │
+//!                             run(): the one task; owns all attempts, at most four at once
+//!                                          │
+//!              ┌───────────────┬───────────┴───────────┬──────────────────┐
+//!         state (kept)    sources in order          verify           load: compile, self-test
+//!        blocking thread                        blocking thread       blocking thread
+//! ```
+//!
+//! The task ends when its token is cancelled: attempts that wait for a peer are dropped, blocking
+//! work under way is waited for.
+
+mod attempt;
+mod entry;
+mod settings;
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering as Memory};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ev_core::{
+    ArtifactSource, AuthVersion, BoxError, BoxFuture, Choice, Decoder, DecoderError, DecoderSet,
+    Env, StateStore,
+};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::entry::{Entry, Outcome, Task};
+pub use self::settings::{Backoff, Downgrade, Exactness, Settings};
+use crate::Error;
+use crate::trust::Trust;
+use crate::verify::Verified;
+use crate::version::{compare_versions, nearest, same_minor};
+
+/// Versions that are remembered. Auth says its version, so somebody who has taken it over could
+/// name a new one each minute; the one that was not asked for longest is forgotten.
+const MAX_VERSIONS: usize = 32;
+
+/// Attempts at once. Each may hold an artifact of some MiB.
+const MAX_ATTEMPTS: usize = 4;
+
+/// Makes a decoder of an artifact that passed all checks: compiles it and tests it against what
+/// is known. Called on a thread that may block.
+pub trait Load: Send + Sync {
+    /// The decoder, ready for use.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be compiled, is not what it says it is, or fails its self-test.
+    fn load(&self, verified: Verified) -> Result<Arc<dyn Decoder>, LoadError>;
+}
+
+/// An artifact that passed all checks cannot be used all the same.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to load decoder artifact: {message}")]
+pub struct LoadError {
+    /// What happened, lower case.
+    pub message: String,
+    /// The cause, if there is one.
+    #[source]
+    pub source: Option<BoxError>,
+}
+
+impl LoadError {
+    /// Without a further cause.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+}
+
+/// A table compiled into the program.
+#[derive(Clone)]
+pub struct Embedded {
+    /// The Auth version whose schema it is.
+    pub auth_version: AuthVersion,
+    /// SHA-256 of the table.
+    pub schema_sha256: [u8; 32],
+    /// The decoder that runs it.
+    pub decoder: Arc<dyn Decoder>,
+}
+
+/// What a registry works with.
+pub struct Parts {
+    /// The embedded tables that may be used; at least one.
+    pub embedded: Vec<Embedded>,
+    /// Places to fetch artifacts from, the preferred one first.
+    pub sources: Vec<Arc<dyn ArtifactSource>>,
+    /// Whose signatures count.
+    pub trust: Trust,
+    /// Makes decoders of artifacts.
+    pub loader: Arc<dyn Load>,
+    /// Where good artifacts are kept; `None` keeps none.
+    pub store: Option<Arc<dyn StateStore>>,
+    /// Clock, sleep and jitter.
+    pub env: Arc<dyn Env>,
+}
+
+/// Answers which decoder fits which Auth version, and gets the artifacts for it.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+/// How many artifacts were accepted and refused since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Passed all checks and loaded.
+    pub accepted: u64,
+    /// Failed a check or failed to load.
+    pub refused: u64,
+}
+
+struct Inner {
+    embedded: Vec<Embedded>,
+    sources: Vec<Arc<dyn ArtifactSource>>,
+    trust: Trust,
+    loader: Arc<dyn Load>,
+    store: Option<Arc<dyn StateStore>>,
+    env: Arc<dyn Env>,
+    settings: Settings,
+    shared: Mutex<Shared>,
+    wake: Notify,
+    generation: watch::Sender<u64>,
+    counts: Counters,
+}
+
+#[derive(Default)]
+struct Shared {
+    entries: BTreeMap<AuthVersion, Entry>,
+    highest_seen: Option<AuthVersion>,
+    /// Versions below it that were told of.
+    older: BTreeSet<AuthVersion>,
+    asked: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Counters {
+    fn accepted(&self) {
+        self.accepted.fetch_add(1, Memory::Relaxed);
+    }
+
+    fn refused(&self) {
+        self.refused.fetch_add(1, Memory::Relaxed);
+    }
+}
+
+impl Registry {
+    /// A registry that knows its embedded tables. Nothing is fetched before [`Registry::run`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoEmbedded`] when there is no table to fall back to.
+    pub fn try_new(parts: Parts, settings: Settings) -> Result<Self, Error> {
+        if parts.embedded.is_empty() {
+            return Err(Error::NoEmbedded);
+        }
+        let shared = Shared { highest_seen: settings.highest_seen.clone(), ..Shared::default() };
+        let Parts { embedded, sources, trust, loader, store, env } = parts;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                embedded,
+                sources,
+                trust,
+                loader,
+                store,
+                env,
+                settings,
+                shared: Mutex::new(shared),
+                wake: Notify::new(),
+                generation: watch::Sender::new(0),
+                counts: Counters::default(),
+            }),
+        })
+    }
+
+    /// Fetches, checks and loads artifacts for the versions that are asked for, until `stop` is
+    /// cancelled. To be run once; dropping the future stops it too, but leaves blocking work under
+    /// way to itself.
+    pub async fn run(self, stop: CancellationToken) {
+        let inner = &self.inner;
+        let mut attempts = FuturesUnordered::new();
+        loop {
+            let now = inner.env.monotonic();
+            inner.open_overdue(now);
+            for (version, task) in inner.due(now, MAX_ATTEMPTS.saturating_sub(attempts.len())) {
+                attempts.push(attempt::attempt(Arc::clone(inner), version, task, stop.clone()));
+            }
+            let next = inner.next_deadline(attempts.len() < MAX_ATTEMPTS);
+            let sleep = async {
+                match next {
+                    Some(at) => inner.env.sleep(at.saturating_sub(now)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some((version, outcome)) = attempts.next(), if !attempts.is_empty() => {
+                    inner.attempt_ended(&version, outcome);
+                }
+                () = inner.wake.notified() => {}
+                () = sleep => {}
+            }
+        }
+        // Those that wait for a peer give up now; blocking work is waited for.
+        while attempts.next().await.is_some() {}
+    }
+
+    /// How many artifacts were accepted and refused since the start.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            accepted: self.inner.counts.accepted.load(Memory::Relaxed),
+            refused: self.inner.counts.refused.load(Memory::Relaxed),
+        }
+    }
+}
+
+impl DecoderSet for Registry {
+    fn choose(&self, version: &AuthVersion) -> Choice {
+        let inner = &self.inner;
+        let embedded = inner.embedded.iter().find(|embedded| embedded.auth_version == *version);
+        let mut shared = inner.lock();
+        inner.note_version(&mut shared, version);
+        if let Some(embedded) = embedded {
+            return Choice::Exact(Arc::clone(&embedded.decoder));
+        }
+        shared.asked += 1;
+        let asked = shared.asked;
+        let entry = inner.entry(&mut shared, version);
+        entry.last_asked = asked;
+        entry.choice(&inner.settings, &inner.nearest(version).decoder)
+    }
+
+    fn generation(&self) -> u64 {
+        *self.inner.generation.borrow()
+    }
+
+    fn changed(&self, seen: u64) -> BoxFuture<'static, ()> {
+        let mut generation = self.inner.generation.subscribe();
+        Box::pin(async move {
+            if generation.wait_for(|generation| *generation != seen).await.is_err() {
+                // The registry is gone: nothing will ever change.
+                std::future::pending().await
+            }
+        })
+    }
+
+    fn report_failure(&self, version: &AuthVersion, error: &DecoderError) {
+        let inner = &self.inner;
+        let now = inner.env.monotonic();
+        let mut shared = inner.lock();
+        let Some(entry) = shared.entries.get_mut(version) else { return };
+        let refetch = entry.decoder_failed(now, &inner.settings, |limit| inner.env.jitter(limit));
+        drop(shared);
+        warn!(%version, %error, refetch, "decoder failed");
+        if refetch {
+            inner.wake.notify_one();
+            inner.bump();
+        }
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Nothing inside leaves an entry half changed, so a panic elsewhere does not spoil it.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bump(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    fn nearest(&self, version: &AuthVersion) -> &Embedded {
+        let index = nearest(version, self.embedded.iter().map(|embedded| &embedded.auth_version));
+        &self.embedded[index.unwrap_or(0)]
+    }
+
+    /// Keeps the highest version seen, and tells of each lower one once.
+    fn note_version(&self, shared: &mut Shared, version: &AuthVersion) {
+        match &shared.highest_seen {
+            Some(highest) => match compare_versions(version, highest) {
+                Ordering::Equal => {}
+                Ordering::Greater => {
+                    info!(%version, before = %highest, "newer Auth version");
+                    shared.highest_seen = Some(version.clone());
+                }
+                Ordering::Less if shared.older.contains(version) => {}
+                Ordering::Less => {
+                    let policy = self.settings.downgrade;
+                    warn!(%version, %highest, ?policy, "Auth version is older than the highest seen");
+                    if shared.older.len() >= MAX_VERSIONS {
+                        shared.older.clear();
+                    }
+                    shared.older.insert(version.clone());
+                }
+            },
+            None => {
+                info!(%version, "first Auth version");
+                shared.highest_seen = Some(version.clone());
+            }
+        }
+    }
+
+    /// The entry for a version. For a new one, room is made and the task is asked to get its
+    /// artifact.
+    fn entry<'a>(&self, shared: &'a mut Shared, version: &AuthVersion) -> &'a mut Entry {
+        if !shared.entries.contains_key(version) {
+            if shared.entries.len() >= MAX_VERSIONS {
+                let oldest = shared.entries.iter().min_by_key(|(_, entry)| entry.last_asked);
+                if let Some(oldest) = oldest.map(|(version, _)| version.clone()) {
+                    shared.entries.remove(&oldest);
+                }
+            }
+            let nearest = &self.nearest(version).auth_version;
+            info!(%version, %nearest, "no embedded table for this Auth version: an artifact is wanted");
+            self.wake.notify_one();
+        }
+        shared.entries.entry(version.clone()).or_insert_with(|| {
+            let nobody_to_ask = self.sources.is_empty() && self.store.is_none();
+            Entry::new(self.env.monotonic(), nobody_to_ask)
+        })
+    }
+
+    /// The highest version seen, if the policy forbids artifacts of this older one.
+    fn forbidden_downgrade(&self, version: &AuthVersion) -> Option<AuthVersion> {
+        let highest = self.lock().highest_seen.clone()?;
+        let allowed = compare_versions(version, &highest) != Ordering::Less
+            || match self.settings.downgrade {
+                Downgrade::Always => true,
+                Downgrade::WithinMinor => same_minor(version, &highest),
+                Downgrade::Never => false,
+            };
+        (!allowed).then_some(highest)
+    }
+
+    fn open_overdue(&self, now: Duration) {
+        let mut changed = false;
+        for (version, entry) in &mut self.lock().entries {
+            if entry.open_if_overdue(now, &self.settings) {
+                changed = true;
+                let waited_secs = self.settings.artifact_wait.as_secs();
+                warn!(
+                    %version,
+                    waited_secs,
+                    "no usable decoder artifact in time: the nearest table decodes known events"
+                );
+            }
+        }
+        if changed {
+            self.bump();
+        }
+    }
+
+    fn due(&self, now: Duration, room: usize) -> Vec<(AuthVersion, Task)> {
+        let mut shared = self.lock();
+        let started = shared.entries.iter_mut().filter_map(|(version, entry)| {
+            entry.start_attempt(now).map(|task| (version.clone(), task))
+        });
+        started.take(room).collect()
+    }
+
+    fn next_deadline(&self, room: bool) -> Option<Duration> {
+        let shared = self.lock();
+        let deadlines = shared.entries.values().flat_map(|entry| {
+            // Without room, the end of an attempt is what is waited for.
+            [entry.wait_ends(&self.settings), entry.next_attempt().filter(|_| room)]
+        });
+        deadlines.flatten().min()
+    }
+
+    fn attempt_ended(&self, version: &AuthVersion, outcome: Outcome) {
+        let now = self.env.monotonic();
+        let changed = match self.lock().entries.get_mut(version) {
+            Some(entry) => {
+                entry.attempt_ended(now, outcome, &self.settings, |limit| self.env.jitter(limit))
+            }
+            // Forgotten meanwhile.
+            None => false,
+        };
+        if changed {
+            self.bump();
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What an operator can set, with the defaults.
+
+use std::time::Duration;
+
+use ev_core::{ArtifactKind, AuthVersion, UnknownPolicy, abi};
+
+use crate::verify::SizeLimits;
+
+/// What the registry does and for how long it waits.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How exact the JSON has to be.
+    pub exactness: Exactness,
+    /// How long events of a version wait for its artifact before the nearest table decodes them;
+    /// 60 s. Under [`Exactness::KnownNative`] nothing waits.
+    pub artifact_wait: Duration,
+    /// What becomes of unknown events when no artifact is to be had. `None`, the default, is
+    /// `incomplete` where the cluster offers none and none is configured, else `park`.
+    pub unknown: Option<UnknownPolicy>,
+    /// Whether an operator has named a place with artifacts, besides Auth itself.
+    pub artifact_configured: bool,
+    /// Whether artifacts of versions older than the newest one seen are used; always.
+    pub downgrade: Downgrade,
+    /// The highest Auth version that earlier runs have seen.
+    pub highest_seen: Option<AuthVersion>,
+    /// Kinds to ask for, the preferred one first; table, then module.
+    pub kinds: Vec<ArtifactKind>,
+    /// Module ABI versions that the host speaks; the one there is.
+    pub module_abis: Vec<u32>,
+    /// Table format versions that the decoder reads; none unless set.
+    pub table_formats: Vec<u32>,
+    /// Largest artifacts to take.
+    pub limits: SizeLimits,
+    /// Bounds of the pause after a failed attempt; 1 s to 60 s.
+    pub backoff: Backoff,
+    /// Time for one attempt to fetch from one place; 30 s.
+    pub fetch_timeout: Duration,
+    /// How often a place that offered nothing is asked again; 60 s.
+    pub recheck: Duration,
+    /// How often it is asked whether there is another artifact for a version that has one; 1 h.
+    pub refresh: Duration,
+    /// So many failures of a decoder within [`Settings::failure_window`] fetch its artifact again;
+    /// 3.
+    pub failure_limit: usize,
+    /// See [`Settings::failure_limit`]; 60 s.
+    pub failure_window: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            exactness: Exactness::Auth,
+            artifact_wait: Duration::from_secs(60),
+            unknown: None,
+            artifact_configured: false,
+            downgrade: Downgrade::Always,
+            highest_seen: None,
+            kinds: vec![ArtifactKind::Table, ArtifactKind::Module],
+            module_abis: vec![abi::ABI_VERSION],
+            table_formats: Vec::new(),
+            limits: SizeLimits::default(),
+            backoff: Backoff::default(),
+            fetch_timeout: Duration::from_secs(30),
+            recheck: Duration::from_secs(60),
+            refresh: Duration::from_secs(3600),
+            failure_limit: 3,
+            failure_window: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Settings {
+    /// The policy for unknown events when no place offers an artifact.
+    pub(super) fn unknown_without_artifact(&self) -> UnknownPolicy {
+        self.unknown.unwrap_or(if self.artifact_configured {
+            UnknownPolicy::Park
+        } else {
+            UnknownPolicy::Incomplete
+        })
+    }
+}
+
+/// How exact the JSON has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exactness {
+    /// What Auth of that version would write: all its events wait for its artifact, and are
+    /// decoded by it.
+    #[default]
+    Auth,
+    /// Known events never wait: the nearest embedded table decodes them, whatever else is there,
+    /// and only events that it does not know go to the artifact.
+    KnownNative,
+}
+
+/// Whether artifacts of versions older than the newest one seen are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Downgrade {
+    /// Yes: downgrades of Auth are legitimate.
+    #[default]
+    Always,
+    /// Only within the same major and minor version.
+    WithinMinor,
+    /// No.
+    Never,
+}
+
+/// Pauses between attempts: a random part of a limit that doubles with every failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The limit after the first failure.
+    pub base: Duration,
+    /// The largest limit.
+    pub cap: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { base: Duration::from_secs(1), cap: Duration::from_secs(60) }
+    }
+}
+
+impl Backoff {
+    /// The limit after `failures` failures in a row, counted from 1.
+    pub(super) fn limit(self, failures: u32) -> Duration {
+        let factor = 1u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.base.saturating_mul(factor).min(self.cap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_doubles_up_to_its_cap() {
+        let limits: Vec<_> = [1, 2, 3, 6, 7, 31, 32, 33, u32::MAX]
+            .map(|n| Backoff::default().limit(n).as_secs())
+            .into();
+        assert_eq!(limits, [1, 2, 4, 32, 60, 60, 60, 60, 60]);
+    }
+}
