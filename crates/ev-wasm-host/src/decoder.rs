@@ -1,0 +1,182 @@
+//! A decoder backed by a pool of instances.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ev_core::abi::CallFlags;
+use ev_core::{Cost, Decoder, DecoderError, DecoderIdentity, Form, Mode, Output, RawEvent};
+
+use crate::error::HostError;
+use crate::host::CompiledModule;
+use crate::instance::Instance;
+use crate::limits::Limits;
+
+/// What else is asked of a module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Ask for the login facts of each event.
+    pub login: bool,
+}
+
+/// An [`ev_core::Decoder`] that asks a guest and checks what it answers.
+///
+/// May be used from several threads at once: each call has an instance to itself. The calling
+/// thread must have more stack left than [`Limits::stack_bytes`]; with less the process is aborted.
+pub struct ModuleDecoder {
+    module: CompiledModule,
+    identity: DecoderIdentity,
+    options: Options,
+    /// Instances that wait for the next call and have not misbehaved.
+    idle: Mutex<Vec<Instance>>,
+}
+
+impl fmt::Debug for ModuleDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModuleDecoder").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl ModuleDecoder {
+    pub(crate) fn new(
+        module: CompiledModule,
+        identity: DecoderIdentity,
+        options: Options,
+    ) -> Result<Self, HostError> {
+        let this = Self { module, identity, options, idle: Mutex::default() };
+        let instance = this.instance()?;
+        this.give_back(instance);
+        Ok(this)
+    }
+
+    /// What the module says of itself: JSON text, not verified in any way.
+    ///
+    /// # Errors
+    ///
+    /// Those of a guest that fails.
+    pub fn describe(&self) -> Result<String, HostError> {
+        let mut instance = self.instance()?;
+        let shared = &self.module.shared;
+        let text = instance.describe(&shared.limits, &shared.ticker)?;
+        self.give_back(instance);
+        Ok(text)
+    }
+
+    /// As [`Decoder::decode`], with the error in full.
+    ///
+    /// # Errors
+    ///
+    /// The guest failed, or an event is not of the form `OneOf`. `out` is as before the call.
+    pub fn try_decode(
+        &self,
+        events: &[RawEvent],
+        mode: Mode,
+        out: &mut Output,
+    ) -> Result<(), HostError> {
+        if events.iter().any(|event| event.form != Form::OneOf) {
+            return Err(HostError::Form);
+        }
+        let before = (out.json().len(), out.outcomes().len());
+        let result = self.batches(events, mode, out);
+        if result.is_err() {
+            out.rewind(before.0, before.1);
+        }
+        result
+    }
+
+    fn batches(&self, events: &[RawEvent], mode: Mode, out: &mut Output) -> Result<(), HostError> {
+        let shared = &self.module.shared;
+        let flags = CallFlags { flavour: self.identity.flavour, mode, login: self.options.login };
+        let mut rest = events;
+        let mut instance = None;
+        while !rest.is_empty() {
+            let (batch, tail) = rest.split_at(batch_len(rest, &shared.limits));
+            let mut guest: Instance = match instance.take() {
+                Some(instance) => instance,
+                None => self.instance()?,
+            };
+            // An instance that fails is dropped here, and its memory with it.
+            guest.decode(batch, flags, &shared.limits, &shared.ticker, out)?;
+            instance = Some(guest).filter(|guest| !guest.is_spent(&shared.limits));
+            rest = tail;
+        }
+        if let Some(instance) = instance {
+            self.give_back(instance);
+        }
+        Ok(())
+    }
+
+    fn instance(&self) -> Result<Instance, HostError> {
+        if let Some(instance) = self.lock().pop() {
+            return Ok(instance);
+        }
+        let shared = &self.module.shared;
+        Instance::new(&self.module.instances, &shared.limits, &shared.ticker)
+    }
+
+    fn give_back(&self, instance: Instance) {
+        let mut idle = self.lock();
+        if idle.len() < self.module.shared.limits.idle_instances {
+            idle.push(instance);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Instance>> {
+        // Nobody panics while holding the lock, and a list of instances is always valid.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Decoder for ModuleDecoder {
+    fn identity(&self) -> &DecoderIdentity {
+        &self.identity
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::Blocking
+    }
+
+    fn decode(
+        &self,
+        events: &[RawEvent],
+        mode: Mode,
+        out: &mut Output,
+    ) -> Result<(), DecoderError> {
+        self.try_decode(events, mode, out).map_err(|error| DecoderError {
+            message: self.identity.to_string(),
+            source: Some(error.into()),
+        })
+    }
+}
+
+/// Number of events, at least one, that go into one call.
+fn batch_len(events: &[RawEvent], limits: &Limits) -> usize {
+    let mut bytes = 0usize;
+    let fitting = events.iter().take(limits.batch_events).take_while(|event| {
+        bytes = bytes.saturating_add(event.bytes.len());
+        bytes <= limits.batch_bytes
+    });
+    fitting.count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn pages_are_cut_by_count_and_bytes() {
+        let event = |len| RawEvent { form: Form::OneOf, bytes: Bytes::from(vec![0; len]) };
+        let limits = Limits { batch_events: 3, batch_bytes: 10, ..Limits::default() };
+        let check = |lens: &[usize], expected| {
+            let events: Vec<_> = lens.iter().copied().map(event).collect();
+            assert_eq!(batch_len(&events, &limits), expected, "{lens:?}");
+        };
+        check(&[1], 1);
+        check(&[1, 1, 1, 1], 3);
+        check(&[5, 5, 1], 2);
+        check(&[5, 6], 1);
+        check(&[11, 1], 1);
+        check(&[0, 0, 11], 2);
+    }
+}

@@ -1,0 +1,238 @@
+//! One instance of a module: its memory, its functions, and one guarded call.
+
+use ev_core::abi::{self, CallFlags};
+use ev_core::{BoxError, Output, RawEvent};
+use wasmtime::{
+    InstancePre, Memory, ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, Trap, TypedFunc,
+    WasmParams, WasmResults,
+};
+
+use crate::answer;
+use crate::error::HostError;
+use crate::limits::Limits;
+use crate::ticker::Ticker;
+
+/// Longest text of a refused batch that is looked at, in bytes.
+const MAX_REFUSAL: u32 = 512;
+/// Longest description of a module, in bytes: about 200 event names of the newest schema are 8 KiB.
+const MAX_DESCRIPTION: u32 = 1 << 20;
+
+/// What belongs to one instance inside wasmtime.
+#[derive(Debug)]
+pub(crate) struct State {
+    limits: StoreLimits,
+    /// More memory was asked for than there may be, since the last call.
+    memory_refused: bool,
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = self.limits.memory_growing(current, desired, maximum)?;
+        self.memory_refused |= !granted;
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
+    }
+}
+
+/// An instance that has not misbehaved so far. After any error it must not be used again.
+pub(crate) struct Instance {
+    store: Store<State>,
+    memory: Memory,
+    alloc: TypedFunc<u32, u32>,
+    decode: TypedFunc<(u32, u32, u32), i64>,
+    describe: TypedFunc<(), i64>,
+    error: TypedFunc<(), i64>,
+    events: u64,
+}
+
+impl Instance {
+    /// Instantiates, initialises, and asks for the ABI version.
+    pub(crate) fn new(
+        module: &InstancePre<State>,
+        limits: &Limits,
+        ticker: &Ticker,
+    ) -> Result<Self, HostError> {
+        let refused = |error: wasmtime::Error| HostError::Instantiate(error.into());
+        let state = State {
+            limits: StoreLimitsBuilder::new()
+                .memory_size(limits.memory_bytes)
+                .table_elements(limits.table_elements)
+                .instances(1)
+                .tables(1)
+                .memories(1)
+                .build(),
+            memory_refused: false,
+        };
+        let mut store = Store::new(module.module().engine(), state);
+        store.limiter(|state| state);
+        store.set_epoch_deadline(Ticker::ticks(limits.call_time));
+        let running = ticker.running();
+        let instance = module.instantiate(&mut store).map_err(refused)?;
+        drop(running);
+        let memory = instance
+            .get_memory(&mut store, abi::EXPORT_MEMORY)
+            .ok_or(HostError::MissingExport { name: abi::EXPORT_MEMORY })?;
+        // The types were compared before the module was compiled; this finds them again.
+        let mut this = Self {
+            alloc: instance.get_typed_func(&mut store, abi::EXPORT_ALLOC).map_err(refused)?,
+            decode: instance
+                .get_typed_func(&mut store, abi::EXPORT_DECODE_BATCH)
+                .map_err(refused)?,
+            describe: instance.get_typed_func(&mut store, abi::EXPORT_DESCRIBE).map_err(refused)?,
+            error: instance.get_typed_func(&mut store, abi::EXPORT_ERROR).map_err(refused)?,
+            store,
+            memory,
+            events: 0,
+        };
+        if instance.get_func(&mut this.store, abi::EXPORT_INITIALIZE).is_some() {
+            let initialize: TypedFunc<(), ()> = instance
+                .get_typed_func(&mut this.store, abi::EXPORT_INITIALIZE)
+                .map_err(refused)?;
+            this.call(&initialize, (), 0, limits, ticker)?;
+        }
+        let version: TypedFunc<(), u32> =
+            instance.get_typed_func(&mut this.store, abi::EXPORT_ABI_VERSION).map_err(refused)?;
+        match this.call(&version, (), 0, limits, ticker)? {
+            abi::ABI_VERSION => Ok(this),
+            found => Err(HostError::AbiVersion { found }),
+        }
+    }
+
+    /// Whether the instance has served its time.
+    pub(crate) fn is_spent(&self, limits: &Limits) -> bool {
+        self.events >= limits.recycle_events
+            || self.memory.data_size(&self.store) > limits.recycle_memory_bytes
+    }
+
+    /// Appends one outcome per event to `out`; after an error, what is in `out` is of no use.
+    pub(crate) fn decode(
+        &mut self,
+        events: &[RawEvent],
+        flags: CallFlags,
+        limits: &Limits,
+        ticker: &Ticker,
+        out: &mut Output,
+    ) -> Result<(), HostError> {
+        let bytes = || events.iter().map(|event| &*event.bytes);
+        let too_long = HostError::NoBuffer { bytes: u32::MAX };
+        let Some(len) = abi::batch_len(bytes()) else { return Err(too_long) };
+        let size = len as usize;
+
+        let address = self.call(&self.alloc.clone(), len, size, limits, ticker)?;
+        if address == 0 {
+            return Err(HostError::NoBuffer { bytes: len });
+        }
+        let buffer = place(self.memory.data_mut(&mut self.store), address, len);
+        let written = buffer.is_some_and(|buffer| abi::write_batch(bytes(), buffer));
+        if !written {
+            return Err(outside(address, len));
+        }
+
+        let parameters = (address, len, flags.to_bits());
+        let packed = self.call(&self.decode.clone(), parameters, size, limits, ticker)?;
+        if packed == 0 {
+            return Err(self.refusal(limits, ticker));
+        }
+        let answer = self.answer(packed, limits.answer_bytes)?;
+        answer::read(answer, events, flags, out)?;
+        self.events = self.events.saturating_add(events.len() as u64);
+        Ok(())
+    }
+
+    /// What the module says of itself: JSON, unverified.
+    pub(crate) fn describe(
+        &mut self,
+        limits: &Limits,
+        ticker: &Ticker,
+    ) -> Result<String, HostError> {
+        let packed = self.call(&self.describe.clone(), (), 0, limits, ticker)?;
+        let text = self.answer(packed, MAX_DESCRIPTION as usize)?;
+        Ok(String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// Why the guest refused a batch; or what went wrong in asking.
+    fn refusal(&mut self, limits: &Limits, ticker: &Ticker) -> HostError {
+        let packed = match self.call(&self.error.clone(), (), 0, limits, ticker) {
+            Ok(packed) => packed,
+            Err(error) => return error,
+        };
+        match self.answer(packed, MAX_REFUSAL as usize) {
+            Ok(text) => {
+                HostError::Refused { text: answer::printable(&String::from_utf8_lossy(text)) }
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// The bytes that a packed pointer names.
+    fn answer(&self, packed: i64, limit: usize) -> Result<&[u8], HostError> {
+        let (address, len) = abi::unpack(packed);
+        if len as usize > limit {
+            return Err(HostError::AnswerPlace { address, len, problem: "is too long" });
+        }
+        let start = address as usize;
+        start
+            .checked_add(len as usize)
+            .and_then(|end| self.memory.data(&self.store).get(start..end))
+            .ok_or_else(|| outside(address, len))
+    }
+
+    /// One call under a deadline that fits `bytes` of events.
+    fn call<P: WasmParams, R: WasmResults>(
+        &mut self,
+        function: &TypedFunc<P, R>,
+        parameters: P,
+        bytes: usize,
+        limits: &Limits,
+        ticker: &Ticker,
+    ) -> Result<R, HostError> {
+        let allowed = limits.time_for(bytes);
+        self.store.data_mut().memory_refused = false;
+        self.store.set_epoch_deadline(Ticker::ticks(allowed));
+        let running = ticker.running();
+        let result = function.call(&mut self.store, parameters);
+        drop(running);
+        result.map_err(|error| match error.downcast_ref() {
+            Some(Trap::Interrupt) => HostError::Deadline { allowed_ms: allowed.as_millis() },
+            Some(Trap::StackOverflow) => HostError::StackLimit { limit: limits.stack_bytes },
+            _ if self.store.data().memory_refused => {
+                HostError::MemoryLimit { limit: limits.memory_bytes }
+            }
+            _ => HostError::Trap(BoxError::from(error)),
+        })
+    }
+}
+
+fn place(memory: &mut [u8], address: u32, len: u32) -> Option<&mut [u8]> {
+    let start = address as usize;
+    memory.get_mut(start..start.checked_add(len as usize)?)
+}
+
+fn outside(address: u32, len: u32) -> HostError {
+    HostError::AnswerPlace { address, len, problem: "is outside of its memory" }
+}

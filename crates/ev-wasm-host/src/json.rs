@@ -1,0 +1,419 @@
+//! One linear scan over JSON text: proves that it is a single object or array and shows its
+//! members, without building anything. Depth costs no stack.
+
+/// Calls `visit` for each member of the object or array that `text` consists of: the key as it
+/// stands between its quotes (empty for an element of an array), and the text of the value.
+///
+/// Blanks are allowed where RFC 8259 allows them, but not around the whole. Escaped surrogates
+/// must come in pairs: half of one is no text, and receivers differ in what they make of it.
+///
+/// # Errors
+///
+/// The offset of the first fault, when `text` is anything else.
+pub(crate) fn members<'a>(
+    text: &'a [u8],
+    mut visit: impl FnMut(&'a [u8], &'a [u8]),
+) -> Result<(), usize> {
+    let mut nesting = Nesting::default();
+    // Of the member of the outermost value that is being read.
+    let mut key: &[u8] = &[];
+    let mut start = 0;
+    let mut pos = 0;
+    if !matches!(text.first(), Some(b'{' | b'[')) {
+        return Err(0);
+    }
+    loop {
+        // At the first byte of a value.
+        if nesting.depth == 1 {
+            start = pos;
+        }
+        match byte(text, pos) {
+            open @ (b'{' | b'[') => {
+                let object = open == b'{';
+                nesting.push(object);
+                pos = blanks(text, pos + 1);
+                let close = if object { b'}' } else { b']' };
+                if byte(text, pos) != close {
+                    if object {
+                        let (name, next) = name(text, pos)?;
+                        if nesting.depth == 1 {
+                            key = name;
+                        }
+                        pos = next;
+                    }
+                    continue;
+                }
+                pos += 1;
+                nesting.pop();
+            }
+            b'"' => pos = string(text, pos)?,
+            b't' => pos = literal(text, pos, b"true")?,
+            b'f' => pos = literal(text, pos, b"false")?,
+            b'n' => pos = literal(text, pos, b"null")?,
+            _ => pos = number(text, pos)?,
+        }
+        // Behind a value: to the next one, closing what ends here.
+        loop {
+            match nesting.depth {
+                0 if pos == text.len() => return Ok(()),
+                0 => return Err(pos),
+                1 => visit(key, &text[start..pos]),
+                _ => {}
+            }
+            pos = blanks(text, pos);
+            match (byte(text, pos), nesting.in_object()) {
+                (b',', object) => {
+                    pos = blanks(text, pos + 1);
+                    if object {
+                        let (name, next) = name(text, pos)?;
+                        if nesting.depth == 1 {
+                            key = name;
+                        }
+                        pos = next;
+                    }
+                    break;
+                }
+                (b'}', true) | (b']', false) => {
+                    pos += 1;
+                    nesting.pop();
+                }
+                _ => return Err(pos),
+            }
+        }
+    }
+}
+
+/// The text that a string stands for; `raw` is what stands between the quotes of a string that
+/// [`members`] has accepted.
+pub(crate) fn unescape(raw: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(raw.len());
+    let mut pos = 0;
+    while let Some(&first) = raw.get(pos) {
+        pos += 1;
+        if first != b'\\' {
+            text.push(first);
+            continue;
+        }
+        let escape = byte(raw, pos);
+        pos += 1;
+        text.push(match escape {
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => {
+                let mut code = hex4(raw, pos).unwrap_or(0xfffd);
+                pos += 4;
+                if (0xd800..0xdc00).contains(&code) {
+                    let low = hex4(raw, pos + 2).unwrap_or(0xdc00);
+                    code = 0x10000 + ((code - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);
+                    pos += 6;
+                }
+                let decoded = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+                text.extend(decoded.encode_utf8(&mut [0; 4]).as_bytes());
+                continue;
+            }
+            other => other,
+        });
+    }
+    text
+}
+
+/// Which of the open values are objects: one bit each, so that depth costs no stack and, up to 64
+/// levels, no memory.
+#[derive(Default)]
+struct Nesting {
+    depth: usize,
+    /// The innermost levels, the last one lowest.
+    bits: u64,
+    /// Full words of outer levels.
+    outer: Vec<u64>,
+}
+
+impl Nesting {
+    fn push(&mut self, object: bool) {
+        if self.depth != 0 && self.depth.is_multiple_of(64) {
+            self.outer.push(self.bits);
+        }
+        self.bits = self.bits << 1 | u64::from(object);
+        self.depth += 1;
+    }
+
+    fn pop(&mut self) {
+        self.bits >>= 1;
+        self.depth -= 1;
+        if self.depth != 0
+            && self.depth.is_multiple_of(64)
+            && let Some(bits) = self.outer.pop()
+        {
+            self.bits = bits;
+        }
+    }
+
+    fn in_object(&self) -> bool {
+        self.bits & 1 == 1
+    }
+}
+
+/// The byte at `pos`; 0, which is no JSON, behind the end.
+#[inline]
+fn byte(text: &[u8], pos: usize) -> u8 {
+    text.get(pos).copied().unwrap_or(0)
+}
+
+#[inline]
+fn blanks(text: &[u8], mut pos: usize) -> usize {
+    while matches!(byte(text, pos), b' ' | b'\t' | b'\n' | b'\r') {
+        pos += 1;
+    }
+    pos
+}
+
+/// A key at `pos` and where its value starts.
+#[inline]
+fn name(text: &[u8], pos: usize) -> Result<(&[u8], usize), usize> {
+    if byte(text, pos) != b'"' {
+        return Err(pos);
+    }
+    let end = string(text, pos)?;
+    let name = &text[pos + 1..end - 1];
+    let colon = blanks(text, end);
+    if byte(text, colon) != b':' {
+        return Err(colon);
+    }
+    Ok((name, blanks(text, colon + 1)))
+}
+
+fn literal(text: &[u8], pos: usize, word: &[u8]) -> Result<usize, usize> {
+    let found = text.get(pos..).is_some_and(|rest| rest.starts_with(word));
+    if found { Ok(pos + word.len()) } else { Err(pos) }
+}
+
+/// Steps over the string whose opening quote is at `pos`.
+#[inline]
+fn string(text: &[u8], pos: usize) -> Result<usize, usize> {
+    let mut pos = pos + 1;
+    loop {
+        pos = plain(text, pos);
+        match text.get(pos) {
+            Some(b'"') => return Ok(pos + 1),
+            Some(b'\\') => pos = escape(text, pos)?,
+            _ => return Err(pos),
+        }
+    }
+}
+
+/// The first byte from `pos` on that is a quote, a backslash or a control character; or the end.
+#[inline]
+fn plain(text: &[u8], mut pos: usize) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    // Flags bytes that are 0; exact up to and including the lowest such byte.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    while let Some(chunk) = text.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = zero(word ^ ONES.wrapping_mul(u64::from(b'"')));
+        let backslash = zero(word ^ ONES.wrapping_mul(u64::from(b'\\')));
+        let control = word.wrapping_sub(ONES.wrapping_mul(0x20)) & !word & HIGH;
+        let found = quote | backslash | control;
+        if found != 0 {
+            return pos + (found.trailing_zeros() / 8) as usize;
+        }
+        pos += 8;
+    }
+    while text.get(pos).is_some_and(|b| !matches!(b, b'"' | b'\\' | ..=0x1f)) {
+        pos += 1;
+    }
+    pos
+}
+
+/// Steps over the escape whose backslash is at `pos`.
+fn escape(text: &[u8], pos: usize) -> Result<usize, usize> {
+    match byte(text, pos + 1) {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(pos + 2),
+        b'u' => match hex4(text, pos + 2).ok_or(pos)? {
+            0xd800..0xdc00 => {
+                let low = if text.get(pos + 6..pos + 8) == Some(b"\\u") {
+                    hex4(text, pos + 8)
+                } else {
+                    None
+                };
+                low.filter(|low| (0xdc00..0xe000).contains(low)).map(|_| pos + 12).ok_or(pos)
+            }
+            0xdc00..0xe000 => Err(pos),
+            _ => Ok(pos + 6),
+        },
+        _ => Err(pos),
+    }
+}
+
+fn hex4(text: &[u8], pos: usize) -> Option<u32> {
+    text.get(pos..pos + 4)?
+        .iter()
+        .try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
+}
+
+/// Steps over a number.
+fn number(text: &[u8], pos: usize) -> Result<usize, usize> {
+    let digits = |mut pos: usize| {
+        while byte(text, pos).is_ascii_digit() {
+            pos += 1;
+        }
+        pos
+    };
+    let some_digits = |pos| Some(digits(pos)).filter(|end| *end > pos).ok_or(pos);
+    let start = pos + usize::from(byte(text, pos) == b'-');
+    let mut pos = if byte(text, start) == b'0' { start + 1 } else { some_digits(start)? };
+    if byte(text, pos) == b'.' {
+        pos = some_digits(pos + 1)?;
+    }
+    if matches!(byte(text, pos), b'e' | b'E') {
+        pos += 1;
+        pos += usize::from(matches!(byte(text, pos), b'+' | b'-'));
+        pos = some_digits(pos)?;
+    }
+    Ok(pos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collect(text: &str) -> Result<Vec<(&str, &str)>, usize> {
+        let mut found = Vec::new();
+        let str = |bytes| std::str::from_utf8(bytes).expect("cut at ASCII");
+        members(text.as_bytes(), |key, value| found.push((str(key), str(value))))?;
+        Ok(found)
+    }
+
+    #[test]
+    fn shows_the_members_of_the_outermost_value_only() {
+        assert_eq!(
+            collect(r#"{"a":1,"b":{"a":[2,{"x":"}"}]},"c":[],"d":{},"e\"":"\"","f":-0.5e+3}"#),
+            Ok(vec![
+                ("a", "1"),
+                ("b", r#"{"a":[2,{"x":"}"}]}"#),
+                ("c", "[]"),
+                ("d", "{}"),
+                (r#"e\""#, r#""\"""#),
+                ("f", "-0.5e+3"),
+            ])
+        );
+        assert_eq!(collect("{}"), Ok(vec![]));
+        assert_eq!(
+            collect("[ 1 ,\n[true,false] , null ]"),
+            Ok(vec![("", "1"), ("", "[true,false]"), ("", "null")])
+        );
+        assert_eq!(collect("{ \"a\" : { } }"), Ok(vec![("a", "{ }")]));
+    }
+
+    #[test]
+    fn agrees_with_a_full_parser_on_what_is_json() {
+        let texts = [
+            "",
+            "{",
+            "}",
+            "{}",
+            "[]",
+            "{}{}",
+            "{} ",
+            " {}",
+            "{}\n",
+            "\"a\"",
+            "1",
+            "{,}",
+            "[,]",
+            "[1,]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1]",
+            "[1}",
+            "{\"a\":01}",
+            "{\"a\":-}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":1e}",
+            "{\"a\":1e+}",
+            "{\"a\":+1}",
+            "{\"a\":1.5E-7}",
+            "{\"a\":-0}",
+            "{\"a\":nul}",
+            "{\"a\":nulll}",
+            "{\"a\":tru}",
+            "{\"a\":True}",
+            "{\"a\":NaN}",
+            "{\"a\":\"}",
+            "{\"a\":\"\\\"}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\u12\"}",
+            "{\"a\":\"\\u12g4\"}",
+            "{\"a\":\"\\u1234\"}",
+            "{a:1}",
+            "{'a':1}",
+            "{\"a\":\"\t\"}",
+            "{\"a\":\"12345678\u{1f}\"}",
+            "{\"a\":\"\u{7f}\u{80}\u{2028}\"}",
+            "{\"a\":\"\\ud834\\udd1e\"}",
+            "{\"a\":\"\\ud834\"}",
+            "{\"a\":\"\\ud834\\u0041\"}",
+            "{\"a\":\"\\udd1e\"}",
+            "{\"a\":\"\\ud834x\\udd1e\"}",
+            "[[[[]]]]",
+            "[[[[]]]",
+            "[[[[]]]]]",
+            "{\"a\":[}]",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\" 1}",
+            "[1 2]",
+            "{\"a\":\u{0}}",
+            "{\"\":\"\"}",
+            "{\"abcdefgh\":\"abcdefgh\\\\\"}",
+            "[/**/]",
+            "{\"a\":\"1234567\\n\"}",
+        ];
+        for text in texts {
+            let outermost = text.starts_with(['{', '[']) && text.ends_with(['}', ']']);
+            let expected = outermost && serde_json::from_str::<serde_json::Value>(text).is_ok();
+            assert_eq!(collect(text).is_ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_cut_of_an_object_is_refused() {
+        let text = r#"{"a":[1,{"b":"\u0041\n"},true],"c":-1.5e-3,"d":{"e":null,"f":[]}}"#;
+        assert!(collect(text).is_ok());
+        for cut in 0..text.len() {
+            assert!(collect(&text[..cut]).is_err(), "{}", &text[..cut]);
+        }
+    }
+
+    #[test]
+    fn depth_costs_no_stack_and_levels_are_told_apart() {
+        for depth in [1, 63, 64, 65, 127, 128, 129, 100_000] {
+            // Objects and arrays in turn, in threes, so that no power of two hides a slip.
+            let kinds: Vec<bool> = (0..depth).map(|level| level % 3 == 0).collect();
+            let mut text = String::new();
+            kinds.iter().for_each(|object| text.push_str(if *object { "{\"k\":" } else { "[" }));
+            text.push('0');
+            kinds.iter().rev().for_each(|object| text.push(if *object { '}' } else { ']' }));
+            assert_eq!(collect(&text).map(|found| found.len()), Ok(1), "{depth}");
+            let mut wrong = text.clone().into_bytes();
+            let innermost = wrong.len() - depth;
+            wrong[innermost] ^= b'}' ^ b']';
+            assert_eq!(members(&wrong, |_, _| ()), Err(innermost), "{depth}");
+        }
+    }
+
+    #[test]
+    fn strings_are_unescaped() {
+        let check = |raw: &str| {
+            let expected: String = serde_json::from_str(&format!("\"{raw}\"")).expect("a string");
+            assert_eq!(unescape(raw.as_bytes()), expected.as_bytes(), "{raw}");
+        };
+        check(r#"plain \" \\ \/ \b\f\n\r\t \u0041\u00e9\u2028\ufffd \ud834\udd1e end"#);
+        check("\u{e9}\u{2028}");
+        check("");
+    }
+}

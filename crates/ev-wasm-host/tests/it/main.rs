@@ -1,0 +1,6 @@
+//! Modules that are refused, guests that misbehave, and the good guest on every golden vector.
+
+mod admission;
+mod guest;
+mod lies;
+mod limits;
