@@ -1,3 +1,58 @@
-//! The Teleport client: identity, dialling, Ping, the event APIs and artifact download; yields raw bytes and knows no JSON.
+//! The Teleport client: identity, dialling, Ping, the event APIs and artifact download; yields
+//! raw bytes and knows no JSON.
+//!
+//! [`TypedSource`] reads the log of Auth in lanes through `GetEvents` and recordings through
+//! `StreamSessionEvents`; [`AuthArtifacts`] fetches signed decoder artifacts over the same
+//! connection. Every event stays the bytes that Auth sent, a slice of the receive buffer.
+//!
+//! Left to others: what an event means (`ev-decode`), which ids are known and what is retried
+//! (`ev-pipeline`), whether an artifact is to be trusted (`ev-modules`), certificates (`ev-tls`).
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use ev_core::{Credit, Env, Resume, Road, Source, SourceEvent};
+//! use ev_source::{Config, Credentials, TypedSource};
+//!
+//! async fn read(env: Arc<dyn Env>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//!     let identity = Credentials::Identity("/etc/ev/identity".into());
+//!     let mut source = TypedSource::new(Config::new("auth.example.com:3025", identity), env.clone())?;
+//!     source.survey().await?;
+//!     source.resume(Resume { road: Road::Typed, lanes: Vec::new(), start_time: env.now() })?;
+//!     loop {
+//!         if let SourceEvent::Page(page) = source.next(Credit { pages: 4 }).await? {
+//!             tracing::info!(lane = %page.lane, events = page.events.len(), "page");
+//!         }
+//!     }
+//! }
+//! ```
 
 #![forbid(unsafe_code)]
+
+mod artifacts;
+mod backoff;
+mod budget;
+mod config;
+mod connection;
+mod credentials;
+mod dial;
+mod error;
+#[path = "gen/mod.rs"]
+mod generated;
+mod identity;
+mod lanes;
+mod link;
+mod plan;
+mod raw_codec;
+mod rpc;
+mod session;
+mod source;
+mod tasks;
+mod token;
+mod window;
+
+pub use artifacts::AuthArtifacts;
+pub use config::{Config, Credentials};
+pub use error::Error;
+pub use identity::{IdentityError, IdentityFile};
+pub use source::TypedSource;

@@ -1,0 +1,68 @@
+//! How many searches may be under way at once.
+
+/// Answers that bring one more request.
+const GROW_AFTER: u32 = 8;
+
+/// The request budget: everything wanted, until Auth says that it is too much; then it halves and
+/// grows back slowly.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    /// What is wanted at most.
+    wanted: usize,
+    limit: usize,
+    good: u32,
+}
+
+impl Budget {
+    pub(crate) fn new(wanted: usize) -> Self {
+        Self { wanted, limit: wanted, good: 0 }
+    }
+
+    /// Searches that may be under way at once, at least one.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// An answer came.
+    pub(crate) fn answered(&mut self) {
+        if self.limit < self.wanted {
+            self.good += 1;
+            if self.good >= GROW_AFTER {
+                self.good = 0;
+                self.limit += 1;
+            }
+        }
+    }
+
+    /// Auth refused a search because there were too many, `under_way` of them at the time.
+    pub(crate) fn refused(&mut self, under_way: usize) {
+        self.good = 0;
+        self.limit = (self.limit.min(under_way) / 2).max(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_halves_at_once_and_grows_back_slowly() {
+        let mut budget = Budget::new(11);
+        budget.answered();
+        assert_eq!(budget.limit(), 11);
+        budget.refused(8);
+        assert_eq!(budget.limit(), 4);
+        budget.refused(4);
+        budget.refused(1);
+        budget.refused(1);
+        assert_eq!(budget.limit(), 1, "one always");
+        for _ in 0..10 * GROW_AFTER {
+            budget.answered();
+        }
+        assert_eq!(budget.limit(), 11);
+        for _ in 0..GROW_AFTER {
+            budget.answered();
+        }
+        assert_eq!(budget.limit(), 11, "never more than wanted");
+    }
+}

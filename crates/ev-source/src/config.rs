@@ -1,0 +1,148 @@
+//! Settings of a source.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::Error;
+
+/// Where Auth is, who we are, and how to read.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Auth's address, `host:port`.
+    pub address: String,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Name of the cluster when `address` is that of a Proxy with TLS routing; `None` when it is
+    /// Auth's own.
+    pub routed_cluster: Option<String>,
+    /// Event types to ask for, exact names; empty means all.
+    pub types: Vec<String>,
+    /// Events per page to ask for, 1 to 5,000 (Auth cuts at 5,000 and at 1 MiB). Default 500.
+    pub batch: u16,
+    /// Width of a catch-up window; cut to whole seconds, at least one. Default 24 h.
+    pub window_size: Duration,
+    /// How far the live window may reach into the past before the next one takes over; cut to
+    /// whole seconds, at least 60. Default 1 h.
+    pub live_width: Duration,
+    /// Pause between two looks at the tip of the log. Default 5 s.
+    pub poll_interval: Duration,
+    /// Catch-up windows that are read at once, beside the live one; at least 1. Default 10.
+    pub catch_up_lanes: usize,
+    /// Session recordings that are read at once, at least 1; others queue. Default 5.
+    pub concurrency: usize,
+    /// Time for TCP, TLS, HTTP/2 and the first Ping together. Default 30 s.
+    pub dial_timeout: Duration,
+    /// Time for one answer, or for the next event of a recording. Default 2 min.
+    pub request_timeout: Duration,
+    /// Pause between two Pings on a living connection. Default 1 min.
+    pub ping_interval: Duration,
+    /// Largest page to take, in bytes. Auth cuts pages at 1 MiB, unless one event alone is larger.
+    /// Default 32 MiB.
+    pub max_message_bytes: usize,
+}
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// An identity file, as `tctl auth sign` writes it.
+    Identity(PathBuf),
+    /// PEM files.
+    Files {
+        /// Client certificate and its chain.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+        /// CA of Auth.
+        ca: PathBuf,
+    },
+}
+
+impl Config {
+    /// Everything by default.
+    pub fn new(address: impl Into<String>, credentials: Credentials) -> Self {
+        Self {
+            address: address.into(),
+            credentials,
+            routed_cluster: None,
+            types: Vec::new(),
+            batch: 500,
+            window_size: Duration::from_secs(24 * 3600),
+            live_width: Duration::from_secs(3600),
+            poll_interval: Duration::from_secs(5),
+            catch_up_lanes: 10,
+            concurrency: 5,
+            dial_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(120),
+            ping_interval: Duration::from_secs(60),
+            max_message_bytes: 32 * 1024 * 1024,
+        }
+    }
+
+    /// Whether everything is in range.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let address = |what| Error::Address { address: self.address.clone(), what };
+        let (host, port) =
+            self.address.rsplit_once(':').ok_or_else(|| address("has no port (host:port)"))?;
+        if host.is_empty() {
+            return Err(address("has no host (host:port)"));
+        }
+        if host.contains("//") || host.contains(char::is_whitespace) {
+            return Err(address("is not of the form host:port"));
+        }
+        if port.parse::<u16>().is_err() || port == "0" {
+            return Err(address("has no valid port (1 to 65535)"));
+        }
+        let at_least =
+            |name, what, ok| if ok { Ok(()) } else { Err(Error::Setting { name, what }) };
+        at_least("batch", "must be 1 to 5000", (1..=5000).contains(&self.batch))?;
+        at_least("window_size", "must be at least 1 s", self.window_size.as_secs() >= 1)?;
+        at_least("live_width", "must be at least 60 s", self.live_width.as_secs() >= 60)?;
+        at_least("poll_interval", "must not be 0", !self.poll_interval.is_zero())?;
+        at_least("catch_up_lanes", "must be at least 1", self.catch_up_lanes >= 1)?;
+        at_least("concurrency", "must be 1 to 1000", (1..=1000).contains(&self.concurrency))?;
+        at_least("dial_timeout", "must not be 0", !self.dial_timeout.is_zero())?;
+        at_least("request_timeout", "must not be 0", !self.request_timeout.is_zero())?;
+        at_least("ping_interval", "must not be 0", !self.ping_interval.is_zero())?;
+        at_least("max_message_bytes", "must be at least 1 MiB", self.max_message_bytes >= 1 << 20)
+    }
+
+    /// The host of the address.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked() {
+        let check = |address: &str| {
+            Config::new(address, Credentials::Identity("x".into()))
+                .check()
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(check("auth:3025"), Ok(()));
+        assert_eq!(check("[::1]:3025"), Ok(()));
+        for (bad, what) in [
+            ("auth", "has no port (host:port)"),
+            (":3025", "has no host (host:port)"),
+            ("auth:", "has no valid port (1 to 65535)"),
+            ("auth:0", "has no valid port (1 to 65535)"),
+            ("auth:99999", "has no valid port (1 to 65535)"),
+            ("https://auth:3025", "is not of the form host:port"),
+        ] {
+            assert_eq!(check(bad), Err(format!("address of auth `{bad}` {what}")));
+        }
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused() {
+        let mut config = Config::new("auth:3025", Credentials::Identity("x".into()));
+        config.concurrency = 0;
+        let error = config.check().expect_err("no sessions at all is no setting");
+        assert_eq!(error.to_string(), "setting `concurrency` must be 1 to 1000");
+    }
+}

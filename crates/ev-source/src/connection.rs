@@ -1,0 +1,110 @@
+//! One connection to Auth. It is never mended: when it is lost, a new one is made, and everybody
+//! sees that it is another.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::header::{HeaderName, HeaderValue, USER_AGENT};
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::body::Body;
+use tower_service::Service;
+
+/// Metadata by which a client tells the version of the API it speaks.
+const VERSION: HeaderName = HeaderName::from_static("version");
+/// API version told before Auth's own is known: that of the newest schema in `proto/`.
+const FIRST_VERSION: &str = "18.0.0";
+const AGENT: &str = concat!("ev-handler/", env!("CARGO_PKG_VERSION"));
+
+/// A living or dead connection. Dropping the last handle closes it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Different for every connection of a source.
+    pub(crate) id: u64,
+    pub(crate) channel: Channel,
+    /// Largest message taken, in bytes.
+    pub(crate) max_message_bytes: usize,
+    closed: CancellationToken,
+    _driver: AbortOnDropHandle<()>,
+}
+
+impl Connection {
+    /// `driver` moves the bytes; when it ends, the connection is dead.
+    pub(crate) fn new(
+        id: u64,
+        sender: SendRequest<Body>,
+        driver: impl Future<Output = ()> + Send + 'static,
+        max_message_bytes: usize,
+    ) -> Self {
+        let closed = CancellationToken::new();
+        let guard = closed.clone().drop_guard();
+        // The connection owns the task and ends it.
+        let task = tokio::spawn(async move {
+            driver.await;
+            drop(guard);
+        });
+        let version = HeaderValue::from_static(FIRST_VERSION);
+        Self {
+            id,
+            channel: Channel { sender, version },
+            max_message_bytes,
+            closed,
+            _driver: AbortOnDropHandle::new(task),
+        }
+    }
+
+    /// Resolves when the connection is dead. Does not keep it alive.
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.closed.clone().cancelled_owned()
+    }
+
+    /// From now on speak of `version` in every call: events are decoded with the schema of
+    /// exactly the version that Auth has, so that is the API we speak.
+    pub(crate) fn speak(&mut self, version: &str) {
+        if let Ok(value) = HeaderValue::from_str(version) {
+            self.channel.version = value;
+        }
+    }
+}
+
+/// Where the calls of the generated clients go.
+#[derive(Clone)]
+pub(crate) struct Channel {
+    sender: SendRequest<Body>,
+    version: HeaderValue,
+}
+
+impl Channel {
+    /// Scheme and authority of requests; Auth looks at neither.
+    pub(crate) fn origin() -> Uri {
+        Uri::from_static("https://teleport.cluster.local")
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.sender.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let headers = request.headers_mut();
+        headers.insert(VERSION, self.version.clone());
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        Box::pin(self.sender.send_request(request))
+    }
+}

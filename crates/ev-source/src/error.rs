@@ -1,0 +1,89 @@
+//! Why a source cannot be made.
+
+use std::io;
+use std::path::PathBuf;
+
+use ev_core::SourceError;
+
+use crate::IdentityError;
+
+/// Settings or credentials are of no use; only an operator can mend that.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address of Auth is not `host:port`.
+    #[error("address of auth `{address}` {what}")]
+    Address {
+        /// The address as given.
+        address: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A setting is outside its range.
+    #[error("setting `{name}` {what}")]
+    Setting {
+        /// The setting, as a field of [`crate::Config`].
+        name: &'static str,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The identity file is missing or not readable.
+    #[error("failed to read identity file `{}`", path.display())]
+    ReadIdentity {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The identity file is not complete.
+    #[error("identity file `{}` cannot be used", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: IdentityError,
+    },
+    /// Certificates or keys cannot be used.
+    #[error("credentials for auth cannot be used")]
+    Tls(#[from] ev_tls::Error),
+}
+
+impl From<Error> for SourceError {
+    fn from(error: Error) -> Self {
+        Self::Operator {
+            message: "cannot connect to auth with these settings".to_owned(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let more = cause.to_string();
+        // Some libraries repeat their cause's text in their own.
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_one_line_without_repetition() {
+        let source = io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let error = Error::ReadIdentity { path: "/x/identity".into(), source };
+        assert_eq!(chain(&error), "failed to read identity file `/x/identity`: no such file");
+        assert_eq!(chain(&io::Error::other(io::Error::other("once"))), "once");
+    }
+}

@@ -1,0 +1,537 @@
+//! All lanes of a source: which of them may ask now, and what becomes of the answers.
+//!
+//! A lane is in one of three states: ready (it stands in the queue), fetching, or waiting for its
+//! time. Each change of state has a number, the step; whatever comes back with another number
+//! belongs to a lane that was closed meanwhile. Windows and recordings beyond the limits stand in
+//! a queue of their own, without any cost but their token.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ev_core::{
+    AuthVersion, Credit, Env, Form, LaneId, Lanes, Mark, Page, RawEvent, SessionId, SourceEvent,
+    Stopped, Token,
+};
+use futures_util::future::{AbortHandle, Abortable};
+use tonic::Status;
+use tracing::{debug, error, info, warn};
+
+use crate::Config;
+use crate::backoff::Backoff;
+use crate::budget::Budget;
+use crate::connection::Connection;
+use crate::link::{Link, Troubles};
+use crate::rpc::{self, Trouble};
+use crate::session::{self, Look, Position, Stream};
+use crate::tasks::{Done, Fetched, Tasks, Ticket, within};
+use crate::token::{SessionToken, WindowToken};
+use crate::window::{Query, Then, Window};
+
+/// Attempts without a single event after which a recording is given back to the engine.
+const SESSION_ATTEMPTS: u32 = 5;
+
+/// All lanes.
+pub(crate) struct Reader {
+    config: Arc<Config>,
+    env: Arc<dyn Env>,
+    active: BTreeMap<LaneId, Lane>,
+    /// Closed windows that have not begun, oldest first.
+    windows: BTreeMap<LaneId, WindowToken>,
+    sessions: VecDeque<(SessionId, Position)>,
+    ready: VecDeque<LaneId>,
+    /// What the engine has not taken yet, in order.
+    out: VecDeque<SourceEvent>,
+    budget: Budget,
+    steps: u64,
+    fetching: usize,
+    searching: usize,
+}
+
+struct Lane {
+    work: Work,
+    state: State,
+    step: u64,
+    backoff: Backoff,
+    trouble: Troubles,
+}
+
+enum Work {
+    Window(Box<Window>),
+    Session(Box<Session>),
+}
+
+struct Session {
+    id: SessionId,
+    position: Position,
+    stream: Option<Box<Stream>>,
+    /// Version of Auth when the stream was opened.
+    generation: u64,
+    repeats: bool,
+}
+
+enum State {
+    Ready,
+    Fetching(AbortHandle),
+    /// `for_connection`: a new connection ends the wait.
+    Waiting {
+        for_connection: bool,
+    },
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let State::Fetching(abort) = &self.state {
+            abort.abort();
+        }
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(config: Arc<Config>, env: Arc<dyn Env>) -> Self {
+        // All catch-up windows and the live one.
+        let budget = Budget::new(config.catch_up_lanes.saturating_add(1));
+        Self {
+            config,
+            env,
+            active: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            sessions: VecDeque::new(),
+            ready: VecDeque::new(),
+            out: VecDeque::new(),
+            budget,
+            steps: 0,
+            fetching: 0,
+            searching: 0,
+        }
+    }
+
+    /// Adds a window; closed ones wait for their turn.
+    pub(crate) fn add_window(&mut self, lane: LaneId, token: WindowToken) {
+        if token.search.end.is_none() {
+            self.begin_window(lane, token);
+        } else {
+            self.windows.insert(lane, token);
+        }
+    }
+
+    pub(crate) fn add_session(&mut self, id: SessionId, token: SessionToken) {
+        self.sessions.push_back((id, Position(token)));
+    }
+
+    /// The token of a lane that is open, begun or not.
+    pub(crate) fn is_open(&self, lane: &LaneId) -> bool {
+        self.active.contains_key(lane)
+            || self.windows.contains_key(lane)
+            || matches!(lane, LaneId::Session(id) if self.sessions.iter().any(|(s, _)| s == id))
+    }
+
+    pub(crate) fn close(&mut self, lane: &LaneId) {
+        self.active.remove(lane);
+        self.windows.remove(lane);
+        self.sessions.retain(|(id, _)| !matches!(lane, LaneId::Session(closed) if closed == id));
+        self.ready.retain(|ready| ready != lane);
+        self.out.retain(|event| !matches!(event, SourceEvent::Page(page) if page.lane == *lane));
+    }
+
+    pub(crate) fn report(&mut self, event: SourceEvent) {
+        self.out.push_back(event);
+    }
+
+    /// What the engine can take now. Pages are held back without credit, and whatever stands
+    /// behind one: that a lane has ended must not come before its last events.
+    pub(crate) fn take(&mut self, credit: Credit) -> Option<SourceEvent> {
+        match self.out.front() {
+            Some(SourceEvent::Page(_)) if credit.pages == 0 => None,
+            _ => self.out.pop_front(),
+        }
+    }
+
+    /// Starts what may be started: as many fetches as there is credit for pages that are neither
+    /// asked for nor held here already.
+    pub(crate) fn schedule(&mut self, credit: Credit, link: &Link, tasks: &mut Tasks) {
+        self.promote();
+        let Some((connection, survey)) = link.up() else { return };
+        let held = self.out.iter().filter(|event| matches!(event, SourceEvent::Page(_))).count();
+        let mut room = credit.pages.saturating_sub(self.fetching + held);
+        for _ in 0..self.ready.len() {
+            if room == 0 {
+                return;
+            }
+            let Some(id) = self.ready.pop_front() else { return };
+            let Some(lane) = self.active.get_mut(&id) else { continue };
+            let is_search = matches!(lane.work, Work::Window(_));
+            if is_search && self.searching >= self.budget.limit() {
+                self.ready.push_back(id);
+                continue;
+            }
+            self.steps += 1;
+            let ticket = Ticket {
+                step: self.steps,
+                generation: link.generation(),
+                version: survey.version.clone(),
+                is_search,
+            };
+            lane.fetch(id, ticket, &connection, &self.config, &self.env, tasks);
+            self.fetching += 1;
+            self.searching += usize::from(is_search);
+            room -= 1;
+        }
+    }
+
+    /// A new connection: nobody has to wait for it any longer.
+    pub(crate) fn connected(&mut self) {
+        let waiting: Vec<LaneId> = self
+            .active
+            .iter()
+            .filter(|(_, lane)| matches!(lane.state, State::Waiting { for_connection: true }))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in waiting {
+            self.make_ready(id);
+        }
+    }
+
+    pub(crate) fn woken(&mut self, lane: LaneId, step: u64) {
+        if self.active.get(&lane).is_some_and(|found| found.step == step) {
+            self.make_ready(lane);
+        }
+    }
+
+    /// Takes what a fetch brought.
+    pub(crate) fn fetched(
+        &mut self,
+        id: LaneId,
+        ticket: Ticket,
+        fetched: Option<Fetched>,
+        generation: u64,
+        tasks: &mut Tasks,
+    ) {
+        self.fetching -= 1;
+        self.searching -= usize::from(ticket.is_search);
+        let Some(lane) = self.active.get_mut(&id).filter(|lane| lane.step == ticket.step) else {
+            return;
+        };
+        lane.state = State::Waiting { for_connection: false };
+        let stale = ticket.generation != generation;
+        match (&mut lane.work, fetched) {
+            (_, None) => self.make_ready(id),
+            // Auth changed its version while this was under way, so nobody knows which schema it
+            // was written with: it is asked for again.
+            (Work::Window(window), Some(_)) if stale => {
+                window.lost();
+                self.make_ready(id);
+            }
+            (Work::Session(session), Some(_)) if stale => {
+                session.stream = None;
+                session.repeats = true;
+                self.make_ready(id);
+            }
+            (Work::Window(_), Some(Fetched::Search(query, Ok(found)))) => {
+                self.budget.answered();
+                self.found(id, &query, found.items, found.last_key, &ticket.version, tasks);
+            }
+            (Work::Window(_), Some(Fetched::Search(_, Err(status)))) => {
+                self.search_failed(id, &status, tasks);
+            }
+            (Work::Session(_), Some(Fetched::Session(look))) => {
+                self.looked(id, *look, &ticket, tasks);
+            }
+            // A lane fetches only what it is made of.
+            (Work::Window(_), Some(Fetched::Session(_)))
+            | (Work::Session(_), Some(Fetched::Search(..))) => self.make_ready(id),
+        }
+    }
+
+    fn found(
+        &mut self,
+        id: LaneId,
+        query: &Query,
+        items: Vec<Bytes>,
+        last_key: String,
+        version: &AuthVersion,
+        tasks: &mut Tasks,
+    ) {
+        let Some(Lane { work: Work::Window(window), backoff, trouble, .. }) =
+            self.active.get_mut(&id)
+        else {
+            return;
+        };
+        backoff.reset();
+        trouble.clear();
+        let width = i64::try_from(self.config.live_width.as_secs()).unwrap_or(i64::MAX);
+        let answer = window.take(query, items, last_key, width);
+        if !answer.events.is_empty() || !answer.marks.is_empty() {
+            let (events, marks) = (answer.events, answer.marks);
+            self.out.push_back(page(id.clone(), version, events, marks, answer.repeats));
+        }
+        if answer.caught_up {
+            self.out.push_back(SourceEvent::CaughtUp);
+        }
+        match answer.then {
+            Then::Again => self.make_ready(id),
+            Then::Pause => self.wait(id, self.config.poll_interval, false, tasks),
+            Then::End => {
+                debug!(lane = %id, "window read to its end");
+                self.active.remove(&id);
+                let ended = Lanes { opened: Vec::new(), ended: vec![id] };
+                self.out.push_back(SourceEvent::Lanes(ended));
+            }
+            Then::Roll(start) => {
+                let next = LaneId::Window { start, pass: 0 };
+                let token = window.successor(start);
+                debug!(lane = %id, %next, "live window rolls");
+                let opened = vec![(next.clone(), token.encode())];
+                self.active.remove(&id);
+                self.out.push_back(SourceEvent::Lanes(Lanes { opened, ended: vec![id] }));
+                self.add_window(next, token);
+            }
+        }
+    }
+
+    fn search_failed(&mut self, id: LaneId, status: &Status, tasks: &mut Tasks) {
+        let Some(Lane { work: Work::Window(window), backoff, trouble, .. }) =
+            self.active.get_mut(&id)
+        else {
+            return;
+        };
+        window.lost();
+        let reason = rpc::describe(status);
+        let news = trouble.is_news(&reason);
+        let kind = Trouble::of(status);
+        let env = &*self.env;
+        let pause = match kind {
+            Trouble::Connection => backoff.next(env),
+            Trouble::Busy => {
+                self.budget.refused(self.searching + 1);
+                if news {
+                    warn!(lane = %id, reason, "auth takes fewer searches at once, slowing down");
+                }
+                backoff.next(env)
+            }
+            Trouble::TooLarge if window.shrink() => Duration::ZERO,
+            Trouble::TooLarge => {
+                if news {
+                    error!(
+                        lane = %id, reason,
+                        "a single event is larger than a page may be: this window stands still \
+                         until auth or `max_message_bytes` takes larger ones"
+                    );
+                }
+                backoff.slow(env)
+            }
+            Trouble::Invalid if window.restart() => {
+                warn!(lane = %id, reason, "auth refuses the page key, reading the window again");
+                backoff.next(env)
+            }
+            Trouble::Denied => {
+                if news {
+                    warn!(
+                        lane = %id, reason,
+                        "auth does not let us read events: give the user a role that allows \
+                         `list` and `read` on `event` and `session`"
+                    );
+                }
+                backoff.slow(env)
+            }
+            Trouble::Invalid | Trouble::Missing | Trouble::Other => {
+                if news {
+                    warn!(lane = %id, reason, "search failed, trying again");
+                }
+                backoff.next(env)
+            }
+        };
+        if pause.is_zero() {
+            self.make_ready(id);
+        } else {
+            self.wait(id, pause, kind == Trouble::Connection, tasks);
+        }
+    }
+
+    fn looked(&mut self, id: LaneId, look: Look, ticket: &Ticket, tasks: &mut Tasks) {
+        let Some(Lane { work: Work::Session(session), backoff, .. }) = self.active.get_mut(&id)
+        else {
+            return;
+        };
+        if !look.events.is_empty() {
+            backoff.reset();
+            let mut marks = Vec::with_capacity(look.events.len());
+            for (index, event) in look.events.iter().enumerate() {
+                session.position.pass(event);
+                marks.push(Mark { after: index + 1, token: session.position.0.encode() });
+            }
+            let repeats = std::mem::take(&mut session.repeats);
+            let events = look.events;
+            self.out.push_back(page(id.clone(), &ticket.version, events, marks, repeats));
+        }
+        match look.then {
+            session::Then::More(stream) => {
+                session.stream = Some(stream);
+                session.generation = ticket.generation;
+                self.make_ready(id);
+            }
+            session::Then::End => {
+                debug!(lane = %id, events = session.position.0.total, "recording read to its end");
+                self.active.remove(&id);
+                let ended = Lanes { opened: Vec::new(), ended: vec![id] };
+                self.out.push_back(SourceEvent::Lanes(ended));
+            }
+            session::Then::Failed(status) => self.session_failed(id, &status, tasks),
+        }
+    }
+
+    fn session_failed(&mut self, id: LaneId, status: &Status, tasks: &mut Tasks) {
+        let Some(Lane { work: Work::Session(session), backoff, .. }) = self.active.get_mut(&id)
+        else {
+            return;
+        };
+        session.stream = None;
+        session.repeats = true;
+        let kind = Trouble::of(status);
+        let reason = rpc::describe(status);
+        if kind == Trouble::Connection {
+            let pause = backoff.next(&*self.env);
+            return self.wait(id, pause, true, tasks);
+        }
+        let missing = kind == Trouble::Missing;
+        if missing || backoff.failures() + 1 >= SESSION_ATTEMPTS {
+            info!(lane = %id, missing, reason, "recording cannot be read now");
+            self.active.remove(&id);
+            return self.out.push_back(SourceEvent::Stopped(Stopped { lane: id, missing, reason }));
+        }
+        debug!(lane = %id, reason, "recording broke off, trying again");
+        let pause = backoff.next(&*self.env);
+        self.wait(id, pause, false, tasks);
+    }
+
+    /// Begins windows and recordings while there is room.
+    fn promote(&mut self) {
+        let of =
+            |kind: fn(&Work) -> bool| self.active.values().filter(|lane| kind(&lane.work)).count();
+        let closed = of(|work| matches!(work, Work::Window(window) if !window.is_live()));
+        let sessions = of(|work| matches!(work, Work::Session(_)));
+        for _ in closed..self.config.catch_up_lanes {
+            let Some((lane, token)) = self.windows.pop_first() else { break };
+            self.begin_window(lane, token);
+        }
+        for _ in sessions..self.config.concurrency {
+            let Some((id, position)) = self.sessions.pop_front() else { break };
+            let lane = LaneId::Session(id.clone());
+            let session = Session {
+                id,
+                position,
+                stream: None,
+                generation: 0,
+                repeats: position.0.total > 0,
+            };
+            self.begin(lane, Work::Session(Box::new(session)));
+        }
+    }
+
+    fn begin_window(&mut self, lane: LaneId, token: WindowToken) {
+        let window = Window::resume(token, &self.config.types, self.config.batch);
+        self.begin(lane, Work::Window(Box::new(window)));
+    }
+
+    fn begin(&mut self, id: LaneId, work: Work) {
+        let lane = Lane {
+            work,
+            state: State::Ready,
+            step: 0,
+            backoff: Backoff::default(),
+            trouble: Troubles::default(),
+        };
+        self.active.insert(id.clone(), lane);
+        self.make_ready(id);
+    }
+
+    fn make_ready(&mut self, id: LaneId) {
+        if let Some(lane) = self.active.get_mut(&id) {
+            self.steps += 1;
+            lane.step = self.steps;
+            lane.state = State::Ready;
+            self.ready.push_back(id);
+        }
+    }
+
+    fn wait(&mut self, id: LaneId, pause: Duration, for_connection: bool, tasks: &mut Tasks) {
+        let Some(lane) = self.active.get_mut(&id) else { return };
+        self.steps += 1;
+        let step = self.steps;
+        lane.step = step;
+        lane.state = State::Waiting { for_connection };
+        let pause = self.env.sleep(pause);
+        tasks.push(async move {
+            pause.await;
+            Done::Woken(id, step)
+        });
+    }
+}
+
+impl Lane {
+    fn fetch(
+        &mut self,
+        id: LaneId,
+        ticket: Ticket,
+        connection: &Arc<Connection>,
+        config: &Config,
+        env: &Arc<dyn Env>,
+        tasks: &mut Tasks,
+    ) {
+        let (connection, patience) = (Arc::clone(connection), config.request_timeout);
+        let (abort, registration) = AbortHandle::new_pair();
+        self.step = ticket.step;
+        self.state = State::Fetching(abort);
+        match &mut self.work {
+            Work::Window(window) => {
+                let query = window.query(env.now().seconds());
+                let env = Arc::clone(env);
+                let fetch = async move {
+                    let call = rpc::search(&connection, query.clone());
+                    let answer = within(&env, patience, call).await.unwrap_or_else(|| {
+                        Err(Status::deadline_exceeded("auth did not answer in time"))
+                    });
+                    Fetched::Search(query, answer.map_err(Box::new))
+                };
+                let fetch = Abortable::new(fetch, registration);
+                tasks.push(async move { Done::Fetched(id, ticket, fetch.await.ok()) });
+            }
+            Work::Session(session) => {
+                // A stream of another version's time may go on in the old words.
+                let stream =
+                    session.stream.take().filter(|_| session.generation == ticket.generation);
+                let (session, position) = (session.id.clone(), session.position);
+                let env = Arc::clone(env);
+                let fetch = async move {
+                    let look = session::look(connection, session, position, stream, env, patience);
+                    Fetched::Session(Box::new(look.await))
+                };
+                let fetch = Abortable::new(fetch, registration);
+                tasks.push(async move { Done::Fetched(id, ticket, fetch.await.ok()) });
+            }
+        }
+    }
+}
+
+fn page(
+    lane: LaneId,
+    version: &AuthVersion,
+    events: Vec<Bytes>,
+    marks: Vec<Mark>,
+    repeats: bool,
+) -> SourceEvent {
+    let raw = |bytes| RawEvent { form: Form::OneOf, bytes };
+    SourceEvent::Page(Page {
+        lane,
+        version: version.clone(),
+        events: events.into_iter().map(raw).collect(),
+        marks,
+        repeats,
+    })
+}
+
+/// The first token of a recording.
+pub(crate) fn session_start() -> Token {
+    SessionToken::default().encode()
+}

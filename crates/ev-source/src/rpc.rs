@@ -1,0 +1,163 @@
+//! The calls that are made to Auth, in this crate's own words.
+
+use bytes::Bytes;
+use ev_core::{AuthVersion, SessionId, Survey};
+use http::uri::PathAndQuery;
+use prost_types::Timestamp;
+use tonic::client::Grpc;
+use tonic::{Code, GrpcMethod, Request, Status, Streaming};
+
+use crate::connection::{Channel, Connection};
+use crate::generated::ev::decoder::v1::decoder_module_service_client::DecoderModuleServiceClient;
+use crate::generated::ev::decoder::v1::{GetArtifactRequest, GetArtifactResponse};
+use crate::generated::proto::auth_service_client::AuthServiceClient;
+use crate::generated::proto::{GetEventsRequest, PingRequest, StreamSessionEventsRequest};
+use crate::raw_codec::RawCodec;
+use crate::window::Query;
+
+/// Oldest first. The enum in the interface has the names the wrong way round: server and official
+/// client take 0 for ascending.
+const ASCENDING: i32 = 0;
+/// Events of one answer together with what surrounds them: chunks are at most 64 KiB, the
+/// envelope as well.
+const MAX_ARTIFACT_MESSAGE: usize = 256 * 1024;
+
+/// A page as Auth sends it: events as slices of the receive buffer.
+pub(crate) struct Found {
+    pub(crate) items: Vec<Bytes>,
+    /// Empty when nothing more is there.
+    pub(crate) last_key: String,
+}
+
+fn auth(connection: &Connection) -> AuthServiceClient<Channel> {
+    AuthServiceClient::with_origin(connection.channel.clone(), Channel::origin())
+        .max_decoding_message_size(connection.max_message_bytes)
+}
+
+pub(crate) async fn ping(connection: &Connection) -> Result<Survey, Status> {
+    let answer = auth(connection).ping(PingRequest {}).await?.into_inner();
+    let version = AuthVersion::new(answer.server_version);
+    Ok(Survey { cluster: answer.cluster_name, version })
+}
+
+pub(crate) async fn search(connection: &Connection, query: Query) -> Result<Found, Status> {
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let request = GetEventsRequest {
+        namespace: "default".to_owned(),
+        start_date: at(query.start),
+        end_date: at(query.end),
+        event_types: query.types,
+        limit: i32::from(query.limit),
+        start_key: query.key,
+        order: ASCENDING,
+    };
+    let answer = auth(connection).get_events(request).await?.into_inner();
+    Ok(Found { items: answer.items, last_key: answer.last_key })
+}
+
+/// Each message is one event, byte for byte. `from` is inclusive.
+pub(crate) async fn stream_session(
+    connection: &Connection,
+    session: &SessionId,
+    from: i32,
+) -> Result<Streaming<Bytes>, Status> {
+    let mut grpc = Grpc::with_origin(connection.channel.clone(), Channel::origin())
+        .max_decoding_message_size(connection.max_message_bytes);
+    grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
+    let mut request = Request::new(StreamSessionEventsRequest {
+        session_id: session.as_str().to_owned(),
+        start_index: from,
+    });
+    request.extensions_mut().insert(GrpcMethod::new("proto.AuthService", "StreamSessionEvents"));
+    let path = PathAndQuery::from_static("/proto.AuthService/StreamSessionEvents");
+    Ok(grpc.server_streaming(request, path, RawCodec::new()).await?.into_inner())
+}
+
+pub(crate) async fn artifact(
+    connection: &Connection,
+    request: GetArtifactRequest,
+) -> Result<Streaming<GetArtifactResponse>, Status> {
+    let mut client =
+        DecoderModuleServiceClient::with_origin(connection.channel.clone(), Channel::origin())
+            .max_decoding_message_size(MAX_ARTIFACT_MESSAGE);
+    Ok(client.get_artifact(request).await?.into_inner())
+}
+
+/// Whose trouble a failed call is, and so what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The connection's: the call is repeated over the next one.
+    Connection,
+    /// Too many requests.
+    Busy,
+    /// The answer would be larger than one of the two sides takes.
+    TooLarge,
+    /// What was asked for is refused.
+    Invalid,
+    /// We may not do this.
+    Denied,
+    /// It is not there.
+    Missing,
+    /// Anything else; trying again may help.
+    Other,
+}
+
+impl Trouble {
+    pub(crate) fn of(status: &Status) -> Self {
+        let message = status.message();
+        let too_large = ["exceeds the maximum", "larger than max", "length too large"];
+        if too_large.iter().any(|text| message.contains(text)) {
+            return Self::TooLarge;
+        }
+        // A status with a cause was made on this side.
+        if std::error::Error::source(status).is_some() {
+            return Self::Connection;
+        }
+        match status.code() {
+            Code::ResourceExhausted => Self::Busy,
+            Code::InvalidArgument | Code::OutOfRange => Self::Invalid,
+            Code::Unauthenticated | Code::PermissionDenied => Self::Denied,
+            Code::NotFound => Self::Missing,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A status in one line, lower case first, without what the peer did not say.
+pub(crate) fn describe(status: &Status) -> String {
+    if std::error::Error::source(status).is_some() {
+        return crate::error::chain(status);
+    }
+    match status.message() {
+        "" => format!("{:?}", status.code()),
+        message => format!("{message} ({:?})", status.code()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_are_told_apart() {
+        let check = |status: Status, trouble| assert_eq!(Trouble::of(&status), trouble, "{status}");
+        check(
+            Status::resource_exhausted("rate limit exceeded for searching events"),
+            Trouble::Busy,
+        );
+        check(
+            Status::resource_exhausted("trying to send message larger than max (5 vs. 4)"),
+            Trouble::TooLarge,
+        );
+        check(
+            Status::invalid_argument("event size exceeds the maximum response size"),
+            Trouble::TooLarge,
+        );
+        check(Status::out_of_range("decoded message length too large: found 9"), Trouble::TooLarge);
+        check(Status::invalid_argument("invalid start key"), Trouble::Invalid);
+        check(Status::permission_denied("access denied"), Trouble::Denied);
+        check(Status::not_found("a recording was not found"), Trouble::Missing);
+        check(Status::unavailable("shutting down"), Trouble::Other);
+        check(Status::from_error("broken pipe".into()), Trouble::Connection);
+    }
+}

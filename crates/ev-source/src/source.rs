@@ -1,0 +1,224 @@
+//! The source itself: what comes next, whoever it comes from.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use ev_core::{
+    BoxFuture, Credit, Env, LaneId, Lanes, Resume, Road, Source, SourceError, SourceEvent, Stopped,
+    Survey, Token,
+};
+use tracing::warn;
+
+use crate::credentials::client_tls;
+use crate::dial::Dialler;
+use crate::lanes::{Reader, session_start};
+use crate::link::{Link, Shared};
+use crate::tasks::{Done, Tasks};
+use crate::token::{self, Parsed, Search, WindowToken};
+use crate::{AuthArtifacts, Config, Error, plan};
+
+/// Reads Auth's log by `GetEvents` and recordings by `StreamSessionEvents`.
+///
+/// Needs a tokio runtime with I/O and time. Apart from one task per connection that moves its
+/// bytes, everything happens inside [`Source::next`] and [`Source::survey`]; dropping the source
+/// cancels every call and closes the connection.
+pub struct TypedSource {
+    config: Arc<Config>,
+    env: Arc<dyn Env>,
+    shared: Shared,
+    link: Link,
+    reader: Reader,
+    tasks: Tasks,
+    upstream: VecDeque<Survey>,
+}
+
+impl TypedSource {
+    /// Checks settings and credentials; connects to nobody. Blocks on the credentials' files.
+    ///
+    /// # Errors
+    ///
+    /// What only an operator can mend: settings out of range, credentials that are missing,
+    /// incomplete or expired.
+    pub fn new(config: Config, env: Arc<dyn Env>) -> Result<Self, Error> {
+        config.check()?;
+        let config = Arc::new(config);
+        let tls = Arc::new(client_tls(&config, &env)?);
+        let dialler = Dialler { config: Arc::clone(&config), tls, env: Arc::clone(&env) };
+        let shared = Shared::default();
+        Ok(Self {
+            link: Link::new(dialler, shared.clone()),
+            reader: Reader::new(Arc::clone(&config), Arc::clone(&env)),
+            tasks: Tasks::default(),
+            upstream: VecDeque::new(),
+            config,
+            env,
+            shared,
+        })
+    }
+
+    /// The decoder artifacts that Auth offers, over the connection that this source keeps. Works
+    /// while the source is in use elsewhere, and fails while there is no connection.
+    pub fn artifacts(&self) -> AuthArtifacts {
+        let patience = self.config.request_timeout;
+        AuthArtifacts::new(self.shared.clone(), Arc::clone(&self.env), patience)
+    }
+
+    /// Waits for one thing to happen and deals with it. Cancel-safe: it waits in one place, and
+    /// what it waited for is dealt with at once.
+    async fn step(&mut self) {
+        let Self { link, reader, tasks, upstream, .. } = self;
+        match tasks.next().await {
+            Done::Dialled(outcome) => {
+                if let Some(survey) = link.dialled(*outcome, tasks) {
+                    upstream.push_back(survey);
+                    reader.connected();
+                }
+            }
+            Done::Redial => link.dial(tasks),
+            Done::Closed(id) => {
+                link.closed(id, tasks);
+            }
+            Done::PingDue(id) => link.ping(id, tasks),
+            Done::Pinged(id, answer) => upstream.extend(link.pinged(id, answer, tasks)),
+            Done::Fetched(lane, ticket, fetched) => {
+                reader.fetched(lane, ticket, fetched, link.generation(), tasks);
+            }
+            Done::Woken(lane, step) => reader.woken(lane, step),
+        }
+    }
+
+    async fn survey(&mut self) -> Survey {
+        self.link.start(&mut self.tasks);
+        loop {
+            if let Some((_, survey)) = self.link.up() {
+                return survey.clone();
+            }
+            self.step().await;
+        }
+    }
+
+    async fn next(&mut self, credit: Credit) -> SourceEvent {
+        self.link.start(&mut self.tasks);
+        loop {
+            if let Some(survey) = self.upstream.pop_front() {
+                return SourceEvent::Upstream(survey);
+            }
+            if let Some(event) = self.reader.take(credit) {
+                return event;
+            }
+            self.reader.schedule(credit, &self.link, &mut self.tasks);
+            self.step().await;
+        }
+    }
+
+    fn start_windows(&mut self, start: i64) {
+        let size = i64::try_from(self.config.window_size.as_secs()).unwrap_or(i64::MAX);
+        let windows = plan::windows(start, self.env.now().seconds(), size, &self.config.types);
+        let mut opened = Vec::with_capacity(windows.len());
+        for search in windows {
+            let lane = LaneId::Window { start: search.start, pass: 0 };
+            let token = WindowToken { search, key: String::new() };
+            opened.push((lane.clone(), token.encode()));
+            self.reader.add_window(lane, token);
+        }
+        self.reader.report(SourceEvent::Lanes(Lanes { opened, ended: Vec::new() }));
+    }
+
+    /// Without a live window nothing new would ever be read. The windows of a state always have
+    /// one; should they not, it follows the last of them.
+    fn ensure_live(&mut self, windows: &[Search]) {
+        if windows.iter().any(|search| search.end.is_none()) {
+            return;
+        }
+        let Some(start) = windows.iter().filter_map(|search| search.end).max() else { return };
+        warn!(start, "no live window to resume, opening one");
+        let lane = LaneId::Window { start, pass: 0 };
+        let types = self.config.types.clone();
+        let search = Search { start, end: None, bare_start: false, types };
+        let token = WindowToken { search, key: String::new() };
+        let opened = vec![(lane.clone(), token.encode())];
+        self.reader.add_window(lane, token);
+        self.reader.report(SourceEvent::Lanes(Lanes { opened, ended: Vec::new() }));
+    }
+}
+
+impl Source for TypedSource {
+    fn survey(&mut self) -> BoxFuture<'_, Result<Survey, SourceError>> {
+        Box::pin(async move { Ok(self.survey().await) })
+    }
+
+    fn resume(&mut self, resume: Resume) -> Result<(), SourceError> {
+        if resume.road != Road::Typed {
+            return Err(SourceError::Operator {
+                message: format!("this source does not read the road `{}`", resume.road.as_str()),
+                source: None,
+            });
+        }
+        let mut parsed = Vec::with_capacity(resume.lanes.len());
+        for (lane, token) in resume.lanes {
+            let token = token::decode(&lane, &token)?;
+            parsed.push((lane, token));
+        }
+        let mut windows = Vec::new();
+        for (lane, token) in parsed {
+            match (lane, token) {
+                (LaneId::Session(id), Parsed::Session(token)) => self.reader.add_session(id, token),
+                (lane, Parsed::Window(token)) => {
+                    windows.push(token.search.clone());
+                    self.reader.add_window(lane, token);
+                }
+                // Refused by `decode`.
+                (_, Parsed::Session(_)) => {}
+            }
+        }
+        if windows.is_empty() {
+            self.start_windows(resume.start_time.seconds());
+        } else {
+            self.ensure_live(&windows);
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, credit: Credit) -> BoxFuture<'_, Result<SourceEvent, SourceError>> {
+        Box::pin(async move { Ok(self.next(credit).await) })
+    }
+
+    fn open(&mut self, lane: &LaneId, from: Option<Token>) -> Token {
+        let token = from.unwrap_or_else(session_start);
+        if self.reader.is_open(lane) {
+            return token;
+        }
+        match (lane, token::decode(lane, &token)) {
+            (LaneId::Session(id), Ok(Parsed::Session(at))) => {
+                self.reader.add_session(id.clone(), at);
+            }
+            (_, Ok(Parsed::Window(at))) => self.reader.add_window(lane.clone(), at),
+            (LaneId::Session(id), Err(error)) => {
+                // A token of another release: the recording is read from its beginning.
+                warn!(%lane, %error, "resume point of a recording is of no use, starting anew");
+                self.reader.add_session(id.clone(), crate::token::SessionToken::default());
+                return session_start();
+            }
+            (_, outcome) => {
+                let reason = match outcome {
+                    Err(error) => error.to_string(),
+                    Ok(_) => "only recordings can be opened without a resume point".to_owned(),
+                };
+                let lane = lane.clone();
+                self.reader.report(SourceEvent::Stopped(Stopped { lane, missing: false, reason }));
+            }
+        }
+        token
+    }
+
+    fn close(&mut self, lane: &LaneId) {
+        self.reader.close(lane);
+    }
+}
+
+impl fmt::Debug for TypedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedSource").field("config", &self.config).finish_non_exhaustive()
+    }
+}

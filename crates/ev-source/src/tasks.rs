@@ -1,0 +1,85 @@
+//! What a source waits for. Everything is a future that the source itself owns and polls, so that
+//! nothing runs behind its back, and dropping a pending `next` loses nothing.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ev_core::{AuthVersion, BoxFuture, Env, LaneId, Survey};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tonic::Status;
+
+use crate::connection::Connection;
+use crate::dial::DialError;
+use crate::rpc::Found;
+use crate::session::Look;
+use crate::window::Query;
+
+/// Something happened.
+pub(crate) enum Done {
+    /// Dialling ended.
+    Dialled(Box<Result<(Arc<Connection>, Survey), DialError>>),
+    /// It is time to dial again.
+    Redial,
+    /// The connection of that id is dead.
+    Closed(u64),
+    /// It is time to ping over the connection of that id.
+    PingDue(u64),
+    /// The connection of that id answered a Ping, or did not (`None`: in time).
+    Pinged(u64, Option<Result<Survey, Box<Status>>>),
+    /// A lane was fetched for; `None` when it was closed meanwhile.
+    Fetched(LaneId, Ticket, Option<Fetched>),
+    /// A lane has waited long enough.
+    Woken(LaneId, u64),
+}
+
+/// What a fetch was made for.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    /// Step of the lane; another one since means that the lane was closed meanwhile.
+    pub(crate) step: u64,
+    /// Counts the changes of Auth's version.
+    pub(crate) generation: u64,
+    /// Auth's version at the time of asking.
+    pub(crate) version: AuthVersion,
+    pub(crate) is_search: bool,
+}
+
+/// What a fetch brought.
+pub(crate) enum Fetched {
+    Search(Query, Result<Found, Box<Status>>),
+    Session(Box<Look>),
+}
+
+/// Everything that is waited for.
+#[derive(Default)]
+pub(crate) struct Tasks(FuturesUnordered<BoxFuture<'static, Done>>);
+
+impl Tasks {
+    pub(crate) fn push(&mut self, task: impl Future<Output = Done> + Send + 'static) {
+        self.0.push(Box::pin(task));
+    }
+
+    /// The next thing that happens. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Done {
+        match self.0.next().await {
+            Some(done) => done,
+            // A connected source waits for its next Ping, any other for its next attempt.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The value of `future`, or `None` after `limit`.
+pub(crate) async fn within<T>(
+    env: &Arc<dyn Env>,
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        value = future => Some(value),
+        () = env.sleep(limit) => None,
+    }
+}

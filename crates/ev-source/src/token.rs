@@ -1,0 +1,251 @@
+//! Where a lane stands, as bytes that a state keeps.
+//!
+//! Format 1, little-endian. The first byte is the kind.
+//!
+//! Window (kind 1): flags (1 byte: bit 0 live, bit 1 starts without overlap), order (1 byte: 0
+//! ascending), start (8), end (8; 0 when live), number of types (2), each type as length (2) and
+//! text, then the page key up to the end. A page key belongs to the search that made it, which is
+//! why the whole search is kept with it; the end of a live window alone may differ.
+//!
+//! Session (kind 2): flags (1 byte: bit 0 the indexes are in order), start index (4), events to
+//! skip (8), events settled in all (8).
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use ev_core::{LaneId, Road, SourceError, Token};
+
+/// Version of the layout.
+pub(crate) const FORMAT: u8 = 1;
+
+const WINDOW: u8 = 1;
+const SESSION: u8 = 2;
+const LIVE: u8 = 1;
+const BARE_START: u8 = 2;
+const ASCENDING: u8 = 0;
+
+/// What a window lane searches for: all that a page key belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Search {
+    /// First second of the window.
+    pub(crate) start: i64,
+    /// First second behind it; `None` for the live one.
+    pub(crate) end: Option<i64>,
+    /// Whether nothing in front of the window is asked for: the very first one.
+    pub(crate) bare_start: bool,
+    /// Event types asked for; empty means all.
+    pub(crate) types: Vec<String>,
+}
+
+/// Where a window lane stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WindowToken {
+    pub(crate) search: Search,
+    /// Key of the page to ask for; empty for the first one.
+    pub(crate) key: String,
+}
+
+/// Where a session lane stands: ask for events from index `from` on, and pass over the first
+/// `skip` of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionToken {
+    pub(crate) from: i32,
+    pub(crate) skip: u64,
+    /// Events of the recording that are settled, counted from its beginning.
+    pub(crate) total: u64,
+    /// Whether no index so far was lower than the one before.
+    pub(crate) ordered: bool,
+}
+
+impl Default for SessionToken {
+    fn default() -> Self {
+        Self { from: 0, skip: 0, total: 0, ordered: true }
+    }
+}
+
+/// A token of either kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Parsed {
+    Window(WindowToken),
+    Session(SessionToken),
+}
+
+impl WindowToken {
+    pub(crate) fn encode(&self) -> Token {
+        let Search { start, end, bare_start, types } = &self.search;
+        let mut bytes = BytesMut::with_capacity(21 + self.key.len());
+        bytes.put_u8(WINDOW);
+        let live = if end.is_none() { LIVE } else { 0 };
+        bytes.put_u8(live | if *bare_start { BARE_START } else { 0 });
+        bytes.put_u8(ASCENDING);
+        bytes.put_i64_le(*start);
+        bytes.put_i64_le(end.unwrap_or_default());
+        // Settings never come near these limits; what is cut only restarts the lane once more.
+        let short = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
+        bytes.put_u16_le(short(types.len()));
+        for name in types.iter().take(usize::from(u16::MAX)) {
+            let name = &name.as_bytes()[..usize::from(short(name.len()))];
+            bytes.put_u16_le(short(name.len()));
+            bytes.put_slice(name);
+        }
+        bytes.put_slice(self.key.as_bytes());
+        token(bytes)
+    }
+}
+
+impl SessionToken {
+    pub(crate) fn encode(&self) -> Token {
+        let mut bytes = BytesMut::with_capacity(22);
+        bytes.put_u8(SESSION);
+        bytes.put_u8(u8::from(self.ordered));
+        bytes.put_i32_le(self.from);
+        bytes.put_u64_le(self.skip);
+        bytes.put_u64_le(self.total);
+        token(bytes)
+    }
+}
+
+fn token(bytes: BytesMut) -> Token {
+    Token { road: Road::Typed, format: FORMAT, bytes: bytes.freeze() }
+}
+
+/// Reads a token that a state kept.
+pub(crate) fn decode(lane: &LaneId, token: &Token) -> Result<Parsed, SourceError> {
+    let invalid = |message: String| SourceError::Token { lane: lane.clone(), message };
+    if token.road != Road::Typed {
+        let message = format!("it belongs to the road `{}`", token.road.as_str());
+        return Err(invalid(message));
+    }
+    if token.format != FORMAT {
+        let message = format!("its format is {}, this release reads {FORMAT}", token.format);
+        return Err(invalid(message));
+    }
+    let parsed = parse(token.bytes.clone()).ok_or_else(|| invalid("it is damaged".to_owned()))?;
+    match (lane, &parsed) {
+        (LaneId::Window { .. }, Parsed::Window(_)) | (LaneId::Session(_), Parsed::Session(_)) => {
+            Ok(parsed)
+        }
+        _ => Err(invalid("it belongs to another kind of lane".to_owned())),
+    }
+}
+
+fn parse(mut bytes: Bytes) -> Option<Parsed> {
+    match bytes.try_get_u8().ok()? {
+        WINDOW => {
+            let flags = bytes.try_get_u8().ok()?;
+            if flags & !(LIVE | BARE_START) != 0 || bytes.try_get_u8().ok()? != ASCENDING {
+                return None;
+            }
+            let start = bytes.try_get_i64_le().ok()?;
+            let end = bytes.try_get_i64_le().ok()?;
+            let end = (flags & LIVE == 0).then_some(end);
+            let mut types = Vec::new();
+            for _ in 0..bytes.try_get_u16_le().ok()? {
+                let len = usize::from(bytes.try_get_u16_le().ok()?);
+                types.push(text(take(&mut bytes, len)?)?);
+            }
+            let bare_start = flags & BARE_START != 0;
+            let search = Search { start, end, bare_start, types };
+            Some(Parsed::Window(WindowToken { search, key: text(bytes)? }))
+        }
+        SESSION => {
+            let ordered = match bytes.try_get_u8().ok()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            };
+            let from = bytes.try_get_i32_le().ok()?;
+            let skip = bytes.try_get_u64_le().ok()?;
+            let total = bytes.try_get_u64_le().ok()?;
+            let whole = bytes.is_empty() && from >= 0;
+            whole.then_some(Parsed::Session(SessionToken { from, skip, total, ordered }))
+        }
+        _ => None,
+    }
+}
+
+fn take(bytes: &mut Bytes, len: usize) -> Option<Bytes> {
+    (len <= bytes.len()).then(|| bytes.split_to(len))
+}
+
+fn text(bytes: Bytes) -> Option<String> {
+    String::from_utf8(bytes.into()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use ev_core::SessionId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn window() -> LaneId {
+        LaneId::Window { start: 1, pass: 0 }
+    }
+
+    fn session() -> LaneId {
+        LaneId::Session(SessionId::try_new(b"s").expect("a valid id"))
+    }
+
+    fn window_token() -> impl Strategy<Value = WindowToken> {
+        let types = prop::collection::vec("\\PC{0,12}", 0..4);
+        (any::<i64>(), any::<Option<i64>>(), any::<bool>(), types, "\\PC{0,40}").prop_map(
+            |(start, end, bare_start, types, key)| WindowToken {
+                search: Search { start, end, bare_start, types },
+                key,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn window_tokens_round_trip(token in window_token()) {
+            let parsed = decode(&window(), &token.encode()).expect("our own token");
+            prop_assert_eq!(parsed, Parsed::Window(token));
+        }
+
+        #[test]
+        fn session_tokens_round_trip(from in 0..=i32::MAX, skip: u64, total: u64, ordered: bool) {
+            let token = SessionToken { from, skip, total, ordered };
+            let parsed = decode(&session(), &token.encode()).expect("our own token");
+            prop_assert_eq!(parsed, Parsed::Session(token));
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+            let token = Token { road: Road::Typed, format: FORMAT, bytes: bytes.into() };
+            for lane in [window(), session()] {
+                // What is read is written the same way again: nothing was guessed.
+                match decode(&lane, &token) {
+                    Ok(Parsed::Window(read)) => {
+                        prop_assert_eq!(read.encode().bytes.len(), token.bytes.len());
+                    }
+                    Ok(Parsed::Session(read)) => prop_assert_eq!(&read.encode(), &token),
+                    Err(_) => {}
+                }
+            }
+        }
+
+        #[test]
+        fn a_cut_token_is_refused(token in window_token(), cut in 1..22usize) {
+            let mut token = WindowToken { key: String::new(), ..token }.encode();
+            token.bytes.truncate(token.bytes.len().saturating_sub(cut));
+            let whole = decode(&window(), &token);
+            prop_assert!(whole.is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused_by_name() {
+        let good = SessionToken::default().encode();
+        let message = |lane: &LaneId, token: &Token| {
+            decode(lane, token).expect_err("a token to refuse").to_string()
+        };
+        assert_eq!(
+            message(&window(), &good),
+            "resume point of `window/1/0` is not readable: it belongs to another kind of lane"
+        );
+        let newer = Token { format: 9, ..good.clone() };
+        assert!(message(&session(), &newer).ends_with("its format is 9, this release reads 1"));
+        let other = Token { road: Road::Export, ..good };
+        assert!(message(&session(), &other).ends_with("it belongs to the road `export`"));
+    }
+}

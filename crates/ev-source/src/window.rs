@@ -1,0 +1,358 @@
+//! One window of the log: which page to ask for next, and what an answer means.
+//!
+//! Pure: knows no connection and no clock. The rules:
+//!
+//! - A page key is sent only with the very search that made it; the end of the live window alone
+//!   moves.
+//! - Windows overlap their neighbours by [`OVERLAP`] on both sides, so that nothing depends on
+//!   whether Auth takes borders as inclusive, or on how precisely its storage keeps time.
+//! - Nothing is dropped by its time. What is left out here is only what was yielded before from
+//!   the same page in the very same bytes.
+//! - Late events are stored behind what is there, and the last page grows: it is asked for again
+//!   and again, and its key stays the resume point.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use ev_core::Mark;
+
+use crate::token::{Search, WindowToken};
+
+/// Seconds by which a search reaches over the borders of its window.
+const OVERLAP: i64 = 2;
+/// Seconds that the log of Auth may need to become complete: a window ends at least so long ago.
+pub(crate) const SETTLING: i64 = 60;
+/// Empty pages of the live window, each with a new key, after which this is taken for the tip:
+/// some storages hand out a new key for ever.
+const EMPTY_PAGES: u32 = 8;
+
+/// A window lane.
+#[derive(Debug)]
+pub(crate) struct Window {
+    search: Search,
+    key: String,
+    /// The key at which the engine would resume now; `None` when that is another search.
+    marked: Option<String>,
+    /// Where the live window will end, once that is decided.
+    closing: Option<i64>,
+    /// Events of the last answer, if the next one will be for the same page.
+    seen: HashSet<Bytes>,
+    repeats: bool,
+    empty_pages: u32,
+    at_tip: bool,
+    batch: u16,
+    limit: u16,
+}
+
+/// What to ask Auth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// Seconds since the epoch.
+    pub(crate) start: i64,
+    /// Seconds since the epoch.
+    pub(crate) end: i64,
+    pub(crate) types: Vec<String>,
+    pub(crate) limit: u16,
+    pub(crate) key: String,
+}
+
+/// What an answer brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) events: Vec<Bytes>,
+    pub(crate) marks: Vec<Mark>,
+    pub(crate) repeats: bool,
+    pub(crate) caught_up: bool,
+    pub(crate) then: Then,
+}
+
+/// How a lane goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Ask again at once.
+    Again,
+    /// Ask again after a pause.
+    Pause,
+    /// Nothing is left in the window.
+    End,
+    /// Nothing is left, and the next live window starts at this second.
+    Roll(i64),
+}
+
+impl Window {
+    /// Takes a lane up where a token says. With other types than the token's, it starts anew: its
+    /// key belongs to another search.
+    pub(crate) fn resume(token: WindowToken, types: &[String], batch: u16) -> Self {
+        let WindowToken { mut search, key } = token;
+        let same = search.types == types;
+        search.types = types.to_vec();
+        Self {
+            search,
+            marked: same.then(|| key.clone()),
+            key: if same { key } else { String::new() },
+            closing: None,
+            seen: HashSet::new(),
+            repeats: true,
+            empty_pages: 0,
+            at_tip: false,
+            batch,
+            limit: batch,
+        }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.search.end.is_none()
+    }
+
+    /// What to ask for at second `now`.
+    pub(crate) fn query(&self, now: i64) -> Query {
+        let Search { start, end, bare_start, types } = &self.search;
+        let end = match end.or(self.closing) {
+            Some(end) => end.saturating_add(OVERLAP),
+            // The current second included, and never in front of the start.
+            None => now.max(*start).saturating_add(1),
+        };
+        Query {
+            start: if *bare_start { *start } else { start.saturating_sub(OVERLAP) },
+            end,
+            types: types.clone(),
+            limit: self.limit,
+            key: self.key.clone(),
+        }
+    }
+
+    /// Takes the answer to `query`. `width` is how far a live window may reach back, in seconds.
+    pub(crate) fn take(
+        &mut self,
+        query: &Query,
+        items: Vec<Bytes>,
+        last_key: String,
+        width: i64,
+    ) -> Answer {
+        self.limit = self.limit.saturating_mul(2).min(self.batch);
+        let empty = items.is_empty();
+        let moves_on = !last_key.is_empty() && last_key != self.key;
+        let now_seen =
+            if moves_on { HashSet::new() } else { items.iter().cloned().collect::<HashSet<_>>() };
+        let before = std::mem::replace(&mut self.seen, now_seen);
+        let events: Vec<Bytes> =
+            items.into_iter().filter(|event| !before.contains(event)).collect();
+        let fresh = !events.is_empty();
+        let repeats = std::mem::replace(&mut self.repeats, !moves_on);
+        let mut marks = Vec::new();
+        if fresh && self.marked.as_ref() != Some(&self.key) {
+            marks.push(self.mark(0));
+        }
+        let mut caught_up = false;
+        let then = if moves_on {
+            self.key = last_key;
+            marks.push(self.mark(events.len()));
+            self.empty_pages = if empty { self.empty_pages + 1 } else { 0 };
+            self.at_tip &= !fresh;
+            if self.is_live() && self.empty_pages >= EMPTY_PAGES {
+                caught_up = !self.at_tip;
+                self.at_tip = true;
+                Then::Pause
+            } else {
+                Then::Again
+            }
+        } else if self.search.end.is_some() {
+            // A key that does not move may hide one more growth of the page.
+            if last_key.is_empty() || !fresh { Then::End } else { Then::Again }
+        } else if let Some(end) = self.closing {
+            if fresh { Then::Again } else { Then::Roll(end) }
+        } else {
+            caught_up = fresh || !self.at_tip;
+            self.at_tip = true;
+            let end = query.end.saturating_sub(SETTLING);
+            if end.saturating_sub(self.search.start) >= width {
+                self.closing = Some(end);
+                Then::Again
+            } else {
+                Then::Pause
+            }
+        };
+        Answer { events, marks, repeats, caught_up, then }
+    }
+
+    /// The last answer was lost: the next one may repeat what was yielded.
+    pub(crate) fn lost(&mut self) {
+        self.repeats = true;
+    }
+
+    /// Auth refuses the key: from the start of the window again. `false` if there is no key.
+    pub(crate) fn restart(&mut self) -> bool {
+        self.repeats = true;
+        self.seen.clear();
+        !std::mem::take(&mut self.key).is_empty()
+    }
+
+    /// The page was too large: half of it next time. `false` if it was one event.
+    pub(crate) fn shrink(&mut self) -> bool {
+        let smaller = (self.limit / 2).max(1);
+        std::mem::replace(&mut self.limit, smaller) > 1
+    }
+
+    /// Where the lane that follows this one stands.
+    pub(crate) fn successor(&self, start: i64) -> WindowToken {
+        let types = self.search.types.clone();
+        let search = Search { start, end: None, bare_start: false, types };
+        WindowToken { search, key: String::new() }
+    }
+
+    fn mark(&mut self, after: usize) -> Mark {
+        self.marked = Some(self.key.clone());
+        let token = WindowToken { search: self.search.clone(), key: self.key.clone() };
+        Mark { after, token: token.encode() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(end: Option<i64>) -> Window {
+        let search = Search { start: 1000, end, bare_start: false, types: Vec::new() };
+        Window::resume(WindowToken { search, key: String::new() }, &[], 100)
+    }
+
+    fn events(names: &[&'static str]) -> Vec<Bytes> {
+        names.iter().map(|name| Bytes::from_static(name.as_bytes())).collect()
+    }
+
+    fn take(window: &mut Window, now: i64, names: &[&'static str], key: &str) -> Answer {
+        let query = window.query(now);
+        window.take(&query, events(names), key.to_owned(), 3600)
+    }
+
+    fn token(window: &Window, key: &str) -> ev_core::Token {
+        WindowToken { search: window.search.clone(), key: key.to_owned() }.encode()
+    }
+
+    #[test]
+    fn a_closed_window_is_read_to_its_end() {
+        let mut lane = window(Some(2000));
+        let query = lane.query(9_999);
+        assert_eq!((query.start, query.end, query.key.as_str()), (998, 2002, ""));
+        let answer = take(&mut lane, 0, &["a", "b"], "k1");
+        assert_eq!(answer.events, events(&["a", "b"]));
+        assert_eq!(answer.marks, [Mark { after: 2, token: token(&lane, "k1") }]);
+        assert_eq!(answer.then, Then::Again);
+        assert!(answer.repeats, "the neighbour may have brought it");
+        let query = lane.query(9_999);
+        assert_eq!((query.start, query.end, query.key.as_str()), (998, 2002, "k1"));
+
+        let answer = take(&mut lane, 0, &[], "k2");
+        assert_eq!(answer.marks, [Mark { after: 0, token: token(&lane, "k2") }]);
+        assert_eq!((answer.then, answer.repeats), (Then::Again, false), "an empty page is no end");
+
+        let answer = take(&mut lane, 0, &["c"], "");
+        assert_eq!((answer.events, answer.marks), (events(&["c"]), vec![]));
+        assert_eq!(answer.then, Then::End);
+    }
+
+    #[test]
+    fn the_first_window_has_nothing_in_front() {
+        let search = Search { start: 1000, end: None, bare_start: true, types: Vec::new() };
+        let lane = Window::resume(WindowToken { search, key: String::new() }, &[], 100);
+        assert_eq!(lane.query(1500).start, 1000);
+        assert_eq!(lane.query(1500).end, 1501);
+        assert_eq!(lane.query(10).end, 1001, "a start in the future is waited for");
+    }
+
+    #[test]
+    fn the_tip_is_looked_at_again_and_only_what_is_new_comes() {
+        let mut lane = window(None);
+        assert_eq!(take(&mut lane, 1100, &["a"], "k1").then, Then::Again);
+        let answer = take(&mut lane, 1100, &["b", "c"], "");
+        assert_eq!((answer.then, answer.caught_up), (Then::Pause, true));
+        assert_eq!(answer.marks, [], "the page may grow, so its own key stays the resume point");
+
+        let answer = take(&mut lane, 1105, &["b", "c"], "");
+        assert_eq!((answer.events, answer.caught_up, answer.then), (vec![], false, Then::Pause));
+
+        // A late event sorts in front.
+        let answer = take(&mut lane, 1110, &["late", "b", "c", "d"], "");
+        assert_eq!((answer.events, answer.caught_up), (events(&["late", "d"]), true));
+        assert!(answer.repeats);
+
+        // The page fills up: what is new of it, and on to the next.
+        let answer = take(&mut lane, 1115, &["late", "b", "c", "d", "e"], "k2");
+        assert_eq!(answer.events, events(&["e"]));
+        assert_eq!(answer.marks, [Mark { after: 1, token: token(&lane, "k2") }]);
+        assert_eq!((answer.then, answer.caught_up), (Then::Again, false));
+        // Bytes seen on another page are no reason to leave anything out.
+        assert_eq!(take(&mut lane, 1115, &["e"], "").events, events(&["e"]));
+    }
+
+    #[test]
+    fn a_key_that_does_not_move_is_the_tip_or_the_end_too() {
+        let mut lane = window(None);
+        take(&mut lane, 1100, &["a"], "k");
+        assert_eq!(take(&mut lane, 1100, &["b"], "k").then, Then::Pause);
+        assert_eq!(take(&mut lane, 1100, &["b"], "k").events, events(&[]));
+        let mut lane = window(Some(2000));
+        take(&mut lane, 0, &["a"], "k");
+        assert_eq!(take(&mut lane, 0, &["b"], "k").then, Then::Again);
+        assert_eq!(take(&mut lane, 0, &["b"], "k").then, Then::End);
+    }
+
+    #[test]
+    fn keys_without_events_do_not_make_the_tip_spin() {
+        let mut lane = window(None);
+        let keys: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+        let answers: Vec<Then> =
+            keys.iter().map(|key| take(&mut lane, 1100, &[], key).then).collect();
+        assert_eq!(answers.iter().position(|then| *then == Then::Pause), Some(7));
+        assert!(answers[7..].iter().all(|then| *then == Then::Pause));
+        let answer = take(&mut lane, 1100, &["a"], "new");
+        assert_eq!((answer.events, answer.then), (events(&["a"]), Then::Again));
+    }
+
+    #[test]
+    fn a_live_window_that_is_old_enough_rolls_once_nothing_new_comes() {
+        let mut lane = window(None);
+        assert_eq!(take(&mut lane, 1000 + 3658, &["a"], "").then, Then::Pause);
+        // One second later the settled part is as wide as it may be.
+        assert_eq!(take(&mut lane, 1000 + 3659, &["a", "b"], "").then, Then::Again);
+        let end = 1000 + 3660 - SETTLING;
+        assert_eq!(lane.query(99_999).end, end + OVERLAP, "a fixed end from here on");
+        assert_eq!(take(&mut lane, 0, &["late", "a"], "").then, Then::Again);
+        assert_eq!(take(&mut lane, 0, &["late", "a"], "").then, Then::Roll(end));
+        let next = Window::resume(lane.successor(end), &[], 100);
+        assert_eq!(next.query(end + 100).start, end - OVERLAP);
+        assert!(next.is_live());
+    }
+
+    #[test]
+    fn other_types_start_the_lane_anew() {
+        let search = Search { start: 1000, end: Some(2000), bare_start: false, types: vec![] };
+        let token = WindowToken { search, key: "k".into() };
+        let types = vec!["user.login".to_owned()];
+        let mut lane = Window::resume(token.clone(), &types, 100);
+        assert_eq!((lane.query(0).key, lane.query(0).types), (String::new(), types));
+        let answer = take(&mut lane, 0, &["a"], "");
+        let fresh = WindowToken { search: lane.search.clone(), key: String::new() };
+        assert_eq!(answer.marks, [Mark { after: 0, token: fresh.encode() }]);
+        assert_eq!(Window::resume(token, &[], 100).query(0).key, "k");
+    }
+
+    #[test]
+    fn refused_keys_and_large_pages_have_a_way_out() {
+        let mut lane = window(Some(2000));
+        assert!(!lane.restart(), "nothing to give up");
+        take(&mut lane, 0, &["a"], "k");
+        assert!(lane.restart());
+        assert_eq!(lane.query(0).key, "");
+        let answer = take(&mut lane, 0, &["a"], "");
+        assert!(answer.repeats);
+        assert_eq!(answer.marks, [Mark { after: 0, token: token(&lane, "") }]);
+
+        assert!(lane.shrink());
+        assert_eq!(lane.query(0).limit, 50);
+        while lane.shrink() {}
+        assert_eq!(lane.query(0).limit, 1);
+        take(&mut lane, 0, &["b"], "k");
+        assert_eq!(lane.query(0).limit, 2, "and back again");
+    }
+}
