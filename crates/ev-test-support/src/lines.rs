@@ -120,7 +120,7 @@ mod tests {
         text.extend(b"\n  \n");
         write_line(&mut text, &event, Some("session"));
         let lines = read_lines(&text, Path::new("test")).expect("good lines");
-        assert_eq!(lines.log, [event.clone()]);
+        assert_eq!(lines.log, std::slice::from_ref(&event));
         assert_eq!(lines.recorded, [("session".to_owned(), event)]);
     }
 

@@ -294,7 +294,8 @@ mod tests {
             }
         });
         let mut expected: Vec<String> = (10..20).map(|n| format!("a{n}")).collect();
-        expected.extend((0..5).map(|n| format!("late{n}")));
+        expected.extend((0..late).map(|n| format!("late{n}")));
+        assert_eq!(late, 4);
         assert_eq!(all, expected);
     }
 
