@@ -1,0 +1,218 @@
+//! Maps and traits: entries are collected, sorted by the bytes of their keys, and printed; of
+//! equal keys the last one counts.
+
+use ev_core::wire::{self, WireType};
+
+use super::scalar::low;
+use super::{Trouble, WRONG_WIRE_TYPE, Walker, offset, trouble};
+use crate::json;
+use crate::table::{Field, Kind};
+
+/// A map entry as slices of the event.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// First eight bytes of the key, big-endian: most comparisons need no more.
+    prefix: u64,
+    pub(super) key: (u32, u32),
+    /// The value's bytes, or an int32 in the first part.
+    pub(super) value: (u32, u32),
+    pub(super) has_value: bool,
+    /// Offset of the entry, which orders equal keys.
+    pub(super) at: u32,
+    /// Offset of the value's tag, or of the entry.
+    pub(super) value_at: u32,
+}
+
+impl Walker<'_> {
+    /// Reads the entry whose length stands at `*pos` and keeps it. As in gogo, the wire types of
+    /// key and value are not looked at.
+    pub(super) fn map_entry(
+        &mut self,
+        kind: Kind,
+        buf: &[u8],
+        pos: &mut usize,
+        at: usize,
+    ) -> Result<(), Trouble> {
+        let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
+        let buf = &buf[..range.end];
+        let mut pos = range.start;
+        let mut entry = Entry {
+            prefix: 0,
+            key: (0, 0),
+            value: (0, 0),
+            has_value: false,
+            at: offset(at),
+            value_at: offset(at),
+        };
+        while pos < buf.len() {
+            let field_at = pos;
+            let raw = wire::varint(buf, &mut pos).map_err(trouble(field_at))?;
+            match low(raw >> 3) {
+                1 => {
+                    let key = wire::len_delimited(buf, &mut pos).map_err(trouble(field_at))?;
+                    entry.key = (offset(key.start), offset(key.end));
+                }
+                2 if kind == Kind::MapInt32 => {
+                    let value = wire::varint(buf, &mut pos).map_err(trouble(field_at))?;
+                    entry.value = (low(value), 0);
+                }
+                2 => {
+                    // An earlier value is replaced, but its bytes must be well-formed.
+                    if entry.has_value {
+                        self.check_replaced(kind, entry.value)?;
+                    }
+                    let value = wire::len_delimited(buf, &mut pos).map_err(trouble(field_at))?;
+                    entry.value = (offset(value.start), offset(value.end));
+                    entry.has_value = true;
+                    entry.value_at = offset(field_at);
+                }
+                _ => {
+                    let kind = wire::wire_type(raw).map_err(trouble(field_at))?;
+                    self.skip_unknown(buf, &mut pos, kind, field_at)?;
+                }
+            }
+        }
+        entry.prefix = prefix(&self.event[entry.key.0 as usize..entry.key.1 as usize]);
+        self.buffers.entries.push(entry);
+        Ok(())
+    }
+
+    fn check_replaced(&mut self, kind: Kind, value: (u32, u32)) -> Result<(), Trouble> {
+        match kind {
+            Kind::Struct => self.check_struct_value(value),
+            Kind::Traits => self.string_values(value, false),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sorts the entries from `first` on; equal keys stay in the event's order.
+    pub(super) fn sort_entries(&mut self, first: usize) {
+        let event = self.event;
+        let key = |entry: &Entry| &event[entry.key.0 as usize..entry.key.1 as usize];
+        self.buffers.entries[first..].sort_unstable_by(|a, b| {
+            a.prefix.cmp(&b.prefix).then_with(|| key(a).cmp(key(b))).then(a.at.cmp(&b.at))
+        });
+    }
+
+    /// Whether the entry behind this one has the same key, so that this one does not count.
+    pub(super) fn is_replaced(&self, index: usize, end: usize) -> bool {
+        let entries = &self.buffers.entries;
+        index + 1 < end && entries[index].prefix == entries[index + 1].prefix && {
+            self.bytes(entries[index].key) == self.bytes(entries[index + 1].key)
+        }
+    }
+
+    pub(super) fn bytes(&self, span: (u32, u32)) -> &[u8] {
+        &self.event[span.0 as usize..span.1 as usize]
+    }
+
+    /// Prints the map whose entries were kept from `first` on.
+    pub(super) fn map(&mut self, field: &Field, first: usize) {
+        self.sort_entries(first);
+        self.write_key(field);
+        let open = self.out.len();
+        let end = self.buffers.entries.len();
+        for index in first..end {
+            if self.is_replaced(index, end) {
+                continue;
+            }
+            let entry = self.buffers.entries[index];
+            self.entry_key(&entry);
+            if field.kind == Kind::MapInt32 {
+                json::write_i64(self.out, i64::from(entry.value.0.cast_signed()));
+            } else {
+                let event = self.event;
+                let value = &event[entry.value.0 as usize..entry.value.1 as usize];
+                json::write_string(self.out, value);
+            }
+        }
+        self.buffers.entries.truncate(first);
+        self.close(open);
+    }
+
+    fn entry_key(&mut self, entry: &Entry) {
+        let event = self.event;
+        self.out.push(b',');
+        json::write_string(self.out, &event[entry.key.0 as usize..entry.key.1 as usize]);
+        self.out.push(b':');
+    }
+
+    /// Keeps the entries of a `wrappers.LabelValues`.
+    pub(super) fn traits_entries(&mut self, buf: &[u8], mut pos: usize) -> Result<(), Trouble> {
+        while pos < buf.len() {
+            let at = pos;
+            let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+            if number != 1 {
+                self.skip_unknown(buf, &mut pos, kind, at)?;
+                continue;
+            }
+            if kind != WireType::Len {
+                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
+            }
+            self.map_entry(Kind::Traits, buf, &mut pos, at)?;
+        }
+        Ok(())
+    }
+
+    /// Prints the traits whose entries were kept from `first` on; without entries they are absent.
+    pub(super) fn traits(&mut self, field: &Field, first: usize) -> Result<(), Trouble> {
+        let end = self.buffers.entries.len();
+        if first == end {
+            let (start, end) = field.defaults;
+            self.write_defaults(start, end);
+            return Ok(());
+        }
+        self.sort_entries(first);
+        self.write_key(field);
+        let open = self.out.len();
+        for index in first..end {
+            let entry = self.buffers.entries[index];
+            if self.is_replaced(index, end) {
+                self.string_values(entry.value, false)?;
+                continue;
+            }
+            self.entry_key(&entry);
+            self.string_values(entry.value, true)?;
+        }
+        self.buffers.entries.truncate(first);
+        self.close(open);
+        Ok(())
+    }
+
+    /// A `wrappers.StringValues` as a list; `null` when it is empty.
+    fn string_values(&mut self, span: (u32, u32), print: bool) -> Result<(), Trouble> {
+        let event = self.event;
+        let buf = &event[..span.1 as usize];
+        let mut pos = span.0 as usize;
+        let mut separator = b'[';
+        while pos < buf.len() {
+            let at = pos;
+            let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+            if number != 1 {
+                self.skip_unknown(buf, &mut pos, kind, at)?;
+                continue;
+            }
+            if kind != WireType::Len {
+                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
+            }
+            let value = wire::len_delimited(buf, &mut pos).map_err(trouble(at))?;
+            if print {
+                self.out.push(separator);
+                separator = b',';
+                json::write_string(self.out, &buf[value]);
+            }
+        }
+        if print {
+            let end: &[u8] = if separator == b'[' { b"null" } else { b"]" };
+            self.out.extend_from_slice(end);
+        }
+        Ok(())
+    }
+}
+
+fn prefix(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let len = key.len().min(8);
+    bytes[..len].copy_from_slice(&key[..len]);
+    u64::from_be_bytes(bytes)
+}
