@@ -1,1 +1,8 @@
-//! Tests of the crate from outside.
+//! Tests of the sink against receivers on loopback.
+
+mod contract;
+mod env;
+mod faults;
+mod raw;
+mod tls;
+mod wire;

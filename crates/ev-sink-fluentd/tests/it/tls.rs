@@ -1,0 +1,227 @@
+//! TLS with client certificates, against a receiver that demands them.
+
+use std::fs;
+use std::path::Path;
+
+use ev_core::testing::sink::batch;
+use ev_core::{Route, Sink, Verdict};
+use ev_sink_fluentd::{Config, Error, FluentdSink};
+use ev_test_support::certs::{Authority, Leaf, Validity};
+use ev_test_support::{FakeFluentd, FluentdConfig, TlsVersions, loopback, server_config};
+use ev_tls::CredentialFiles;
+use tempfile::TempDir;
+
+use crate::env::ManualEnv;
+
+/// Certificates on both sides of a connection.
+pub(crate) struct Pki {
+    pub(crate) dir: TempDir,
+    pub(crate) authority: Authority,
+}
+
+impl Pki {
+    pub(crate) fn new() -> Self {
+        let authority = Authority::new("Test CA").expect("a CA");
+        let pki = Self { dir: tempfile::tempdir().expect("a directory"), authority };
+        pki.write("ca.pem", pki.authority.cert_pem());
+        pki.set_client(&pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf"));
+        pki
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).expect("a writable directory");
+    }
+
+    pub(crate) fn set_client(&self, leaf: &Leaf) {
+        self.write("client.pem", &leaf.cert_pem);
+        self.write("client.key", &leaf.key_pem);
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn files(&self) -> CredentialFiles {
+        CredentialFiles {
+            ca: Some(self.path().join("ca.pem")),
+            certificate: Some(self.path().join("client.pem")),
+            key: Some(self.path().join("client.key")),
+        }
+    }
+
+    pub(crate) fn receiver(&self, versions: TlsVersions, validity: Validity) -> FakeFluentd {
+        let leaf = self.authority.issue_fluentd_server(validity).expect("a leaf");
+        let clients = [self.authority.cert_der()];
+        let tls = server_config(&leaf, &clients, versions, &[]).expect("a server");
+        let config = FluentdConfig { tls: Some(tls), ..FluentdConfig::default() };
+        FakeFluentd::start(loopback().expect("a free port"), config).expect("a receiver")
+    }
+}
+
+pub(crate) fn config(receiver: &FakeFluentd, files: CredentialFiles) -> Config {
+    let mut config = Config::new(receiver.url("test.log"), receiver.url("session"));
+    config.tls = files;
+    config
+}
+
+fn sink(receiver: &FakeFluentd, files: CredentialFiles) -> FluentdSink {
+    FluentdSink::new(config(receiver, files), ManualEnv::new()).expect("good settings")
+}
+
+async fn send(sink: &FluentdSink) -> Verdict {
+    sink.send(batch(1, Route::Audit, &[r#"{"n":1}"#, r#"{"n":2}"#])).await.1
+}
+
+#[track_caller]
+fn unreachable(verdict: Verdict, part: &str) {
+    let Verdict::Unreachable { detail } = verdict else { panic!("{verdict:?}") };
+    assert!(detail.contains(part), "{detail}");
+}
+
+#[tokio::test]
+async fn mutual_tls_with_either_version() {
+    let pki = Pki::new();
+    for versions in [TlsVersions::Only12, TlsVersions::Only13, TlsVersions::Both] {
+        let receiver = pki.receiver(versions, Validity::Long);
+        let sink = sink(&receiver, pki.files());
+        for _ in 0..3 {
+            assert_eq!(send(&sink).await, Verdict::Delivered, "{versions:?}");
+        }
+        let tally = receiver.tally();
+        assert_eq!((tally.events, tally.requests, tally.arrays), (6, 3, 3));
+        assert_eq!(tally.connections, 1, "{versions:?}: the connection is used again");
+        sink.probe().await.expect("a live receiver");
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_of_another_ca_gets_nothing() {
+    let pki = Pki::new();
+    let receiver = pki.receiver(TlsVersions::Both, Validity::Long);
+    pki.write("ca.pem", Authority::new("Other CA").expect("a CA").cert_pem());
+    let sink = sink(&receiver, pki.files());
+    unreachable(send(&sink).await, "certificate of the server is not signed by a trusted CA");
+    let error = sink.probe().await.expect_err("another CA").to_string();
+    assert!(error.contains("not signed by a trusted CA"), "{error}");
+    assert_eq!(receiver.tally().requests, 0);
+}
+
+#[tokio::test]
+async fn a_receiver_with_an_expired_certificate_gets_nothing() {
+    let pki = Pki::new();
+    let receiver = pki.receiver(TlsVersions::Both, Validity::Expired);
+    let sink = sink(&receiver, pki.files());
+    unreachable(send(&sink).await, "certificate of the server expired at 2002-");
+    assert_eq!(receiver.tally().requests, 0);
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_in_the_certificate() {
+    let pki = Pki::new();
+    let receiver = pki.receiver(TlsVersions::Both, Validity::Long);
+    let mut config = config(&receiver, pki.files());
+    config.url = config.url.replace("localhost", "127.0.0.2");
+    let sink = FluentdSink::new(config, ManualEnv::new()).expect("good settings");
+    // The receiver listens on 127.0.0.1 only, so a listener of the same name is borrowed there.
+    unreachable(send(&sink).await, "127.0.0.2");
+}
+
+#[test]
+fn an_expired_client_certificate_is_refused_at_the_start() {
+    let pki = Pki::new();
+    let check = |validity, part: &str| {
+        pki.set_client(&pki.authority.issue_fluentd_client(validity).expect("a leaf"));
+        let mut config = Config::new("https://localhost:1/t", "https://localhost:1/s");
+        config.tls = pki.files();
+        let error = FluentdSink::new(config, ManualEnv::new()).expect_err("not valid");
+        let Error::Tls(error) = error else { panic!("{error:?}") };
+        let text = error.to_string();
+        assert!(text.contains(part) && text.contains("client.pem"), "{text}");
+        assert!(text.contains("it is now 2026-06-01T00:00:00Z"), "{text}");
+    };
+    check(Validity::Expired, "expired at 2002-");
+    check(Validity::NotYet, "is not valid before 4000-");
+}
+
+#[tokio::test]
+async fn a_client_certificate_of_another_ca_is_unreachable_or_unknown() {
+    let pki = Pki::new();
+    let other = Authority::new("Other CA").expect("a CA");
+    pki.set_client(&other.issue_fluentd_client(Validity::Long).expect("a leaf"));
+    // In TLS 1.2 the handshake itself fails.
+    let receiver = pki.receiver(TlsVersions::Only12, Validity::Long);
+    unreachable(send(&sink(&receiver, pki.files())).await, "does not trust the CA of our client");
+    assert_eq!(receiver.tally().requests, 0);
+    // In TLS 1.3 the request is on its way before the receiver has looked at the certificate; the
+    // alert tells that it was not taken, but a reset may overtake the alert.
+    let receiver = pki.receiver(TlsVersions::Only13, Validity::Long);
+    match send(&sink(&receiver, pki.files())).await {
+        Verdict::Unreachable { detail } => {
+            assert!(detail.contains("does not trust the CA of our client"), "{detail}");
+        }
+        Verdict::Unknown { .. } => {}
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(receiver.tally().requests, 0);
+}
+
+#[tokio::test]
+async fn without_a_client_certificate() {
+    let pki = Pki::new();
+    let files = CredentialFiles { certificate: None, key: None, ..pki.files() };
+    let receiver = pki.receiver(TlsVersions::Only12, Validity::Long);
+    unreachable(send(&sink(&receiver, files)).await, "may demand a client certificate");
+}
+
+#[tokio::test]
+async fn certificates_are_read_again_on_demand() {
+    let pki = Pki::new();
+    let receiver = pki.receiver(TlsVersions::Both, Validity::Long);
+    let sink = sink(&receiver, pki.files());
+    assert_eq!(send(&sink).await, Verdict::Delivered);
+    assert!(!sink.reload_certificates().expect("the same files"));
+    let before = sink.identity_facts();
+
+    pki.write("client.key", "nonsense");
+    sink.reload_certificates().expect_err("a bad file");
+    assert_eq!(sink.identity_facts(), before);
+    assert_eq!(send(&sink).await, Verdict::Delivered, "the old certificate stays");
+    assert_eq!(receiver.tally().connections, 1);
+
+    pki.set_client(&pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf"));
+    assert!(sink.reload_certificates().expect("a new certificate"));
+    assert_eq!(send(&sink).await, Verdict::Delivered);
+    assert_eq!(receiver.tally().connections, 2, "the next request shows the new certificate");
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_is_unreachable() {
+    let pki = Pki::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let base = format!("https://127.0.0.1:{port}");
+    let mut config = Config::new(format!("{base}/t"), format!("{base}/s"));
+    config.tls = pki.files();
+    let env = ManualEnv::new();
+    let sink = FluentdSink::new(config, env.clone()).expect("good settings");
+    let (verdict, _held) = tokio::join!(send(&sink), async {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        // The first bytes of the handshake are there, so its limit is running.
+        stream.readable().await.expect("open");
+        env.advance(std::time::Duration::from_secs(5));
+        stream
+    });
+    unreachable(verdict, "no TLS handshake within 5s");
+}
+
+#[tokio::test]
+async fn a_plain_http_port_is_recognised() {
+    let pki = Pki::new();
+    let receiver = FakeFluentd::start(loopback().expect("a free port"), FluentdConfig::default())
+        .expect("a receiver");
+    let mut config = config(&receiver, pki.files());
+    config.url = config.url.replace("http://", "https://");
+    let sink = FluentdSink::new(config, ManualEnv::new()).expect("good settings");
+    let Verdict::Unreachable { detail } = send(&sink).await else { panic!("no TLS there") };
+    assert!(detail.contains("TLS handshake failed"), "{detail}");
+}
