@@ -24,22 +24,31 @@ pub enum WireType {
 
 /// What is wrong with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.as_str())]
 pub enum WireError {
     /// The bytes end inside a field.
-    #[error("unexpected end of input")]
     Truncated,
     /// A varint of more than ten bytes.
-    #[error("varint longer than ten bytes")]
     VarintOverflow,
     /// Field number 0, or one that is negative in 32 bits.
-    #[error("invalid field number")]
     FieldNumber,
     /// Wire type 6 or 7.
-    #[error("invalid wire type")]
     WireType,
     /// An end-group tag without a group.
-    #[error("end group outside of a group")]
     StrayEndGroup,
+}
+
+impl WireError {
+    /// The text of the error, without allocating one.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncated => "unexpected end of input",
+            Self::VarintOverflow => "varint longer than ten bytes",
+            Self::FieldNumber => "invalid field number",
+            Self::WireType => "invalid wire type",
+            Self::StrayEndGroup => "end group outside of a group",
+        }
+    }
 }
 
 /// Reads a varint at `*pos`, moving it behind.
