@@ -69,17 +69,9 @@ use ev_core::wire::WireType;
 pub(crate) const MAGIC: &[u8; 8] = b"ev-table";
 pub(crate) const FORMAT: u32 = 1;
 
-/// Section ids.
-pub(crate) mod section {
-    pub(crate) const VERSION: u32 = 1;
-    pub(crate) const RULES: u32 = 2;
-    pub(crate) const MESSAGES: u32 = 3;
-    pub(crate) const FIELDS: u32 = 4;
-    pub(crate) const ONEOFS: u32 = 5;
-    pub(crate) const ENUMS: u32 = 6;
-    pub(crate) const TEXT: u32 = 7;
-    pub(crate) const NAMES: u32 = 8;
-}
+/// Section ids: 1 to 7 are required, in this order; names are optional.
+pub(crate) const SECTION_IDS: std::ops::RangeInclusive<u32> = 1..=7;
+pub(crate) const NAMES_ID: u32 = 8;
 
 pub(crate) const FIELD_LEN: usize = 16;
 pub(crate) const MAX_TABLE_LEN: usize = 4 << 20;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{
     DENSE_LIMIT, DuplicateKeys, FIELD_LEN, FORMAT, Field, HIDDEN, Kind, MAGIC, MAX_CASES,
     MAX_DEFAULTS_LEN, MAX_FIELDS, MAX_LEVELS, MAX_MESSAGE_FIELDS, MAX_MESSAGES, MAX_TABLE_LEN,
-    Message, NULLABLE, OMIT_EMPTY, Slot, Table, section,
+    Message, NAMES_ID, NULLABLE, OMIT_EMPTY, SECTION_IDS, Slot, Table,
 };
 use crate::TableError;
 
@@ -82,7 +82,7 @@ impl<'a> Sections<'a> {
             bytes.get(16..16 + count * 8).ok_or(TableError::Layout { what: "directory" })?;
         let mut rest = &bytes[16 + count * 8..];
         let mut slices = Vec::with_capacity(count);
-        for (entry, expected) in directory.chunks_exact(8).zip(section::VERSION..) {
+        for (entry, expected) in directory.chunks_exact(8).zip(SECTION_IDS.chain([NAMES_ID])) {
             if u32_at(entry, 0) != expected {
                 return Err(TableError::Layout { what: "section id" });
             }
@@ -107,7 +107,7 @@ impl<'a> Sections<'a> {
         hash.update(MAGIC);
         hash.update(FORMAT.to_le_bytes());
         let sections = [self.rules, self.messages, self.fields, self.oneofs, self.enums, self.text];
-        for (id, bytes) in (section::RULES..=section::TEXT).zip(sections) {
+        for (id, bytes) in SECTION_IDS.skip(1).zip(sections) {
             hash.update(id.to_le_bytes());
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);

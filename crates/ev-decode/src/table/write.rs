@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DuplicateKeys, FORMAT, Kind, MAGIC, Slot, section};
+use super::{DuplicateKeys, FORMAT, Kind, MAGIC, NAMES_ID, SECTION_IDS, Slot};
 
 /// A schema on its way into a table.
 #[derive(Debug, Default)]
@@ -74,17 +74,11 @@ impl Draft {
             DuplicateKeys::Cut => 1,
         };
         let rules = vec![duplicate_keys, u8::from(self.print_data), 0, 0];
-        let mut sections = vec![
-            (section::VERSION, self.version.clone().into_bytes()),
-            (section::RULES, rules),
-            (section::MESSAGES, messages),
-            (section::FIELDS, fields),
-            (section::ONEOFS, oneofs),
-            (section::ENUMS, enums),
-            (section::TEXT, text.bytes),
-        ];
+        let version = self.version.clone().into_bytes();
+        let required = [version, rules, messages, fields, oneofs, enums, text.bytes];
+        let mut sections: Vec<_> = SECTION_IDS.zip(required).collect();
         if self.with_names {
-            sections.push((section::NAMES, names));
+            sections.push((NAMES_ID, names));
         }
         let mut table = MAGIC.to_vec();
         table.extend(FORMAT.to_le_bytes());
