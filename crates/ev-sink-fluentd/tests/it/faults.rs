@@ -35,16 +35,6 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_exist() {
-    let stage = Stage::with(Framing::Array, |config| {
-        config.url = "http://no-such-host.invalid:8888/test.log".into();
-    })
-    .await;
-    let detail = unreachable(stage.send("{}").await);
-    assert!(detail.contains("cannot connect to `no-such-host.invalid` port 8888"), "{detail}");
-}
-
-#[tokio::test]
 async fn a_connection_that_the_receiver_closed_while_idle_is_replaced() {
     let stage = Stage::new(Framing::Array).await;
     let (verdict, peer) = join!(stage.send("{}"), async {
@@ -193,11 +183,11 @@ async fn a_receiver_that_stops_reading_does_not_hold_the_sink() {
     let stage = Stage::new(Framing::Array).await;
     // More than all socket buffers hold.
     let large = format!("\"{}\"", "x".repeat(64 << 20));
-    let (verdict, ()) = join!(stage.send(&large), async {
+    let (verdict, _held) = join!(stage.send(&large), async {
         let mut peer = stage.accept().await;
         peer.stream.read_u8().await.expect("the first byte");
         stage.env.advance(30 * SECOND);
-        drop(peer);
+        peer
     });
     assert!(unknown(verdict).ends_with("the receiver did not take the request within 30s"));
 }
@@ -258,8 +248,6 @@ async fn a_status_counts_even_if_the_rest_of_the_answer_never_comes() {
         let mut peer = stage.accept().await;
         peer.request().await;
         peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc").await;
-        stage.env.advance(30 * SECOND);
-        peer.closed().await;
     });
     assert_eq!(verdict, Verdict::Delivered);
 

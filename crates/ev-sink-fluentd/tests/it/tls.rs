@@ -6,7 +6,7 @@ use std::path::Path;
 use ev_core::testing::sink::batch;
 use ev_core::{Route, Sink, Verdict};
 use ev_sink_fluentd::{Config, Error, FluentdSink};
-use ev_test_support::certs::{Authority, Leaf, Validity};
+use ev_test_support::certs::{Authority, Leaf, LeafRequest, Validity};
 use ev_test_support::{FakeFluentd, FluentdConfig, TlsVersions, loopback, server_config};
 use ev_tls::CredentialFiles;
 use tempfile::TempDir;
@@ -51,8 +51,12 @@ impl Pki {
 
     pub(crate) fn receiver(&self, versions: TlsVersions, validity: Validity) -> FakeFluentd {
         let leaf = self.authority.issue_fluentd_server(validity).expect("a leaf");
+        self.receiver_with(&leaf, versions)
+    }
+
+    fn receiver_with(&self, leaf: &Leaf, versions: TlsVersions) -> FakeFluentd {
         let clients = [self.authority.cert_der()];
-        let tls = server_config(&leaf, &clients, versions, &[]).expect("a server");
+        let tls = server_config(leaf, &clients, versions, &[]).expect("a server");
         let config = FluentdConfig { tls: Some(tls), ..FluentdConfig::default() };
         FakeFluentd::start(loopback().expect("a free port"), config).expect("a receiver")
     }
@@ -118,12 +122,16 @@ async fn a_receiver_with_an_expired_certificate_gets_nothing() {
 #[tokio::test]
 async fn a_name_that_is_not_in_the_certificate() {
     let pki = Pki::new();
-    let receiver = pki.receiver(TlsVersions::Both, Validity::Long);
-    let mut config = config(&receiver, pki.files());
-    config.url = config.url.replace("localhost", "127.0.0.2");
-    let sink = FluentdSink::new(config, ManualEnv::new()).expect("good settings");
-    // The receiver listens on 127.0.0.1 only, so a listener of the same name is borrowed there.
-    unreachable(send(&sink).await, "127.0.0.2");
+    let request = LeafRequest {
+        common_name: "localhost".into(),
+        names: vec!["fluentd.example".into()],
+        server: true,
+        ..LeafRequest::default()
+    };
+    let receiver =
+        pki.receiver_with(&pki.authority.issue(&request).expect("a leaf"), TlsVersions::Both);
+    let verdict = send(&sink(&receiver, pki.files())).await;
+    unreachable(verdict, "is not valid for `localhost`, only for fluentd.example");
 }
 
 #[test]
@@ -170,7 +178,7 @@ async fn without_a_client_certificate() {
     let pki = Pki::new();
     let files = CredentialFiles { certificate: None, key: None, ..pki.files() };
     let receiver = pki.receiver(TlsVersions::Only12, Validity::Long);
-    unreachable(send(&sink(&receiver, files)).await, "may demand a client certificate");
+    unreachable(send(&sink(&receiver, files)).await, "demands a client certificate");
 }
 
 #[tokio::test]
@@ -207,7 +215,7 @@ async fn a_handshake_that_hangs_is_unreachable() {
     let (verdict, _held) = tokio::join!(send(&sink), async {
         let (stream, _) = listener.accept().await.expect("a connection");
         // The first bytes of the handshake are there, so its limit is running.
-        stream.readable().await.expect("open");
+        stream.peek(&mut [0]).await.expect("open");
         env.advance(std::time::Duration::from_secs(5));
         stream
     });
