@@ -1,0 +1,483 @@
+//! From resolved options to settings: ranges, and what must or must not stand together.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::duration::format_duration;
+use crate::finding::Finding;
+use crate::options::{Kind, Toml};
+use crate::origin::Origin;
+use crate::resolve::{Resolved, Setting};
+use crate::settings::{
+    BatchMode, BatchModeReason, Batching, ClientCertificate, Credentials, Decoder, Downgrade,
+    EmbeddedTables, Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Road, Settings,
+    Teleport, Unknown,
+};
+use crate::value::{Value, quoted, redacted};
+
+const SECOND: i64 = 1_000_000_000;
+const HOUR: i64 = 3600 * SECOND;
+
+/// Auth gives no larger pages.
+const MAX_PAGE: i64 = 5_000;
+/// Streams that Auth allows on one connection.
+const MAX_CONCURRENCY: i64 = 1_000;
+/// Each is a connection with its buffers.
+const MAX_CONNECTIONS: i64 = 10_000;
+/// Fluentd's `in_http` refuses larger bodies by default.
+const MAX_BATCH_BYTES: i64 = 32 << 20;
+
+/// Builds the settings; `None` when there are problems, all of which are then in `resolved`.
+pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
+    let mut build = Build { resolved };
+    // Everything is built before anything is judged, so that all problems are told at once.
+    let storage = build.storage();
+    let teleport = build.teleport();
+    let ingest = build.ingest();
+    let fluentd = build.fluentd();
+    let decoder = build.decoder();
+    let settings = Settings {
+        storage: storage?,
+        debug: build.switch("debug"),
+        log_format: match build.choice("log-format") {
+            "json" => LogFormat::Json,
+            _ => LogFormat::Text,
+        },
+        teleport: teleport?,
+        fluentd: fluentd?,
+        ingest: ingest?,
+        json: Json {
+            flavour: match build.choice("json-flavour") {
+                "go" => JsonFlavour::Go,
+                "struct" => JsonFlavour::Struct,
+                _ => JsonFlavour::Auto,
+            },
+            print_data: build.switch("print-data"),
+        },
+        decoder: decoder?,
+    };
+    resolved.problems.is_empty().then_some(settings)
+}
+
+struct Build<'a> {
+    resolved: &'a mut Resolved,
+}
+
+impl Build<'_> {
+    fn storage(&mut self) -> Option<PathBuf> {
+        let path = self.required("storage").and_then(|value| match value {
+            Value::Path(path) => Some(path),
+            _ => None,
+        })?;
+        let setting = self.setting("storage");
+        let is_relative =
+            setting.shown.as_deref().is_some_and(|text| !text.starts_with(['/', '~']));
+        if is_relative {
+            let message =
+                format!("is relative to the working directory: `{}` is used", path.display());
+            self.warn("storage", message);
+        }
+        Some(path)
+    }
+
+    fn teleport(&mut self) -> Option<Teleport> {
+        let addr = self.text("teleport-addr").unwrap_or_default();
+        if let Err(message) = check_address(&addr) {
+            self.problem("teleport-addr", message);
+        }
+        let interval = self.duration("teleport-refresh-interval", 1, i64::MAX);
+        let refresh = self.switch("teleport-refresh-enabled").then_some(interval);
+        Some(Teleport { addr, credentials: self.credentials()?, refresh })
+    }
+
+    fn credentials(&mut self) -> Option<Credentials> {
+        const FILES: [&str; 3] = ["teleport-cert", "teleport-key", "teleport-ca"];
+        let is_given = |name: &&str| self.setting(name).origin.is_given();
+        let names = |which: &[&str]| {
+            let names: Vec<_> = which.iter().map(|name| self.setting(name).named()).collect();
+            names.join(", ")
+        };
+        let (given, missing): (Vec<_>, Vec<_>) = FILES.into_iter().partition(is_given);
+        if is_given(&"teleport-identity") {
+            if !given.is_empty() {
+                let message = format!(
+                    "an identity file and key files exclude each other; remove it or {}",
+                    names(&given)
+                );
+                self.problem("teleport-identity", message);
+            }
+            return self.path("teleport-identity").map(Credentials::Identity);
+        }
+        if given.is_empty() {
+            let message = format!(
+                "neither an identity file nor key files are configured; set this one, or all of \
+                 {}",
+                names(&FILES)
+            );
+            self.problem("teleport-identity", message);
+            return None;
+        }
+        if let (Some(first), false) = (given.first(), missing.is_empty()) {
+            let message = format!(
+                "certificate, key and CA go together; given: {}; missing: {}",
+                names(&given),
+                names(&missing)
+            );
+            self.problem(first, message);
+        }
+        Some(Credentials::Files {
+            cert: self.path("teleport-cert")?,
+            key: self.path("teleport-key")?,
+            ca: self.path("teleport-ca")?,
+        })
+    }
+
+    fn fluentd(&mut self) -> Option<Fluentd> {
+        let url = self.url("fluentd-url");
+        let session_url = self.url("fluentd-session-url");
+        let client = self.client_certificate();
+        let max_connections = self.max_connections();
+        let ca = self.path("fluentd-ca");
+        let batching = self.batching();
+        let (url, session_url) = (url?, session_url?);
+        let is_plain = |url: &str| !url.starts_with("https:");
+        if is_plain(&url) && is_plain(&session_url) {
+            for name in ["fluentd-ca", "fluentd-cert"] {
+                if self.setting(name).origin.is_given() {
+                    self.warn(name, "has no effect, because both addresses are `http`".to_owned());
+                }
+            }
+        }
+        if session_url.contains(['?', '#']) {
+            let message = "`.<session id>.log` is put behind the whole address, so behind its \
+                           query too";
+            self.warn("fluentd-session-url", message.to_owned());
+        }
+        Some(Fluentd { url, session_url, ca, client, max_connections, batching })
+    }
+
+    fn url(&mut self, name: &str) -> Option<String> {
+        let Some(Value::Text(url)) = self.required(name) else { return None };
+        if let Err(message) = check_url(&url) {
+            let message = format!("`{}` {message}", redacted(&url));
+            self.problem(name, message);
+        }
+        Some(url)
+    }
+
+    fn client_certificate(&mut self) -> Option<ClientCertificate> {
+        let (cert, key) = ("fluentd-cert", "fluentd-key");
+        for (one, other) in [(cert, key), (key, cert)] {
+            if self.setting(one).origin.is_given() && !self.setting(other).origin.is_given() {
+                let missing = self.setting(other).named();
+                self.problem(one, format!("certificate and key go together; missing: {missing}"));
+            }
+        }
+        Some(ClientCertificate { cert: self.path(cert)?, key: self.path(key)? })
+    }
+
+    /// Twice the concurrency unless somebody asks for at least one, as the reference handler does.
+    fn max_connections(&mut self) -> usize {
+        let asked = match self.setting("fluentd-max-connections").value {
+            Some(Value::Number(number)) if number >= 1 => {
+                self.clamped("fluentd-max-connections", 1, MAX_CONNECTIONS)
+            }
+            _ => 2 * self.number("concurrency").clamp(1, MAX_CONCURRENCY),
+        };
+        usize::try_from(asked).unwrap_or(1)
+    }
+
+    fn batching(&mut self) -> Batching {
+        let max_events = self.ranged("fluentd-batch-events", 1, 10_000);
+        let max_bytes = self.ranged("fluentd-batch-bytes", 1_024, MAX_BATCH_BYTES);
+        let max_age = self.duration("fluentd-batch-age", 0, 60 * SECOND);
+        let asked = self.setting("fluentd-batch-mode");
+        let (mode, reason) = match (&asked.value, self.resolved.first_own()) {
+            (Some(Value::Choice(word)), _) => {
+                let mode = if *word == "single" { BatchMode::Single } else { BatchMode::Array };
+                (mode, BatchModeReason::Set(asked.origin.clone()))
+            }
+            (_, None) => (BatchMode::Single, BatchModeReason::OnlyReferenceSettings),
+            (_, Some(own)) => {
+                let (setting, origin) = (own.option.setting(), own.origin.clone());
+                (BatchMode::Array, BatchModeReason::OwnSetting { setting, origin })
+            }
+        };
+        Batching {
+            mode,
+            reason,
+            max_events: usize::try_from(max_events).unwrap_or(1),
+            max_bytes: usize::try_from(max_bytes).unwrap_or(1_024),
+            max_age,
+        }
+    }
+
+    fn ingest(&mut self) -> Option<Ingest> {
+        let page_size = self.clamped("batch", 1, MAX_PAGE);
+        let concurrency = self.clamped("concurrency", 1, MAX_CONCURRENCY);
+        let poll_interval = self.duration("timeout", 1, i64::MAX);
+        let window_size = self.duration("window-size", SECOND, i64::MAX);
+        let types = self.list("types");
+        let skip_event_types = self.list("skip-event-types");
+        let skip_session_types = self.list("skip-session-types");
+
+        if self.setting("skip-session-types").origin.is_given() && skip_session_types.is_empty() {
+            let message = "nothing is skipped: what was on terminals is sent too (`print` events); \
+                           remove the setting to skip `print` and `desktop.recording`";
+            self.warn("skip-session-types", message.to_owned());
+        }
+        let upload = || "session.upload".to_owned();
+        let hidden = if !types.is_empty() && !types.contains(&upload()) {
+            Some("types")
+        } else {
+            skip_event_types.contains(&upload()).then_some("skip-event-types")
+        };
+        if let Some(name) = hidden {
+            let message = "leaves out `session.upload`, so no session recording is sent";
+            self.warn(name, message.to_owned());
+        }
+        Some(Ingest {
+            page_size: u16::try_from(page_size).unwrap_or(1),
+            types,
+            skip_event_types,
+            skip_session_types,
+            start_time_unix_secs: match self.setting("start-time").value {
+                Some(Value::Time(seconds)) => Some(seconds),
+                _ => None,
+            },
+            poll_interval,
+            window_size,
+            concurrency: usize::try_from(concurrency).unwrap_or(1),
+            exit_on_last_event: self.switch("exit-on-last-event"),
+            source: self.source(),
+        })
+    }
+
+    fn source(&mut self) -> Road {
+        match self.choice("source") {
+            "typed" => Road::Typed,
+            "auto" => Road::Auto,
+            later => {
+                let message = format!(
+                    "`{later}` is not available in this release; use {}",
+                    quoted(&["auto", "typed"])
+                );
+                self.problem("source", message);
+                Road::Auto
+            }
+        }
+    }
+
+    fn decoder(&mut self) -> Option<Decoder> {
+        let trust = self.path("decoder-trust");
+        let artifacts = self.path("decoder-artifacts");
+        if artifacts.is_some() && !self.setting("decoder-trust").origin.is_given() {
+            let trust = self.setting("decoder-trust").named();
+            let message = format!("has no effect without keys to trust; set {trust}");
+            self.warn("decoder-artifacts", message);
+        }
+        Some(Decoder {
+            trust,
+            artifacts,
+            exactness: match self.choice("decoder-exactness") {
+                "known-native" => Exactness::KnownNative,
+                _ => Exactness::Auth,
+            },
+            unknown: match self.choice("decoder-unknown") {
+                "park" => Unknown::Park,
+                "incomplete" => Unknown::Incomplete,
+                _ => Unknown::Auto,
+            },
+            artifact_wait: self.duration("decoder-artifact-wait", 0, 24 * HOUR),
+            embedded: match self.choice("decoder-embedded") {
+                "oldest" => EmbeddedTables::Oldest,
+                _ => EmbeddedTables::All,
+            },
+            downgrade: match self.choice("decoder-downgrade") {
+                "within-minor" => Downgrade::WithinMinor,
+                "never" => Downgrade::Never,
+                _ => Downgrade::Always,
+            },
+        })
+    }
+
+    fn setting(&self, name: &str) -> &Setting {
+        &self.resolved.settings[name]
+    }
+
+    fn problem(&mut self, name: &str, message: String) {
+        let finding = self.setting(name).finding(message);
+        self.resolved.problems.push(finding);
+    }
+
+    fn warn(&mut self, name: &str, message: String) {
+        let finding = self.setting(name).finding(message);
+        self.resolved.warnings.push(finding);
+    }
+
+    /// The value of an option that has no default. One that cannot be read was told already.
+    fn required(&mut self, name: &str) -> Option<Value> {
+        let setting = self.setting(name);
+        if !setting.origin.is_given() {
+            let message = format!("is required; set {}", setting.ways());
+            self.problem(name, message);
+            return None;
+        }
+        setting.value.clone()
+    }
+
+    fn switch(&self, name: &str) -> bool {
+        matches!(self.setting(name).value, Some(Value::Bool(true)))
+    }
+
+    /// The word chosen; empty when it could not be read.
+    fn choice(&self, name: &str) -> &'static str {
+        match self.setting(name).value {
+            Some(Value::Choice(word)) => word,
+            _ => "",
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        match &self.setting(name).value {
+            Some(Value::Text(text)) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        match &self.setting(name).value {
+            Some(Value::List(items)) => items.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        match &self.setting(name).value {
+            Some(Value::Path(path)) => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    fn number(&self, name: &str) -> i64 {
+        match self.setting(name).value {
+            Some(Value::Number(number)) => number,
+            _ => 0,
+        }
+    }
+
+    /// A number that must lie in a range. 0 if it does not, or cannot be read.
+    fn ranged(&mut self, name: &str, min: i64, max: i64) -> i64 {
+        match self.setting(name).value {
+            Some(Value::Number(number)) if (min..=max).contains(&number) => number,
+            Some(Value::Number(number)) => {
+                self.problem(name, format!("{number} is not in the range {min} to {max}"));
+                0
+            }
+            _ => 0,
+        }
+    }
+
+    /// A number of the reference handler, which knows no upper end: more than `max` is cut to it,
+    /// because it would have no effect.
+    fn clamped(&mut self, name: &str, min: i64, max: i64) -> i64 {
+        match self.setting(name).value {
+            Some(Value::Number(number)) if number > max => {
+                self.warn(name, format!("{number} is more than is of use; {max} is used"));
+                max
+            }
+            _ => self.ranged(name, min, max),
+        }
+    }
+
+    /// A duration within a range of nanoseconds, both ends included.
+    fn duration(&mut self, name: &str, min: i64, max: i64) -> Duration {
+        let nanos = match self.setting(name).value {
+            Some(Value::Duration(nanos)) => nanos,
+            // Told already.
+            _ => return Duration::ZERO,
+        };
+        if !(min..=max).contains(&nanos) {
+            let range = match (min, max) {
+                (1, i64::MAX) => "must be more than 0s".to_owned(),
+                (_, i64::MAX) => format!("must be at least {}", format_duration(min)),
+                _ => format!(
+                    "is not in the range {} to {}",
+                    format_duration(min),
+                    format_duration(max)
+                ),
+            };
+            self.problem(name, format!("{} {range}", format_duration(nanos)));
+        }
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or_default())
+    }
+}
+
+impl Setting {
+    fn finding(&self, message: String) -> Finding {
+        Finding::new(self.option.setting(), &self.origin, message)
+    }
+
+    /// Its name, and where its value stands if it has one.
+    fn named(&self) -> String {
+        match &self.origin {
+            Origin::Default => format!("`{}`", self.option.setting()),
+            origin => format!("`{}` ({origin})", self.option.setting()),
+        }
+    }
+
+    /// All the ways to give it.
+    fn ways(&self) -> String {
+        let mut ways = vec![format!("--{}", self.option.name)];
+        if self.option.toml != Toml::No {
+            let setting = self.option.setting();
+            ways.push(match setting.rsplit_once('.') {
+                Some((table, key)) => format!("[{table}] {key}"),
+                None => setting,
+            });
+        }
+        ways.extend(self.option.env.first().map(ToString::to_string));
+        debug_assert_ne!(self.option.kind, Kind::Switch, "a switch is never required");
+        let ways: Vec<&str> = ways.iter().map(String::as_str).collect();
+        quoted(&ways)
+    }
+}
+
+/// `host:port`, an IPv6 host in brackets.
+fn check_address(text: &str) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("`{text}` {what}; it must be `host:port`"));
+    if text.contains("://") {
+        return wrong("is a URL");
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return wrong("has no port");
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if bare.is_none() && host.contains(':') {
+        return wrong("has an IPv6 host without brackets");
+    }
+    if bare.unwrap_or(host).is_empty() {
+        return wrong("has no host");
+    }
+    if host.contains(|c: char| c.is_whitespace() || c == '/' || c == '@') {
+        return wrong("has a host with characters that no host has");
+    }
+    match port.parse::<u16>() {
+        Ok(1..) => Ok(()),
+        _ => wrong("has no port between 1 and 65535"),
+    }
+}
+
+/// An `http` or `https` address with a host. The rest is the sink's to judge.
+fn check_url(url: &str) -> Result<(), &'static str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let Some(rest) = rest else {
+        return Err("is no address that starts with `https://` or `http://`");
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if host.is_empty() || host.starts_with(':') {
+        return Err("has no host");
+    }
+    if url.contains(char::is_whitespace) { Err("has blanks in it") } else { Ok(()) }
+}

@@ -1,0 +1,85 @@
+//! The command line, made from the table.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgAction, Command};
+
+use crate::options::{Kind, OptionSpec, options};
+
+/// Id of the hidden argument that takes words nobody asked for, so that [`crate::load`] can say
+/// what to do about them.
+pub(crate) const STRAY: &str = "stray";
+
+/// Names of the options that may also stand before the command word.
+const GLOBAL: [&str; 2] = ["config", "debug"];
+
+/// The command `start` with all its flags.
+///
+/// Values stay text here: whatever is wrong with one is told by [`crate::load`], in the same words
+/// for a flag, a variable and a line of the file.
+pub fn start_command() -> Command {
+    let stray =
+        Arg::new(STRAY).num_args(0..).hide(true).value_parser(clap::value_parser!(OsString));
+    Command::new("start")
+        .about("Forward audit events and session recordings until told to stop")
+        .args(options().iter().filter(|option| option.has_flag()).map(argument))
+        .arg(stray)
+}
+
+/// `--config` and `--debug`, for the root command: they may stand before the command word too.
+pub fn global_args() -> Vec<Arg> {
+    let is_global = |option: &&OptionSpec| GLOBAL.contains(&option.name);
+    options().iter().filter(is_global).map(argument).collect()
+}
+
+fn argument(option: &'static OptionSpec) -> Arg {
+    let argument = Arg::new(option.name)
+        .long(option.name)
+        .help(help(option))
+        .help_heading(option.group.title())
+        .global(GLOBAL.contains(&option.name))
+        .value_parser(clap::value_parser!(OsString))
+        .value_name(value_name(option.kind))
+        // The last one counts, except in lists.
+        .action(ArgAction::Append);
+    let argument = match option.short {
+        Some(short) => argument.short(short),
+        None => argument,
+    };
+    match option.kind {
+        // `--flag`, `--flag=true`, `--flag=false`.
+        Kind::Switch => argument.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        // So that a negative one is refused by its range and not taken for a flag.
+        Kind::Number => argument.allow_negative_numbers(true),
+        _ => argument,
+    }
+}
+
+fn value_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Switch => "BOOL",
+        Kind::Number => "NUMBER",
+        Kind::Text => "TEXT",
+        Kind::Url => "URL",
+        Kind::Duration => "DURATION",
+        Kind::Time => "TIME",
+        Kind::List => "LIST",
+        Kind::Path | Kind::File => "PATH",
+        Kind::Directory => "DIR",
+        Kind::Choice(_) => "WORD",
+    }
+}
+
+fn help(option: &OptionSpec) -> String {
+    let mut text = option.help.to_owned();
+    if let Kind::Choice(words) = option.kind {
+        text.push_str(&format!(" [values: {}]", words.join(", ")));
+    }
+    if let Some(default) = option.default {
+        text.push_str(&format!(" [default: {default}]"));
+    }
+    if let Some(name) = option.env.first() {
+        text.push_str(&format!(" [env: {name}]"));
+    }
+    text
+}

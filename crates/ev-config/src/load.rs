@@ -1,0 +1,149 @@
+//! The way from arguments, environment and file to settings.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+
+use crate::build::build;
+use crate::command::STRAY;
+use crate::error::ConfigError;
+use crate::file::File;
+use crate::finding::Finding;
+use crate::options::{OptionSpec, options};
+use crate::origin::Origin;
+use crate::resolve::{Resolved, Sources, resolve};
+use crate::settings::Settings;
+use crate::value::{Places, Value};
+
+/// Looks up an environment variable.
+pub type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
+
+/// Settings, where they came from, and what is odd about them.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// To be logged before anything is started. Without event contents or secrets.
+    pub warnings: Vec<Finding>,
+    /// The configuration file, if there is one.
+    pub file: Option<PathBuf>,
+    effective: BTreeMap<&'static str, (Option<String>, Origin)>,
+}
+
+/// One option as it stands, for printing.
+#[derive(Clone, Copy, Debug)]
+pub struct Effective<'a> {
+    /// The option.
+    pub option: &'static OptionSpec,
+    /// Its value as it was written, or the default; user and password of addresses are blanked.
+    /// `None` when nobody gave one.
+    pub value: Option<&'a str>,
+    /// Where it came from.
+    pub origin: &'a Origin,
+}
+
+impl Loaded {
+    /// Where the value of an option came from, by the name of its flag without dashes.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such option.
+    pub fn origin(&self, name: &str) -> &Origin {
+        &self.effective[name].1
+    }
+
+    /// All options as they stand, in the order of [`options`].
+    pub fn effective(&self) -> impl Iterator<Item = Effective<'_>> {
+        options().iter().map(|option| {
+            let (value, origin) = &self.effective[option.name];
+            Effective { option, value: value.as_deref(), origin }
+        })
+    }
+}
+
+/// Reads everything that was written and builds the settings of `start` from it.
+///
+/// `matches` are those of [`crate::start_command`]; `cwd` is what relative paths start from.
+///
+/// # Errors
+///
+/// [`ConfigError::Read`] and [`ConfigError::Syntax`] for the file, [`ConfigError::Invalid`] with
+/// all problems for what is in it or elsewhere.
+pub fn load(
+    matches: &ArgMatches,
+    env: &Environment<'_>,
+    cwd: &Path,
+) -> Result<Loaded, ConfigError> {
+    let home = env("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    let places = Places { cwd: cwd.to_owned(), home };
+    let mut sources = Sources { flags: matches, file: None, env, places: &places };
+
+    // The file's own place can stand in a flag or a variable only, so it is known without it.
+    let path = config_path(&resolve(&sources))?;
+    let file = path.clone().map(File::read).transpose()?;
+    sources.file = file.as_ref();
+    let mut resolved = resolve(&sources);
+
+    refuse_strays(matches, &mut resolved);
+    if let Some(file) = &file {
+        report_unknown(file, &mut resolved);
+    }
+    let Some(settings) = build(&mut resolved) else {
+        return Err(ConfigError::Invalid { problems: resolved.problems });
+    };
+    let effective = resolved
+        .settings
+        .into_iter()
+        .map(|(name, setting)| (name, (setting.shown, setting.origin)))
+        .collect();
+    Ok(Loaded { settings, warnings: resolved.warnings, file: path, effective })
+}
+
+fn config_path(resolved: &Resolved) -> Result<Option<PathBuf>, ConfigError> {
+    let setting = &resolved.settings["config"];
+    match &setting.value {
+        Some(Value::Path(path)) => Ok(Some(path.clone())),
+        // It was given but is not there; without the file every other problem is guesswork.
+        _ if setting.origin.is_given() => {
+            let name = setting.option.setting();
+            let is_its = |problem: &&Finding| problem.setting == name;
+            let problems = resolved.problems.iter().filter(is_its).cloned().collect();
+            Err(ConfigError::Invalid { problems })
+        }
+        _ => Ok(None),
+    }
+}
+
+fn report_unknown(file: &File, resolved: &mut Resolved) {
+    let is_strict = resolved.settings["strict"].value == Some(Value::Bool(true));
+    for key in file.unknown() {
+        let hint = match key.nearest {
+            Some(nearest) => format!("; did you mean `{nearest}`?"),
+            None => String::new(),
+        };
+        let message = if is_strict {
+            format!("unknown setting{hint}")
+        } else {
+            format!("unknown setting, ignored{hint}")
+        };
+        let finding = Finding::new(key.path, &key.origin, message);
+        if is_strict { &mut resolved.problems } else { &mut resolved.warnings }.push(finding);
+    }
+}
+
+/// Words on the command line that belong to no flag.
+fn refuse_strays(matches: &ArgMatches, resolved: &mut Resolved) {
+    let Ok(Some(words)) = matches.try_get_many::<OsString>(STRAY) else { return };
+    for word in words {
+        let word = word.to_string_lossy();
+        let message = if matches!(&*word, "true" | "false") {
+            format!("belongs to no flag; a switch takes its value behind `=`: `--flag={word}`")
+        } else {
+            "belongs to no flag".to_owned()
+        };
+        let problem = Finding { setting: word.into_owned(), origin: None, message };
+        resolved.problems.push(problem);
+    }
+}

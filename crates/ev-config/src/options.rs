@@ -1,0 +1,239 @@
+//! What an option is. The options themselves are in the table.
+
+use crate::table::OPTIONS;
+
+/// All options, in the order in which help and documentation list them.
+pub fn options() -> &'static [OptionSpec] {
+    OPTIONS
+}
+
+/// One setting and every name it goes by.
+#[derive(Debug)]
+pub struct OptionSpec {
+    /// The flag without its dashes; names the option everywhere in this crate's interface.
+    pub name: &'static str,
+    /// One-letter flag.
+    pub short: Option<char>,
+    /// How its value is written.
+    pub kind: Kind,
+    /// Environment variables, the one that wins first.
+    pub env: &'static [&'static str],
+    /// Where the TOML file has it.
+    pub toml: Toml,
+    /// The value when nobody gives one, as it would be written.
+    pub default: Option<&'static str>,
+    /// Heading in help and documentation.
+    pub group: Group,
+    /// Who brought it.
+    pub owner: Owner,
+    /// What this release does with it.
+    pub support: Support,
+    /// One or two sentences for help and documentation.
+    pub help: &'static str,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `true` or `false` in any of Go's spellings; as a flag also bare, and `--flag=false`.
+    Switch,
+    /// A whole number.
+    Number,
+    /// Any text.
+    Text,
+    /// An `http` or `https` address; its user and password are never printed.
+    Url,
+    /// A Go duration: `1h30m`, `1.5s`, `200ms`.
+    Duration,
+    /// RFC 3339 with offset, cut to whole seconds.
+    Time,
+    /// Texts separated by commas, a backslash keeps a comma; in TOML also an array of strings.
+    List,
+    /// A path that need not exist.
+    Path,
+    /// An existing file; `~` is the home directory.
+    File,
+    /// An existing directory; `~` is the home directory.
+    Directory,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+/// Where the TOML file has an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Toml {
+    /// Where the reference handler looks: for the flag `a-b` the root key `a-b` and the path
+    /// `a.b`, the latter winning; for `fluentd-a-b` only `forward.fluentd.a-b` and
+    /// `forward.fluentd.a.b`.
+    AsReference,
+    /// At this path.
+    At(&'static str),
+    /// Nowhere.
+    No,
+}
+
+/// Heading of an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Configuration file, logs, checks.
+    General,
+    /// The Auth service and who we are.
+    Teleport,
+    /// The receiver.
+    Fluentd,
+    /// What is read, and where from.
+    Ingest,
+    /// Decoders and artifacts.
+    Decoder,
+    /// Locking users out.
+    Lock,
+}
+
+impl Group {
+    /// The heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::General => "General",
+            Self::Teleport => "Teleport",
+            Self::Fluentd => "Fluentd",
+            Self::Ingest => "Ingestion",
+            Self::Decoder => "Decoding",
+            Self::Lock => "Locking",
+        }
+    }
+}
+
+/// Who brought an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The reference handler has it.
+    Reference,
+    /// Ours. A configuration that uses one was written for this program.
+    Ours,
+    /// Ours, but about checking a configuration only: says nothing about whom it was written for.
+    OursForChecking,
+}
+
+/// What this release does with an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It acts on it.
+    Full,
+    /// It reads it and warns that it does not act on it.
+    Ignored,
+    /// It refuses to start with a value other than the default, because going on without it
+    /// would do what the option forbids.
+    Refused,
+    /// Nobody has acted on it for years; it is named as obsolete.
+    Obsolete,
+}
+
+impl OptionSpec {
+    /// Paths in the TOML file, the one that wins first.
+    pub fn toml_paths(&self) -> Vec<String> {
+        match (self.toml, self.name.strip_prefix("fluentd-")) {
+            (Toml::No, _) => Vec::new(),
+            (Toml::At(path), _) => vec![path.to_owned()],
+            (Toml::AsReference, Some(rest)) => {
+                distinct(format!("forward.fluentd.{}", rest.replace('-', ".")), || {
+                    format!("forward.fluentd.{rest}")
+                })
+            }
+            (Toml::AsReference, None) => {
+                distinct(self.name.replace('-', "."), || self.name.to_owned())
+            }
+        }
+    }
+
+    /// The option's name in documents and messages: its usual path in the TOML file, or the flag
+    /// of one that the file does not have.
+    pub fn setting(&self) -> String {
+        match (self.toml, self.group) {
+            (Toml::No, _) => format!("--{}", self.name),
+            (Toml::At(path), _) => path.to_owned(),
+            (Toml::AsReference, Group::Teleport | Group::Lock) => {
+                let (table, key) = self.name.split_once('-').unwrap_or(("", self.name));
+                // `refresh` is a table of its own in the files in the field.
+                format!("{table}.{}", key.replace("refresh-", "refresh."))
+            }
+            (Toml::AsReference, Group::Fluentd) => self.toml_paths().pop().unwrap_or_default(),
+            (Toml::AsReference, _) => self.name.to_owned(),
+        }
+    }
+
+    /// Whether there is a flag; options that only old files have do not.
+    pub fn has_flag(&self) -> bool {
+        self.support != Support::Obsolete
+    }
+}
+
+fn distinct(first: String, second: impl FnOnce() -> String) -> Vec<String> {
+    let second = second();
+    if first == second { vec![first] } else { vec![first, second] }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn option(name: &str) -> &'static OptionSpec {
+        options().iter().find(|option| option.name == name).expect("in the table")
+    }
+
+    #[test]
+    fn paths_follow_the_reference() {
+        let check = |name: &str, paths: &[&str], setting: &str| {
+            assert_eq!(option(name).toml_paths(), paths);
+            assert_eq!(option(name).setting(), setting);
+        };
+        check("batch", &["batch"], "batch");
+        check("teleport-addr", &["teleport.addr", "teleport-addr"], "teleport.addr");
+        check(
+            "teleport-refresh-enabled",
+            &["teleport.refresh.enabled", "teleport-refresh-enabled"],
+            "teleport.refresh.enabled",
+        );
+        check(
+            "fluentd-session-url",
+            &["forward.fluentd.session.url", "forward.fluentd.session-url"],
+            "forward.fluentd.session-url",
+        );
+        check("fluentd-ca", &["forward.fluentd.ca"], "forward.fluentd.ca");
+        check(
+            "skip-session-types",
+            &["skip.session.types", "skip-session-types"],
+            "skip-session-types",
+        );
+        check("decoder-artifact-wait", &["decoder.artifact-wait"], "decoder.artifact-wait");
+        check("strict", &[], "--strict");
+    }
+
+    #[test]
+    fn no_name_stands_for_two_options() {
+        let mut seen = BTreeSet::new();
+        for option in options() {
+            let names = option.env.iter().map(|name| format!("${name}"));
+            let names = names.chain(option.toml_paths()).chain([format!("--{}", option.name)]);
+            for name in names {
+                assert!(seen.insert(name.clone()), "{name} is there twice");
+            }
+        }
+    }
+
+    #[test]
+    fn ours_are_told_from_the_reference_by_their_variables() {
+        for option in options() {
+            let prefix = |prefix| option.env.iter().all(|name: &&str| name.starts_with(prefix));
+            match option.owner {
+                Owner::Reference => {
+                    let misspelt = |name: &&&str| name.starts_with("FDWRD_");
+                    assert!(option.env.iter().filter(misspelt).count() <= 1);
+                    assert!(option.env.iter().all(|name| name.starts_with("FD")));
+                }
+                Owner::Ours | Owner::OursForChecking => assert!(prefix("EV_"), "{}", option.name),
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The settings of `start`: plain data, checked, every path absolute.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::Origin;
+
+/// Everything that `start` is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Directory of the state; need not exist.
+    pub storage: PathBuf,
+    /// Log in detail.
+    pub debug: bool,
+    /// Form of the log lines.
+    pub log_format: LogFormat,
+    /// The Auth service.
+    pub teleport: Teleport,
+    /// The receiver.
+    pub fluentd: Fluentd,
+    /// What is read.
+    pub ingest: Ingest,
+    /// The JSON.
+    pub json: Json,
+    /// Decoders and artifacts.
+    pub decoder: Decoder,
+}
+
+/// Form of the log lines on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// The Auth service and who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Teleport {
+    /// `host:port`; an IPv6 host stands in brackets.
+    pub addr: String,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// How often the files are looked at for changes; `None` when that is turned off.
+    pub refresh: Option<Duration>,
+}
+
+/// Who we are. The files exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// An identity file.
+    Identity(PathBuf),
+    /// PEM files.
+    Files {
+        /// Client certificate.
+        cert: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+        /// CA certificates of Auth.
+        ca: PathBuf,
+    },
+}
+
+/// The receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fluentd {
+    /// Where audit events go; `http` or `https`.
+    pub url: String,
+    /// Where recordings go; `.<session id>.log` is put behind it.
+    pub session_url: String,
+    /// CA certificates; `None` means the system's.
+    pub ca: Option<PathBuf>,
+    /// Certificate and key that we show.
+    pub client: Option<ClientCertificate>,
+    /// Most requests at one time, at least 1.
+    pub max_connections: usize,
+    /// What a request holds.
+    pub batching: Batching,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Certificate and its chain, PEM.
+    pub cert: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+}
+
+/// What a request to the receiver holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// One event, or an array of them.
+    pub mode: BatchMode,
+    /// Why it is this mode.
+    pub reason: BatchModeReason,
+    /// Most events in an array, 1 to 10,000.
+    pub max_events: usize,
+    /// Most bytes in an array, 1,024 to 33,554,432.
+    pub max_bytes: usize,
+    /// Longest time that an event waits for its array to fill, up to one minute.
+    pub max_age: Duration,
+}
+
+/// Form of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchMode {
+    /// One JSON object, byte for byte as the reference handler sends it.
+    Single,
+    /// A JSON array of objects.
+    Array,
+}
+
+impl BatchMode {
+    /// The word in the settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Array => "array",
+        }
+    }
+}
+
+/// Why a batch mode was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BatchModeReason {
+    /// Somebody set it.
+    Set(Origin),
+    /// Only settings of the reference handler are used: whoever receives may know single objects
+    /// only. Worth a log line about what arrays would bring.
+    OnlyReferenceSettings,
+    /// A setting of ours is used, so the configuration was written for this program.
+    OwnSetting {
+        /// Its name.
+        setting: String,
+        /// Where it stands.
+        origin: Origin,
+    },
+}
+
+/// What is read, and how fast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingest {
+    /// Events per page of a search, 1 to 5,000.
+    pub page_size: u16,
+    /// Event types to read; empty means all.
+    pub types: Vec<String>,
+    /// Event types not to send.
+    pub skip_event_types: Vec<String>,
+    /// Event types inside recordings not to send.
+    pub skip_session_types: Vec<String>,
+    /// Where a new state starts, in seconds since 1970-01-01T00:00:00Z; `None` means now.
+    pub start_time_unix_secs: Option<i64>,
+    /// Pause between two looks at the end of the log, more than zero.
+    pub poll_interval: Duration,
+    /// Stretch of time that one search covers, at least one second.
+    pub window_size: Duration,
+    /// Recordings read at one time, 1 to 1,000.
+    pub concurrency: usize,
+    /// Stop when the end of the log is reached.
+    pub exit_on_last_event: bool,
+    /// Calls by which events are read.
+    pub source: Road,
+}
+
+/// Calls by which events are read from Auth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Road {
+    /// The best one that Auth offers.
+    Auto,
+    /// Protobuf events.
+    Typed,
+}
+
+/// The JSON that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Json {
+    /// Its form.
+    pub flavour: JsonFlavour,
+    /// Add the terminal's bytes to `print` events in the `go` flavour.
+    pub print_data: bool,
+}
+
+/// Form of the JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonFlavour {
+    /// That of the state; `go` in a new one.
+    Auto,
+    /// Go's struct order.
+    Go,
+    /// Sorted keys.
+    Struct,
+}
+
+/// Decoders and artifacts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoder {
+    /// File with public keys; without it no artifact is trusted.
+    pub trust: Option<PathBuf>,
+    /// Directory with artifacts, asked beside Auth.
+    pub artifacts: Option<PathBuf>,
+    /// Which events need the schema of Auth's version.
+    pub exactness: Exactness,
+    /// What becomes of events with unknown fields when no artifact is to be had.
+    pub unknown: Unknown,
+    /// How long events wait for an artifact that is offered but not usable yet.
+    pub artifact_wait: Duration,
+    /// Built-in schemas to use.
+    pub embedded: EmbeddedTables,
+    /// Whether artifacts of older versions are taken.
+    pub downgrade: Downgrade,
+}
+
+/// Which events need the schema of exactly Auth's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exactness {
+    /// All of them.
+    Auth,
+    /// Only those that the nearest built-in schema does not fully know.
+    KnownNative,
+}
+
+/// What becomes of events with unknown fields when no artifact is to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// Park when artifacts are offered or configured, else send the known part.
+    Auto,
+    /// Park.
+    Park,
+    /// Send the known part, marked.
+    Incomplete,
+}
+
+/// Built-in schemas to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbeddedTables {
+    /// All.
+    All,
+    /// The oldest alone: for demonstrations and tests.
+    Oldest,
+}
+
+/// Whether artifacts of an older version than seen before are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Downgrade {
+    /// Yes.
+    Always,
+    /// Within the same minor version.
+    WithinMinor,
+    /// No.
+    Never,
+}

@@ -1,0 +1,531 @@
+//! The one table of options: names, defaults and help of every setting.
+//!
+//! The reference handler's are as its newest release has them, environment names of all releases
+//! included; `FDWRD_` is its own misspelling, which deployments in the field use.
+
+use crate::options::{Group, Kind, OptionSpec, Owner, Support, Toml};
+
+const fn reference(
+    name: &'static str,
+    kind: Kind,
+    env: &'static [&'static str],
+    group: Group,
+    help: &'static str,
+) -> OptionSpec {
+    OptionSpec {
+        name,
+        short: None,
+        kind,
+        env,
+        toml: Toml::AsReference,
+        default: None,
+        group,
+        owner: Owner::Reference,
+        support: Support::Full,
+        help,
+    }
+}
+
+const fn ours(
+    name: &'static str,
+    kind: Kind,
+    env: &'static [&'static str],
+    path: &'static str,
+    group: Group,
+    help: &'static str,
+) -> OptionSpec {
+    OptionSpec {
+        toml: Toml::At(path),
+        owner: Owner::Ours,
+        ..reference(name, kind, env, group, help)
+    }
+}
+
+const fn default(option: OptionSpec, default: &'static str) -> OptionSpec {
+    OptionSpec { default: Some(default), ..option }
+}
+
+const fn support(option: OptionSpec, support: Support) -> OptionSpec {
+    OptionSpec { support, ..option }
+}
+
+pub(crate) const OPTIONS: &[OptionSpec] = &[
+    // General.
+    OptionSpec {
+        short: Some('c'),
+        toml: Toml::No,
+        ..reference(
+            "config",
+            Kind::File,
+            &["FDFWD_CONFIG"],
+            Group::General,
+            "TOML file with settings.",
+        )
+    },
+    OptionSpec {
+        short: Some('d'),
+        ..default(
+            reference(
+                "debug",
+                Kind::Switch,
+                &["FDFWD_DEBUG"],
+                Group::General,
+                "Log what is done in detail; never event bodies.",
+            ),
+            "false",
+        )
+    },
+    OptionSpec {
+        toml: Toml::No,
+        owner: Owner::OursForChecking,
+        ..default(
+            ours(
+                "strict",
+                Kind::Switch,
+                &["EV_STRICT"],
+                "",
+                Group::General,
+                "Refuse to start when the TOML file has an unknown key.",
+            ),
+            "false",
+        )
+    },
+    default(
+        ours(
+            "log-format",
+            Kind::Choice(&["text", "json"]),
+            &["EV_LOG_FORMAT"],
+            "log.format",
+            Group::General,
+            "Form of the log lines on stderr.",
+        ),
+        "text",
+    ),
+    // Teleport.
+    default(
+        reference(
+            "teleport-addr",
+            Kind::Text,
+            &["FDFWD_TELEPORT_ADDR"],
+            Group::Teleport,
+            "Address of the Teleport Auth service, host:port.",
+        ),
+        "localhost:3025",
+    ),
+    reference(
+        "teleport-identity",
+        Kind::File,
+        &["FDFWD_TELEPORT_IDENTITY"],
+        Group::Teleport,
+        "Identity file, as tctl or tbot writes it. Excludes the three key files.",
+    ),
+    default(
+        reference(
+            "teleport-refresh-enabled",
+            Kind::Switch,
+            &["FDFWD_TELEPORT_REFRESH_ENABLED"],
+            Group::Teleport,
+            "Read the identity or key files again when they change.",
+        ),
+        // The reference handler's is false; nobody wants a process that dies with its first
+        // identity, so here only an explicit `false` turns it off.
+        "true",
+    ),
+    default(
+        reference(
+            "teleport-refresh-interval",
+            Kind::Duration,
+            &["FDFWD_TELEPORT_REFRESH_INTERVAL"],
+            Group::Teleport,
+            "Longest time until a change of these files is noticed.",
+        ),
+        "1m",
+    ),
+    reference(
+        "teleport-ca",
+        Kind::File,
+        &["FDFWD_TELEPORT_CA"],
+        Group::Teleport,
+        "CA certificates of the Auth service; with the certificate and the key.",
+    ),
+    reference(
+        "teleport-cert",
+        Kind::File,
+        &["FDFWD_TELEPORT_CERT", "FDWRD_TELEPORT_CERT"],
+        Group::Teleport,
+        "Client certificate; with the key and the CA.",
+    ),
+    reference(
+        "teleport-key",
+        Kind::File,
+        &["FDFWD_TELEPORT_KEY"],
+        Group::Teleport,
+        "Private key of the client certificate.",
+    ),
+    // Fluentd.
+    reference(
+        "fluentd-url",
+        Kind::Url,
+        &["FDFWD_FLUENTD_URL"],
+        Group::Fluentd,
+        "Where audit events go; the path is Fluentd's tag. Required.",
+    ),
+    reference(
+        "fluentd-session-url",
+        Kind::Url,
+        &["FDFWD_FLUENTD_SESSION_URL"],
+        Group::Fluentd,
+        "Where session recordings go; `.<session id>.log` is put behind it. Required.",
+    ),
+    reference(
+        "fluentd-cert",
+        Kind::File,
+        &["FDFWD_FLUENTD_CERT", "FDWRD_FLUENTD_CERT"],
+        Group::Fluentd,
+        "Client certificate for Fluentd; with its key.",
+    ),
+    reference(
+        "fluentd-key",
+        Kind::File,
+        &["FDFWD_FLUENTD_KEY", "FDWRD_FLUENTD_KEY"],
+        Group::Fluentd,
+        "Private key of that certificate.",
+    ),
+    reference(
+        "fluentd-ca",
+        Kind::File,
+        &["FDFWD_FLUENTD_CA", "FDWRD_FLUENTD_CA"],
+        Group::Fluentd,
+        "CA certificates of Fluentd; without it the system's.",
+    ),
+    reference(
+        "fluentd-max-connections",
+        Kind::Number,
+        &["FDFWD_MAX_CONNECTIONS", "FDWRD_MAX_CONNECTIONS"],
+        Group::Fluentd,
+        "Most requests to Fluentd at one time; less than 1, or nothing, means twice `concurrency`.",
+    ),
+    ours(
+        "fluentd-batch-mode",
+        Kind::Choice(&["array", "single"]),
+        &["EV_FLUENTD_BATCH_MODE"],
+        "forward.fluentd.batch-mode",
+        Group::Fluentd,
+        "A JSON array of events in a request, or one event as the reference handler sends it. \
+         Default: `single` when only settings of the reference handler are used, else `array`.",
+    ),
+    default(
+        ours(
+            "fluentd-batch-events",
+            Kind::Number,
+            &["EV_FLUENTD_BATCH_EVENTS"],
+            "forward.fluentd.batch-events",
+            Group::Fluentd,
+            "Most events in an array, 1 to 10000.",
+        ),
+        "500",
+    ),
+    default(
+        ours(
+            "fluentd-batch-bytes",
+            Kind::Number,
+            &["EV_FLUENTD_BATCH_BYTES"],
+            "forward.fluentd.batch-bytes",
+            Group::Fluentd,
+            "Most bytes in an array, 1024 to 33554432; a larger event goes alone.",
+        ),
+        "1048576",
+    ),
+    default(
+        ours(
+            "fluentd-batch-age",
+            Kind::Duration,
+            &["EV_FLUENTD_BATCH_AGE"],
+            "forward.fluentd.batch-age",
+            Group::Fluentd,
+            "Longest time that an event waits for its array to fill, 0s to 1m.",
+        ),
+        "200ms",
+    ),
+    // Ingestion.
+    reference(
+        "storage",
+        Kind::Path,
+        &["FDFWD_STORAGE"],
+        Group::Ingest,
+        "Directory for the state, made if it is not there. Required.",
+    ),
+    default(
+        reference(
+            "batch",
+            Kind::Number,
+            &["FDFWD_BATCH"],
+            Group::Ingest,
+            "Events per page when searching the log, 1 to 5000; not the size of a request to \
+             Fluentd.",
+        ),
+        "20",
+    ),
+    reference(
+        "types",
+        Kind::List,
+        &["FDFWD_TYPES"],
+        Group::Ingest,
+        "Event types to read, exact names; nothing means all.",
+    ),
+    reference(
+        "skip-event-types",
+        Kind::List,
+        &["FDFWD_SKIP_EVENT_TYPES"],
+        Group::Ingest,
+        "Event types not to send, exact names.",
+    ),
+    default(
+        reference(
+            "skip-session-types",
+            Kind::List,
+            &["FDFWD_SKIP_SESSION_TYPES"],
+            Group::Ingest,
+            "Event types inside session recordings not to send; `print` holds what was on the \
+             terminal.",
+        ),
+        "print,desktop.recording",
+    ),
+    reference(
+        "start-time",
+        Kind::Time,
+        &["FDFWD_START_TIME"],
+        Group::Ingest,
+        "Where to start when the state is new, RFC 3339; nothing means now.",
+    ),
+    default(
+        reference(
+            "timeout",
+            Kind::Duration,
+            &["FDFWD_TIMEOUT"],
+            Group::Ingest,
+            "Pause between two looks at the end of the log.",
+        ),
+        "10s",
+    ),
+    support(
+        default(
+            reference(
+                "dry-run",
+                Kind::Switch,
+                &["FDFWD_DRY_RUN"],
+                Group::Ingest,
+                "Do everything but sending.",
+            ),
+            "false",
+        ),
+        Support::Refused,
+    ),
+    default(
+        reference(
+            "exit-on-last-event",
+            Kind::Switch,
+            &["FDFWD_EXIT_ON_LAST_EVENT"],
+            Group::Ingest,
+            "Stop when the end of the log is reached and everything is settled.",
+        ),
+        "false",
+    ),
+    default(
+        reference(
+            "concurrency",
+            Kind::Number,
+            &["FDFWD_CONCURRENCY"],
+            Group::Ingest,
+            "Session recordings to read at one time, 1 to 1000.",
+        ),
+        "5",
+    ),
+    default(
+        reference(
+            "window-size",
+            Kind::Duration,
+            &["FDFWD_WINDOW_SIZE"],
+            Group::Ingest,
+            "Stretch of time that one search covers, at least 1s.",
+        ),
+        "24h",
+    ),
+    support(
+        reference(
+            "cursor",
+            Kind::Text,
+            &["FDFWD_CURSOR"],
+            Group::Ingest,
+            "Event id or page key to start behind when the state is new.",
+        ),
+        Support::Ignored,
+    ),
+    support(
+        reference(
+            "namespace",
+            Kind::Text,
+            &["FDFWD_NAMESPACE"],
+            Group::Ingest,
+            "Removed from Teleport itself.",
+        ),
+        Support::Obsolete,
+    ),
+    default(
+        ours(
+            "source",
+            Kind::Choice(&["auto", "typed", "unstructured", "export"]),
+            &["EV_SOURCE"],
+            "source",
+            Group::Ingest,
+            "Calls by which events are read from Auth.",
+        ),
+        "auto",
+    ),
+    // Decoding.
+    default(
+        ours(
+            "json-flavour",
+            Kind::Choice(&["auto", "go", "struct"]),
+            &["EV_JSON_FLAVOUR"],
+            "json-flavour",
+            Group::Decoder,
+            "Form of the JSON: Go's struct order, or sorted keys. Fixed when the state is new.",
+        ),
+        "auto",
+    ),
+    default(
+        ours(
+            "print-data",
+            Kind::Switch,
+            &["EV_PRINT_DATA"],
+            "print-data",
+            Group::Decoder,
+            "Add the terminal's bytes to `print` events in the `go` flavour.",
+        ),
+        "false",
+    ),
+    ours(
+        "decoder-trust",
+        Kind::File,
+        &["EV_DECODER_TRUST"],
+        "decoder.trust",
+        Group::Decoder,
+        "Public keys whose decoder artifacts are trusted; without it none is.",
+    ),
+    ours(
+        "decoder-artifacts",
+        Kind::Directory,
+        &["EV_DECODER_ARTIFACTS"],
+        "decoder.artifacts",
+        Group::Decoder,
+        "Directory with signed decoder artifacts, asked beside Auth.",
+    ),
+    default(
+        ours(
+            "decoder-exactness",
+            Kind::Choice(&["auth", "known-native"]),
+            &["EV_DECODER_EXACTNESS"],
+            "decoder.exactness",
+            Group::Decoder,
+            "Decode every event with the schema of Auth's version, or known events with the \
+             nearest built-in one.",
+        ),
+        "auth",
+    ),
+    default(
+        ours(
+            "decoder-unknown",
+            Kind::Choice(&["auto", "park", "incomplete"]),
+            &["EV_DECODER_UNKNOWN"],
+            "decoder.unknown",
+            Group::Decoder,
+            "Park an event with unknown fields, or send the known part, when no artifact is to \
+             be had. `auto`: park when artifacts are offered or configured.",
+        ),
+        "auto",
+    ),
+    default(
+        ours(
+            "decoder-artifact-wait",
+            Kind::Duration,
+            &["EV_DECODER_ARTIFACT_WAIT"],
+            "decoder.artifact-wait",
+            Group::Decoder,
+            "How long events wait for an artifact that is offered but not usable yet, 0s to 24h.",
+        ),
+        "60s",
+    ),
+    default(
+        ours(
+            "decoder-embedded",
+            Kind::Choice(&["all", "oldest"]),
+            &["EV_DECODER_EMBEDDED"],
+            "decoder.embedded",
+            Group::Decoder,
+            "Built-in schemas to use; `oldest` is for demonstrations and tests.",
+        ),
+        "all",
+    ),
+    default(
+        ours(
+            "decoder-downgrade",
+            Kind::Choice(&["always", "within-minor", "never"]),
+            &["EV_DECODER_DOWNGRADE"],
+            "decoder.downgrade",
+            Group::Decoder,
+            "Whether an artifact of an older Auth version than seen before is taken.",
+        ),
+        "always",
+    ),
+    // Locking.
+    support(
+        default(
+            reference(
+                "lock-enabled",
+                Kind::Switch,
+                &["FDFWD_LOCKING_ENABLED"],
+                Group::Lock,
+                "Lock users out after failed logins.",
+            ),
+            "false",
+        ),
+        Support::Ignored,
+    ),
+    support(
+        default(
+            reference(
+                "lock-failed-attempts-count",
+                Kind::Number,
+                &["FDFWD_LOCKING_FAILED_ATTEMPTS"],
+                Group::Lock,
+                "Failed logins that lock.",
+            ),
+            "3",
+        ),
+        Support::Ignored,
+    ),
+    support(
+        default(
+            reference(
+                "lock-period",
+                Kind::Duration,
+                &["FDFWD_LOCKING_PERIOD"],
+                Group::Lock,
+                "Time within which they count.",
+            ),
+            "1m",
+        ),
+        Support::Ignored,
+    ),
+    support(
+        reference(
+            "lock-for",
+            Kind::Duration,
+            &["FDFWD_LOCKING_FOR"],
+            Group::Lock,
+            "How long the lock lasts; nothing or 0 means for ever.",
+        ),
+        Support::Ignored,
+    ),
+];

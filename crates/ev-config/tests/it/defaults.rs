@@ -1,0 +1,251 @@
+//! What holds when nobody says otherwise, and how each kind of value is read.
+
+use std::time::Duration;
+
+use ev_config::{
+    BatchMode, BatchModeReason, Batching, Credentials, Decoder, Downgrade, EmbeddedTables,
+    Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Origin, Road, Settings, Teleport,
+    Unknown, options,
+};
+
+use crate::rig::Rig;
+
+#[test]
+fn a_minimal_configuration_has_the_defaults_of_the_reference() {
+    let rig = Rig::new();
+    let loaded = rig.load();
+    let expected = Settings {
+        storage: "/var/lib/ev".into(),
+        debug: false,
+        log_format: LogFormat::Text,
+        teleport: Teleport {
+            addr: "localhost:3025".into(),
+            credentials: Credentials::Identity(rig.path("identity")),
+            refresh: Some(Duration::from_secs(60)),
+        },
+        fluentd: Fluentd {
+            url: "https://fluentd:8888/test.log".into(),
+            session_url: "https://fluentd:8888/session".into(),
+            ca: None,
+            client: None,
+            max_connections: 10,
+            batching: Batching {
+                mode: BatchMode::Single,
+                reason: BatchModeReason::OnlyReferenceSettings,
+                max_events: 500,
+                max_bytes: 1 << 20,
+                max_age: Duration::from_millis(200),
+            },
+        },
+        ingest: Ingest {
+            page_size: 20,
+            types: Vec::new(),
+            skip_event_types: Vec::new(),
+            skip_session_types: vec!["print".into(), "desktop.recording".into()],
+            start_time_unix_secs: None,
+            poll_interval: Duration::from_secs(10),
+            window_size: Duration::from_secs(24 * 3600),
+            concurrency: 5,
+            exit_on_last_event: false,
+            source: Road::Auto,
+        },
+        json: Json { flavour: JsonFlavour::Auto, print_data: false },
+        decoder: Decoder {
+            trust: None,
+            artifacts: None,
+            exactness: Exactness::Auth,
+            unknown: Unknown::Auto,
+            artifact_wait: Duration::from_secs(60),
+            embedded: EmbeddedTables::All,
+            downgrade: Downgrade::Always,
+        },
+    };
+    assert_eq!(loaded.settings, expected);
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.file, None);
+    assert_eq!(*loaded.origin("batch"), Origin::Default);
+    assert_eq!(*loaded.origin("storage"), Origin::Env("FDFWD_STORAGE"));
+}
+
+#[test]
+fn every_default_of_the_table_is_read() {
+    let rig = Rig::new();
+    let loaded = rig.load();
+    for effective in loaded.effective() {
+        assert_eq!(
+            effective.value.is_some(),
+            effective.option.default.is_some() || effective.origin.is_given(),
+            "{}",
+            effective.option.name
+        );
+    }
+    assert_eq!(loaded.effective().count(), options().len());
+    // A default written as a flag means the same, and is no reason for a warning.
+    for option in options().iter().filter(|option| option.has_flag()) {
+        if let Some(default) = option.default {
+            let loaded = Rig::new().flag(format!("--{}={default}", option.name)).load();
+            assert_eq!(loaded.warnings, [], "{}", option.name);
+            let mut settings = loaded.settings;
+            settings.fluentd.batching = rig.load().settings.fluentd.batching;
+            assert_eq!(settings, rig.load().settings, "{}", option.name);
+        }
+    }
+}
+
+#[test]
+fn everything_can_be_set_by_the_file() {
+    let rig = Rig::empty().toml(
+        r#"
+        storage = "/s"
+        debug = true
+        batch = 500
+        types = ["session.upload", "user.login"]
+        skip-event-types = "a,b\\,c"
+        skip-session-types = ["print"]
+        start-time = 2026-01-31T12:00:00.75+01:00
+        timeout = "250ms"
+        exit-on-last-event = true
+        concurrency = 7
+        window-size = "1h"
+        source = "typed"
+        json-flavour = "struct"
+        print-data = true
+
+        [teleport]
+        addr = "[::1]:443"
+        cert = "cert"
+        key = "key"
+        ca = "ca"
+        refresh.enabled = false
+        refresh.interval = "5s"
+
+        [forward.fluentd]
+        url = "http://f/x"
+        session-url = "https://f/y"
+        ca = "ca"
+        cert = "cert"
+        key = "key"
+        max-connections = 3
+        batch-mode = "array"
+        batch-events = 10
+        batch-bytes = 2048
+        batch-age = "1s"
+
+        [decoder]
+        trust = "other"
+        artifacts = "dir"
+        exactness = "known-native"
+        unknown = "park"
+        artifact-wait = "2m"
+        embedded = "oldest"
+        downgrade = "never"
+
+        [log]
+        format = "json"
+        "#,
+    );
+    let loaded = rig.load();
+    let line = Origin::File { path: rig.path("ev.toml").into(), line: 28 };
+    assert_eq!(loaded.origin("fluentd-ca").to_string(), line.to_string());
+    let expected = Settings {
+        storage: "/s".into(),
+        debug: true,
+        log_format: LogFormat::Json,
+        teleport: Teleport {
+            addr: "[::1]:443".into(),
+            credentials: Credentials::Files {
+                cert: rig.path("cert"),
+                key: rig.path("key"),
+                ca: rig.path("ca"),
+            },
+            refresh: None,
+        },
+        fluentd: Fluentd {
+            url: "http://f/x".into(),
+            session_url: "https://f/y".into(),
+            ca: Some(rig.path("ca")),
+            client: Some(ev_config::ClientCertificate {
+                cert: rig.path("cert"),
+                key: rig.path("key"),
+            }),
+            max_connections: 3,
+            batching: Batching {
+                mode: BatchMode::Array,
+                reason: BatchModeReason::Set(loaded.origin("fluentd-batch-mode").clone()),
+                max_events: 10,
+                max_bytes: 2048,
+                max_age: Duration::from_secs(1),
+            },
+        },
+        ingest: Ingest {
+            page_size: 500,
+            types: vec!["session.upload".into(), "user.login".into()],
+            skip_event_types: vec!["a".into(), "b,c".into()],
+            skip_session_types: vec!["print".into()],
+            start_time_unix_secs: Some(1_769_857_200),
+            poll_interval: Duration::from_millis(250),
+            window_size: Duration::from_secs(3600),
+            concurrency: 7,
+            exit_on_last_event: true,
+            source: Road::Typed,
+        },
+        json: Json { flavour: JsonFlavour::Struct, print_data: true },
+        decoder: Decoder {
+            trust: Some(rig.path("other")),
+            artifacts: Some(rig.path("dir")),
+            exactness: Exactness::KnownNative,
+            unknown: Unknown::Park,
+            artifact_wait: Duration::from_secs(120),
+            embedded: EmbeddedTables::Oldest,
+            downgrade: Downgrade::Never,
+        },
+    };
+    assert_eq!(loaded.settings, expected);
+    assert_eq!(loaded.warnings, []);
+}
+
+#[test]
+fn the_batch_mode_follows_whom_the_configuration_was_written_for() {
+    let check = |rig: Rig, mode, why: &str| {
+        let batching = rig.load().settings.fluentd.batching;
+        assert_eq!(batching.mode, mode);
+        let reason = match batching.reason {
+            BatchModeReason::Set(origin) => format!("set {origin}"),
+            BatchModeReason::OnlyReferenceSettings => "reference".to_owned(),
+            BatchModeReason::OwnSetting { setting, origin } => format!("{setting} {origin}"),
+        };
+        let directory = rig.path("").display().to_string();
+        assert_eq!(reason.replace(&directory, ""), why);
+    };
+    let reference = "debug = true\nbatch = 1\n[teleport]\naddr = 'a:1'\n[lock]\nenabled = true\n";
+    check(Rig::new().toml(reference), BatchMode::Single, "reference");
+    check(Rig::new().toml("unknown = 1"), BatchMode::Single, "reference");
+    check(Rig::new().flag("--strict"), BatchMode::Single, "reference");
+    let own = "[decoder]\nunknown = 'park'";
+    check(Rig::new().toml(own), BatchMode::Array, "decoder.unknown ev.toml:2");
+    let by_default = "[log]\nformat = 'text'";
+    check(Rig::new().toml(by_default), BatchMode::Array, "log.format ev.toml:2");
+    check(Rig::new().env("EV_PRINT_DATA", "false"), BatchMode::Array, "print-data EV_PRINT_DATA");
+    let single = Rig::new().flag("--fluentd-batch-mode=single").toml(own);
+    check(single, BatchMode::Single, "set --fluentd-batch-mode");
+}
+
+#[test]
+fn fewer_than_one_connection_means_twice_the_concurrency() {
+    let check = |toml: &str, connections| {
+        assert_eq!(Rig::new().toml(toml).load().settings.fluentd.max_connections, connections);
+    };
+    check("concurrency = 3", 6);
+    check("concurrency = 3\nforward.fluentd.max-connections = 0", 6);
+    check("concurrency = 3\nforward.fluentd.max-connections = -1", 6);
+    check("concurrency = 3\nforward.fluentd.max-connections = 1", 1);
+}
+
+#[test]
+fn files_may_stand_in_the_home_directory() {
+    let rig = Rig::new().flag("--teleport-identity=~/other");
+    let home = rig.path("").display().to_string();
+    let rig = rig.env("HOME", home);
+    let credentials = rig.load().settings.teleport.credentials;
+    assert_eq!(credentials, Credentials::Identity(rig.path("other")));
+}

@@ -1,0 +1,9 @@
+//! Command line, file and environment together, as the binary uses them.
+
+mod defaults;
+mod flags;
+mod precedence;
+mod refusals;
+mod rig;
+mod unknown;
+mod warnings;

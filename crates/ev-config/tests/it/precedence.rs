@@ -1,0 +1,156 @@
+//! Flag, then TOML, then environment, then default; every name of every option.
+
+use ev_config::{Kind, OptionSpec, Toml, options};
+
+use crate::rig::Rig;
+
+/// Two values of an option that differ from each other and from its default.
+fn values(option: &OptionSpec) -> [&'static str; 2] {
+    match (option.name, option.kind) {
+        ("teleport-addr", _) => ["one:1", "two:2"],
+        (_, Kind::Switch) => match option.default {
+            Some("true") => ["false", "0"],
+            _ => ["true", "1"],
+        },
+        (_, Kind::Number) => ["2000", "3000"],
+        (_, Kind::Duration) => ["31s", "32s"],
+        (_, Kind::Time) => ["2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"],
+        (_, Kind::Url) => ["https://one/x", "https://two/x"],
+        (_, Kind::Path | Kind::List | Kind::Text) => ["/one", "/two"],
+        (_, Kind::File) => ["identity", "other"],
+        (_, Kind::Directory) => ["dir", "."],
+        (_, Kind::Choice(words)) => match option.default {
+            Some(default) if words[0] == default => [words[1], words[1]],
+            _ => [words[0], words[1]],
+        },
+    }
+}
+
+/// Options that can be given alone without others standing in the way.
+fn alone() -> impl Iterator<Item = &'static OptionSpec> {
+    options().iter().filter(|option| {
+        let is_paired = option.name.starts_with("teleport-c") // cert, ca
+            || matches!(option.name, "teleport-key" | "fluentd-cert" | "fluentd-key");
+        !is_paired && !matches!(option.name, "dry-run" | "config")
+    })
+}
+
+/// A rig that has what is required, except by the names of `option` itself.
+fn rig(option: &OptionSpec) -> Rig {
+    let rig = Rig::new();
+    match option.name {
+        "storage" => rig.without("FDFWD_STORAGE"),
+        "fluentd-url" => rig.without("FDFWD_FLUENTD_URL"),
+        "fluentd-session-url" => rig.without("FDFWD_FLUENTD_SESSION_URL"),
+        "teleport-identity" => rig.without("FDFWD_TELEPORT_IDENTITY"),
+        _ => rig,
+    }
+}
+
+#[track_caller]
+fn check(option: &OptionSpec, rig: &Rig, value: &str, origin: &str) {
+    let loaded = rig.load();
+    let effective = loaded
+        .effective()
+        .find(|effective| effective.option.name == option.name)
+        .expect("all options are listed");
+    assert_eq!(effective.value, Some(value), "{}", option.name);
+    let found = effective.origin.to_string();
+    assert!(found.ends_with(origin), "{}: {found}, not {origin}", option.name);
+}
+
+#[test]
+fn every_environment_name_is_read() {
+    for option in alone() {
+        let [value, other] = values(option);
+        for name in option.env {
+            check(option, &rig(option).env(name, value), value, name);
+        }
+        // The first spelling wins.
+        if let [first, second] = option.env {
+            check(option, &rig(option).env(first, value).env(second, other), value, first);
+        }
+    }
+}
+
+#[test]
+fn every_place_in_the_file_is_read_and_wins_over_the_environment() {
+    for option in alone() {
+        let [value, other] = values(option);
+        let paths = option.toml_paths();
+        for path in &paths {
+            let toml = format!("\n{path} = '{value}'\n");
+            let rig = rig(option).env(option.env[0], other).toml(&toml);
+            check(option, &rig, value, "ev.toml:2");
+        }
+        // The dotted path wins over the root key.
+        if let [first, second] = &paths[..] {
+            let toml = format!("{second} = '{other}'\n{first} = '{value}'\n");
+            check(option, &rig(option).toml(&toml), value, "ev.toml:2");
+        }
+    }
+}
+
+#[test]
+fn every_flag_is_read_and_wins_over_the_file() {
+    for option in alone().filter(|option| option.has_flag()) {
+        let [value, other] = values(option);
+        let mut rig = rig(option).env(option.env[0], other);
+        if let Some(path) = option.toml_paths().first() {
+            rig = rig.toml(&format!("{path} = '{other}'\n"));
+        }
+        let rig = rig.flag(format!("--{}={value}", option.name));
+        check(option, &rig, value, &format!("--{}", option.name));
+    }
+}
+
+#[test]
+fn both_spellings_of_the_key_files_are_read() {
+    let rig = |prefix: &str| {
+        Rig::new()
+            .without("FDFWD_TELEPORT_IDENTITY")
+            .env(&format!("{prefix}_TELEPORT_CERT"), "cert")
+            .env("FDFWD_TELEPORT_KEY", "key")
+            .env("FDFWD_TELEPORT_CA", "ca")
+            .env(&format!("{prefix}_FLUENTD_CERT"), "cert")
+            .env(&format!("{prefix}_FLUENTD_KEY"), "key")
+            .env(&format!("{prefix}_FLUENTD_CA"), "ca")
+    };
+    for prefix in ["FDFWD", "FDWRD"] {
+        let rig = rig(prefix);
+        let settings = rig.load().settings;
+        let client = settings.fluentd.client.expect("certificate and key are given");
+        assert_eq!((client.cert, client.key), (rig.path("cert"), rig.path("key")));
+        assert_eq!(settings.fluentd.ca, Some(rig.path("ca")));
+    }
+}
+
+#[test]
+fn the_reference_paths_are_the_documented_ones() {
+    // The root key of a Fluentd setting, and a table of its own, are not looked at.
+    let rig = Rig::new().toml("fluentd-ca = 'ca'\n[fluentd]\nca = 'ca'\n");
+    assert_eq!(rig.load().settings.fluentd.ca, None);
+    assert_eq!(rig.load().warnings.len(), 2);
+    let on_both_roads = options().iter().filter(|option| option.toml == Toml::AsReference);
+    assert!(on_both_roads.count() > 25);
+}
+
+#[test]
+fn an_empty_text_is_no_value_except_in_a_list() {
+    let rig = Rig::new()
+        .env("FDFWD_FLUENTD_CA", "")
+        .env("FDFWD_BATCH", "")
+        .toml("teleport.ca = ''\nstart-time = ''\n")
+        .flag("--decoder-trust=");
+    let loaded = rig.load();
+    assert_eq!(loaded.settings.fluentd.ca, None);
+    assert_eq!(loaded.settings.ingest.page_size, 20);
+    assert_eq!(loaded.settings.ingest.start_time_unix_secs, None);
+    assert_eq!(loaded.settings.decoder.trust, None);
+    for name in ["fluentd-ca", "batch", "teleport-ca", "start-time", "decoder-trust"] {
+        assert!(!loaded.origin(name).is_given(), "{name}");
+    }
+    let rig = Rig::new().env("FDFWD_SKIP_SESSION_TYPES", "").toml("types = ''");
+    let ingest = rig.load().settings.ingest;
+    assert!(ingest.skip_session_types.is_empty() && ingest.types.is_empty());
+}
