@@ -73,9 +73,7 @@ impl Guest {
         let options = Options { login: flags.login, ..Options::default() };
         let transcoder = Transcoder::new(Arc::clone(table), flags.flavour, options);
         self.output.clear();
-        // A first guess: JSON is about 1.4 times its wire form. The worst case is six times as
-        // much, and reserving that would fill the memory with nothing.
-        self.output.reserve(events.len() * abi::HEADER_LEN + self.input.len() / 2 * 3);
+        self.output.reserve(answer_len(&events));
         for event in events {
             record(&transcoder, &mut self.scratch, event, flags, &mut self.output)?;
         }
@@ -95,6 +93,36 @@ impl Guest {
     pub(crate) fn error(&mut self) -> i64 {
         packed(self.text.as_bytes())
     }
+}
+
+/// About as many bytes as the answer will have.
+///
+/// The worst case is six times the wire form; reserving that for every batch would fill the memory
+/// with nothing, and growing a large answer step by step needs up to three times its length at
+/// once. So small batches grow as they like, in a buffer that is kept, and large ones are looked at.
+fn answer_len(events: &[&[u8]]) -> usize {
+    const LARGE: usize = 1 << 20;
+    let wire: usize = events.iter().map(|event| event.len()).sum();
+    let headers = events.len() * abi::HEADER_LEN;
+    if wire < LARGE {
+        return headers + wire / 2 * 3;
+    }
+    headers + wire / 8 + events.iter().map(|event| printed_len(event)).sum::<usize>()
+}
+
+/// Length of the bytes as JSON text in the `go` flavour, as if they were one string.
+fn printed_len(bytes: &[u8]) -> usize {
+    const ESCAPE: usize = r"\u0000".len();
+    let text = |text: &str| -> usize {
+        text.bytes()
+            .map(|byte| match byte {
+                b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+                ..0x20 | b'<' | b'>' | b'&' => ESCAPE,
+                _ => 1,
+            })
+            .sum()
+    };
+    bytes.utf8_chunks().map(|chunk| text(chunk.valid()) + ESCAPE * chunk.invalid().len()).sum()
 }
 
 /// Appends the record of one event.

@@ -1,6 +1,8 @@
 //! Modules that are refused, guests that misbehave, and the good guest on every golden vector.
 
 mod admission;
+mod golden;
 mod guest;
 mod lies;
 mod limits;
+mod selftest;
