@@ -75,12 +75,17 @@ pub enum Error {
     #[cfg(feature = "build")]
     #[error("failed to build the module")]
     Build(#[from] crate::BuildError),
+    /// The bytes are no table that the decoder reads.
+    #[cfg(feature = "cli")]
+    #[error("the table cannot be used")]
+    Table(#[from] ev_decode::TableError),
     /// The schema cannot be compiled to a table.
+    #[cfg(feature = "cli")]
     #[error("failed to compile the schema")]
     Compile {
         /// What the compiler said.
-        #[source]
-        source: ev_core::BoxError,
+        #[from]
+        source: ev_decode::CompileError,
     },
     /// An artifact that was built again has other bytes.
     #[error("the rebuilt artifact differs: sha256 {rebuilt}, signed {signed}")]

@@ -48,6 +48,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod directory;
 mod envelope;
 mod error;
@@ -72,9 +74,9 @@ pub use envelope::{Claims, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
 pub use error::Error;
 pub use key_id::KeyId;
 pub use layout::{envelope_name, file_name, version_dir};
-pub use manifest::{MANIFEST_VERSION, Manifest};
+pub use manifest::{MANIFEST_VERSION, Manifest, TABLE_FORMAT};
 #[cfg(feature = "build")]
-pub use module::{BuildError, build_module, table_of_module};
+pub use module::{BuildError, build_module, table_of_module, template};
 pub use refusal::Refusal;
 pub use registry::{
     Backoff, Counts, Downgrade, Embedded, Exactness, Load, LoadError, Parts, Registry, Settings,

@@ -21,6 +21,9 @@ use crate::{hex, layout, rfc3339};
 /// The manifest version written and understood.
 pub const MANIFEST_VERSION: u64 = 1;
 
+/// The version of the table format that `ev-decode` writes and reads, the `abi` of a table.
+pub const TABLE_FORMAT: u32 = 1;
+
 /// What a signature says about an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {

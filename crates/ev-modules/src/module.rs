@@ -82,6 +82,11 @@ pub enum BuildError {
     },
 }
 
+/// The guest template of this release.
+pub fn template() -> &'static [u8] {
+    include_bytes!("../../ev-decoder-module/template/decoder-template.wasm")
+}
+
 /// Adds a table to a template.
 ///
 /// # Errors
@@ -412,6 +417,14 @@ mod tests {
         assert_eq!(memory[1028..1032], 70_000u32.to_le_bytes());
         assert_eq!(table_of_module(&module), Some(&table[..]));
         assert_eq!(table_of_module(&template()), None);
+    }
+
+    #[test]
+    fn the_template_of_this_release_is_one() {
+        let module = build_module(super::template(), b"some table").unwrap();
+        assert_eq!(table_of_module(&module), Some(&b"some table"[..]));
+        let names = run(&module).0;
+        assert!(REQUIRED.iter().all(|name| names.iter().any(|n| n == name)), "{names:?}");
     }
 
     #[test]

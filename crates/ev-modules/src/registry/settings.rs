@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ev_core::{ArtifactKind, AuthVersion, UnknownPolicy, abi};
 
+use crate::manifest::TABLE_FORMAT;
 use crate::verify::SizeLimits;
 
 /// What the registry does and for how long it waits.
@@ -27,7 +28,7 @@ pub struct Settings {
     pub kinds: Vec<ArtifactKind>,
     /// Module ABI versions that the host speaks; the one there is.
     pub module_abis: Vec<u32>,
-    /// Table format versions that the decoder reads; none unless set.
+    /// Table format versions that the decoder reads; the one there is.
     pub table_formats: Vec<u32>,
     /// Largest artifacts to take.
     pub limits: SizeLimits,
@@ -57,7 +58,7 @@ impl Default for Settings {
             highest_seen: None,
             kinds: vec![ArtifactKind::Table, ArtifactKind::Module],
             module_abis: vec![abi::ABI_VERSION],
-            table_formats: Vec::new(),
+            table_formats: vec![TABLE_FORMAT],
             limits: SizeLimits::default(),
             backoff: Backoff::default(),
             fetch_timeout: Duration::from_secs(30),

@@ -1,0 +1,187 @@
+//! The `decoder` command, from a schema to a verified and served artifact.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use clap::Parser;
+use ev_core::{ArtifactKind, ArtifactRequest, FetchedArtifact, abi};
+use ev_modules::cli::{Command, run};
+use ev_modules::{Directory, Error, Refusal, TABLE_FORMAT, envelope_name, file_name};
+
+use crate::support::{NOW, version};
+
+#[derive(Parser)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Runs a command line; `@` in it stands for the directory.
+fn decoder(dir: &Path, line: &str) -> Result<String, Error> {
+    let line = line.replace('@', &dir.display().to_string());
+    let words = std::iter::once("decoder").chain(line.split_whitespace());
+    let now = UNIX_EPOCH + Duration::from_secs(NOW.seconds().unsigned_abs());
+    run(&Program::try_parse_from(words).unwrap().command, now)
+}
+
+fn schema() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto/teleport/v18dev")
+}
+
+/// A directory with a key and a table for 18.1.0.
+fn with_table() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    decoder(dir.path(), "keygen --out @ --comment test").unwrap();
+    let build = format!(
+        "build --proto {} --version 18.1.0 --kind table --out @/table.evt",
+        schema().display()
+    );
+    decoder(dir.path(), &build).unwrap();
+    dir
+}
+
+#[test]
+fn a_table_is_built_signed_verified_and_served() {
+    let dir = with_table();
+    let at = dir.path();
+    let table = fs::read(at.join("table.evt")).unwrap();
+    assert_eq!(table[8..12], TABLE_FORMAT.to_le_bytes());
+    let report = decoder(at, "sign --key @/decoder-key.pem --artifact @/table.evt").unwrap();
+    assert!(report.contains("18.1.0/table-v1.evt"), "{report}");
+    assert!(report.contains("2025-11-17T12:02:09Z"), "{report}");
+    let verify = "verify --trust @/decoder-trust.json --artifact @/table.evt";
+    let report = decoder(at, verify).unwrap();
+    assert!(report.contains("verified:"), "{report}");
+    let rebuild = format!("{verify} --version 18.1.0 --rebuild {}", schema().display());
+    let report = decoder(at, &rebuild).unwrap();
+    assert!(report.contains("same bytes"), "{report}");
+
+    let served = at.join("18.1.0");
+    fs::create_dir(&served).unwrap();
+    let name = file_name(ArtifactKind::Table, TABLE_FORMAT);
+    fs::copy(at.join("table.evt"), served.join(&name)).unwrap();
+    fs::copy(at.join("table.evt.dsse.json"), served.join(envelope_name(&name))).unwrap();
+    let answer = Directory::new(at, 1 << 20).answer(&ArtifactRequest {
+        auth_version: version("18.1.0"),
+        kinds: vec![ArtifactKind::Table],
+        module_abis: Vec::new(),
+        table_formats: vec![TABLE_FORMAT],
+        held_sha256: None,
+        max_bytes: 1 << 20,
+    });
+    match answer.unwrap() {
+        FetchedArtifact::Artifact(artifact) => assert_eq!(artifact.payload, table),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_module_is_built_signed_verified_and_rebuilt() {
+    let dir = with_table();
+    let at = dir.path();
+    let report =
+        decoder(at, "build --table @/table.evt --kind module --out @/module.wasm").unwrap();
+    assert!(report.contains("18.1.0"), "{report}");
+    let report = decoder(at, "sign --key @/decoder-key.pem --artifact @/module.wasm").unwrap();
+    let name = file_name(ArtifactKind::Module, abi::ABI_VERSION);
+    assert!(report.contains(&format!("18.1.0/{name}")), "{report}");
+    let verify = "verify --trust @/decoder-trust.json --artifact @/module.wasm --rebuild";
+    for schema in [schema().display().to_string(), "@/table.evt".to_owned()] {
+        let report = decoder(at, &format!("{verify} {schema}")).unwrap();
+        assert!(report.contains("same bytes"), "{report}");
+    }
+    // Signing again at the same time gives the same bytes.
+    let first = fs::read(at.join("module.wasm.dsse.json")).unwrap();
+    let again = "sign --key @/decoder-key.pem --artifact @/module.wasm";
+    assert!(matches!(decoder(at, again), Err(Error::Exists { .. })));
+    decoder(at, &format!("{again} --force --created 2025-11-17T12:02:09Z")).unwrap();
+    assert_eq!(fs::read(at.join("module.wasm.dsse.json")).unwrap(), first);
+}
+
+#[test]
+fn an_artifact_of_another_schema_is_not_reproduced() {
+    let dir = with_table();
+    let at = dir.path();
+    decoder(at, "sign --key @/decoder-key.pem --artifact @/table.evt").unwrap();
+    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto/teleport/v13");
+    let verify = "verify --trust @/decoder-trust.json --artifact @/table.evt";
+    let line = format!("{verify} --rebuild {}", other.display());
+    assert!(matches!(decoder(at, &line), Err(Error::NotReproduced { .. })));
+}
+
+#[test]
+fn verify_refuses_what_the_handler_refuses() {
+    let dir = with_table();
+    let at = dir.path();
+    decoder(at, "sign --key @/decoder-key.pem --artifact @/table.evt").unwrap();
+    let verify = "verify --trust @/decoder-trust.json --artifact @/table.evt";
+    let refused = |line: &str| match decoder(at, line) {
+        Err(Error::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    };
+    let refusal = refused(&format!("{verify} --version 18.1.1"));
+    assert!(matches!(refusal, Refusal::OtherAuthVersion { .. }));
+
+    let mut table = fs::read(at.join("table.evt")).unwrap();
+    *table.last_mut().unwrap() ^= 1;
+    fs::write(at.join("table.evt"), &table).unwrap();
+    assert!(matches!(refused(verify), Refusal::WrongDigest { .. }));
+
+    decoder(at, "keygen --out @/other").unwrap();
+    let other = verify.replace("@/decoder-trust", "@/other/decoder-trust");
+    assert!(matches!(refused(&other), Refusal::UntrustedKey { .. }));
+}
+
+#[test]
+fn keygen_never_replaces_a_key_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    decoder(dir.path(), "keygen --out @/new/dir").unwrap();
+    let key = dir.path().join("new/dir/decoder-key.pem");
+    let before = fs::read(&key).unwrap();
+    assert!(matches!(decoder(dir.path(), "keygen --out @/new/dir"), Err(Error::Exists { .. })));
+    assert_eq!(fs::read(&key).unwrap(), before);
+    decoder(dir.path(), "keygen --out @/new/dir --force").unwrap();
+    assert_ne!(fs::read(&key).unwrap(), before);
+}
+
+#[test]
+fn sign_asks_for_what_it_cannot_know() {
+    let dir = with_table();
+    let at = dir.path();
+    let check = |line: &str, expected: &str| {
+        let error = decoder(at, line).expect_err(line);
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    let sign = "sign --key @/decoder-key.pem --artifact";
+    check(&format!("{sign} @/table.evt --version 18.1.1"), "built for Auth 18.1.0");
+    check(&format!("{sign} @/table.evt --kind module"), "is a table");
+    check(&format!("{sign} @/decoder-trust.json"), "neither");
+    check(&format!("{sign} @/missing"), "missing");
+    check("sign --key @/decoder-trust.json --artifact @/table.evt", "PRIVATE KEY");
+    fs::write(at.join("foreign.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    check(&format!("{sign} @/foreign.wasm --version 18.1.0"), "--schema-sha256");
+    let digest = "ab".repeat(32);
+    check(&format!("{sign} @/foreign.wasm --schema-sha256 {digest}"), "`--version` is needed");
+    let line = format!("{sign} @/foreign.wasm --version 18.1.0 --abi 1 --schema-sha256 {digest}");
+    let report = decoder(at, &line).unwrap();
+    assert!(report.contains(&digest), "{report}");
+    let line = format!("{sign} @/foreign.wasm --force --table @/table.evt");
+    let report = decoder(at, &line).unwrap();
+    assert!(report.contains("18.1.0/module-abi1.wasm"), "{report}");
+}
+
+#[test]
+fn build_wants_exactly_one_schema() {
+    let parse = |line: &str| {
+        let words = std::iter::once("decoder").chain(line.split_whitespace());
+        Program::try_parse_from(words).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert!(parse("build --kind table --out x").is_err());
+    assert!(parse("build --kind table --out x --proto a --table b").is_err());
+    assert_eq!(parse("build --kind table --out x --proto a"), Ok(()));
+    let dir = tempfile::tempdir().unwrap();
+    let line = format!("build --proto {} --kind table --out @/x", schema().display());
+    let error = decoder(dir.path(), &line).unwrap_err();
+    assert!(error.to_string().contains("`--version` is needed"), "{error}");
+}

@@ -1,0 +1,10 @@
+//! Tests of the crate from outside.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail where they stand, as tests do")]
+
+#[cfg(feature = "cli")]
+mod cli;
+mod directory;
+mod refusals;
+mod registry;
+mod support;
