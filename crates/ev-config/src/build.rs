@@ -81,13 +81,14 @@ impl Build<'_> {
     }
 
     fn teleport(&mut self) -> Option<Teleport> {
-        let addr = self.text("teleport-addr").unwrap_or_default();
-        if let Err(message) = check_address(&addr) {
+        let addr = self.text("teleport-addr");
+        if let Some(Err(message)) = addr.as_deref().map(check_address) {
             self.problem("teleport-addr", message);
         }
         let interval = self.duration("teleport-refresh-interval", 1, i64::MAX);
         let refresh = self.switch("teleport-refresh-enabled").then_some(interval);
-        Some(Teleport { addr, credentials: self.credentials()?, refresh })
+        let credentials = self.credentials();
+        Some(Teleport { addr: addr?, credentials: credentials?, refresh })
     }
 
     fn credentials(&mut self) -> Option<Credentials> {

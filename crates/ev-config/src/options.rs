@@ -151,11 +151,7 @@ impl OptionSpec {
         match (self.toml, self.group) {
             (Toml::No, _) => format!("--{}", self.name),
             (Toml::At(path), _) => path.to_owned(),
-            (Toml::AsReference, Group::Teleport | Group::Lock) => {
-                let (table, key) = self.name.split_once('-').unwrap_or(("", self.name));
-                // `refresh` is a table of its own in the files in the field.
-                format!("{table}.{}", key.replace("refresh-", "refresh."))
-            }
+            (Toml::AsReference, Group::Teleport | Group::Lock) => self.name.replace('-', "."),
             (Toml::AsReference, Group::Fluentd) => self.toml_paths().pop().unwrap_or_default(),
             (Toml::AsReference, _) => self.name.to_owned(),
         }
@@ -207,7 +203,19 @@ mod tests {
             "skip-session-types",
         );
         check("decoder-artifact-wait", &["decoder.artifact-wait"], "decoder.artifact-wait");
+        check(
+            "lock-failed-attempts-count",
+            &["lock.failed.attempts.count", "lock-failed-attempts-count"],
+            "lock.failed.attempts.count",
+        );
         check("strict", &[], "--strict");
+    }
+
+    #[test]
+    fn what_messages_and_hints_name_is_read() {
+        for option in options().iter().filter(|option| option.toml != Toml::No) {
+            assert!(option.toml_paths().contains(&option.setting()), "{}", option.name);
+        }
     }
 
     #[test]

@@ -166,7 +166,6 @@ pub struct Ingest {
 
 /// Calls by which events are read from Auth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Road {
     /// The best one that Auth offers.
     Auto,

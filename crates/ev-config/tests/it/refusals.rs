@@ -17,108 +17,128 @@ fn flag(flag: &str) -> String {
 
 #[test]
 fn what_is_required_is_told_with_every_way_to_give_it() {
-    assert_snapshot!(Rig::empty().refusal(), @"");
+    assert_snapshot!(Rig::empty().refusal(), @r"
+        4 settings cannot be used:
+          `storage`: is required; set `--storage`, `storage` or `FDFWD_STORAGE`
+          `teleport.identity`: neither an identity file nor key files are configured; set this one, or all of `teleport.cert`, `teleport.key`, `teleport.ca`
+          `forward.fluentd.url`: is required; set `--fluentd-url`, `[forward.fluentd] url` or `FDFWD_FLUENTD_URL`
+          `forward.fluentd.session-url`: is required; set `--fluentd-session-url`, `[forward.fluentd] session-url` or `FDFWD_FLUENTD_SESSION_URL`
+        ");
 }
 
 #[test]
 fn the_configuration_file() {
-    assert_snapshot!(flag("--config=missing.toml"), @"");
-    assert_snapshot!(flag("--config=dir"), @"");
-    assert_snapshot!(toml("batch = 1\nstorage = /var/lib/ev\n"), @"");
-    assert_snapshot!(toml("[teleport\n"), @"");
-    assert_snapshot!(toml("batch = 1\nbatch = 2\n"), @"");
+    assert_snapshot!(flag("--config=missing.toml"), @"`--config` (--config): `DIR/missing.toml` cannot be used: No such file or directory (os error 2)");
+    assert_snapshot!(flag("--config=dir"), @"`--config` (--config): `DIR/dir` is a directory, not a file");
+    assert_snapshot!(toml("batch = 1\nstorage = /var/lib/ev\n"), @r#"
+        DIR/ev.toml:2:11: string values must be quoted, expected literal string
+          storage = /var/lib/ev
+        text stands in quotes:
+          storage = "/var/lib/ev"
+        "#);
+    assert_snapshot!(toml("[teleport\n"), @r"
+        DIR/ev.toml:1:10: unclosed table, expected `]`
+          [teleport
+        ");
+    assert_snapshot!(toml("batch = 1\nbatch = 2\n"), @r"
+        DIR/ev.toml:2:1: duplicate key
+          batch = 2
+        ");
     let rig = Rig::new().toml("");
     std::fs::write(rig.path("ev.toml"), b"a = '\xff'").expect("can be written");
-    assert_snapshot!(rig.refusal(), @"");
+    assert_snapshot!(rig.refusal(), @"failed to read configuration file `DIR/ev.toml`");
+    let error = rig.try_load().expect_err("refused");
+    let cause = std::error::Error::source(&error).expect("the cause is kept");
+    assert!(cause.to_string().contains("UTF-8"), "{cause}");
 }
 
 #[test]
 fn numbers_out_of_range() {
-    assert_snapshot!(toml("concurrency = 0"), @"");
-    assert_snapshot!(flag("--concurrency=-1"), @"");
-    assert_snapshot!(toml("batch = -5"), @"");
-    assert_snapshot!(Rig::new().env("FDFWD_BATCH", "0").refusal(), @"");
-    assert_snapshot!(flag("--fluentd-batch-events=0"), @"");
-    assert_snapshot!(flag("--fluentd-batch-bytes=33554433"), @"");
-    assert_snapshot!(flag("--batch=many"), @"");
-    assert_snapshot!(toml("batch = 1.5"), @"");
-    assert_snapshot!(toml("batch = [1]"), @"");
-    assert_snapshot!(toml("batch = 99999999999999999999"), @"");
+    assert_snapshot!(toml("concurrency = 0"), @"`concurrency` (DIR/ev.toml:1): 0 is not in the range 1 to 1000");
+    assert_snapshot!(flag("--concurrency=-1"), @"`concurrency` (--concurrency): -1 is not in the range 1 to 1000");
+    assert_snapshot!(toml("batch = -5"), @"`batch` (DIR/ev.toml:1): -5 is not in the range 1 to 5000");
+    assert_snapshot!(Rig::new().env("FDFWD_BATCH", "0").refusal(), @"`batch` (FDFWD_BATCH): 0 is not in the range 1 to 5000");
+    assert_snapshot!(flag("--fluentd-batch-events=0"), @"`forward.fluentd.batch-events` (--fluentd-batch-events): 0 is not in the range 1 to 10000");
+    assert_snapshot!(flag("--fluentd-batch-bytes=33554433"), @"`forward.fluentd.batch-bytes` (--fluentd-batch-bytes): 33554433 is not in the range 1024 to 33554432");
+    assert_snapshot!(flag("--batch=many"), @"`batch` (--batch): `many` is not a whole number");
+    assert_snapshot!(toml("batch = 1.5"), @"`batch` (DIR/ev.toml:1): must be a whole number, not a number with a fraction");
+    assert_snapshot!(toml("batch = [1]"), @"`batch` (DIR/ev.toml:1): must be a whole number, not an array of other things than texts");
+    assert_snapshot!(toml("batch = 99999999999999999999"), @"`batch` (DIR/ev.toml:1): must be a whole number, not a number beyond 64 bits");
 }
 
 #[test]
 fn durations_out_of_range() {
-    assert_snapshot!(toml("window-size = '0'"), @"");
-    assert_snapshot!(toml("window-size = '-24h'"), @"");
-    assert_snapshot!(toml("window-size = '1d'"), @"");
-    assert_snapshot!(toml("timeout = 10"), @"");
-    assert_snapshot!(flag("--timeout=0s"), @"");
-    assert_snapshot!(flag("--timeout=10"), @"");
-    assert_snapshot!(flag("--teleport-refresh-interval=0s"), @"");
-    assert_snapshot!(flag("--fluentd-batch-age=2m"), @"");
-    assert_snapshot!(flag("--decoder-artifact-wait=-1s"), @"");
+    assert_snapshot!(toml("window-size = '0'"), @"`window-size` (DIR/ev.toml:1): 0s must be at least 1s");
+    assert_snapshot!(toml("window-size = '-24h'"), @"`window-size` (DIR/ev.toml:1): -24h0m0s must be at least 1s");
+    assert_snapshot!(toml("window-size = '1d'"), @"`window-size` (DIR/ev.toml:1): `1d` has an unknown unit (there are `ns`, `us`, `ms`, `s`, `m` and `h`)");
+    assert_snapshot!(toml("timeout = 10"), @r#"`timeout` (DIR/ev.toml:1): 10 lacks a unit; write it in quotes, for instance `"10s"`"#);
+    assert_snapshot!(flag("--timeout=0s"), @"`timeout` (--timeout): 0s must be more than 0s");
+    assert_snapshot!(flag("--timeout=10"), @"`timeout` (--timeout): `10` lacks a unit (`ns`, `us`, `ms`, `s`, `m` or `h`)");
+    assert_snapshot!(flag("--teleport-refresh-interval=0s"), @"`teleport.refresh.interval` (--teleport-refresh-interval): 0s must be more than 0s");
+    assert_snapshot!(flag("--fluentd-batch-age=2m"), @"`forward.fluentd.batch-age` (--fluentd-batch-age): 2m0s is not in the range 0s to 1m0s");
+    assert_snapshot!(flag("--decoder-artifact-wait=-1s"), @"`decoder.artifact-wait` (--decoder-artifact-wait): -1s is not in the range 0s to 24h0m0s");
 }
 
 #[test]
 fn other_values() {
-    assert_snapshot!(flag("--start-time=2026-01-31"), @"");
-    assert_snapshot!(toml("start-time = 2026-01-31T00:00:00"), @"");
-    assert_snapshot!(toml("start-time = 5"), @"");
-    assert_snapshot!(toml("debug = 'maybe'"), @"");
-    assert_snapshot!(toml("debug = 2"), @"");
-    assert_snapshot!(toml("types = [1]"), @"");
-    assert_snapshot!(toml("storage = true"), @"");
-    assert_snapshot!(toml("json-flavour = 'strukt'"), @"");
-    assert_snapshot!(toml("[decoder]\nexactness = 'native'"), @"");
-    assert_snapshot!(toml("[teleport]\naddr = 1"), @"");
-    assert_snapshot!(Rig::new().env("FDFWD_BATCH", OsString::from_vec(vec![0xff])).refusal(), @"");
+    assert_snapshot!(flag("--start-time=2026-01-31"), @"`start-time` (--start-time): `2026-01-31` is not a time such as `2026-01-31T00:00:00Z`");
+    assert_snapshot!(toml("start-time = 2026-01-31T00:00:00"), @"`start-time` (DIR/ev.toml:1): `2026-01-31T00:00:00` has no offset from UTC; put `Z` or, for instance, `+02:00` behind");
+    assert_snapshot!(toml("start-time = 5"), @"`start-time` (DIR/ev.toml:1): must be a time such as `2026-01-31T00:00:00Z`, not a number");
+    assert_snapshot!(toml("debug = 'maybe'"), @"`debug` (DIR/ev.toml:1): `maybe` is neither `true` nor `false`");
+    assert_snapshot!(toml("debug = 2"), @"`debug` (DIR/ev.toml:1): must be `true` or `false`, not a number");
+    assert_snapshot!(toml("types = [1]"), @"`types` (DIR/ev.toml:1): must be an array of texts, or one text with commas, not an array of other things than texts");
+    assert_snapshot!(toml("storage = true"), @"`storage` (DIR/ev.toml:1): must be a path in quotes, not `true` or `false`");
+    assert_snapshot!(toml("json-flavour = 'strukt'"), @"`json-flavour` (DIR/ev.toml:1): `strukt` is not one of `auto`, `go` or `struct`; did you mean `struct`?");
+    assert_snapshot!(toml("[decoder]\nexactness = 'native'"), @"`decoder.exactness` (DIR/ev.toml:2): `native` is not one of `auth` or `known-native`");
+    assert_snapshot!(toml("[teleport]\naddr = 1"), @"`teleport.addr` (DIR/ev.toml:2): must be text in quotes, not a number");
+    assert_snapshot!(Rig::new().env("FDFWD_BATCH", OsString::from_vec(vec![0xff])).refusal(), @"`batch` (FDFWD_BATCH): is not UTF-8");
 }
 
 #[test]
 fn what_this_release_cannot_do() {
-    assert_snapshot!(flag("--dry-run"), @"");
-    assert_snapshot!(toml("source = 'export'"), @"");
-    assert_snapshot!(toml("source = 'unstructured'"), @"");
+    assert_snapshot!(flag("--dry-run"), @"`dry-run` (--dry-run): is not available in this release; without it events would be sent and the resume point would move, so nothing is started");
+    assert_snapshot!(toml("source = 'export'"), @"`source` (DIR/ev.toml:1): `export` is not available in this release; use `auto` or `typed`");
+    assert_snapshot!(toml("source = 'unstructured'"), @"`source` (DIR/ev.toml:1): `unstructured` is not available in this release; use `auto` or `typed`");
 }
 
 #[test]
 fn addresses() {
-    assert_snapshot!(flag("--teleport-addr=auth.example.com"), @"");
-    assert_snapshot!(flag("--teleport-addr=auth.example.com:"), @"");
-    assert_snapshot!(flag("--teleport-addr=auth.example.com:65536"), @"");
-    assert_snapshot!(flag("--teleport-addr=:"), @"");
-    assert_snapshot!(flag("--teleport-addr=:3025"), @"");
-    assert_snapshot!(flag("--teleport-addr=::1:3025"), @"");
-    assert_snapshot!(flag("--teleport-addr=https://auth:443"), @"");
-    assert_snapshot!(flag("--fluentd-url=fluentd:8888"), @"");
-    assert_snapshot!(flag("--fluentd-url=https:///test.log"), @"");
-    assert_snapshot!(flag("--fluentd-session-url=ftp://user:secret@host/x"), @"");
+    assert_snapshot!(flag("--teleport-addr=auth.example.com"), @"`teleport.addr` (--teleport-addr): `auth.example.com` has no port; it must be `host:port`");
+    assert_snapshot!(flag("--teleport-addr=auth.example.com:"), @"`teleport.addr` (--teleport-addr): `auth.example.com:` has no port between 1 and 65535; it must be `host:port`");
+    assert_snapshot!(flag("--teleport-addr=auth.example.com:65536"), @"`teleport.addr` (--teleport-addr): `auth.example.com:65536` has no port between 1 and 65535; it must be `host:port`");
+    assert_snapshot!(flag("--teleport-addr=:"), @"`teleport.addr` (--teleport-addr): `:` has no host; it must be `host:port`");
+    assert_snapshot!(flag("--teleport-addr=:3025"), @"`teleport.addr` (--teleport-addr): `:3025` has no host; it must be `host:port`");
+    assert_snapshot!(flag("--teleport-addr=::1:3025"), @"`teleport.addr` (--teleport-addr): `::1:3025` has an IPv6 host without brackets; it must be `host:port`");
+    assert_snapshot!(flag("--teleport-addr=https://auth:443"), @"`teleport.addr` (--teleport-addr): `https://auth:443` is a URL; it must be `host:port`");
+    assert_snapshot!(flag("--fluentd-url=fluentd:8888"), @"`forward.fluentd.url` (--fluentd-url): `fluentd:8888` is no address that starts with `https://` or `http://`");
+    assert_snapshot!(flag("--fluentd-url=https:///test.log"), @"`forward.fluentd.url` (--fluentd-url): `https:///test.log` has no host");
+    assert_snapshot!(flag("--fluentd-session-url=ftp://user:secret@host/x"), @"`forward.fluentd.session-url` (--fluentd-session-url): `ftp://***@host/x` is no address that starts with `https://` or `http://`");
 }
 
 #[test]
 fn teleport_credentials() {
     let none = || Rig::new().without("FDFWD_TELEPORT_IDENTITY");
-    assert_snapshot!(none().refusal(), @"");
-    assert_snapshot!(none().flag("--teleport-cert=cert").refusal(), @"");
+    assert_snapshot!(none().refusal(), @"`teleport.identity`: neither an identity file nor key files are configured; set this one, or all of `teleport.cert`, `teleport.key`, `teleport.ca`");
+    assert_snapshot!(none().flag("--teleport-cert=cert").refusal(), @"`teleport.cert` (--teleport-cert): certificate, key and CA go together; given: `teleport.cert` (--teleport-cert); missing: `teleport.key`, `teleport.ca`");
     let some = none().toml("[teleport]\nkey = 'key'\nca = 'ca'\n");
-    assert_snapshot!(some.refusal(), @"");
+    assert_snapshot!(some.refusal(), @"`teleport.key` (DIR/ev.toml:2): certificate, key and CA go together; given: `teleport.key` (DIR/ev.toml:2), `teleport.ca` (DIR/ev.toml:3); missing: `teleport.cert`");
     let both = Rig::new().flag("--teleport-cert=cert").toml("teleport.key = 'key'\n");
-    assert_snapshot!(both.refusal(), @"");
-    assert_snapshot!(none().flag("--teleport-identity=missing").refusal(), @"");
-    assert_snapshot!(none().flag("--teleport-identity=dir").refusal(), @"");
+    assert_snapshot!(both.refusal(), @"`teleport.identity` (FDFWD_TELEPORT_IDENTITY): an identity file and key files exclude each other; remove it or `teleport.cert` (--teleport-cert), `teleport.key` (DIR/ev.toml:1)");
+    assert_snapshot!(none().flag("--teleport-identity=missing").refusal(), @"`teleport.identity` (--teleport-identity): `DIR/missing` cannot be used: No such file or directory (os error 2)");
+    assert_snapshot!(none().flag("--teleport-identity=dir").refusal(), @"`teleport.identity` (--teleport-identity): `DIR/dir` is a directory, not a file");
 }
 
 #[test]
 fn fluentd_certificates() {
-    assert_snapshot!(flag("--fluentd-cert=cert"), @"");
-    assert_snapshot!(Rig::new().env("FDWRD_FLUENTD_KEY", "key").refusal(), @"");
-    assert_snapshot!(flag("--fluentd-ca=~/ca"), @"");
+    assert_snapshot!(flag("--fluentd-cert=cert"), @"`forward.fluentd.cert` (--fluentd-cert): certificate and key go together; missing: `forward.fluentd.key`");
+    assert_snapshot!(Rig::new().env("FDWRD_FLUENTD_KEY", "key").refusal(), @"`forward.fluentd.key` (FDWRD_FLUENTD_KEY): certificate and key go together; missing: `forward.fluentd.cert`");
+    assert_snapshot!(flag("--fluentd-ca=~/ca"), @"`forward.fluentd.ca` (--fluentd-ca): `DIR/~/ca` cannot be used: No such file or directory (os error 2)");
 }
 
 #[test]
 fn decoder_files() {
-    assert_snapshot!(flag("--decoder-trust=missing"), @"");
-    assert_snapshot!(flag("--decoder-artifacts=other"), @"");
+    assert_snapshot!(flag("--decoder-trust=missing"), @"`decoder.trust` (--decoder-trust): `DIR/missing` cannot be used: No such file or directory (os error 2)");
+    assert_snapshot!(flag("--decoder-artifacts=other"), @"`decoder.artifacts` (--decoder-artifacts): `DIR/other` is not a directory");
 }
 
 #[test]
@@ -126,5 +146,14 @@ fn all_problems_are_told_at_once() {
     let rig = Rig::empty().toml(
         "concurrency = 0\nwindow-size = 'long'\n[teleport]\naddr = 'x'\nidentity = 'missing'\n",
     );
-    assert_snapshot!(rig.refusal(), @"");
+    assert_snapshot!(rig.refusal(), @r"
+        7 settings cannot be used:
+          `teleport.identity` (DIR/ev.toml:5): `DIR/missing` cannot be used: No such file or directory (os error 2)
+          `window-size` (DIR/ev.toml:2): `long` is not a duration such as `10s`, `1h30m` or `1.5h`
+          `storage`: is required; set `--storage`, `storage` or `FDFWD_STORAGE`
+          `teleport.addr` (DIR/ev.toml:4): `x` has no port; it must be `host:port`
+          `concurrency` (DIR/ev.toml:1): 0 is not in the range 1 to 1000
+          `forward.fluentd.url`: is required; set `--fluentd-url`, `[forward.fluentd] url` or `FDFWD_FLUENTD_URL`
+          `forward.fluentd.session-url`: is required; set `--fluentd-session-url`, `[forward.fluentd] session-url` or `FDFWD_FLUENTD_SESSION_URL`
+        ");
 }

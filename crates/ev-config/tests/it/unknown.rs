@@ -20,13 +20,31 @@ artefact-wait = '1m'
 
 #[test]
 fn they_are_named_with_line_and_nearest_key() {
-    insta::assert_snapshot!(Rig::new().toml(TOML).warnings(), @"");
+    insta::assert_snapshot!(Rig::new().toml(TOML).warnings(), @r"
+        `namespace` (DIR/ev.toml:2): is obsolete and without effect; remove it
+        `storrage` (DIR/ev.toml:1): unknown setting, ignored; did you mean `storage`?
+        `teleport.adr` (DIR/ev.toml:4): unknown setting, ignored; did you mean `teleport.addr`?
+        `teleport.refresh-enabled` (DIR/ev.toml:5): unknown setting, ignored; did you mean `teleport.refresh.enabled`?
+        `fluentd.url` (DIR/ev.toml:7): unknown setting, ignored; did you mean `forward.fluentd.url`?
+        `forward.fluentd.session_url` (DIR/ev.toml:9): unknown setting, ignored; did you mean `forward.fluentd.session-url`?
+        `something.else` (DIR/ev.toml:11): unknown setting, ignored
+        `decoder.artefact-wait` (DIR/ev.toml:13): unknown setting, ignored; did you mean `decoder.artifact-wait`?
+        ");
 }
 
 #[test]
 fn strict_makes_them_errors() {
-    insta::assert_snapshot!(Rig::new().toml(TOML).flag("--strict").refusal(), @"");
-    insta::assert_snapshot!(Rig::new().toml("bacth = 1").env("EV_STRICT", "1").refusal(), @"");
+    insta::assert_snapshot!(Rig::new().toml(TOML).flag("--strict").refusal(), @r"
+        7 settings cannot be used:
+          `storrage` (DIR/ev.toml:1): unknown setting; did you mean `storage`?
+          `teleport.adr` (DIR/ev.toml:4): unknown setting; did you mean `teleport.addr`?
+          `teleport.refresh-enabled` (DIR/ev.toml:5): unknown setting; did you mean `teleport.refresh.enabled`?
+          `fluentd.url` (DIR/ev.toml:7): unknown setting; did you mean `forward.fluentd.url`?
+          `forward.fluentd.session_url` (DIR/ev.toml:9): unknown setting; did you mean `forward.fluentd.session-url`?
+          `something.else` (DIR/ev.toml:11): unknown setting
+          `decoder.artefact-wait` (DIR/ev.toml:13): unknown setting; did you mean `decoder.artifact-wait`?
+        ");
+    insta::assert_snapshot!(Rig::new().toml("bacth = 1").env("EV_STRICT", "1").refusal(), @"`bacth` (DIR/ev.toml:1): unknown setting; did you mean `batch`?");
     // Obsolete is not unknown: generated files in the field have it.
     Rig::new().toml("namespace = 'default'").flag("--strict").load();
     Rig::new().toml("batch = 1").flag("--strict").load();

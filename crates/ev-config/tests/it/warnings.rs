@@ -7,21 +7,31 @@ use crate::rig::Rig;
 #[test]
 fn what_this_release_does_not_act_on() {
     let toml = "cursor = 'abc'\nnamespace = 'default'\n[lock]\nenabled = true\nfor = '1h'\n";
+    assert_snapshot!(Rig::new().toml(toml).warnings(), @r"
+        `cursor` (DIR/ev.toml:1): is understood but not acted on by this release
+        `namespace` (DIR/ev.toml:2): is obsolete and without effect; remove it
+        `lock.enabled` (DIR/ev.toml:4): is understood but not acted on by this release
+        `lock.for` (DIR/ev.toml:5): is understood but not acted on by this release
+        ");
+    let toml = "dry-run = false\n[lock]\nenabled = false\nfailed.attempts.count = 3\n";
     assert_snapshot!(Rig::new().toml(toml).warnings(), @"");
-    let toml = "dry-run = false\n[lock]\nenabled = false\nfailed-attempts-count = 3\n";
-    assert_snapshot!(Rig::new().toml(toml).warnings(), @"");
+    let toml = "[lock]\nfailed-attempts-count = 3\n";
+    assert_snapshot!(Rig::new().toml(toml).warnings(), @"`lock.failed-attempts-count` (DIR/ev.toml:2): unknown setting, ignored; did you mean `lock.failed.attempts.count`?");
 }
 
 #[test]
 fn misspelt_variables() {
-    assert_snapshot!(Rig::new().env("FDWRD_FLUENTD_CA", "ca").warnings(), @"");
+    assert_snapshot!(Rig::new().env("FDWRD_FLUENTD_CA", "ca").warnings(), @"`forward.fluentd.ca` (FDWRD_FLUENTD_CA): `FDWRD_FLUENTD_CA` is a historic misspelling; use `FDFWD_FLUENTD_CA`");
 }
 
 #[test]
 fn values_that_hide_others() {
     let toml = "batch = 30\nteleport-addr = 'a:1'\n[teleport]\naddr = 'b:1'\n";
     let rig = Rig::new().toml(toml).env("FDFWD_BATCH", "40");
-    assert_snapshot!(rig.warnings(), @"");
+    assert_snapshot!(rig.warnings(), @r"
+        `teleport.addr` (DIR/ev.toml:4): another value is given by DIR/ev.toml:2; this one is used
+        `batch` (DIR/ev.toml:1): another value is given by FDFWD_BATCH; this one is used
+        ");
     // A flag is there to hide others, and equal values hide nothing.
     let rig = Rig::new().toml("timeout = '1s'").env("FDFWD_TIMEOUT", "1s").flag("--batch=9");
     assert_snapshot!(rig.env("FDFWD_BATCH", "8").warnings(), @"");
@@ -29,22 +39,25 @@ fn values_that_hide_others() {
 
 #[test]
 fn recordings_that_would_be_sent_or_not_by_mistake() {
-    assert_snapshot!(Rig::new().toml("skip-session-types = []").warnings(), @"");
-    assert_snapshot!(Rig::new().flag("--types=user.login").warnings(), @"");
-    assert_snapshot!(Rig::new().flag("--skip-event-types=session.upload").warnings(), @"");
+    assert_snapshot!(Rig::new().toml("skip-session-types = []").warnings(), @"`skip-session-types` (DIR/ev.toml:1): nothing is skipped: what was on terminals is sent too (`print` events); remove the setting to skip `print` and `desktop.recording`");
+    assert_snapshot!(Rig::new().flag("--types=user.login").warnings(), @"`types` (--types): leaves out `session.upload`, so no session recording is sent");
+    assert_snapshot!(Rig::new().flag("--skip-event-types=session.upload").warnings(), @"`skip-event-types` (--skip-event-types): leaves out `session.upload`, so no session recording is sent");
 }
 
 #[test]
 fn blanks_in_lists() {
     let rig = Rig::new().flag("--skip-event-types=a, b,");
-    assert_snapshot!(rig.warnings(), @"");
+    assert_snapshot!(rig.warnings(), @"`skip-event-types` (--skip-event-types): blanks around items are taken off");
     assert_eq!(rig.load().settings.ingest.skip_event_types, ["a", "b"]);
 }
 
 #[test]
 fn numbers_beyond_use() {
     let rig = Rig::new().flag("--batch=100000").flag("--concurrency=100000");
-    assert_snapshot!(rig.warnings(), @"");
+    assert_snapshot!(rig.warnings(), @r"
+        `batch` (--batch): 100000 is more than is of use; 5000 is used
+        `concurrency` (--concurrency): 100000 is more than is of use; 1000 is used
+        ");
     let settings = rig.load().settings;
     assert_eq!((settings.ingest.page_size, settings.ingest.concurrency), (5000, 1000));
     assert_eq!(settings.fluentd.max_connections, 2000);
@@ -52,7 +65,7 @@ fn numbers_beyond_use() {
 
 #[test]
 fn relative_storage() {
-    assert_snapshot!(Rig::new().env("FDFWD_STORAGE", "./storage").warnings(), @"");
+    assert_snapshot!(Rig::new().env("FDFWD_STORAGE", "./storage").warnings(), @"`storage` (FDFWD_STORAGE): is relative to the working directory: `DIR/storage` is used");
 }
 
 #[test]
@@ -62,5 +75,9 @@ fn settings_without_effect() {
         .flag("--fluentd-session-url=http://f/b?c=d")
         .flag("--fluentd-ca=ca")
         .flag("--decoder-artifacts=dir");
-    assert_snapshot!(rig.warnings(), @"");
+    assert_snapshot!(rig.warnings(), @r"
+        `forward.fluentd.ca` (--fluentd-ca): has no effect, because both addresses are `http`
+        `forward.fluentd.session-url` (--fluentd-session-url): `.<session id>.log` is put behind the whole address, so behind its query too
+        `decoder.artifacts` (--decoder-artifacts): has no effect without keys to trust; set `decoder.trust`
+        ");
 }
