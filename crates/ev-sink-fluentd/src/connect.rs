@@ -48,9 +48,11 @@ pub(crate) async fn connect(
     tcp.set_nodelay(true).map_err(|error| {
         failed(format!("cannot prepare the connection: {error}"), Some(error.into()))
     })?;
-    let Some(tls) = tls.filter(|_| server.tls) else {
+    if !server.tls {
         return Connection::start(Stream::Plain(tcp)).await;
-    };
+    }
+    // Never plain text to an `https` address, whatever happens.
+    let tls = tls.ok_or_else(|| failed("TLS is not set up".to_owned(), None))?;
 
     let name = tls.server_name(host).map_err(|error| failed(error.to_string(), None))?;
     let connector = TlsConnector::from(tls.config());

@@ -24,6 +24,22 @@ const AGENT: &str = concat!("ev-handler/", env!("CARGO_PKG_VERSION"));
 ///
 /// Any number of [`Sink::send`] may be called at once; those beyond
 /// [`Config::max_connections`] wait.
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use ev_core::{Env, Sink};
+/// use ev_sink_fluentd::{Config, Error, FluentdSink};
+///
+/// fn sink(env: Arc<dyn Env>) -> Result<Box<dyn Sink>, Error> {
+///     let base = "https://fluentd.example:8888";
+///     let mut config = Config::new(format!("{base}/test.log"), format!("{base}/session"));
+///     config.tls.ca = Some("ca.crt".into());
+///     config.tls.certificate = Some("client.crt".into());
+///     config.tls.key = Some("client.key".into());
+///     Ok(Box::new(FluentdSink::new(config, env)?))
+/// }
+/// ```
 pub struct FluentdSink {
     config: Config,
     audit: Target,
