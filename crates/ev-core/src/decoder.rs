@@ -15,7 +15,7 @@ pub trait Decoder: Send + Sync {
 
     /// Appends exactly one outcome per event to `out`, in order.
     ///
-    /// Nothing in an event can make this fail: what is wrong with an event is its [`Outcome`](crate::Outcome).
+    /// Nothing in an event can make this fail: what is wrong with an event is its [`Outcome`](crate::Outcome)(crate::Outcome).
     ///
     /// # Errors
     ///
