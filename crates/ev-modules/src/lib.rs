@@ -1,7 +1,7 @@
 //! Decoder artifacts: envelope, trust file, policy, registry, serving and building.
 //!
 //! A decoder artifact is a signed schema table or a signed WebAssembly module for one Auth
-//! version. [`verify`] decides whether an artifact is to be believed, before anything parses a
+//! version. [`verify()`] decides whether an artifact is to be believed, before anything parses a
 //! byte of it; [`Registry`] decides which decoder fits which version, and gets the artifacts for
 //! it; [`Directory`] offers artifacts to others or to oneself; [`SigningKey`] makes them.
 //!

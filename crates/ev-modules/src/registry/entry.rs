@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use ev_core::{Choice, Decoder, UnknownPolicy};
 
+use super::known_first::KnownFirst;
 use super::settings::{Exactness, Settings};
 
 /// One Auth version that was asked for and is not embedded.
@@ -112,6 +113,14 @@ impl Entry {
         let inexact = |unknown| Choice::Inexact { decoder: Arc::clone(nearest), unknown };
         match &self.in_use {
             Some(_) if self.is_failing() && self.overdue => inexact(UnknownPolicy::Park),
+            // What the nearest knows may differ from what Auth of that version would write.
+            Some(in_use) if settings.exactness == Exactness::KnownNative => Choice::Inexact {
+                decoder: Arc::new(KnownFirst {
+                    nearest: Arc::clone(nearest),
+                    exact: Arc::clone(&in_use.decoder),
+                }),
+                unknown: UnknownPolicy::Park,
+            },
             Some(in_use) => Choice::Exact(Arc::clone(&in_use.decoder)),
             None if self.not_offered => inexact(settings.unknown_without_artifact()),
             None if self.overdue || settings.exactness == Exactness::KnownNative => {

@@ -16,6 +16,7 @@
 
 mod attempt;
 mod entry;
+mod known_first;
 mod settings;
 
 use std::cmp::Ordering;

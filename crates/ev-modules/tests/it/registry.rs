@@ -522,11 +522,21 @@ async fn a_failing_artifact_that_cannot_be_fetched_again_opens_the_breaker_in_ti
 
 #[tokio::test(start_paused = true)]
 async fn known_native_never_waits() {
+    let key = key();
     let source = TestSource::new([Answer::Unreachable]);
-    let mut setup = Setup::new(&key(), &[&source]);
+    let mut setup = Setup::new(&key, &[&source]);
     setup.settings.exactness = Exactness::KnownNative;
     let rig = setup.start();
     assert_eq!(rig.state("18.1.0"), PARKED);
+    // With the artifact, the nearest still comes first: counted as inexact.
+    source.then(Answer::Offer(table(&key, b"table")));
+    while rig.registry.counts().accepted == 0 {
+        let seen = rig.registry.generation();
+        rig.registry.changed(seen).await;
+    }
+    assert_eq!(rig.state("18.1.0"), PARKED);
+    // An embedded table of that very version is exact.
+    assert_eq!(rig.state("18.0.0-dev"), "exact native 18.0.0-dev");
     rig.end().await;
 }
 
