@@ -32,6 +32,9 @@ use crate::window::{Query, Then, Window};
 /// Attempts without a single event after which a recording is given back to the engine.
 const SESSION_ATTEMPTS: u32 = 5;
 
+/// Pause before a window is begun anew for the second time; it doubles with each time.
+const RESTART_PAUSE: Duration = Duration::from_secs(30);
+
 /// All lanes.
 pub(crate) struct Reader {
     config: Arc<Config>,
@@ -55,6 +58,8 @@ struct Lane {
     step: u64,
     backoff: Backoff,
     trouble: Troubles,
+    /// How often the window was begun anew because Auth refused its key.
+    restarts: u32,
 }
 
 enum Work {
@@ -291,7 +296,7 @@ impl Reader {
     }
 
     fn search_failed(&mut self, id: LaneId, status: &Status, tasks: &mut Tasks) {
-        let Some(Lane { work: Work::Window(window), backoff, trouble, .. }) =
+        let Some(Lane { work: Work::Window(window), backoff, trouble, restarts, .. }) =
             self.active.get_mut(&id)
         else {
             return;
@@ -323,7 +328,11 @@ impl Reader {
             }
             Trouble::Invalid if window.restart() => {
                 warn!(lane = %id, reason, "auth refuses the page key, reading the window again");
-                backoff.next(env)
+                // The first time soon; should it not be the key, the whole window is not read
+                // again and again.
+                let pause = RESTART_PAUSE.saturating_mul(1 << (*restarts).min(7));
+                let first = std::mem::replace(restarts, restarts.saturating_add(1)) == 0;
+                if first { backoff.next(env) } else { pause }
             }
             Trouble::Denied => {
                 if news {
@@ -441,6 +450,7 @@ impl Reader {
             step: 0,
             backoff: Backoff::default(),
             trouble: Troubles::default(),
+            restarts: 0,
         };
         self.active.insert(id.clone(), lane);
         self.make_ready(id);

@@ -1,0 +1,11 @@
+//! The source against an Auth server that speaks the real protocol over real sockets.
+
+mod artifacts;
+mod credentials;
+mod env;
+mod link;
+mod raw;
+mod rig;
+mod sessions;
+mod troubles;
+mod windows;

@@ -1,0 +1,209 @@
+use std::time::Duration;
+
+use ev_core::{LaneId, Source};
+
+use crate::env::NOW;
+use crate::rig::{POLL, Rig, event, events, names};
+
+const HOUR: i64 = 3600;
+
+fn hours(count: u64) -> Duration {
+    Duration::from_secs(count * 3600)
+}
+
+#[tokio::test]
+async fn a_log_over_several_windows_arrives_whole() {
+    let rig = Rig::new();
+    rig.auth.append(events("e", NOW - 5 * HOUR, 61, 290));
+    rig.auth.set(|switches| switches.page_cap = 7);
+    let mut config = rig.config();
+    config.window_size = hours(1);
+    config.catch_up_lanes = 3;
+    let mut reader = rig.reader(config, NOW - 5 * HOUR);
+    reader.read_until(|reader| reader.ended.len() == 5 && reader.caught_up > 0).await;
+
+    assert_eq!(reader.ids(), names("e", 290));
+    // Five closed windows up to a minute ago, and the live one.
+    let starts: Vec<i64> = reader
+        .ended
+        .iter()
+        .chain(reader.lanes.keys())
+        .map(|lane| match lane {
+            LaneId::Window { start, pass: 0 } => *start,
+            other => panic!("{other} is no window"),
+        })
+        .collect();
+    let mut sorted = starts.clone();
+    sorted.sort_unstable();
+    let hour = |n: i64| NOW - 5 * HOUR + n * HOUR;
+    assert_eq!(sorted, [hour(0), hour(1), hour(2), hour(3), hour(4), NOW - 60]);
+    // At most three closed windows at once, oldest first: the first to end is one of them.
+    assert!(starts[0] <= hour(2), "{starts:?}");
+    // Events at the borders came in both windows, and nothing came more often than that.
+    assert!(reader.events.len() < 290 + 5 * 4, "{}", reader.events.len());
+}
+
+#[tokio::test]
+async fn whoever_stops_anywhere_goes_on_without_loss() {
+    let rig = Rig::new();
+    rig.auth.append(events("e", NOW - 3 * HOUR, 97, 110));
+    rig.auth.set(|switches| switches.page_cap = 6);
+    let config = || {
+        let mut config = rig.config();
+        config.window_size = hours(1);
+        config
+    };
+    for stop in [1, 2, 5, 9, 14, 20] {
+        let mut reader = rig.reader(config(), NOW - 3 * HOUR);
+        reader.read_until(|reader| reader.pages.len() >= stop).await;
+        let before = reader.ids();
+        let lanes: Vec<_> = reader.lanes.clone().into_iter().collect();
+        drop(reader);
+
+        let mut reader = rig.resumed(config(), lanes, NOW);
+        reader.read_until(|reader| reader.lanes.len() == 1 && reader.caught_up > 0).await;
+        let all = before.union(&reader.ids()).cloned().collect();
+        assert_eq!(names("e", 110), all, "stopped after {stop} pages");
+        // What was settled does not come again, but for the borders and the tip's own page.
+        let repeated = before.intersection(&reader.ids()).count();
+        assert!(repeated <= 6 + 3 * 4, "{repeated} events came again after {stop} pages");
+    }
+}
+
+#[tokio::test]
+async fn the_tip_grows_and_brings_only_what_is_new() {
+    let rig = Rig::new();
+    rig.auth.append(events("old", NOW - 300, 1, 10));
+    let mut reader = rig.reader(rig.config(), NOW - 100_000);
+    reader.read_to_the_tip().await;
+    assert_eq!(reader.ids(), names("old", 10));
+    assert_eq!(reader.caught_up, 1);
+    reader.events.clear();
+
+    rig.env.advance(POLL);
+    reader.read_to_the_tip().await;
+    assert_eq!((reader.events.len(), reader.caught_up), (0, 1), "nothing new is nothing");
+
+    rig.auth.append(events("new", NOW + 1, 0, 3));
+    // A late one sorts in front of them.
+    rig.auth.store(|store| store.append_in_place([event("late", NOW - 40, 0)]));
+    rig.env.advance(POLL);
+    reader.read_to_the_tip().await;
+    let ids: Vec<String> = reader.events.iter().map(|(_, event)| crate::rig::id(event)).collect();
+    assert_eq!(ids, ["late", "new0", "new1", "new2"]);
+    assert_eq!(reader.caught_up, 2);
+}
+
+#[tokio::test]
+async fn the_live_window_rolls_in_one_step() {
+    let rig = Rig::new();
+    let mut config = rig.config();
+    config.live_width = Duration::from_secs(600);
+    let mut reader = rig.reader(config, NOW);
+    rig.auth.append(events("a", NOW, 1, 3));
+    reader.read_to_the_tip().await;
+    let first = LaneId::Window { start: NOW, pass: 0 };
+    assert_eq!(reader.lanes.keys().collect::<Vec<_>>(), [&first]);
+
+    rig.auth.append(events("b", NOW + 595, 1, 60));
+    rig.env.advance(Duration::from_secs(660));
+    reader.read_until(|reader| !reader.ended.is_empty()).await;
+    assert_eq!(reader.ended, [first]);
+    // The end of what was asked, the running second included, less a minute.
+    let next = LaneId::Window { start: NOW + 601, pass: 0 };
+    assert_eq!(reader.lanes.keys().collect::<Vec<_>>(), [&next]);
+    reader.read_to_the_tip().await;
+    rig.auth.append(events("c", NOW + 700, 1, 3));
+    rig.env.advance(Duration::from_secs(60));
+    reader.read_until(|reader| reader.ids().contains("c2")).await;
+    assert!(reader.ids_of(&next).contains(&"c0".to_owned()));
+    assert_eq!(reader.ids().len(), 3 + 60 + 3);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_without_credit() {
+    let rig = Rig::new();
+    rig.auth.append(events("e", NOW - 2 * HOUR, 60, 100));
+    let mut config = rig.config();
+    config.window_size = hours(1);
+    let ping = config.ping_interval;
+    let mut reader = rig.reader(config, NOW - 2 * HOUR);
+    reader.open("s", None);
+    reader.read_while_not_sleeping(0, ping).await;
+    assert_eq!(reader.lanes.len(), 4, "lanes are told of all the same");
+    assert_eq!(reader.versions.len(), 1, "so is the version");
+    assert_eq!((rig.calls("GetEvents"), rig.calls("StreamSessionEvents")), (0, 0));
+    for pings in 2..5 {
+        rig.env.advance(ping);
+        tokio::select! {
+            () = reader.next(0) => panic!("there is nothing to tell"),
+            tally = rig.auth.wait(|tally| tally.methods["Ping"].calls == pings) => {
+                assert!(!tally.methods.contains_key("GetEvents"));
+            }
+        }
+        // The answer is taken, so that the next one is timed.
+        reader.read_while_not_sleeping(0, ping).await;
+    }
+
+    // One page is asked for, and handed over only while there is credit for it.
+    while reader.pages.is_empty() && reader.stopped.is_empty() {
+        reader.next(1).await;
+    }
+    assert!(rig.calls("GetEvents") + rig.calls("StreamSessionEvents") <= 2);
+}
+
+#[tokio::test]
+async fn a_page_that_arrives_without_credit_is_kept() {
+    let rig = Rig::new();
+    rig.auth.append(events("e", NOW - 10, 1, 5));
+    let config = rig.config();
+    let ping = config.ping_interval;
+    let mut reader = rig.reader(config, NOW - 30);
+    reader.read_while_not_sleeping(0, ping).await;
+    // Asked for with credit, which is gone when the answer comes.
+    tokio::select! {
+        biased;
+        () = reader.next(1) => panic!("the answer cannot be here yet"),
+        () = std::future::ready(()) => {}
+    }
+    reader.read_while_not_sleeping(0, POLL).await;
+    assert_eq!(reader.pages.len(), 0);
+    reader.next(1).await;
+    assert_eq!(reader.ids(), names("e", 5));
+    assert_eq!(rig.calls("GetEvents"), 1);
+}
+
+#[tokio::test]
+async fn other_types_read_the_window_again_with_them() {
+    let rig = Rig::new();
+    rig.auth.append(events("e", NOW - 30, 1, 20));
+    rig.auth.set(|switches| switches.page_cap = 5);
+    let mut reader = rig.reader(rig.config(), NOW - 40);
+    reader.read_until(|reader| reader.pages.len() == 2).await;
+    let lanes: Vec<_> = reader.lanes.clone().into_iter().collect();
+    drop(reader);
+    let mut config = rig.config();
+    config.types = vec!["test.event".to_owned()];
+    let mut reader = rig.resumed(config, lanes, NOW);
+    reader.read_to_the_tip().await;
+    assert_eq!(reader.ids(), names("e", 20), "a key is never sent with other types");
+    let refused = rig.auth.tally().methods["GetEvents"].errors;
+    assert_eq!(refused, 0);
+}
+
+#[tokio::test]
+async fn a_closed_lane_is_forgotten() {
+    let rig = Rig::new();
+    rig.auth.append(events("e", NOW - 2 * HOUR, 60, 110));
+    rig.auth.set(|switches| switches.page_cap = 10);
+    let mut config = rig.config();
+    config.window_size = hours(1);
+    let mut reader = rig.reader(config, NOW - 2 * HOUR);
+    reader.read_until(|reader| reader.pages.len() == 3).await;
+    let first = LaneId::Window { start: NOW - 2 * HOUR, pass: 0 };
+    let before = reader.ids_of(&first).len();
+    reader.source().close(&first);
+    reader.read_until(|reader| reader.ended.len() == 1 && reader.caught_up > 0).await;
+    assert_eq!(reader.ids_of(&first).len(), before);
+    assert!(!reader.ended.contains(&first));
+}
