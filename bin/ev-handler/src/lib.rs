@@ -1,3 +1,18 @@
-//! The event forwarder: arguments, runtime, wiring and exit codes.
+//! The event forwarder as a library: arguments, logging, wiring and exit codes.
+//!
+//! The only crate that sees all others. It decides nothing about events: it turns settings into
+//! the parts that the other crates are, puts them together, and runs them until a signal. `main.rs`
+//! calls [`run`]; a test calls [`start::start`] to run the whole program inside its own process.
 
 #![forbid(unsafe_code)]
+
+mod cli;
+mod decode;
+mod exit;
+mod loading;
+mod logging;
+mod signals;
+pub mod start;
+
+pub use cli::run;
+pub use exit::Exit;

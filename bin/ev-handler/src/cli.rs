@@ -1,0 +1,106 @@
+//! The command line: which command, and how it ends.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to the terminal")]
+
+use std::ffi::OsString;
+
+use clap::{Args as _, Command, FromArgMatches as _, Subcommand as _};
+use ev_modules::cli as decoder;
+
+use crate::exit::Exit;
+use crate::{decode, start};
+
+/// Runs the command that the arguments name and says how the process is to end.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let matches = match command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version were asked for; all else is wrong use, which ends with 1 as in the
+            // reference handler.
+            let asked = !error.use_stderr();
+            if error.print().is_err() {
+                return Exit::Failure;
+            }
+            return if asked { Exit::Success } else { Exit::Failure };
+        }
+    };
+    match matches.subcommand() {
+        Some(("start", matches)) => start::command(matches),
+        Some(("decode", matches)) => {
+            let args = match decode::Args::from_arg_matches(matches) {
+                Ok(args) => args,
+                Err(error) => return fail(&error),
+            };
+            decode::run(&args).unwrap_or_else(|error| fail(&format_args!("{error:#}")))
+        }
+        Some(("decoder", matches)) => match decoder::Command::from_arg_matches(matches) {
+            Ok(command) => run_decoder(&command),
+            Err(error) => fail(&error),
+        },
+        Some(("version", _)) => {
+            println!("ev-handler v{}", env!("CARGO_PKG_VERSION"));
+            for table in ev_decode::embedded() {
+                println!("schema {} ({})", table.table.auth_version(), table.label);
+            }
+            Exit::Success
+        }
+        _ => fail(&"no command was given; try `ev-handler --help`"),
+    }
+}
+
+/// The whole command line.
+pub(crate) fn command() -> Command {
+    let decode = Command::new("decode").about("Decode events given as base64, one a line");
+    let decoder = Command::new("decoder").about("Build, sign and verify decoder artifacts");
+    Command::new("ev-handler")
+        .about("Forwards Teleport's audit log, every event of it, to Fluentd")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .args(ev_config::global_args())
+        .subcommand(ev_config::start_command())
+        .subcommand(decode::Args::augment_args(decode))
+        .subcommand(decoder::Command::augment_subcommands(decoder).subcommand_required(true))
+        .subcommand(Command::new("version").about("Print the version and the embedded schemas"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command of its own, outside of any engine")]
+fn run_decoder(command: &decoder::Command) -> Exit {
+    match decoder::run(command, std::time::SystemTime::now()) {
+        Ok(report) => {
+            print!("{report}");
+            Exit::Success
+        }
+        Err(error) => fail(&Chain(&error)),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> Exit {
+    eprintln!("error: {error}");
+    Exit::Failure
+}
+
+/// An error with all its causes, in one line.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,25 @@
+//! How the process ends.
+
+use std::process::ExitCode;
+
+/// Documented exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything went as asked.
+    Success,
+    /// Something failed: the message is on stderr or in the log. Also wrong use of the command
+    /// line, as the reference handler has it.
+    Failure,
+    /// The configuration is wrong (`EX_CONFIG` of sysexits).
+    Config,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Failure => 1,
+            Exit::Config => 78,
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! The decoders that a run may use.
+
+use std::sync::Arc;
+
+use ev_config::{EmbeddedTables, Settings};
+use ev_core::{ArtifactSource, AuthVersion, Decoder, Env, Flavour, StateStore, UnknownPolicy};
+use ev_decode::{NativeDecoder, Options};
+use ev_modules::{Directory, DirectorySource, Embedded, Parts, Registry, Trust};
+
+use super::Error;
+use crate::loading::{Loader, TABLE_FORMATS};
+
+/// Reads the trust file; without one nobody is trusted.
+pub(super) fn trust(settings: &ev_config::Decoder) -> Result<Trust, Error> {
+    match &settings.trust {
+        Some(path) => Trust::read(path).map_err(|error| Error::setting("decoder.trust", error)),
+        None => Ok(Trust::nobody()),
+    }
+}
+
+/// What a registry is made from.
+pub(super) struct Needs<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) trust: Trust,
+    pub(super) flavour: Flavour,
+    pub(super) seen: Option<AuthVersion>,
+    pub(super) artifacts: Arc<dyn ArtifactSource>,
+    pub(super) store: Arc<dyn StateStore>,
+    pub(super) env: Arc<dyn Env>,
+}
+
+pub(super) fn registry(needs: &Needs<'_>) -> Result<Registry, Error> {
+    let settings = &needs.settings.decoder;
+    let options = Options { print_data: needs.settings.json.print_data, login: false };
+    let embedded = embedded(settings.embedded, needs.flavour, options);
+    let reference: Arc<dyn Decoder> = match embedded.first() {
+        Some(oldest) => oldest.decoder.clone(),
+        None => return Err(Error::setting("decoder.embedded", "there is no embedded schema")),
+    };
+    let loader = Loader::new(needs.flavour, options, reference)
+        .map_err(|error| Error::setting("failed to set up the module host", error))?;
+    let mut sources: Vec<Arc<dyn ArtifactSource>> = Vec::new();
+    // Without a trust file no artifact could be used, so none is asked for.
+    if settings.trust.is_some() {
+        if let Some(base) = &settings.artifacts {
+            let limits = ev_modules::SizeLimits::default();
+            let max = limits.module.max(limits.table);
+            sources.push(Arc::new(DirectorySource::new(Directory::new(base, max))));
+        }
+        sources.push(needs.artifacts.clone());
+    }
+    let registry_settings = ev_modules::Settings {
+        exactness: match settings.exactness {
+            ev_config::Exactness::Auth => ev_modules::Exactness::Auth,
+            ev_config::Exactness::KnownNative => ev_modules::Exactness::KnownNative,
+        },
+        artifact_wait: settings.artifact_wait,
+        unknown: match settings.unknown {
+            ev_config::Unknown::Auto => None,
+            ev_config::Unknown::Park => Some(UnknownPolicy::Park),
+            ev_config::Unknown::Incomplete => Some(UnknownPolicy::Incomplete),
+        },
+        artifact_configured: settings.artifacts.is_some(),
+        downgrade: match settings.downgrade {
+            ev_config::Downgrade::Always => ev_modules::Downgrade::Always,
+            ev_config::Downgrade::WithinMinor => ev_modules::Downgrade::WithinMinor,
+            ev_config::Downgrade::Never => ev_modules::Downgrade::Never,
+        },
+        highest_seen: needs.seen.clone(),
+        table_formats: TABLE_FORMATS.to_vec(),
+        ..ev_modules::Settings::default()
+    };
+    let parts = Parts {
+        embedded,
+        sources,
+        trust: needs.trust.clone(),
+        loader: Arc::new(loader),
+        store: Some(needs.store.clone()),
+        env: needs.env.clone(),
+    };
+    Registry::try_new(parts, registry_settings).map_err(|error| Error::setting("decoder", error))
+}
+
+fn embedded(which: EmbeddedTables, flavour: Flavour, options: Options) -> Vec<Embedded> {
+    let mut tables = ev_decode::embedded();
+    if which == EmbeddedTables::Oldest {
+        tables.truncate(1);
+    }
+    tables
+        .into_iter()
+        .map(|table| Embedded {
+            auth_version: table.table.auth_version().clone(),
+            schema_sha256: table.table.schema_sha256(),
+            decoder: Arc::new(NativeDecoder::native(table.table, flavour, options)),
+        })
+        .collect()
+}

@@ -1,0 +1,252 @@
+//! `ev-handler start`: from settings to a running engine, and its orderly end.
+
+mod decoders;
+mod parts;
+
+use std::sync::Arc;
+
+use clap::ArgMatches;
+use ev_config::{BatchMode, BatchModeReason, Settings};
+use ev_core::{Claim, Env, Flavour, Road, Sink, SinkId, Source, StateStore, Timestamp};
+use ev_pipeline::{Engine, Exec, Parts, Summary, TokioEnv};
+use ev_state::SqliteStore;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::cli::Chain;
+use crate::exit::Exit;
+use crate::logging;
+use crate::signals::Signals;
+
+/// The sink's name in the state.
+const SINK: &str = "fluentd";
+
+/// Why a start failed or a run ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting names something that cannot be used.
+    #[error("{setting}")]
+    Setting {
+        /// The setting and what is wrong, as far as the cause does not tell.
+        setting: String,
+        /// The cause.
+        #[source]
+        source: ev_core::BoxError,
+    },
+    /// The state cannot be used.
+    #[error(transparent)]
+    State(#[from] ev_core::StateError),
+    /// The source cannot be used.
+    #[error(transparent)]
+    Source(#[from] ev_core::SourceError),
+    /// The run ended with an error.
+    #[error(transparent)]
+    Engine(#[from] ev_pipeline::Error),
+    /// A program error: a task died.
+    #[error("a task ended unexpectedly")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+impl Error {
+    fn setting(setting: impl Into<String>, source: impl Into<ev_core::BoxError>) -> Self {
+        Self::Setting { setting: setting.into(), source: source.into() }
+    }
+}
+
+/// Reads the settings, starts logging, and runs until a signal.
+#[expect(clippy::print_stderr, reason = "there is no log before the settings are read")]
+pub(crate) fn command(matches: &ArgMatches) -> Exit {
+    let env = |name: &str| std::env::var_os(name);
+    let loaded = match std::env::current_dir() {
+        Ok(cwd) => ev_config::load(matches, &env, &cwd),
+        Err(error) => {
+            eprintln!("error: failed to tell the working directory: {error}");
+            return Exit::Failure;
+        }
+    };
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("error: {}", Chain(&error));
+            return Exit::Config;
+        }
+    };
+    logging::init(loaded.settings.log_format, loaded.settings.debug);
+    for finding in &loaded.warnings {
+        warn!(setting = finding.setting, "{finding}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(until_signal(loaded.settings));
+            // Blocking work that hangs (a dead network file system) must not hold up the end.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            result
+        }
+        Err(error) => Err(Error::setting("failed to start the runtime", error)),
+    };
+    match result {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            error!(error = %Chain(&error), "terminating with a fatal error");
+            match error {
+                Error::Setting { .. } => Exit::Config,
+                _ => Exit::Failure,
+            }
+        }
+    }
+}
+
+async fn until_signal(settings: Settings) -> Result<(), Error> {
+    let mut signals =
+        Signals::catch().map_err(|error| Error::setting("failed to catch signals", error))?;
+    let stop = CancellationToken::new();
+    let run = start(settings, stop.clone());
+    tokio::pin!(run);
+    tokio::select! {
+        result = &mut run => return result.map(|_| ()),
+        () = signals.stop() => stop.cancel(),
+    }
+    tokio::select! {
+        result = &mut run => result.map(|_| ()),
+        // Like a crash: nothing is lost, what is under way is sent again after the next start.
+        () = signals.force() => Ok(()),
+    }
+}
+
+/// Builds everything, then moves events until `stop` is cancelled. Returns what was done; all
+/// zeros if it was stopped before Auth was reached.
+///
+/// Whatever an operator has to mend fails here before any event flows. Peers that do not answer
+/// are waited for.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summary, Error> {
+    let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
+    tell(&settings);
+    let trust = decoders::trust(&settings.decoder)?;
+    let sink: Arc<dyn Sink> = Arc::new(parts::sink(&settings.fluentd, env.clone())?);
+    let store: Arc<dyn StateStore> = Arc::new(SqliteStore::open(&settings.storage)?);
+    let mut source = parts::source(&settings, env.clone())?;
+
+    let survey = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(Summary::default()),
+        survey = source.survey() => survey?,
+    };
+    let flavour = match settings.json.flavour {
+        ev_config::JsonFlavour::Auto => None,
+        ev_config::JsonFlavour::Go => Some(Flavour::Go),
+        ev_config::JsonFlavour::Struct => Some(Flavour::Struct),
+    };
+    let start_time = match settings.ingest.start_time_unix_secs {
+        Some(seconds) => Timestamp::new(seconds, 0),
+        None => Timestamp::new(env.now().seconds(), 0),
+    };
+    let sink_id = SinkId(SINK.to_owned());
+    let claim =
+        Claim { sink: sink_id.clone(), cluster: survey.cluster.clone(), flavour, start_time };
+    let snapshot = store.open_sink(&claim)?;
+    info!(
+        cluster = survey.cluster,
+        version = %survey.version,
+        start_time = %snapshot.start_time,
+        flavour = %snapshot.flavour,
+        lanes = snapshot.lanes.len(),
+        parked = snapshot.totals.parked,
+        "state is open"
+    );
+
+    let registry = decoders::registry(&decoders::Needs {
+        settings: &settings,
+        trust,
+        flavour: snapshot.flavour,
+        seen: snapshot.seen_version.clone(),
+        artifacts: Arc::new(source.artifacts()),
+        store: store.clone(),
+        env: env.clone(),
+    })?;
+    let engine = Engine::new(Parts {
+        source: Box::new(source),
+        decoders: Arc::new(registry.clone()),
+        sink,
+        store,
+        env,
+        sink_id,
+        snapshot,
+        road: Road::Typed,
+        exec: Exec::Threads,
+        config: parts::engine(&settings),
+    })?;
+
+    // The registry lives as long as the engine and is waited for.
+    let registry_stop = stop.child_token();
+    let fetching = tokio::spawn(registry.run(registry_stop.clone()));
+    let result = engine.run(stop).await;
+    registry_stop.cancel();
+    fetching.await.map_err(Error::Task)?;
+    let summary = result?;
+    log_summary(&summary);
+    Ok(summary)
+}
+
+/// What people look for in the log to see which settings are in force.
+fn tell(settings: &Settings) {
+    let Settings { fluentd, ingest, teleport, decoder, .. } = settings;
+    info!(storage = %settings.storage.display(), "using storage");
+    info!(addr = teleport.addr, "using Teleport Auth");
+    info!(
+        url = fluentd.url,
+        session_url = fluentd.session_url,
+        batch_mode = fluentd.batching.mode.as_str(),
+        max_connections = fluentd.max_connections,
+        "using Fluentd"
+    );
+    if fluentd.batching.reason == BatchModeReason::OnlyReferenceSettings
+        && fluentd.batching.mode == BatchMode::Single
+    {
+        info!(
+            "sending one event a request, as the configuration has none of our own settings; `batch-mode = \"array\"` under `[forward.fluentd]` is many times faster where the receiver is Fluentd"
+        );
+    }
+    info!(
+        batch = ingest.page_size,
+        window_size = ?ingest.window_size,
+        poll_interval = ?ingest.poll_interval,
+        concurrency = ingest.concurrency,
+        types = ?ingest.types,
+        skip_event_types = ?ingest.skip_event_types,
+        skip_session_types = ?ingest.skip_session_types,
+        "reading the log"
+    );
+    if decoder.trust.is_none() {
+        info!("no trust file is set (`trust` under `[decoder]`): decoder artifacts are not used");
+    }
+}
+
+fn log_summary(summary: &Summary) {
+    let totals = &summary.totals;
+    info!(
+        read = summary.read,
+        repeated = summary.repeated,
+        passed = summary.passed,
+        sent = summary.sent,
+        retries = summary.retries,
+        unknown_outcomes = summary.unknown_outcomes,
+        commits = summary.commits,
+        total_passed = totals.passed,
+        total_delivered = totals.delivered,
+        total_filtered = totals.filtered,
+        total_parked = totals.parked,
+        total_resolved = totals.resolved,
+        total_native = totals.by_native,
+        total_table = totals.by_table,
+        total_module = totals.by_module,
+        total_inexact = totals.inexact,
+        total_sessions = totals.sessions,
+        "successfully shut down"
+    );
+}

@@ -1,0 +1,57 @@
+//! Settings turned into the plain configurations of the crates.
+
+use std::sync::Arc;
+
+use ev_config::{BatchMode, Credentials, Fluentd, Settings};
+use ev_core::{Env, Framing};
+use ev_sink_fluentd::FluentdSink;
+use ev_source::TypedSource;
+use ev_tls::CredentialFiles;
+
+use super::Error;
+
+pub(super) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink, Error> {
+    let mut config = ev_sink_fluentd::Config::new(&settings.url, &settings.session_url);
+    config.tls = CredentialFiles {
+        ca: settings.ca.clone(),
+        certificate: settings.client.as_ref().map(|client| client.cert.clone()),
+        key: settings.client.as_ref().map(|client| client.key.clone()),
+    };
+    config.framing = match settings.batching.mode {
+        BatchMode::Single => Framing::Single,
+        BatchMode::Array => Framing::Array,
+    };
+    config.max_connections = settings.max_connections;
+    config.max_events = settings.batching.max_events;
+    config.max_bytes = settings.batching.max_bytes;
+    FluentdSink::new(config, env).map_err(|error| Error::setting("forward.fluentd", error))
+}
+
+pub(super) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSource, Error> {
+    let credentials = match &settings.teleport.credentials {
+        Credentials::Identity(path) => ev_source::Credentials::Identity(path.clone()),
+        Credentials::Files { cert, key, ca } => ev_source::Credentials::Files {
+            certificate: cert.clone(),
+            key: key.clone(),
+            ca: ca.clone(),
+        },
+    };
+    let mut config = ev_source::Config::new(&settings.teleport.addr, credentials);
+    config.types.clone_from(&settings.ingest.types);
+    config.batch = settings.ingest.page_size;
+    config.window_size = settings.ingest.window_size;
+    config.poll_interval = settings.ingest.poll_interval;
+    config.concurrency = settings.ingest.concurrency;
+    TypedSource::new(config, env).map_err(|error| Error::setting("teleport", error))
+}
+
+pub(super) fn engine(settings: &Settings) -> ev_pipeline::Config {
+    let ingest = &settings.ingest;
+    ev_pipeline::Config {
+        batch_age: settings.fluentd.batching.max_age,
+        skip_event_types: ingest.skip_event_types.iter().cloned().collect(),
+        skip_session_types: ingest.skip_session_types.iter().cloned().collect(),
+        exit_on_last_event: ingest.exit_on_last_event,
+        ..ev_pipeline::Config::default()
+    }
+}
