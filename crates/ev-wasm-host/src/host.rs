@@ -15,6 +15,29 @@ use crate::ticker::Ticker;
 
 /// Compiles modules and keeps the clock of their deadlines. One per process is enough; clones
 /// share it, and the clock's thread ends with the last of them and of the decoders.
+///
+/// ```no_run
+/// use ev_core::{AuthVersion, Decoder, DecoderIdentity, DecoderKind, Flavour, Mode, Output};
+/// use ev_wasm_host::{Limits, ModuleHost, Options, self_test, self_test_events};
+///
+/// # fn load(native: &dyn Decoder) -> Result<(), Box<dyn std::error::Error>> {
+/// let verified = std::fs::read("module-abi1.wasm")?; // after its envelope was checked
+/// let identity = DecoderIdentity {
+///     kind: DecoderKind::Module,
+///     auth_version: AuthVersion::new("18.1.0"),
+///     schema_sha256: [0; 32],   // from the envelope
+///     artifact_sha256: None,
+///     flavour: Flavour::Go,
+/// };
+/// let host = ModuleHost::new(Limits::default())?;
+/// let decoder = host.compile(&verified)?.decoder(identity, Options::default())?;
+/// self_test(&decoder, native, &self_test_events(), false)?;
+///
+/// let mut out = Output::default();
+/// decoder.decode(&self_test_events(), Mode::Strict, &mut out)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ModuleHost {
     shared: Arc<Shared>,

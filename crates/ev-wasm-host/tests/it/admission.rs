@@ -4,10 +4,10 @@ use std::error::Error as _;
 
 use ev_wasm_host::{HostError, Limits, ModuleHost};
 
-use crate::guest::{Guest, honest};
+use crate::guest::{Guest, honest, patient};
 
 fn refusal(guest: &Guest) -> HostError {
-    let host = ModuleHost::new(Limits::default()).expect("an engine");
+    let host = ModuleHost::new(patient()).expect("an engine");
     host.compile(&guest.module()).expect_err("a refusal")
 }
 
@@ -43,7 +43,7 @@ fn every_export_must_be_there() {
             (func (export "ev_alloc") (param i32) (result i32) i32.const 8))"#,
     )
     .expect("valid text");
-    let host = ModuleHost::new(Limits::default()).expect("an engine");
+    let host = ModuleHost::new(patient()).expect("an engine");
     let error = host.compile(&text).expect_err("a refusal");
     assert!(matches!(error, HostError::MissingExport { name: "ev_decode_batch" }), "{error:?}");
 }
@@ -107,7 +107,7 @@ fn there_is_one_memory_and_it_starts_small() {
         HostError::InitialMemory { bytes: 8_454_144, limit: 8_388_608 }
     ));
     let just = Guest { memory: r#"(memory (export "memory") 128)"#, ..good() };
-    assert!(just.decoder(Limits::default()).is_ok());
+    assert!(just.decoder(patient()).is_ok());
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn features_that_are_off_are_refused() {
 
 #[test]
 fn size_is_looked_at_first() {
-    let host = ModuleHost::new(Limits { module_bytes: 100, ..Limits::default() });
+    let host = ModuleHost::new(Limits { module_bytes: 100, ..patient() });
     let error = host.expect("an engine").compile(&[0; 101]).expect_err("a refusal");
     assert!(matches!(error, HostError::ModuleTooLarge { size: 101, limit: 100 }));
 }
@@ -144,7 +144,7 @@ fn size_is_looked_at_first() {
 #[test]
 fn what_is_no_module_is_refused() {
     let module = good().module();
-    let host = ModuleHost::new(Limits::default()).expect("an engine");
+    let host = ModuleHost::new(patient()).expect("an engine");
     for cut in (0..module.len()).step_by(7) {
         assert!(host.compile(&module[..cut]).is_err(), "cut at {cut}");
     }
@@ -154,6 +154,6 @@ fn what_is_no_module_is_refused() {
 #[test]
 fn another_abi_version_is_refused() {
     let version = r#"(func (export "ev_abi_version") (result i32) i32.const 2)"#;
-    let error = Guest { version, ..good() }.decoder(Limits::default()).expect_err("a refusal");
+    let error = Guest { version, ..good() }.decoder(patient()).expect_err("a refusal");
     assert!(matches!(error, HostError::AbiVersion { found: 2 }));
 }

@@ -1,6 +1,8 @@
 //! Small guests written as text, each part of which a test can replace; and one event with the
 //! honest answer to it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use ev_core::abi::{self, Header, Status};
 use ev_core::{
@@ -8,6 +10,11 @@ use ev_core::{
     Span,
 };
 use ev_wasm_host::{HostError, Limits, ModuleDecoder, ModuleHost, Options};
+
+/// The usual limits with a deadline that no honest guest meets, however busy the machine is.
+pub(crate) fn patient() -> Limits {
+    Limits { call_time: Duration::from_secs(60), ..Limits::default() }
+}
 
 /// Where the answer of a guest stands in its memory.
 pub(crate) const ANSWER_AT: u32 = 32_768;

@@ -3,15 +3,17 @@
 use bytes::Bytes;
 use ev_core::abi::{self, Header, Status};
 use ev_core::{Flavour, Form, Mode, Outcome, Output, RawEvent, Span};
-use ev_wasm_host::{Fact, HostError, Lie, Limits, Options};
+use ev_wasm_host::{Fact, HostError, Lie, Options};
 
-use crate::guest::{ANSWER_AT, EVENT, Guest, JSON, decoder, event, header, honest, login, record};
+use crate::guest::{
+    ANSWER_AT, EVENT, Guest, JSON, decoder, event, header, honest, login, patient, record,
+};
 
 /// The error for an answer to two events, of which the first record is honest.
 fn caught(second: Vec<u8>) -> HostError {
     let mut answer = honest();
     answer.extend(second);
-    Guest::answering(answer).failure(Limits::default(), 2)
+    Guest::answering(answer).failure(patient(), 2)
 }
 
 fn check(second: Vec<u8>, expected: Lie) {
@@ -30,7 +32,7 @@ fn with(change: impl FnOnce(&mut Header)) -> Vec<u8> {
 /// Decodes the one event with a guest that gives this answer.
 fn answer(answer: Vec<u8>, mode: Mode, options: Options) -> Result<Outcome, HostError> {
     let guest = Guest::answering(answer);
-    let decoder = decoder(&guest.module(), Limits::default(), Flavour::Go, options)?;
+    let decoder = decoder(&guest.module(), patient(), Flavour::Go, options)?;
     let mut out = Output::default();
     decoder.try_decode(&[event()], mode, &mut out)?;
     let (_, mut outcomes) = out.into_parts();
@@ -50,7 +52,7 @@ fn the_answer_must_lie_in_memory() {
     let memory = 2 * 65_536;
     let check = |address: u32, len: u32| {
         let guest = Guest::running(&format!("i64.const {}", abi::pack(address, len)));
-        let error = guest.failure(Limits::default(), 1);
+        let error = guest.failure(patient(), 1);
         assert!(matches!(error, HostError::AnswerPlace { .. }), "{address} {len}: {error:?}");
     };
     check(memory, 1);
@@ -68,7 +70,7 @@ fn the_buffer_must_lie_in_memory() {
         r#"(func (export "ev_alloc") (param i32) (result i32) i32.const -1)"#,
         r#"(func (export "ev_alloc") (param i32) (result i32) i32.const 131072)"#,
     ] {
-        let error = Guest { alloc, ..Guest::answering(honest()) }.failure(Limits::default(), 1);
+        let error = Guest { alloc, ..Guest::answering(honest()) }.failure(patient(), 1);
         assert!(matches!(error, HostError::AnswerPlace { len: 33, .. }), "{alloc}: {error:?}");
     }
 }
@@ -178,7 +180,7 @@ fn an_event_without_uid_has_a_digest() {
             ..header()
         };
         let answer = record(header, &[&digest, &json[..]].concat());
-        let decoder = Guest::answering(answer).decoder(Limits::default()).expect("a guest");
+        let decoder = Guest::answering(answer).decoder(patient()).expect("a guest");
         let mut out = Output::default();
         decoder.try_decode(std::slice::from_ref(&event), Mode::Strict, &mut out)?;
         Ok(out.into_parts().1.remove(0))
@@ -281,7 +283,7 @@ fn what_was_wrong_is_said_in_a_short_text() {
 
 #[test]
 fn only_the_typed_form_goes_into_a_module() {
-    let decoder = Guest::answering(honest()).decoder(Limits::default()).expect("a guest");
+    let decoder = Guest::answering(honest()).decoder(patient()).expect("a guest");
     let event = RawEvent { form: Form::Unstructured, ..event() };
     let error = decoder.try_decode(&[event], Mode::Strict, &mut Output::default());
     assert!(matches!(error, Err(HostError::Form)));
