@@ -8,6 +8,8 @@ mod known;
 mod load;
 mod options;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

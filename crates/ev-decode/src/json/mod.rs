@@ -24,15 +24,13 @@ pub(crate) fn write_u64(out: &mut Vec<u8>, mut value: u64) {
         at -= 2;
         digits[at..at + 2].copy_from_slice(&DIGIT_PAIRS[pair..pair + 2]);
     }
-    if value >= 10 {
-        let pair = value as usize * 2;
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&DIGIT_PAIRS[pair..pair + 2]);
-    } else {
+    #[expect(clippy::cast_possible_truncation, reason = "below 100")]
+    let rest = value as u8;
+    at -= 1;
+    digits[at] = b'0' + rest % 10;
+    if rest >= 10 {
         at -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "a single digit")]
-        let digit = value as u8;
-        digits[at] = b'0' + digit;
+        digits[at] = b'0' + rest / 10;
     }
     out.extend_from_slice(&digits[at..]);
 }

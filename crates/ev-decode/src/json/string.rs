@@ -8,9 +8,9 @@ const HIGHS: u64 = ONES << 7;
 /// and ASCII.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
-    let mut byte = 0x20;
+    let mut byte = 0x20u8;
     while byte < 0x80 {
-        plain[byte] = !matches!(byte as u8, b'"' | b'\\' | b'<' | b'>' | b'&');
+        plain[byte as usize] = !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&');
         byte += 1;
     }
     plain
@@ -25,9 +25,9 @@ fn not_plain(word: u64) -> u64 {
     let zero = |x: u64| x.wrapping_sub(ONES) & !x;
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;
     // `<` and `>` differ in one bit; so do `"` and `&` (0x22, 0x26).
-    let angles = zero((word | ONES * 2) ^ ONES * 0x3e);
-    let quote = zero((word | ONES * 4) ^ ONES * 0x26);
-    let backslash = zero(word ^ ONES * 0x5c);
+    let angles = zero((word | (ONES * 2)) ^ (ONES * 0x3e));
+    let quote = zero((word | (ONES * 4)) ^ (ONES * 0x26));
+    let backslash = zero(word ^ (ONES * 0x5c));
     (word | below_space | angles | quote | backslash) & HIGHS
 }
 

@@ -25,7 +25,6 @@ pub(crate) fn write_time(out: &mut Vec<u8>, seconds: i64, nanos: u32) {
     let mut end = 20;
     let mut rest = nanos;
     for at in (21..30).rev() {
-        #[expect(clippy::cast_possible_truncation, reason = "a single digit")]
         let digit = (rest % 10) as u8;
         rest /= 10;
         text[at] = b'0' + digit;

@@ -312,6 +312,9 @@ pub struct Table {
 }
 
 impl Table {
+    /// Version of the byte format that is read and written; the `abi` of a table's manifest.
+    pub const FORMAT: u32 = FORMAT;
+
     /// Reads and checks a table.
     ///
     /// # Errors

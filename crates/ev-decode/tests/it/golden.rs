@@ -39,16 +39,23 @@ fn check_facts(vector: &Vector, event: &[u8], facts: &Facts, printed: bool, labe
     let fact = |key: &str| match &b64 {
         Some(facts) => facts
             .get(key)
-            .map(|value| BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap())
+            .map(|value| {
+                let text = value.as_str().expect("recorded text");
+                BASE64_STANDARD.decode(text).expect("recorded base64")
+            })
             .unwrap_or_default(),
         None => vector.text(key).unwrap_or_default().as_bytes().to_vec(),
     };
     assert_eq!(facts.kind.of(event), fact("event_type"), "{label}");
     assert_eq!(facts.uid.of(event), fact("uid"), "{label}");
     assert_eq!(facts.session.of(event), fact("sid"), "{label}");
-    assert_eq!(u64::from(facts.case), vector.0["oneof_number"].as_u64().unwrap(), "{label}");
-    assert_eq!(facts.time.to_string(), vector.text("time").unwrap(), "{label}");
-    assert_eq!(facts.index, vector.0["index"].as_i64().unwrap(), "{label}");
+    assert_eq!(
+        u64::from(facts.case),
+        vector.0["oneof_number"].as_u64().expect("a number"),
+        "{label}"
+    );
+    assert_eq!(facts.time.to_string(), vector.text("time").expect("a time"), "{label}");
+    assert_eq!(facts.index, vector.0["index"].as_i64().expect("a number"), "{label}");
     if printed && let Some(id) = vector.text("id") {
         assert_eq!(facts.id(event), id, "{label}");
     }
@@ -73,7 +80,7 @@ fn check_line(
         _ => {}
     }
     if let Answer::Unknown { at, .. } = answer {
-        let path = vector.text("unknown_wire_path").unwrap();
+        let path = vector.text("unknown_wire_path").expect("a path");
         assert_eq!(go.path(&event, at), path, "{label}");
     }
     if let Some(facts) = facts(&answer)

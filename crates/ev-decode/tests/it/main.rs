@@ -1,5 +1,12 @@
-//! The recorded events, hostile bytes, and the promises about time and memory.
+//! The recorded events, hostile bytes, and the promises about stack and memory.
 
+mod allocations;
 mod data;
+mod decoder;
+mod deep;
 mod golden;
+mod hostile;
 mod older;
+mod order;
+#[cfg(feature = "compile")]
+mod tables;

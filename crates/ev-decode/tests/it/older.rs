@@ -39,7 +39,7 @@ fn check_older(label: &str, expected: &Counts) {
             Answer::Decoded(_) => counts.decoded += 1,
             Answer::Unknown { at, .. } => {
                 counts.unknown += 1;
-                assert_eq!(go.path(&event, at), path.unwrap(), "{name}");
+                assert_eq!(go.path(&event, at), path.expect("a path"), "{name}");
             }
             Answer::Malformed { .. } => counts.malformed += 1,
             Answer::Unprintable { .. } => counts.unprintable += 1,

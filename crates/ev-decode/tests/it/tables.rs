@@ -1,0 +1,81 @@
+//! The schema compiler on the recorded schemas.
+
+use ev_core::{Flavour, Mode};
+use ev_decode::{
+    CompileOptions, DuplicateKeys, Options, Table, Transcoder, compile_descriptor_set, compile_path,
+};
+
+use crate::data::{decode, testdata, vectors};
+
+fn options(table: &Table, label: &str) -> CompileOptions {
+    let mut options = CompileOptions::new(table.auth_version().as_str());
+    if label == "v15dev" {
+        options.duplicate_keys = DuplicateKeys::Cut;
+    }
+    options
+}
+
+#[test]
+fn embedded_tables_are_what_their_schemas_compile_to() {
+    for embedded in ev_decode::embedded() {
+        let options = options(&embedded.table, embedded.label);
+        let set = testdata(&format!("schema/{}/events.binpb.gz", embedded.label));
+        let compiled = compile_path(&set, &options).expect("a recorded schema");
+        assert!(compiled.table == embedded.bytes, "{}", embedded.label);
+        assert_eq!(compiled.notes, Vec::<String>::new());
+        let tree = testdata(&format!("../proto/teleport/{}", embedded.label));
+        let compiled = compile_path(&tree, &options).expect("a recorded schema");
+        assert!(compiled.table == embedded.bytes, "{} from its tree", embedded.label);
+    }
+}
+
+#[test]
+fn the_digest_is_that_of_the_schema_alone() {
+    let embedded = ev_decode::embedded().remove(2);
+    let set = std::fs::read(testdata("schema/v18dev/events.binpb.gz")).expect("a recorded schema");
+    let digest = |options: &CompileOptions| {
+        let compiled = compile_descriptor_set(&set, options).expect("a recorded schema");
+        Table::parse(&compiled.table).expect("a compiled table").schema_sha256()
+    };
+    let mut options = CompileOptions::new("18.9.9");
+    options.names = false;
+    assert_eq!(digest(&options), embedded.table.schema_sha256());
+    options.duplicate_keys = DuplicateKeys::Cut;
+    assert_ne!(digest(&options), embedded.table.schema_sha256());
+}
+
+#[test]
+fn without_names_a_path_is_made_of_numbers() {
+    let set = std::fs::read(testdata("schema/v18dev/events.binpb.gz")).expect("a recorded schema");
+    let mut options = CompileOptions::new("18.0.0-dev");
+    options.names = false;
+    let compiled = compile_descriptor_set(&set, &options).expect("a recorded schema");
+    assert!(compiled.table.len() < ev_decode::embedded()[2].bytes.len());
+    let table = Table::parse(&compiled.table).expect("a compiled table");
+    let nameless = Transcoder::new(table.into(), Flavour::Go, Options::default());
+    let mut seen = 0;
+    for vector in vectors("v18dev") {
+        let event = vector.event();
+        if let (ev_decode::Answer::Unknown { at, .. }, _) = decode(&nameless, &event, Mode::Strict)
+        {
+            let path = nameless.path(&event, at);
+            let recorded = vector.text("unknown_wire_path").expect("an unknown event");
+            let last = |path: &str| path.rsplit('.').next().map(str::to_owned);
+            assert_eq!(last(&path), last(recorded));
+            assert_eq!(path.split('.').count(), recorded.split('.').count());
+            assert!(path.split('.').all(|part| part.parse::<u32>().is_ok()), "{path}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 66);
+}
+
+#[test]
+fn what_is_no_schema_is_refused() {
+    let options = CompileOptions::new("1");
+    assert!(compile_descriptor_set(b"no descriptors", &options).is_err());
+    assert!(compile_descriptor_set(&[0x1f, 0x8b, 0], &options).is_err());
+    assert!(compile_descriptor_set(&[], &options).is_err());
+    assert!(compile_path(&testdata("golden"), &options).is_err());
+    assert!(compile_path(&testdata("absent"), &options).is_err());
+}
