@@ -209,8 +209,9 @@ mod tests {
     fn a_deep_path_is_cut() {
         let mut event = Vec::new();
         for _ in 0..100 {
-            let len = u16::try_from(event.len()).unwrap();
-            let mut outer = vec![10, (len & 0x7f) as u8 | 0x80, (len >> 7) as u8];
+            // The length as a varint of two bytes.
+            let low = u8::try_from(event.len() % 128).unwrap() | 0x80;
+            let mut outer = vec![10, low, u8::try_from(event.len() / 128).unwrap()];
             outer.append(&mut event);
             event = outer;
         }
