@@ -49,26 +49,31 @@ struct Container {
 struct Member {
     /// First eight bytes of the key, big-endian.
     prefix: u64,
-    key: Text,
+    key: Key,
     /// Offset of the key, or of a list's element, in the `go` bytes.
     at: usize,
     value: Value,
 }
 
-/// The inside of a string: in the `go` bytes, or unescaped in [`FormBuffers::keys`].
+/// The inside of a string in the `go` bytes.
 #[derive(Clone, Copy, Debug)]
 struct Text {
     start: usize,
     end: usize,
-    escaped: Option<(usize, usize)>,
+    escaped: bool,
+}
+
+/// A key: as it stands in the `go` bytes, and if it is escaped there, as text in
+/// [`FormBuffers::keys`].
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    text: Text,
+    plain: Option<(usize, usize)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Value {
-    String {
-        start: usize,
-        end: usize,
-    },
+    String(Text),
     Number {
         start: usize,
         end: usize,
@@ -138,14 +143,15 @@ impl Indexer<'_> {
                 }
                 b'"' => {
                     let start = pos + 1;
-                    let end = string_end(go, start);
-                    pos = end + 1;
+                    let (len, escaped) = json::string_end(&go[start..]);
+                    let text = Text { start, end: start + len, escaped };
+                    pos = text.end + 1;
                     let in_object = self.buffers.stack.last().is_some_and(|top| top.1 == 1);
                     if in_object && key.is_none() {
-                        key = Some((start, end));
+                        key = Some(text);
                         pos += 1;
                     } else {
-                        self.member(key.take(), start, Value::String { start, end });
+                        self.member(key.take(), start, Value::String(text));
                     }
                 }
                 b',' | b':' => pos += 1,
@@ -165,17 +171,17 @@ impl Indexer<'_> {
         }
     }
 
-    fn member(&mut self, key: Option<(usize, usize)>, at: usize, value: Value) {
-        let (start, end) = key.unwrap_or((at, at));
-        let text = &self.go[start..end];
-        let escaped = text.contains(&b'\\').then(|| {
+    fn member(&mut self, key: Option<Text>, at: usize, value: Value) {
+        let text = key.unwrap_or(Text { start: at, end: at, escaped: false });
+        let plain = text.escaped.then(|| {
             let from = self.buffers.keys.len();
-            json::write_utf8_from_escapes(&mut self.buffers.keys, text, true);
+            let inside = &self.go[text.start..text.end];
+            json::write_utf8_from_escapes(&mut self.buffers.keys, inside, true);
             (from, self.buffers.keys.len())
         });
-        let key = Text { start, end, escaped };
+        let key = Key { text, plain };
         let prefix = prefix(key.plain(self.go, &self.buffers.keys));
-        self.buffers.open.push(Member { prefix, key, at: start, value });
+        self.buffers.open.push(Member { prefix, key, at: text.start, value });
     }
 
     /// Moves the members of the innermost container to their place, sorted if it is an object.
@@ -224,11 +230,11 @@ impl Indexer<'_> {
     }
 }
 
-impl Text {
+impl Key {
     fn plain<'a>(&self, go: &'a [u8], keys: &'a [u8]) -> &'a [u8] {
-        match self.escaped {
+        match self.plain {
             Some((start, end)) => &keys[start..end],
-            None => &go[self.start..self.end],
+            None => &go[self.text.start..self.text.end],
         }
     }
 }
@@ -249,11 +255,11 @@ fn write(go: &[u8], root: usize, out: &mut Vec<u8>, buffers: &mut FormBuffers) {
         }
         let member = &members[next];
         if container.object {
-            write_text(out, &go[member.key.start..member.key.end]);
+            write_text(out, go, member.key.text);
             out.push(b':');
         }
         match member.value {
-            Value::String { start, end } => write_text(out, &go[start..end]),
+            Value::String(text) => write_text(out, go, text),
             Value::Number { start, end } => write_number(out, &go[start..end]),
             Value::Word { start, end } => out.extend_from_slice(&go[start..end]),
             Value::Container(inner) => {
@@ -264,34 +270,29 @@ fn write(go: &[u8], root: usize, out: &mut Vec<u8>, buffers: &mut FormBuffers) {
     }
 }
 
-fn write_text(out: &mut Vec<u8>, inside: &[u8]) {
+fn write_text(out: &mut Vec<u8>, go: &[u8], text: Text) {
+    if !text.escaped {
+        // Both quotes stand around it.
+        out.extend_from_slice(&go[text.start - 1..=text.end]);
+        return;
+    }
     out.push(b'"');
-    json::write_utf8_from_escapes(out, inside, false);
+    json::write_utf8_from_escapes(out, &go[text.start..text.end], false);
     out.push(b'"');
 }
 
 /// Through a double. What has an exponent or a fraction was one before; integers of up to 15
 /// digits are exact.
 fn write_number(out: &mut Vec<u8>, digits: &[u8]) {
-    let exact = digits.len() <= 15 || !digits.iter().all(|b| b.is_ascii_digit() || *b == b'-');
-    let value = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<f64>().ok());
-    match value {
-        Some(value) if !exact => json::write_float(out, value),
-        _ => out.extend_from_slice(digits),
+    let integer = digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
+    if digits.len() > 15
+        && integer
+        && let Some(value) = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok())
+    {
+        json::write_float(out, value);
+    } else {
+        out.extend_from_slice(digits);
     }
-}
-
-/// Offset of the quote that ends the string whose inside begins at `start`.
-fn string_end(go: &[u8], start: usize) -> usize {
-    let mut pos = start;
-    while let Some(&byte) = go.get(pos) {
-        match byte {
-            b'"' => return pos,
-            b'\\' => pos += 2,
-            _ => pos += 1,
-        }
-    }
-    go.len()
 }
 
 fn prefix(key: &[u8]) -> u64 {

@@ -5,7 +5,7 @@ mod string;
 mod time;
 
 pub(crate) use float::write_float;
-pub(crate) use string::{write_string, write_utf8_from_escapes};
+pub(crate) use string::{string_end, write_string, write_utf8_from_escapes};
 pub(crate) use time::{valid_time, write_time};
 
 const DIGIT_PAIRS: &[u8; 200] = b"\

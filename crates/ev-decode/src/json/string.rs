@@ -46,6 +46,33 @@ fn plain_len(bytes: &[u8]) -> usize {
     at + bytes[at..].iter().take_while(|byte| PLAIN[usize::from(**byte)]).count()
 }
 
+/// The inside of the string that begins `text`, behind its opening quote: where it ends, and
+/// whether there are escapes in it. Ends with the text if there is no closing quote.
+pub(crate) fn string_end(text: &[u8]) -> (usize, bool) {
+    let zero = |x: u64| x.wrapping_sub(ONES) & !x & HIGHS;
+    let (mut at, mut escaped) = (0, false);
+    loop {
+        while let Some(chunk) = text.get(at..at + 8) {
+            let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
+            let marks = zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
+            if marks != 0 {
+                at += marks.trailing_zeros() as usize / 8;
+                break;
+            }
+            at += 8;
+        }
+        match text.get(at) {
+            None => return (text.len(), escaped),
+            Some(b'"') => return (at, escaped),
+            Some(b'\\') => {
+                escaped = true;
+                at += 2;
+            }
+            Some(_) => at += 1,
+        }
+    }
+}
+
 /// `bytes` as a quoted JSON string; each byte that is not UTF-8 becomes `\ufffd`.
 #[inline]
 pub(crate) fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {

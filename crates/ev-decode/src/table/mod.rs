@@ -42,7 +42,7 @@
 //! found in one pass. The last message is the `OneOf`: its fields are the event types, hidden
 //! messages.
 //!
-//! **Digest**: SHA-256 over the magic, the format version, and id, length and bytes of sections 2
+//! **Digest**: SHA-256 over the magic, u32 format version, and u32 id, u64 length, bytes of sections 2
 //! to 7: what determines the JSON. The version and the names are left out, so two Auth versions
 //! with equal schemas have equal digests.
 //!
