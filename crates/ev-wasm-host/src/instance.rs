@@ -223,7 +223,9 @@ impl Instance {
             _ if self.store.data().memory_refused => {
                 HostError::MemoryLimit { limit: limits.memory_bytes }
             }
-            _ => HostError::Trap(BoxError::from(error)),
+            // The trap alone, without the guest's stack around it, which fills lines.
+            Some(trap) => HostError::Trap(BoxError::from(*trap)),
+            None => HostError::Trap(BoxError::from(error)),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ev_core::{Mode, Outcome, Output};
+use ev_core::{Decoder, Mode, Outcome, Output};
 use ev_wasm_host::{HostError, Limits};
 
 use crate::guest::{ANSWER_AT, EVENT, Guest, JSON, event, honest, patient};
@@ -106,6 +106,17 @@ fn a_table_cannot_grow_beyond_its_limit() {
     let tables =
         Guest { extra: "(table 1 funcref) (table 1 funcref)", ..Guest::answering(honest()) };
     assert!(matches!(tables.decoder(patient()), Err(HostError::Instantiate(_))));
+}
+
+/// What is logged and kept with a parked event names the module and the causes in one line.
+#[test]
+fn a_failure_is_told_in_one_line() {
+    let decoder = Guest::running("unreachable").decoder(patient()).expect("a guest");
+    let error = decoder.decode(&[event()], Mode::Strict, &mut Output::default());
+    assert_eq!(
+        error.expect_err("a trap").message,
+        "module 99.0.0: guest trapped: wasm trap: wasm `unreachable` instruction executed"
+    );
 }
 
 #[test]
