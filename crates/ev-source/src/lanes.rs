@@ -40,8 +40,8 @@ pub(crate) struct Reader {
     config: Arc<Config>,
     env: Arc<dyn Env>,
     active: BTreeMap<LaneId, Lane>,
-    /// Closed windows that have not begun, oldest first.
-    windows: BTreeMap<LaneId, WindowToken>,
+    /// Closed windows that have not begun, oldest first, and whether the engine has that token.
+    windows: BTreeMap<LaneId, (WindowToken, bool)>,
     sessions: VecDeque<(SessionId, Position)>,
     ready: VecDeque<LaneId>,
     /// What the engine has not taken yet, in order.
@@ -112,12 +112,12 @@ impl Reader {
         }
     }
 
-    /// Adds a window; closed ones wait for their turn.
-    pub(crate) fn add_window(&mut self, lane: LaneId, token: WindowToken) {
+    /// Adds a window; closed ones wait for their turn. `known`: the engine has this very token.
+    pub(crate) fn add_window(&mut self, lane: LaneId, token: WindowToken, known: bool) {
         if token.search.end.is_none() {
-            self.begin_window(lane, token);
+            self.begin_window(lane, token, known);
         } else {
-            self.windows.insert(lane, token);
+            self.windows.insert(lane, (token, known));
         }
     }
 
@@ -137,7 +137,15 @@ impl Reader {
         self.windows.remove(lane);
         self.sessions.retain(|(id, _)| !matches!(lane, LaneId::Session(closed) if closed == id));
         self.ready.retain(|ready| ready != lane);
-        self.out.retain(|event| !matches!(event, SourceEvent::Page(page) if page.lane == *lane));
+        self.out.retain_mut(|event| match event {
+            SourceEvent::Page(page) => page.lane != *lane,
+            SourceEvent::Stopped(stopped) => stopped.lane != *lane,
+            SourceEvent::Lanes(lanes) => {
+                lanes.ended.retain(|ended| ended != lane);
+                !(lanes.ended.is_empty() && lanes.opened.is_empty())
+            }
+            SourceEvent::Upstream(_) | SourceEvent::CaughtUp => true,
+        });
     }
 
     pub(crate) fn report(&mut self, event: SourceEvent) {
@@ -290,7 +298,7 @@ impl Reader {
                 let opened = vec![(next.clone(), token.encode())];
                 self.active.remove(&id);
                 self.out.push_back(SourceEvent::Lanes(Lanes { opened, ended: vec![id] }));
-                self.add_window(next, token);
+                self.add_window(next, token, true);
             }
         }
     }
@@ -421,8 +429,8 @@ impl Reader {
         let closed = of(|work| matches!(work, Work::Window(window) if !window.is_live()));
         let sessions = of(|work| matches!(work, Work::Session(_)));
         for _ in closed..self.config.catch_up_lanes {
-            let Some((lane, token)) = self.windows.pop_first() else { break };
-            self.begin_window(lane, token);
+            let Some((lane, (token, known))) = self.windows.pop_first() else { break };
+            self.begin_window(lane, token, known);
         }
         for _ in sessions..self.config.concurrency {
             let Some((id, position)) = self.sessions.pop_front() else { break };
@@ -438,8 +446,8 @@ impl Reader {
         }
     }
 
-    fn begin_window(&mut self, lane: LaneId, token: WindowToken) {
-        let window = Window::resume(token, &self.config.types, self.config.batch);
+    fn begin_window(&mut self, lane: LaneId, token: WindowToken, known: bool) {
+        let window = Window::resume(token, known, &self.config.types, self.config.batch);
         self.begin(lane, Work::Window(Box::new(window)));
     }
 

@@ -1,6 +1,7 @@
 //! Staying connected: dialling for ever, asking for Auth's version, noticing what is lost.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ev_core::{AuthVersion, Survey};
 use tonic::Status;
@@ -11,6 +12,10 @@ use crate::connection::Connection;
 use crate::dial::{DialError, Dialler};
 use crate::rpc;
 use crate::tasks::{Done, Tasks, within};
+
+/// A connection that lasted so long was a good one: the next pause is short again. One that Auth
+/// takes and drops at once is no better than none.
+const GOOD_CONNECTION: Duration = Duration::from_secs(5);
 
 /// The connection of the moment, for whoever shares it.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +40,8 @@ pub(crate) struct Link {
     survey: Option<Survey>,
     generation: u64,
     backoff: Backoff,
+    /// When the connection of the moment was made.
+    since: Duration,
     trouble: Troubles,
 }
 
@@ -48,6 +55,7 @@ impl Link {
             survey: None,
             generation: 0,
             backoff: Backoff::default(),
+            since: Duration::ZERO,
             trouble: Troubles::default(),
         }
     }
@@ -88,7 +96,7 @@ impl Link {
                 let Survey { cluster, version } = &survey;
                 let failures = self.backoff.failures();
                 info!(address, %cluster, %version, failures, "connected to auth");
-                self.backoff.reset();
+                self.since = self.dialler.env.monotonic();
                 self.trouble.clear();
                 let (id, closed) = (connection.id, connection.closed());
                 self.shared.set(Some(connection));
@@ -113,15 +121,17 @@ impl Link {
         }
     }
 
-    /// The connection of that id is dead. `true` if it was the one in use.
-    pub(crate) fn closed(&mut self, id: u64, tasks: &mut Tasks) -> bool {
+    /// The connection of that id is dead.
+    pub(crate) fn closed(&mut self, id: u64, tasks: &mut Tasks) {
         if self.shared.get().is_none_or(|connection| connection.id != id) {
-            return false;
+            return;
         }
         warn!(address = self.dialler.config.address, "connection to auth lost, connecting again");
         self.shared.set(None);
+        if self.dialler.env.monotonic().saturating_sub(self.since) >= GOOD_CONNECTION {
+            self.backoff.reset();
+        }
         self.redial(tasks);
-        true
     }
 
     fn redial(&mut self, tasks: &mut Tasks) {

@@ -1,8 +1,9 @@
 //! The source itself: what comes next, whoever it comes from.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ev_core::{
     BoxFuture, Credit, Env, LaneId, Lanes, Resume, Road, Source, SourceError, SourceEvent, Stopped,
@@ -76,9 +77,7 @@ impl TypedSource {
                 }
             }
             Done::Redial => link.dial(tasks),
-            Done::Closed(id) => {
-                link.closed(id, tasks);
-            }
+            Done::Closed(id) => link.closed(id, tasks),
             Done::PingDue(id) => link.ping(id, tasks),
             Done::Pinged(id, answer) => upstream.extend(link.pinged(id, answer, tasks)),
             Done::Fetched(lane, ticket, fetched) => {
@@ -112,34 +111,17 @@ impl TypedSource {
         }
     }
 
-    fn start_windows(&mut self, start: i64) {
-        let size = i64::try_from(self.config.window_size.as_secs()).unwrap_or(i64::MAX);
-        let windows = plan::windows(start, self.env.now().seconds(), size, &self.config.types);
+    fn open_windows(&mut self, windows: Vec<Search>) {
         let mut opened = Vec::with_capacity(windows.len());
         for search in windows {
             let lane = LaneId::Window { start: search.start, pass: 0 };
             let token = WindowToken { search, key: String::new() };
             opened.push((lane.clone(), token.encode()));
-            self.reader.add_window(lane, token);
+            self.reader.add_window(lane, token, true);
         }
-        self.reader.report(SourceEvent::Lanes(Lanes { opened, ended: Vec::new() }));
-    }
-
-    /// Without a live window nothing new would ever be read. The windows of a state always have
-    /// one; should they not, it follows the last of them.
-    fn ensure_live(&mut self, windows: &[Search]) {
-        if windows.iter().any(|search| search.end.is_none()) {
-            return;
+        if !opened.is_empty() {
+            self.reader.report(SourceEvent::Lanes(Lanes { opened, ended: Vec::new() }));
         }
-        let Some(start) = windows.iter().filter_map(|search| search.end).max() else { return };
-        warn!(start, "no live window to resume, opening one");
-        let lane = LaneId::Window { start, pass: 0 };
-        let types = self.config.types.clone();
-        let search = Search { start, end: None, bare_start: false, types };
-        let token = WindowToken { search, key: String::new() };
-        let opened = vec![(lane.clone(), token.encode())];
-        self.reader.add_window(lane, token);
-        self.reader.report(SourceEvent::Lanes(Lanes { opened, ended: Vec::new() }));
     }
 }
 
@@ -160,23 +142,37 @@ impl Source for TypedSource {
             let token = token::decode(&lane, &token)?;
             parsed.push((lane, token));
         }
-        let mut windows = Vec::new();
+        let mut windows = BTreeMap::new();
         for (lane, token) in parsed {
             match (lane, token) {
                 (LaneId::Session(id), Parsed::Session(token)) => self.reader.add_session(id, token),
                 (lane, Parsed::Window(token)) => {
-                    windows.push(token.search.clone());
-                    self.reader.add_window(lane, token);
+                    windows.insert(lane, token);
                 }
                 // Refused by `decode`.
                 (_, Parsed::Session(_)) => {}
             }
         }
-        if windows.is_empty() {
-            self.start_windows(resume.start_time.seconds());
+        let Config { window_size, live_width, types, .. } = &*self.config;
+        let seconds = |duration: &Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let cut = plan::Cut {
+            now: self.env.now().seconds(),
+            size: seconds(window_size),
+            live_width: seconds(live_width),
+            types,
+        };
+        let end = |(lane, token): (&LaneId, &WindowToken)| (lane.clone(), token.search.end);
+        let before: BTreeMap<_, _> = windows.iter().map(end).collect();
+        let fresh = if windows.is_empty() {
+            cut.windows(resume.start_time.seconds(), true)
         } else {
-            self.ensure_live(&windows);
+            cut.resume(&mut windows)
+        };
+        for (lane, token) in windows {
+            let known = before.get(&lane) == Some(&token.search.end);
+            self.reader.add_window(lane, token, known);
         }
+        self.open_windows(fresh);
         Ok(())
     }
 
@@ -193,7 +189,7 @@ impl Source for TypedSource {
             (LaneId::Session(id), Ok(Parsed::Session(at))) => {
                 self.reader.add_session(id.clone(), at);
             }
-            (_, Ok(Parsed::Window(at))) => self.reader.add_window(lane.clone(), at),
+            (_, Ok(Parsed::Window(at))) => self.reader.add_window(lane.clone(), at, true),
             (LaneId::Session(id), Err(error)) => {
                 // A token of another release: the recording is read from its beginning.
                 warn!(%lane, %error, "resume point of a recording is of no use, starting anew");

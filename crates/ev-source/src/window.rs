@@ -81,14 +81,14 @@ pub(crate) enum Then {
 
 impl Window {
     /// Takes a lane up where a token says. With other types than the token's, it starts anew: its
-    /// key belongs to another search.
-    pub(crate) fn resume(token: WindowToken, types: &[String], batch: u16) -> Self {
+    /// key belongs to another search. `known`: the engine has this very token.
+    pub(crate) fn resume(token: WindowToken, known: bool, types: &[String], batch: u16) -> Self {
         let WindowToken { mut search, key } = token;
         let same = search.types == types;
         search.types = types.to_vec();
         Self {
             search,
-            marked: same.then(|| key.clone()),
+            marked: (same && known).then(|| key.clone()),
             key: if same { key } else { String::new() },
             closing: None,
             seen: HashSet::new(),
@@ -140,7 +140,7 @@ impl Window {
         let fresh = !events.is_empty();
         let repeats = std::mem::replace(&mut self.repeats, !moves_on);
         let mut marks = Vec::new();
-        if fresh && self.marked.as_ref() != Some(&self.key) {
+        if self.marked.as_ref() != Some(&self.key) {
             marks.push(self.mark(0));
         }
         let mut caught_up = false;
@@ -213,7 +213,7 @@ mod tests {
 
     fn window(end: Option<i64>) -> Window {
         let search = Search { start: 1000, end, bare_start: false, types: Vec::new() };
-        Window::resume(WindowToken { search, key: String::new() }, &[], 100)
+        Window::resume(WindowToken { search, key: String::new() }, true, &[], 100)
     }
 
     fn events(names: &[&'static str]) -> Vec<Bytes> {
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn the_first_window_has_nothing_in_front() {
         let search = Search { start: 1000, end: None, bare_start: true, types: Vec::new() };
-        let lane = Window::resume(WindowToken { search, key: String::new() }, &[], 100);
+        let lane = Window::resume(WindowToken { search, key: String::new() }, true, &[], 100);
         assert_eq!(lane.query(1500).start, 1000);
         assert_eq!(lane.query(1500).end, 1501);
         assert_eq!(lane.query(10).end, 1001, "a start in the future is waited for");
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(lane.query(99_999).end, end + OVERLAP, "a fixed end from here on");
         assert_eq!(take(&mut lane, 0, &["late", "a"], "").then, Then::Again);
         assert_eq!(take(&mut lane, 0, &["late", "a"], "").then, Then::Roll(end));
-        let next = Window::resume(lane.successor(end), &[], 100);
+        let next = Window::resume(lane.successor(end), true, &[], 100);
         assert_eq!(next.query(end + 100).start, end - OVERLAP);
         assert!(next.is_live());
     }
@@ -329,12 +329,18 @@ mod tests {
         let search = Search { start: 1000, end: Some(2000), bare_start: false, types: vec![] };
         let token = WindowToken { search, key: "k".into() };
         let types = vec!["user.login".to_owned()];
-        let mut lane = Window::resume(token.clone(), &types, 100);
+        let mut lane = Window::resume(token.clone(), true, &types, 100);
         assert_eq!((lane.query(0).key, lane.query(0).types), (String::new(), types));
         let answer = take(&mut lane, 0, &["a"], "");
         let fresh = WindowToken { search: lane.search.clone(), key: String::new() };
         assert_eq!(answer.marks, [Mark { after: 0, token: fresh.encode() }]);
-        assert_eq!(Window::resume(token, &[], 100).query(0).key, "k");
+        let mut lane = Window::resume(token.clone(), true, &[], 100);
+        assert_eq!(lane.query(0).key, "k");
+        assert_eq!(take(&mut lane, 0, &[], "").marks, []);
+        // A window whose end was set just now is marked with its first answer, whatever is in it.
+        let mut lane = Window::resume(token.clone(), false, &[], 100);
+        let answer = take(&mut lane, 0, &[], "");
+        assert_eq!(answer.marks, [Mark { after: 0, token: token.encode() }]);
     }
 
     #[test]

@@ -207,3 +207,30 @@ async fn a_closed_lane_is_forgotten() {
     assert_eq!(reader.ids_of(&first).len(), before);
     assert!(!reader.ended.contains(&first));
 }
+
+#[tokio::test]
+async fn after_a_long_stop_several_windows_catch_up_without_loss() {
+    let rig = Rig::new();
+    rig.auth.append(events("a", NOW, 1, 20));
+    let mut config = rig.config();
+    config.window_size = hours(1);
+    let mut reader = rig.reader(config.clone(), NOW);
+    rig.env.advance(Duration::from_secs(30));
+    reader.read_to_the_tip().await;
+    let first = LaneId::Window { start: NOW, pass: 0 };
+    let lanes: Vec<_> = reader.lanes.clone().into_iter().collect();
+    let before = reader.ids();
+    assert_eq!(before, names("a", 20));
+    drop(reader);
+
+    rig.auth.append(events("b", NOW + 40, 200, 100));
+    rig.env.advance(hours(6));
+    let mut reader = rig.resumed(config, lanes, NOW);
+    reader.read_until(|reader| reader.lanes.len() == 1 && reader.caught_up > 0).await;
+    assert!(reader.ended.len() > 4, "{:?}", reader.ended);
+    assert!(reader.ended.contains(&first));
+    let b = names("b", 100);
+    assert!(b.is_subset(&reader.ids()));
+    // The first page of the window that was live, and the borders.
+    assert!(reader.events.len() < 100 + 20 + 4 * reader.ended.len(), "{}", reader.events.len());
+}
