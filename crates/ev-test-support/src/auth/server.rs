@@ -1,3 +1,4 @@
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -72,6 +73,7 @@ impl FakeAuth {
         let inner = self.shared.lock();
         let mut tally = inner.tally.clone();
         tally.log = inner.store.len() as u64;
+        tally.log_served = inner.served.len() as u64;
         tally.version.clone_from(&inner.switches.version);
         drop(inner);
         tally.connections = self.door.accepted();
@@ -172,7 +174,9 @@ pub(super) struct Inner {
     pub(super) switches: AuthSwitches,
     pub(super) tally: AuthTally,
     pub(super) artifacts: Vec<Artifact>,
-    calls: std::collections::VecDeque<SeenCall>,
+    /// Numbers of the events that were sent at least once.
+    pub(super) served: HashSet<u64>,
+    calls: VecDeque<SeenCall>,
 }
 
 pub(super) struct Shared {

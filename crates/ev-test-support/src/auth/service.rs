@@ -108,6 +108,7 @@ impl AuthService for AuthApi {
         match answer {
             Ok(page) => {
                 self.0.sent(METHOD, page.events.len());
+                self.0.change(|inner| inner.served.extend(&page.numbers));
                 Ok(Response::new(Events { items: page.events, last_key: page.last_key }))
             }
             Err(error) => {

@@ -43,6 +43,8 @@ pub struct Search {
 pub struct Page {
     /// The events.
     pub events: Vec<Bytes>,
+    /// For each event its number among all that were ever stored, from 0.
+    pub numbers: Vec<u64>,
     /// Where to go on; empty at the end.
     pub last_key: String,
 }
@@ -161,6 +163,7 @@ impl Store {
             }
             bytes += size;
             page.events.push(event.oneof.clone());
+            page.numbers.push(place.1);
             reached = Some(*place);
             Ok(true)
         };

@@ -77,6 +77,8 @@ pub struct AuthTally {
     pub methods: BTreeMap<String, MethodTally>,
     /// Events in the log.
     pub log: u64,
+    /// Of those: sent at least once.
+    pub log_served: u64,
     /// Bytes of artifacts sent, envelopes not counted.
     pub artifact_bytes: u64,
     /// Artifacts sent whole.

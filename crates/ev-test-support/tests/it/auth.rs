@@ -186,6 +186,7 @@ async fn paging_loses_nothing_while_late_events_arrive() {
         key = next;
     }
     assert_eq!((early, late, pages), (50, 5, 8));
+    assert_eq!((auth.tally().log, auth.tally().log_served), (55, 55));
     let refused = client.events(99, 200, 7, &key).await.expect_err("the key of another search");
     assert_eq!(refused.code(), Code::InvalidArgument);
     let moved = client.events(100, 300, 7, &key).await.expect("the end may move");
