@@ -1,0 +1,10 @@
+//! The whole program against servers that speak the real protocols over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod artifacts;
+mod decode_command;
+mod faults;
+mod road;
+mod stage;
+mod wrong_input;
