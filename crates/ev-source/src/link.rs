@@ -13,8 +13,8 @@ use crate::dial::{DialError, Dialler};
 use crate::rpc;
 use crate::tasks::{Done, Tasks, within};
 
-/// A connection that lasted so long was a good one: the next pause is short again. One that Auth
-/// takes and drops at once is no better than none.
+/// A connection that lasted so long, or brought an answer, was a good one: the next pause is short
+/// again. One that Auth takes and drops at once is no better than none.
 const GOOD_CONNECTION: Duration = Duration::from_secs(5);
 
 /// The connection of the moment, for whoever shares it.
@@ -119,6 +119,11 @@ impl Link {
                 None
             }
         }
+    }
+
+    /// An answer came.
+    pub(crate) fn answered(&mut self) {
+        self.backoff.reset();
     }
 
     /// The connection of that id is dead.

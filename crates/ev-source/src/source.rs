@@ -15,7 +15,7 @@ use crate::credentials::client_tls;
 use crate::dial::Dialler;
 use crate::lanes::{Reader, session_start};
 use crate::link::{Link, Shared};
-use crate::tasks::{Done, Tasks};
+use crate::tasks::{Done, Fetched, Tasks};
 use crate::token::{self, Parsed, Search, WindowToken};
 use crate::{AuthArtifacts, Config, Error, plan};
 
@@ -81,6 +81,9 @@ impl TypedSource {
             Done::PingDue(id) => link.ping(id, tasks),
             Done::Pinged(id, answer) => upstream.extend(link.pinged(id, answer, tasks)),
             Done::Fetched(lane, ticket, fetched) => {
+                if fetched.as_ref().is_some_and(Fetched::is_answer) {
+                    link.answered();
+                }
                 reader.fetched(lane, ticket, fetched, link.generation(), tasks);
             }
             Done::Woken(lane, step) => reader.woken(lane, step),

@@ -52,6 +52,16 @@ pub(crate) enum Fetched {
     Session(Box<Look>),
 }
 
+impl Fetched {
+    /// Whether Auth answered with something.
+    pub(crate) fn is_answer(&self) -> bool {
+        match self {
+            Self::Search(_, answer) => answer.is_ok(),
+            Self::Session(look) => !look.events.is_empty(),
+        }
+    }
+}
+
 /// Everything that is waited for.
 #[derive(Default)]
 pub(crate) struct Tasks(FuturesUnordered<BoxFuture<'static, Done>>);
