@@ -39,12 +39,12 @@ impl AuthArtifacts {
     async fn fetch(&self, request: ArtifactRequest) -> Result<FetchedArtifact, Failure> {
         let max_bytes = request.max_bytes;
         let receive = async |messages| receive(messages, max_bytes).await;
-        let fetched = self.call(request, receive).await?;
+        let fetched = self.call(wire(request), receive).await?;
         Ok(fetched.unwrap_or(FetchedArtifact::NotOffered))
     }
 
     async fn envelope(&self, request: ArtifactRequest) -> Result<Option<Bytes>, Failure> {
-        // Dropping the stream behind its first message cancels the rest.
+        let request = GetArtifactRequest { envelope_only: true, ..wire(request) };
         let receive = async |mut messages| match first(&mut messages).await? {
             Some(header) => Ok(Some(Bytes::copy_from_slice(&header.envelope))),
             None => Ok(None),
@@ -55,12 +55,12 @@ impl AuthArtifacts {
     /// Asks Auth and lets `receive` read the answer; `None` when nothing is offered.
     async fn call<T>(
         &self,
-        request: ArtifactRequest,
+        request: GetArtifactRequest,
         receive: impl AsyncFnOnce(Streaming<GetArtifactResponse>) -> Result<T, Failure>,
     ) -> Result<Option<T>, Failure> {
         let connection = self.shared.get().ok_or(Failure::NotConnected)?;
         let answer = async {
-            let messages = rpc::artifact(&connection, wire(request)).await?;
+            let messages = rpc::artifact(&connection, request).await?;
             receive(messages).await
         };
         match within(&self.env, self.patience, answer).await {
@@ -144,6 +144,7 @@ fn wire(request: ArtifactRequest) -> GetArtifactRequest {
         held_sha256: request
             .held_sha256
             .map_or_else(Bytes::new, |digest| Bytes::copy_from_slice(&digest)),
+        envelope_only: false,
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use http::header::{HeaderName, HeaderValue, USER_AGENT};
@@ -14,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 use tower_service::Service;
+use tracing::debug;
+
+use crate::error::chain;
 
 /// Metadata by which a client tells the version of the API it speaks.
 const VERSION: HeaderName = HeaderName::from_static("version");
@@ -30,6 +34,7 @@ pub(crate) struct Connection {
     /// Largest message taken, in bytes.
     pub(crate) max_message_bytes: usize,
     closed: CancellationToken,
+    cause: Arc<Mutex<Option<hyper::Error>>>,
     _driver: AbortOnDropHandle<()>,
 }
 
@@ -38,14 +43,19 @@ impl Connection {
     pub(crate) fn new(
         id: u64,
         sender: SendRequest<Body>,
-        driver: impl Future<Output = ()> + Send + 'static,
+        driver: impl Future<Output = hyper::Result<()>> + Send + 'static,
         max_message_bytes: usize,
     ) -> Self {
         let closed = CancellationToken::new();
         let guard = closed.clone().drop_guard();
+        let cause = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&cause);
         // The connection owns the task and ends it.
         let task = tokio::spawn(async move {
-            driver.await;
+            if let Err(error) = driver.await {
+                debug!(error = chain(&error), "connection to auth ended");
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
             drop(guard);
         });
         let version = HeaderValue::from_static(FIRST_VERSION);
@@ -54,6 +64,7 @@ impl Connection {
             channel: Channel { sender, version },
             max_message_bytes,
             closed,
+            cause,
             _driver: AbortOnDropHandle::new(task),
         }
     }
@@ -61,6 +72,11 @@ impl Connection {
     /// Resolves when the connection is dead. Does not keep it alive.
     pub(crate) fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
         self.closed.clone().cancelled_owned()
+    }
+
+    /// Why the connection died, once it did. Calls over it only learn that it is no more.
+    pub(crate) fn take_cause(&self) -> Option<hyper::Error> {
+        self.cause.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// From now on speak of `version` in every call: events are decoded with the schema of

@@ -10,11 +10,13 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::AlertDescription;
 use tonic::{Code, Status};
 use tracing::{debug, warn};
 
 use crate::connection::Connection;
 use crate::error::chain;
+use crate::rpc::Trouble;
 use crate::tasks::within;
 use crate::{Config, rpc};
 
@@ -22,6 +24,8 @@ use crate::{Config, rpc};
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// Without any answer to them for this long the connection is dead; as the official client.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long a connection that fails a call may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What one stream may hold unread: a page of Auth's usual limit of 1 MiB.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 
@@ -41,6 +45,8 @@ pub(crate) enum DialError {
     NoHttp2,
     #[error("HTTP/2 handshake failed")]
     Http2(#[source] hyper::Error),
+    #[error("the server closed the connection")]
+    Broken(#[source] hyper::Error),
     #[error("Ping failed")]
     Ping(#[source] Status),
     #[error("no connection within {} s", .0.as_secs())]
@@ -57,12 +63,40 @@ impl DialError {
             Self::Ping(status) if status.code() == Code::Unimplemented => {
                 format!("{self}: the server is not a Teleport Auth server")
             }
-            Self::Ping(status) if std::error::Error::source(status).is_none() => {
-                format!("{self}: {} ({:?})", status.message(), status.code())
+            Self::Ping(status) => format!("{self}: {}", rpc::describe(status)),
+            Self::Broken(_) => {
+                let text = chain(self);
+                match alert_in(&text) {
+                    Some(alert) => {
+                        describe_tls_error(&tokio_rustls::rustls::Error::AlertReceived(alert))
+                    }
+                    None => format!("{text}: it may not accept our certificate"),
+                }
             }
             _ => chain(self),
         }
     }
+}
+
+/// The TLS alert that an HTTP/2 error speaks of: it keeps nothing but the text.
+fn alert_in(text: &str) -> Option<AlertDescription> {
+    use AlertDescription as Alert;
+    let (_, rest) = text.split_once("received fatal alert: ")?;
+    let name = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
+    let alerts = [
+        Alert::UnknownCA,
+        Alert::CertificateExpired,
+        Alert::CertificateRevoked,
+        Alert::CertificateRequired,
+        Alert::CertificateUnknown,
+        Alert::BadCertificate,
+        Alert::UnsupportedCertificate,
+        Alert::AccessDenied,
+        Alert::HandshakeFailure,
+        Alert::DecryptError,
+        Alert::InternalError,
+    ];
+    alerts.into_iter().find(|alert| format!("{alert:?}") == name)
 }
 
 /// What dialling needs.
@@ -121,21 +155,45 @@ impl Dialler {
             .initial_connection_window_size(self.connection_window());
         let (sender, connection) =
             builder.handshake(TokioIo::new(stream)).await.map_err(DialError::Http2)?;
-        let driver = async move {
-            if let Err(error) = connection.await {
-                debug!(error = chain(&error), "connection to auth ended");
-            }
-        };
         let max = self.config.max_message_bytes;
-        let mut connection = Connection::new(id, sender, driver, max);
-        let survey = rpc::ping(&connection).await.map_err(DialError::Ping)?;
+        let mut connection = Connection::new(id, sender, connection, max);
+        let survey = match rpc::ping(&connection).await {
+            Ok(survey) => survey,
+            Err(status) => return Err(self.ping_failed(&connection, status).await),
+        };
         connection.speak(survey.version.as_str());
         Ok((Arc::new(connection), survey))
+    }
+
+    /// In TLS 1.3 a client believes the handshake done before the server has looked at its
+    /// certificate, so that a refusal comes here, and the connection knows more than the call.
+    async fn ping_failed(&self, connection: &Connection, status: Status) -> DialError {
+        if Trouble::of(&status) == Trouble::Connection {
+            within(&self.env, LAST_WORDS, connection.closed()).await;
+            if let Some(cause) = connection.take_cause() {
+                return DialError::Broken(cause);
+            }
+        }
+        DialError::Ping(status)
     }
 
     fn connection_window(&self) -> u32 {
         let streams = u32::try_from(self.config.concurrency).unwrap_or(u32::MAX).saturating_add(4);
         // The protocol's limit is 2^31 - 1.
         STREAM_WINDOW.saturating_mul(streams).min(i32::MAX.unsigned_abs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_our_certificate_is_found_in_the_text() {
+        let text = "the server closed the connection: connection error: received fatal alert: ";
+        let alert = alert_in(&format!("{text}UnknownCA"));
+        assert_eq!(alert, Some(AlertDescription::UnknownCA));
+        assert_eq!(alert_in(&format!("{text}UnknownPSKIdentity")), None);
+        assert_eq!(alert_in("broken pipe"), None);
     }
 }

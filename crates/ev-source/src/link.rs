@@ -1,5 +1,6 @@
 //! Staying connected: dialling for ever, asking for Auth's version, noticing what is lost.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -214,20 +215,23 @@ fn log_change(from: &AuthVersion, to: &AuthVersion) {
     }
 }
 
-/// One line per change of trouble instead of one per attempt.
+/// Kinds of trouble that are remembered; beyond that everything is old.
+const KINDS: usize = 16;
+
+/// One line per kind of trouble instead of one per attempt.
 #[derive(Debug, Default)]
-pub(crate) struct Troubles(Option<String>);
+pub(crate) struct Troubles(BTreeSet<String>);
 
 impl Troubles {
-    /// Whether this is another trouble than last time. Digits do not count: messages hold times
-    /// and port numbers.
+    /// Whether this is the first trouble of its kind since all was well. Digits do not count:
+    /// messages hold times and port numbers.
     pub(crate) fn is_news(&mut self, reason: &str) -> bool {
-        let kind: String = reason.chars().filter(|c| !c.is_ascii_digit()).collect();
-        self.0.replace(kind.clone()) != Some(kind)
+        let kind = reason.chars().filter(|c| !c.is_ascii_digit()).collect();
+        self.0.len() < KINDS && self.0.insert(kind)
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0 = None;
+        self.0.clear();
     }
 }
 
@@ -241,6 +245,7 @@ mod tests {
         assert!(troubles.is_news("expired, it is now 12:00"));
         assert!(!troubles.is_news("expired, it is now 12:01"));
         assert!(troubles.is_news("connection refused"));
+        assert!(!troubles.is_news("expired, it is now 12:02"), "both in turn");
         troubles.clear();
         assert!(troubles.is_news("connection refused"));
     }

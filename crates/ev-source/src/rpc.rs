@@ -123,10 +123,10 @@ impl Trouble {
     }
 }
 
-/// A status in one line, lower case first, without what the peer did not say.
+/// A status in one line: what Auth said, or what happened on the way.
 pub(crate) fn describe(status: &Status) -> String {
-    if std::error::Error::source(status).is_some() {
-        return crate::error::chain(status);
+    if let Some(source) = std::error::Error::source(status) {
+        return crate::error::chain(source);
     }
     match status.message() {
         "" => format!("{:?}", status.code()),
