@@ -20,6 +20,10 @@ pub struct GetArtifactRequest {
     /// is the digest of what would be sent, the answer is `not_modified`.
     #[prost(bytes = "bytes", tag = "5")]
     pub held_sha256: ::prost::bytes::Bytes,
+    /// Send no chunk: the client wants to see first what is signed, because it may have that schema
+    /// already.
+    #[prost(bool, tag = "6")]
+    pub envelope_only: bool,
 }
 /// One message of the answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -180,7 +184,8 @@ pub mod decoder_module_service_client {
         ///
         /// The first message of the answer is `not_modified` or `header`, and no later one is. After
         /// `not_modified` the stream ends. After `header` come `chunk` messages whose bytes, in order,
-        /// are the artifact, `header.size` bytes in all; then the stream ends.
+        /// are the artifact, `header.size` bytes in all; then the stream ends. With `envelope_only` the
+        /// stream ends after `header`.
         ///
         /// Status of a refusal:
         ///
