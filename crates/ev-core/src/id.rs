@@ -39,7 +39,9 @@ pub struct SessionId(Arc<str>);
 
 /// The bytes are no usable session id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a session id must be 1 to 128 of the characters A-Z a-z 0-9 `-` `_` `.`, not starting with a dot")]
+#[error(
+    "a session id must be 1 to 128 of the characters A-Z a-z 0-9 `-` `_` `.`, not starting with a dot"
+)]
 pub struct InvalidSessionId;
 
 impl SessionId {

@@ -121,7 +121,8 @@ mod tests {
         ] {
             assert_eq!(lane.to_string().parse(), Ok(lane));
         }
-        for bad in ["", "window/1", "window/x/0", "window/1/300", "session/", "session/a/b", "x/y"] {
+        for bad in ["", "window/1", "window/x/0", "window/1/300", "session/", "session/a/b", "x/y"]
+        {
             assert_eq!(bad.parse::<LaneId>(), Err(InvalidLaneId(bad.into())));
         }
     }

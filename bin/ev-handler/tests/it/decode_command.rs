@@ -13,8 +13,15 @@ fn decode(input: &str, dir: &std::path::Path, args: &[&str]) -> (Option<i32>, St
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    // Written beside the reading, or both sides would wait with full pipes.
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A child that refuses its arguments has closed the pipe; its status tells.
+            stdin.write_all(input.as_bytes()).unwrap_or_default();
+        });
+        child.wait_with_output().unwrap()
+    });
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }

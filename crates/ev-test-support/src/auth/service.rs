@@ -179,6 +179,7 @@ impl DecoderModuleService for ArtifactApi {
                     "auth_version": request.auth_version, "kinds": request.kinds,
                     "module_abis": request.module_abis, "table_formats": request.table_formats,
                     "held": !request.held_sha256.is_empty(),
+                    "envelope_only": request.envelope_only,
                 }),
             )
             .await?;
@@ -205,6 +206,7 @@ impl DecoderModuleService for ArtifactApi {
             kind: wire_kind(artifact.kind).into(),
             size: payload.len() as u64,
         });
+        let payload = if request.envelope_only { Bytes::new() } else { payload };
         let chunks: Vec<Bytes> =
             (0..payload.len()).step_by(CHUNK).map(|start| chunk(&payload, start)).collect();
         let shared = self.0.clone();
