@@ -32,11 +32,12 @@ impl Fake {
         let ready_file = dir.join(format!("{name}.ready"));
         let mut command = Command::new(program);
         command.args(args).arg("--ready-file").arg(&ready_file).current_dir(dir);
+        command.kill_on_drop(true);
         if keep {
             // In a group of its own it does not get the terminal's Ctrl-C.
             command.stdin(Stdio::null()).process_group(0);
         } else {
-            command.arg("--end-with-stdin").stdin(Stdio::piped()).kill_on_drop(true);
+            command.arg("--end-with-stdin").stdin(Stdio::piped());
         }
         let mut child = spawn(&mut command, &dir.join(format!("{name}.log")))?;
         loop {
@@ -51,9 +52,15 @@ impl Fake {
     }
 
     /// Ends it.
-    pub(super) fn kill(&mut self) {
+    pub(super) async fn kill(mut self) {
         // It may have ended already.
-        drop(self.child.start_kill());
+        drop(self.child.kill().await);
+    }
+
+    /// Lets it live on without us.
+    pub(super) fn leave(self) {
+        // Dropping the child would end it.
+        std::mem::forget(self.child);
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use self::verdict::Verdict;
 use self::world::World;
 
 /// Arguments of the demo.
@@ -43,34 +44,39 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         .build()
         .context("failed to start the runtime")?;
     runtime.block_on(async {
-        // Dropping the world ends its processes and removes its files, whatever happened.
         let mut world = World::new(programs, args.keep)?;
         let done = tokio::select! {
             biased;
-            signal = interrupted() => {
-                signal?;
-                world.clean_up();
-                return Ok(ExitCode::from(INTERRUPTED));
-            }
-            done = tokio::time::timeout(PATIENCE, story::tell(&mut world, args.json)) => done,
-        };
-        let verdict = match done.context("the demo did not come to its end in time").flatten() {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                world.explain();
-                return Err(error);
+            signal = interrupted() => signal.map(|()| None),
+            done = tokio::time::timeout(PATIENCE, story::tell(&mut world, args.json)) => {
+                done.context("the demo did not come to its end in time").flatten().map(Some)
             }
         };
-        report::print(&verdict, args.json);
-        let passed = verdict.passed();
-        if !passed {
-            world.explain();
-        }
-        if args.keep {
-            world.leave(args.json);
-        }
-        Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let result = conclude(&mut world, &args, done);
+        world.clean_up().await;
+        result
     })
+}
+
+/// Prints what came of it.
+fn conclude(world: &mut World, args: &Args, done: Result<Option<Verdict>>) -> Result<ExitCode> {
+    let verdict = match done {
+        Ok(Some(verdict)) => verdict,
+        Ok(None) => return Ok(ExitCode::from(INTERRUPTED)),
+        Err(error) => {
+            world.explain();
+            return Err(error);
+        }
+    };
+    report::print(&verdict, args.json);
+    let passed = verdict.passed();
+    if !passed {
+        world.explain();
+    }
+    if args.keep {
+        world.leave(args.json);
+    }
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn interrupted() -> Result<()> {

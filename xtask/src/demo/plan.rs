@@ -192,3 +192,33 @@ fn recordings(vectors: &[Vector], maker: &mut Maker, at: UtcTime) -> Result<Vec<
     let made = sessions.values().map(|events| maker.recording(upload, events, events.len(), at));
     Ok(made.collect::<Result<_, _>>()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_twenty_thousand_events_and_no_body_twice() {
+        let now = UtcTime { seconds: 1_795_000_000, nanos: 123_456_789 };
+        let plan = Plan::new(&crate::root().join("testdata/golden"), now).expect("a plan");
+        let expected = plan.expected().expect("no body twice");
+        let served: u64 = plan.phases.iter().map(|phase| phase.log + phase.recorded).sum();
+        let left_out: u64 = plan.phases.iter().map(|phase| phase.left_out).sum();
+        assert!((20_000..22_000).contains(&served), "{served}");
+        assert_eq!(expected.len() as u64, served - left_out);
+        assert!(left_out > 0 && plan.phases.iter().all(|phase| phase.log > 3_000));
+        assert!(plan.phases[0].sessions > 0 && plan.phases[2].sessions > 0);
+    }
+
+    #[test]
+    fn the_same_bytes_have_another_body_under_a_newer_version() {
+        let now = UtcTime::from_seconds(1_795_000_000);
+        let plan = Plan::new(&crate::root().join("testdata/golden"), now).expect("a plan");
+        let find = |phase: &Phase, key: &str| {
+            let has = |body: &[u8]| body.windows(key.len()).any(|part| part == key.as_bytes());
+            phase.expected.iter().filter(|(_, body)| body.len() < 300 && has(body)).count()
+        };
+        let key = "\"allow_user_creation\":false";
+        assert_eq!((find(&plan.phases[0], key), find(&plan.phases[1], key)), (0, 1));
+    }
+}

@@ -174,3 +174,109 @@ impl Verdict {
 fn rate(events: u64, elapsed: Duration) -> f64 {
     events as f64 / elapsed.as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::plan::Phase;
+
+    const A: (&str, &str) = ("audit.log", r#"{"uid":"a"}"#);
+    const B: (&str, &str) = ("audit.log", r#"{"uid":"b"}"#);
+    const RECORDED: (&str, &str) = ("session.s.log", r#"{"ei":1}"#);
+
+    /// What a healthy run shows, with these events at the receiver.
+    fn verdict(arrived: &[(&str, &str)], change: impl FnOnce(&mut Facts)) -> Verdict {
+        let phase = |version, expected: &[(&str, &str)], recorded| Phase {
+            version,
+            lines: Vec::new(),
+            log: 1,
+            recorded,
+            sessions: recorded,
+            left_out: 0,
+            expected: expected
+                .iter()
+                .map(|(tag, body)| ((*tag).to_owned(), body.as_bytes().to_vec()))
+                .collect(),
+        };
+        let plan = Plan {
+            start: ev_test_support::UtcTime::default(),
+            phases: [phase("1", &[A], 0), phase("2", &[B, RECORDED], 1), {
+                Phase { log: 0, ..phase("3", &[], 0) }
+            }],
+        };
+        let line = |(tag, body): &(&str, &str)| {
+            format!("{{\"tag\":\"{tag}\",\"body\":\"{}\"}}\n", STANDARD.encode(body))
+        };
+        let mut facts = Facts {
+            elapsed: Duration::from_secs(1),
+            exit: Some(0),
+            peak_kib: 1,
+            starts: 2,
+            totals: Totals {
+                passed: 3,
+                delivered: 2,
+                resolved: 1,
+                by_native: 1,
+                by_module: 2,
+                sessions: 1,
+                ..Totals::default()
+            },
+            refused: 1,
+            auth: AuthTally { artifacts_flipped: 1, ..AuthTally::default() },
+            fluentd: FluentdTally::default(),
+            events: arrived.iter().map(line).collect::<String>().into_bytes(),
+        };
+        change(&mut facts);
+        Verdict::new(&plan, facts).expect("readable facts")
+    }
+
+    fn failed(verdict: &Verdict) -> Vec<&'static str> {
+        assert_eq!(verdict.passed(), verdict.checks.iter().all(|check| check.holds));
+        verdict.checks.iter().filter(|check| !check.holds).map(|check| check.what).collect()
+    }
+
+    #[test]
+    fn a_healthy_run_passes() {
+        let verdict = verdict(&[A, A, RECORDED, B], |_| {});
+        assert_eq!(failed(&verdict), [""; 0]);
+        assert_eq!((verdict.delivered, verdict.duplicates, verdict.missing), (3, 1, 0));
+    }
+
+    #[test]
+    fn what_is_missing_or_differs_fails() {
+        let missing = verdict(&[A, B], |_| {});
+        assert!(failed(&missing).contains(&"nothing is missing"));
+        let spaced = ("audit.log", r#"{"uid": "b"}"#);
+        let differs = verdict(&[A, spaced, RECORDED], |_| {});
+        assert_eq!((differs.missing, differs.wrong_bodies), (1, 1));
+        let elsewhere = verdict(&[A, B, ("audit.log", RECORDED.1)], |_| {});
+        assert_eq!((elsewhere.missing, elsewhere.wrong_bodies), (1, 1));
+    }
+
+    #[test]
+    fn too_many_duplicates_fail() {
+        let window = (CONNECTIONS + 1) * BATCH + UNCOMMITTED;
+        let times = |count: u64| {
+            let again = usize::try_from(count).expect("a small number");
+            let arrived = [&vec![A; again + 1][..], &[B, RECORDED]].concat();
+            failed(&verdict(&arrived, |_| {}))
+        };
+        assert_eq!(times(window), [""; 0]);
+        assert_eq!(times(window + 1), ["duplicates are within the duplicate window"]);
+    }
+
+    #[test]
+    fn what_the_handler_says_counts_too() {
+        let all = [A, B, RECORDED];
+        let check = |change: fn(&mut Facts)| assert!(!failed(&verdict(&all, change)).is_empty());
+        check(|facts| facts.exit = None);
+        check(|facts| facts.exit = Some(1));
+        check(|facts| facts.starts = 1);
+        check(|facts| facts.refused = 0);
+        check(|facts| facts.totals.parked = 1);
+        check(|facts| facts.totals.inexact = 1);
+        check(|facts| facts.totals.by_module = 1);
+        check(|facts| facts.totals.passed = 4);
+        check(|facts| facts.totals.sessions = 0);
+    }
+}

@@ -223,26 +223,29 @@ embedded = "oldest"
         } else {
             println!("{text}")
         }
+        for fake in [self.auth.take(), self.fluentd.take()].into_iter().flatten() {
+            fake.leave();
+        }
         self.left = true;
     }
 
-    /// Ends all processes and removes all files. What is gone already is no matter.
-    pub(super) fn clean_up(&mut self) {
-        if self.left {
-            return;
+    /// Ends all processes and removes all files, unless they were left. What is gone already is
+    /// no matter.
+    pub(super) async fn clean_up(mut self) {
+        if let Some(mut handler) = self.handler.take() {
+            drop(handler.kill().await);
         }
-        self.left = true;
-        self.handler = None;
-        for fake in [&mut self.auth, &mut self.fluentd].into_iter().flatten() {
-            fake.kill();
+        for fake in [self.auth.take(), self.fluentd.take()].into_iter().flatten() {
+            fake.kill().await;
         }
-        drop(fs::remove_dir_all(&self.dir));
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.clean_up();
+        if !self.left {
+            drop(fs::remove_dir_all(&self.dir));
+        }
     }
 }
 
