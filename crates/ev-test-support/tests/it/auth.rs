@@ -298,6 +298,9 @@ async fn serves_artifacts_and_can_damage_them() {
     assert_eq!((messages.len(), whole(&messages)), (4, payload.clone()));
     let messages = client.call(PATH, ask("15.0.0-dev", &[10; 32])).await.expect("an answer");
     assert_eq!(messages, [&[0x0a, 0][..]]);
+    let only = [ask("15.0.0-dev", b""), vec![0x30, 1]].concat();
+    let messages = client.call(PATH, only).await.expect("an envelope");
+    assert_eq!((messages.len(), whole(&messages).len()), (1, 0));
     auth.set(|switches| switches.flip_artifact_byte = true);
     let damaged = whole(&client.call(PATH, ask("15.0.0-dev", &[10; 32])).await.expect("bytes"));
     let differing = damaged.iter().zip(&payload).filter(|(a, b)| a != b).count();
