@@ -203,7 +203,8 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         Kind::Number,
         &["FDFWD_MAX_CONNECTIONS", "FDWRD_MAX_CONNECTIONS"],
         Group::Fluentd,
-        "Most requests to Fluentd at one time; less than 1, or nothing, means twice `concurrency`.",
+        "Most requests to Fluentd at one time; less than 1, or nothing, means twice `concurrency` in \
+         batch mode `single`, and 4 in batch mode `array`.",
     ),
     ours(
         "fluentd-batch-mode",

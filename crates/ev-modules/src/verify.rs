@@ -37,7 +37,7 @@ pub struct Expectation<'a> {
 /// Largest artifacts that are taken, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeLimits {
-    /// For a module: 4 MiB unless set. Ours have about 160 KB.
+    /// For a module: 4 MiB unless set. Ours have about 240 KB.
     pub module: usize,
     /// For a table: 4 MiB unless set. Ours have about 50 KB.
     pub table: usize,

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ev_core::{Batch, BatchId, DecoderKind, Entry, ParkedId, Route, SessionId, Shape, Span};
+use ev_core::{
+    Batch, BatchId, DecoderKind, Entry, EventDigest, LaneId, ParkedId, Route, SessionId, Shape,
+    Span,
+};
 
 use crate::lanes::Slot;
 
@@ -18,10 +21,14 @@ pub(crate) struct Ticket {
     pub(crate) announces: Option<SessionId>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Origin {
     Lane(Slot),
-    Parked(ParkedId),
+    Parked {
+        id: ParkedId,
+        /// The id by which its lane will have to recognise it, if it was parked without one.
+        learned: Option<(LaneId, EventDigest)>,
+    },
 }
 
 /// A batch together with what the engine knows of its events.

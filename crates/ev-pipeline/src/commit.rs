@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{Change, StateError};
+use ev_core::{Change, NewParked, ParkReason, StateError};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::Error;
 use crate::engine::Core;
+use crate::intake::Way;
 
 /// Pauses between attempts while the state cannot be written.
 const RETRY_BASE: Duration = Duration::from_millis(250);
@@ -38,7 +39,7 @@ impl Core {
     /// and not committed would be sent again after a crash, and that must stay bounded. A stop
     /// ends the waiting.
     pub(crate) async fn commit(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        self.summary.totals.sessions += self.book.take_change(&mut self.change);
+        self.book.take_change(&mut self.change, &mut self.summary.totals);
         self.change_since = None;
         self.change_events = 0;
         self.change_park_bytes = 0;
@@ -75,6 +76,13 @@ impl Core {
             info!(attempts, "state can be written again");
         }
         self.summary.commits += 1;
+        // Their decoder came while they were on their way into the state.
+        let decodable = |p: &NewParked| {
+            p.reason == ParkReason::Waiting && Way::of(self.decoders.choose(&p.version)).is_some()
+        };
+        if change.park.iter().any(decodable) {
+            self.next_round = self.env.monotonic();
+        }
         Ok(())
     }
 }

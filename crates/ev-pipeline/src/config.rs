@@ -27,6 +27,9 @@ pub struct Config {
     pub retry_base: Duration,
     /// Longest such pause. Default 15 s.
     pub retry_cap: Duration,
+    /// How long reading waits for a decoder that is on its way, before events are parked for it.
+    /// Default 1 s: a kept module is compiled in a fraction of that, and parking writes to disk.
+    pub decoder_patience: Duration,
     /// Pause between two rounds over the parked events. Default 30 s.
     pub park_retry: Duration,
     /// First pause before a stopped session recording is asked for again; doubles. Default 5 s.
@@ -55,6 +58,7 @@ impl Default for Config {
             max_held_bytes: 16 << 20,
             retry_base: Duration::from_millis(250),
             retry_cap: Duration::from_secs(15),
+            decoder_patience: Duration::from_secs(1),
             park_retry: Duration::from_secs(30),
             reopen_base: Duration::from_secs(5),
             reopen_cap: Duration::from_secs(180),

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use ev_core::{DecoderKind, Route, Verdict};
+use ev_core::{Route, Verdict};
 use tracing::{info, warn};
 
 use crate::batches::{Origin, Parcel, Ticket};
 use crate::engine::Core;
+use crate::lanes::{Settled, count_decoder};
 
 /// Longest silence about a trouble that lasts.
 const REPEAT_WARNING: Duration = Duration::from_secs(60);
@@ -102,22 +103,19 @@ impl Core {
     }
 
     fn settle_delivered(&mut self, ticket: Ticket) {
-        let totals = &mut self.summary.totals;
-        match ticket.by {
-            DecoderKind::Native => totals.by_native += 1,
-            DecoderKind::Table => totals.by_table += 1,
-            DecoderKind::Module => totals.by_module += 1,
-        }
-        totals.inexact += u64::from(ticket.inexact);
+        let Ticket { by, inexact, .. } = ticket;
         self.change_events += 1;
         match ticket.origin {
             Origin::Lane(slot) => {
-                totals.passed += 1;
-                totals.delivered += 1;
                 self.summary.passed += 1;
-                self.book.settle(slot);
+                self.book.settle(slot, Settled::Delivered { by, inexact });
             }
-            Origin::Parked(id) => {
+            Origin::Parked { id, learned } => {
+                if let Some((lane, digest)) = learned {
+                    self.book.remember(&lane, digest);
+                }
+                let totals = &mut self.summary.totals;
+                count_decoder(totals, by, inexact);
                 totals.parked = totals.parked.saturating_sub(1);
                 totals.resolved += 1;
                 self.retrying.remove(&id);

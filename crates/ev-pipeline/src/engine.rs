@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ev_core::{
-    AuthVersion, BatchId, BoxFuture, Change, Credit, DecoderSet, Env, Epoch, LaneId, ParkedId,
-    Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent, StateStore,
-    Stopped, Token, Verdict,
+    AuthVersion, BatchId, BoxFuture, Change, Choice, Credit, DecoderSet, Env, Epoch, LaneId,
+    ParkedId, Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent,
+    StateStore, Stopped, Token, Verdict,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -85,6 +85,8 @@ pub(crate) struct Core {
     pub(crate) round: Option<Round>,
     pub(crate) next_round: Duration,
     pub(crate) version: Option<AuthVersion>,
+    /// Until when reading waits for the decoder of `version`.
+    patience: Option<Duration>,
     /// Recordings announced by events that are delivered now.
     pub(crate) announced: Vec<SessionId>,
     stopped: BTreeMap<LaneId, Reopen>,
@@ -135,6 +137,7 @@ impl Engine {
             retrying: BTreeSet::new(),
             round: None,
             version: snapshot.seen_version,
+            patience: None,
             announced: Vec::new(),
             stopped: BTreeMap::new(),
             caught_up: false,
@@ -203,7 +206,7 @@ impl Core {
         }
         if self.round.is_some() && self.has_room() {
             // A round reads from the state: what was parked a moment ago must be there.
-            if !self.change.park.is_empty() {
+            if self.book.has_parks() {
                 self.commit(stop).await?;
             }
             self.continue_round().await?;
@@ -220,15 +223,16 @@ impl Core {
                 self.take_page(page).await;
             }
             SourceEvent::Upstream(survey) => {
+                let choice = self.decoders.choose(&survey.version);
+                info!(version = %survey.version, ?choice, "decoder for this version of Auth");
+                if matches!(choice, Choice::Pending) {
+                    self.patience = Some(self.env.monotonic() + self.config.decoder_patience);
+                }
                 if self.version.as_ref() != Some(&survey.version) {
-                    let before = self.version.as_ref().map(tracing::field::display);
-                    info!(version = %survey.version, before, "Auth has another version");
                     self.change.seen_version = Some(survey.version.clone());
-                    self.version = Some(survey.version.clone());
+                    self.version = Some(survey.version);
                     self.changed();
                 }
-                let choice = self.decoders.choose(&survey.version);
-                info!(cluster = survey.cluster, version = %survey.version, ?choice, "connected to Auth");
             }
             SourceEvent::Lanes(lanes) => {
                 for (lane, token) in lanes.opened {
@@ -249,9 +253,21 @@ impl Core {
         }
     }
 
-    /// How much more may be read. None while too much is held for a sink that does not take it.
-    fn credit(&self) -> Credit {
-        Credit { pages: if self.has_room() { PAGES_OF_CREDIT } else { 0 } }
+    /// How much more may be read. None while too much is held for a sink that does not take it,
+    /// and for a moment none while the decoder is on its way.
+    fn credit(&mut self) -> Credit {
+        let may_read = self.has_room() && !self.waits_for_decoder();
+        Credit { pages: if may_read { PAGES_OF_CREDIT } else { 0 } }
+    }
+
+    fn waits_for_decoder(&mut self) -> bool {
+        let Some(until) = self.patience else { return false };
+        let pending = |version| matches!(self.decoders.choose(version), Choice::Pending);
+        let waits = self.env.monotonic() < until && self.version.as_ref().is_some_and(pending);
+        if !waits {
+            self.patience = None;
+        }
+        waits
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -266,9 +282,10 @@ impl Core {
         [
             self.commit_at(),
             self.batches.due_at(self.config.batch_age),
+            self.patience,
             free.then(|| self.delayed.keys().next().map(|(at, _)| *at)).flatten(),
             self.stopped.values().filter(|r| r.waiting).map(|r| r.at).min(),
-            (self.summary.totals.parked > 0 && self.round.is_none()).then_some(self.next_round),
+            (self.any_parked() && self.round.is_none()).then_some(self.next_round),
             (self.round.is_some() && self.has_room()).then_some(now),
         ]
         .into_iter()

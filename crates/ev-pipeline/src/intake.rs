@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use crate::batches::{Origin, Ticket};
 use crate::engine::Core;
 use crate::known::LaneKey;
+use crate::lanes::{Settled, Slot};
 
 /// Type of the events that announce a recording.
 const SESSION_UPLOAD: &[u8] = b"session.upload";
@@ -128,7 +129,7 @@ impl Core {
             }
             let Some(slot) = self.book.take(key, seen.digest, seen.time) else { continue };
             if self.is_filtered(&route, seen.kind.of(&event.bytes)) {
-                self.settle_filtered(slot);
+                self.settle_now(slot, Settled::Filtered);
                 continue;
             }
             let placed = place(answer, way.as_ref(), &mut buffer);
@@ -147,7 +148,7 @@ impl Core {
                         Route::Session(_) => slot.place_digest(&event.bytes),
                     };
                     self.change_park_bytes += event.bytes.len();
-                    self.change.park.push(NewParked {
+                    let parked = NewParked {
                         lane: lane.clone(),
                         digest,
                         form: event.form,
@@ -158,8 +159,8 @@ impl Core {
                         detail: trouble.detail,
                         decoder: trouble.decoder,
                         at: self.env.now(),
-                    });
-                    self.settle_parked(slot);
+                    };
+                    self.settle_now(slot, Settled::Parked(parked));
                 }
             }
         }
@@ -221,21 +222,10 @@ impl Core {
         std::str::from_utf8(kind).is_ok_and(|kind| skip.contains(kind))
     }
 
-    fn settle_filtered(&mut self, slot: crate::lanes::Slot) {
-        self.summary.totals.filtered += 1;
-        self.settle_now(slot);
-    }
-
-    fn settle_parked(&mut self, slot: crate::lanes::Slot) {
-        self.summary.totals.parked += 1;
-        self.settle_now(slot);
-    }
-
-    fn settle_now(&mut self, slot: crate::lanes::Slot) {
-        self.summary.totals.passed += 1;
+    fn settle_now(&mut self, slot: Slot, how: Settled) {
         self.summary.passed += 1;
         self.change_events += 1;
-        self.book.settle(slot);
+        self.book.settle(slot, how);
     }
 
     /// The recording that an event of the audit log announces.

@@ -7,7 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ev_core::{Advance, Change, EventDigest, LaneId, LaneRow, Settle, Timestamp, Token};
+use ev_core::{
+    Advance, Change, DecoderKind, EventDigest, LaneId, LaneRow, NewParked, Settle, Timestamp,
+    Token, Totals,
+};
 
 use crate::intake::sha256;
 use crate::known::{BorderIds, LaneKey, RecentIds};
@@ -36,9 +39,73 @@ impl Slot {
     }
 }
 
+/// How an event was settled.
 #[derive(Debug)]
+pub(crate) enum Settled {
+    Delivered { by: DecoderKind, inexact: bool },
+    Filtered,
+    Parked(NewParked),
+}
+
+/// What the state is to be told of settled events.
+#[derive(Debug, Default)]
+struct Passed {
+    /// What is added to the sums.
+    totals: Totals,
+    parks: Vec<NewParked>,
+}
+
+impl Passed {
+    fn count(&mut self, how: Settled) {
+        let totals = &mut self.totals;
+        totals.passed += 1;
+        match how {
+            Settled::Delivered { by, inexact } => {
+                totals.delivered += 1;
+                count_decoder(totals, by, inexact);
+            }
+            Settled::Filtered => totals.filtered += 1,
+            Settled::Parked(parked) => {
+                totals.parked += 1;
+                self.parks.push(parked);
+            }
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        add_totals(&mut self.totals, &other.totals);
+        self.parks.extend(other.parks);
+    }
+}
+
+/// Counts which kind of decoder wrote the JSON of a delivered event.
+pub(crate) fn count_decoder(totals: &mut Totals, by: DecoderKind, inexact: bool) {
+    match by {
+        DecoderKind::Native => totals.by_native += 1,
+        DecoderKind::Table => totals.by_table += 1,
+        DecoderKind::Module => totals.by_module += 1,
+    }
+    totals.inexact += u64::from(inexact);
+}
+
+fn add_totals(sums: &mut Totals, more: &Totals) {
+    sums.passed += more.passed;
+    sums.delivered += more.delivered;
+    sums.filtered += more.filtered;
+    sums.parked += more.parked;
+    sums.by_native += more.by_native;
+    sums.by_table += more.by_table;
+    sums.by_module += more.by_module;
+    sums.inexact += more.inexact;
+    sums.sessions += more.sessions;
+}
+
+#[derive(Debug, Default)]
 struct Segment {
     unsettled: usize,
+    /// Of a recording's events, which are recognised by their place alone: told to the state only
+    /// when the resume point passes them, or they would count twice after a crash.
+    passed: Passed,
     /// The resume point behind the segment, once the source has set a mark there.
     closed: Option<Token>,
 }
@@ -76,7 +143,7 @@ impl Lane {
             read: token.clone(),
             token,
             front,
-            segments: VecDeque::from([Segment { unsettled: 0, closed: None }]),
+            segments: VecDeque::from([Segment::default()]),
             unsettled: 0,
             ended: false,
             done: false,
@@ -98,7 +165,7 @@ impl Lane {
     }
 
     /// Moves the resume point over settled segments.
-    fn advance(&mut self) {
+    fn advance(&mut self, passed: &mut Passed) {
         while let Some(first) = self.segments.front() {
             if first.unsettled > 0 {
                 break;
@@ -106,7 +173,9 @@ impl Lane {
             let Some(token) = first.closed.clone() else { break };
             self.token = token;
             self.moved = true;
-            self.segments.pop_front();
+            if let Some(segment) = self.segments.pop_front() {
+                passed.add(segment.passed);
+            }
             self.front += 1;
         }
         if self.moved {
@@ -123,6 +192,7 @@ pub(crate) struct LaneBook {
     next_key: LaneKey,
     border: BorderIds,
     opened: Vec<LaneKey>,
+    passed: Passed,
 }
 
 impl LaneBook {
@@ -210,6 +280,35 @@ impl LaneBook {
         Some(Slot { lane: key, segment, digest: Some(digest), border })
     }
 
+    /// An event that was parked without an id turns out to have one. Returns whether that was
+    /// known: then it has come twice. From now on it is known within this run; the state learns
+    /// of it by [`LaneBook::remember`].
+    pub(crate) fn learn(&mut self, id: &LaneId, digest: EventDigest, time: Timestamp) -> bool {
+        let Some(key) = self.key(id) else { return false };
+        if self.recognise(key, &digest) {
+            return true;
+        }
+        let border = self.is_border(key, time);
+        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.is_window()) else {
+            return false;
+        };
+        let segment = lane.open_segment();
+        lane.recent.insert(segment, digest);
+        if border {
+            self.border.insert(digest, key);
+        }
+        false
+    }
+
+    /// An event that was learned is delivered: its id goes into the same change.
+    pub(crate) fn remember(&mut self, id: &LaneId, digest: EventDigest) {
+        let Some(lane) = self.key(id).and_then(|key| self.lanes.get_mut(&key)) else { return };
+        if lane.is_window() && !lane.done {
+            // As one near the border, so that it stays known as long as the lane is.
+            lane.settled.entry(lane.open_segment()).or_default().1.push(digest);
+        }
+    }
+
     /// The source has set a mark behind what was taken so far.
     pub(crate) fn mark(&mut self, key: LaneKey, token: Token) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
@@ -220,24 +319,29 @@ impl LaneBook {
         if let Some(last) = lane.segments.back_mut() {
             last.closed = Some(token);
         }
-        lane.segments.push_back(Segment { unsettled: 0, closed: None });
-        lane.advance();
+        lane.segments.push_back(Segment::default());
+        lane.advance(&mut self.passed);
     }
 
     /// An event is delivered, filtered or parked.
-    pub(crate) fn settle(&mut self, slot: Slot) {
+    pub(crate) fn settle(&mut self, slot: Slot, how: Settled) {
         let Some(lane) = self.lanes.get_mut(&slot.lane) else { return };
         let Some(index) = slot.segment.checked_sub(lane.front) else { return };
         let Ok(index) = usize::try_from(index) else { return };
-        if let Some(segment) = lane.segments.get_mut(index) {
-            segment.unsettled = segment.unsettled.saturating_sub(1);
-            lane.unsettled = lane.unsettled.saturating_sub(1);
+        let Some(segment) = lane.segments.get_mut(index) else { return };
+        segment.unsettled = segment.unsettled.saturating_sub(1);
+        lane.unsettled = lane.unsettled.saturating_sub(1);
+        // A window's events are recognised by their ids, which go into the same transaction.
+        if slot.digest.is_some() {
+            self.passed.count(how)
+        } else {
+            segment.passed.count(how)
         }
         if let Some(digest) = slot.digest {
             let (inner, border) = lane.settled.entry(slot.segment).or_default();
             if slot.border { border.push(digest) } else { inner.push(digest) }
         }
-        lane.advance();
+        lane.advance(&mut self.passed);
     }
 
     /// The lane has no more events than those taken.
@@ -262,16 +366,19 @@ impl LaneBook {
         }
     }
 
-    /// Moves everything that changed since the last call into `change`. Returns how many
-    /// recordings were read to their end.
-    pub(crate) fn take_change(&mut self, change: &mut Change) -> u64 {
+    /// Whether there are events to park that are not in a change yet.
+    pub(crate) fn has_parks(&self) -> bool {
+        !self.passed.parks.is_empty()
+    }
+
+    /// Moves everything that changed since the last call into `change`, and adds it to `totals`.
+    pub(crate) fn take_change(&mut self, change: &mut Change, totals: &mut Totals) {
         for key in std::mem::take(&mut self.opened) {
             if let Some(lane) = self.lanes.get(&key) {
                 // The first token, even if reading has moved on: the advance below moves it.
                 change.open.push((lane.id.clone(), lane.token.clone()));
             }
         }
-        let mut recordings = 0;
         let mut finished = Vec::new();
         for (key, lane) in &mut self.lanes {
             for (page, (inner, border)) in std::mem::take(&mut lane.settled) {
@@ -289,7 +396,11 @@ impl LaneBook {
                 if lane.is_window() {
                     change.done.push(lane.id.clone());
                 } else {
-                    recordings += 1;
+                    // What no mark stands behind has been passed too.
+                    for segment in lane.segments.drain(..) {
+                        self.passed.add(segment.passed);
+                    }
+                    self.passed.totals.sessions += 1;
                     finished.push(*key);
                 }
             }
@@ -301,7 +412,9 @@ impl LaneBook {
                 change.forget.push(lane.id);
             }
         }
-        recordings
+        let Passed { totals: more, parks } = std::mem::take(&mut self.passed);
+        add_totals(totals, &more);
+        change.park.extend(parks);
     }
 
     fn insert(&mut self, id: LaneId, token: Token, front: u64) -> LaneKey {

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use ev_core::{
-    Attempt, AuthVersion, Choice, LaneId, ParkReason, ParkedEvent, ParkedId, ParkedQuery, RawEvent,
-    Route,
+    Attempt, AuthVersion, Choice, EventDigest, Facts, LaneId, ParkReason, ParkedEvent, ParkedId,
+    ParkedQuery, RawEvent, Route,
 };
 use tracing::{debug, info};
 
 use crate::Error;
 use crate::batches::{Origin, Ticket};
 use crate::engine::Core;
-use crate::intake::{Answer, Way, explain, mark_incomplete};
+use crate::intake::{Answer, Way, explain, mark_incomplete, sha256};
 
 /// Parked events looked at in one go, and their bytes at most.
 const CHUNK_EVENTS: usize = 256;
@@ -27,13 +27,17 @@ pub(crate) struct Round {
 
 impl Core {
     pub(crate) fn round_due(&self, now: Duration) -> bool {
-        self.round.is_none() && self.summary.totals.parked > 0 && self.next_round <= now
+        self.round.is_none() && self.any_parked() && self.next_round <= now
+    }
+
+    pub(crate) fn any_parked(&self) -> bool {
+        self.summary.totals.parked > 0 || self.book.has_parks()
     }
 
     /// Starts over: what an unfinished round had already looked at may be decodable now.
     pub(crate) fn begin_round(&mut self) {
         self.next_round = self.env.monotonic() + self.config.park_retry;
-        if self.summary.totals.parked > 0 {
+        if self.any_parked() {
             self.round = Some(Round::default());
         }
     }
@@ -134,9 +138,13 @@ impl Core {
             };
             match found {
                 Ok((json, facts)) => {
+                    let Ok(learned) = self.learn(parked, event, &facts) else {
+                        self.drop_repeated(parked.id);
+                        continue;
+                    };
                     self.retrying.insert(parked.id);
                     let announces = self.announces(route, event, &facts);
-                    let origin = Origin::Parked(parked.id);
+                    let origin = Origin::Parked { id: parked.id, learned };
                     let ticket = Ticket { origin, by: way.kind(), inexact: way.inexact, announces };
                     added.push((json, ticket));
                 }
@@ -154,6 +162,39 @@ impl Core {
         self.changed();
         debug!(%version, resolved, "tried parked events");
         resolved
+    }
+}
+
+/// The event has been taken before, and is delivered or on its way.
+struct Repeated;
+
+impl Core {
+    /// The id of an event that had none when it was parked, because nobody could decode it then.
+    fn learn(
+        &mut self,
+        parked: &ParkedEvent,
+        event: &RawEvent,
+        facts: &Facts,
+    ) -> Result<Option<(LaneId, EventDigest)>, Repeated> {
+        let lane = &parked.event.lane;
+        let digest = facts.event_digest(&event.bytes, sha256);
+        if matches!(lane, LaneId::Session(_)) || digest == parked.event.digest {
+            return Ok(None);
+        }
+        if self.book.learn(lane, digest, facts.time) {
+            return Err(Repeated);
+        }
+        Ok(Some((lane.clone(), digest)))
+    }
+
+    /// Takes a parked event back that was no new one.
+    fn drop_repeated(&mut self, id: ParkedId) {
+        let totals = &mut self.summary.totals;
+        totals.parked = totals.parked.saturating_sub(1);
+        totals.passed = totals.passed.saturating_sub(1);
+        self.summary.passed = self.summary.passed.saturating_sub(1);
+        self.summary.repeated += 1;
+        self.change.resolve.push(id);
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// What a module may use. The defaults fit our own modules with room to spare: they need 160 KB of
+/// What a module may use. The defaults fit our own modules with room to spare: they need 240 KB of
 /// module, 1.2 MiB of memory and 0.2 to 9 ms per MiB of events.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -86,8 +86,9 @@ fn every_default_of_the_table_is_read() {
             let loaded = Rig::new().flag(format!("--{}={default}", option.name)).load();
             assert_eq!(loaded.warnings, [], "{}", option.name);
             let mut settings = loaded.settings;
-            // Ours change the batch mode, and each rig has its own directory.
+            // Ours change the batch mode and what goes with it, and each rig has its own directory.
             settings.fluentd.batching = rig.load().settings.fluentd.batching;
+            settings.fluentd.max_connections = rig.load().settings.fluentd.max_connections;
             settings.teleport.credentials = rig.load().settings.teleport.credentials;
             assert_eq!(settings, rig.load().settings, "{}", option.name);
         }
@@ -241,6 +242,8 @@ fn fewer_than_one_connection_means_twice_the_concurrency() {
     check("concurrency = 3\nforward.fluentd.max-connections = 0", 6);
     check("concurrency = 3\nforward.fluentd.max-connections = -1", 6);
     check("concurrency = 3\nforward.fluentd.max-connections = 1", 1);
+    check("concurrency = 3\nforward.fluentd.batch-mode = \"array\"", 4);
+    check("concurrency = 3\nforward.fluentd.batch-mode = \"single\"", 6);
 }
 
 #[test]

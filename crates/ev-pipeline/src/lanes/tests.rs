@@ -21,7 +21,7 @@ fn at(second: i64) -> Timestamp {
 
 fn change(book: &mut LaneBook) -> Change {
     let mut change = Change::default();
-    book.take_change(&mut change);
+    book.take_change(&mut change, &mut Totals::default());
     change
 }
 
@@ -35,13 +35,13 @@ fn the_resume_point_moves_over_an_unbroken_run_only() {
     let second = book.take(lane, digest(2), at(11)).unwrap();
     book.mark(lane, token("third page"));
 
-    book.settle(second);
+    book.settle(second, Settled::Filtered);
     let early = change(&mut book);
     assert_eq!(early.open, [(window(0), token("start"))]);
     assert_eq!(early.advance, [], "the first page is not settled");
     assert_eq!(early.settle.len(), 1, "but the settled event is remembered");
 
-    book.settle(first);
+    book.settle(first, Settled::Filtered);
     let late = change(&mut book);
     let moved = Advance { lane: window(0), token: token("third page"), page: 2 };
     assert_eq!(late.advance, [moved]);
@@ -54,7 +54,7 @@ fn the_tip_page_stays_open_and_is_known() {
     book.open(window(0), token("tip"));
     let lane = book.key(&window(0)).unwrap();
     let slot = book.take(lane, digest(1), at(10)).unwrap();
-    book.settle(slot);
+    book.settle(slot, Settled::Filtered);
     assert!(book.recognise(lane, &digest(1)));
     assert!(!book.recognise(lane, &digest(2)));
     assert_eq!(change(&mut book).advance, []);
@@ -124,15 +124,16 @@ fn a_recording_ends_when_its_last_event_is_settled() {
         .collect();
     assert!(!book.recognise(lane, &digest(7)), "equal events of a recording are all sent");
     book.end(&id);
-    book.settle(slots[0]);
+    book.settle(slots[0], Settled::Filtered);
     let c = change(&mut book);
     assert_eq!(c.advance, [Advance { lane: id.clone(), token: token("1"), page: 1 }]);
     assert!(c.forget.is_empty());
-    book.settle(slots[2]);
+    book.settle(slots[2], Settled::Filtered);
     assert_eq!(change(&mut book).advance, []);
-    book.settle(slots[1]);
-    let mut last = Change::default();
-    assert_eq!(book.take_change(&mut last), 1);
+    book.settle(slots[1], Settled::Filtered);
+    let (mut last, mut totals) = (Change::default(), Totals::default());
+    book.take_change(&mut last, &mut totals);
+    assert_eq!((totals.sessions, totals.passed), (1, 2), "the first one was counted before");
     assert_eq!(last.forget, [id]);
     assert_eq!(book.unsettled(), 0);
 }
@@ -212,7 +213,7 @@ mod model {
                     Step::Settle(which) => {
                         if !unsettled.is_empty() {
                             let (n, slot) = unsettled.swap_remove(which % unsettled.len());
-                            book.settle(slot);
+                            book.settle(slot, Settled::Filtered);
                             *settled_ever.entry(n).or_default() += 1;
                         }
                     }

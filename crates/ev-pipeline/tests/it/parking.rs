@@ -120,3 +120,73 @@ async fn an_event_of_a_version_that_is_gone_takes_the_decoder_of_the_present_one
         .await;
     assert_eq!((summary.totals.resolved, summary.totals.by_module), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_event_without_uid_that_is_parked_a_second_time_collapses_when_it_is_decoded() {
+    let mut rig = Rig::new();
+    let tip = || {
+        let events = vec![event(1, "no.uid", "", "")];
+        let version = version("1.0.0");
+        SourceEvent::Page(Page { lane: WINDOW, version, events, marks: vec![], repeats: true })
+    };
+    let exact = || Choice::Exact(TinyDecoder::knowing(2, DecoderKind::Native));
+    rig.feed.push(opened());
+    rig.feed.push(tip());
+    rig.run_until(|rig| lock(&rig.sink.stored).len() == 1).await;
+
+    // A new life begins without a decoder, so nobody can tell that the event is known.
+    rig.restart();
+    rig.decoders.set("1.0.0", Choice::Pending);
+    rig.feed.push(crate::rig::upstream("1.0.0"));
+    rig.feed.push(tip());
+    let summary = rig
+        .run_until(|rig| {
+            if parked(rig).len() == 1 {
+                rig.decoders.set("1.0.0", exact());
+                rig.feed.push(tip());
+                return false;
+            }
+            rig.feed.pages_given.load(Ordering::Relaxed) > 1
+        })
+        .await;
+    assert_eq!(lock(&rig.sink.stored).len(), 1, "it was sent before");
+    assert_eq!((summary.totals.passed, summary.totals.parked, summary.totals.resolved), (1, 0, 0));
+    assert!(summary.totals.balances());
+    assert_eq!(parked(&rig), []);
+
+    // The other way round: parked first, then seen again with a decoder.
+    let mut rig = Rig::new();
+    rig.decoders.set("1.0.0", Choice::Pending);
+    rig.feed.push(opened());
+    rig.feed.push(tip());
+    rig.run_until(|rig| parked(rig).len() == 1).await;
+    rig.restart();
+    rig.decoders.set("1.0.0", exact());
+    rig.run_until(|rig| lock(&rig.sink.stored).len() == 1).await;
+    rig.restart();
+    rig.feed.push(tip());
+    let summary = rig.run_until(|rig| rig.feed.pages_given.load(Ordering::Relaxed) == 1).await;
+    assert_eq!((lock(&rig.sink.stored).len(), summary.repeated), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_waits_a_moment_for_a_decoder_that_is_on_its_way() {
+    let rig = Rig::new();
+    rig.decoders.set("1.0.0", Choice::Pending);
+    rig.feed.push(crate::rig::upstream("1.0.0"));
+    rig.feed.push(opened());
+    rig.feed.push(page(uids(0..20), "end"));
+    let looks = std::cell::Cell::new(0);
+    let summary = rig
+        .run_until(|rig| {
+            looks.set(looks.get() + 1);
+            if looks.get() == 100 {
+                // Half a second later.
+                let exact = Choice::Exact(TinyDecoder::knowing(2, DecoderKind::Module));
+                rig.decoders.set("1.0.0", exact);
+            }
+            lock(&rig.sink.stored).len() == 20
+        })
+        .await;
+    assert_eq!((summary.totals.delivered, summary.totals.resolved), (20, 0));
+}
