@@ -59,8 +59,7 @@ struct Dependency {
 /// Adds a line to `wrong` for each edge that should not be.
 pub(crate) fn check(wrong: &mut Vec<String>) -> Result<()> {
     let metadata = metadata()?;
-    let members: BTreeSet<&str> =
-        metadata.workspace_members.iter().map(String::as_str).collect();
+    let members: BTreeSet<&str> = metadata.workspace_members.iter().map(String::as_str).collect();
     let ours: Vec<&Package> =
         metadata.packages.iter().filter(|p| members.contains(p.id.as_str())).collect();
     let names: BTreeSet<&str> = ours.iter().map(|p| p.name.as_str()).collect();

@@ -67,11 +67,7 @@ impl Steps {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a tool that times real commands")]
-    fn timed(
-        &mut self,
-        name: &str,
-        work: impl FnOnce(&mut Totals) -> Result<bool>,
-    ) -> Result<()> {
+    fn timed(&mut self, name: &str, work: impl FnOnce(&mut Totals) -> Result<bool>) -> Result<()> {
         let begun = Instant::now();
         let passed = work(&mut self.totals)?;
         self.done.push(Step { name: name.to_owned(), took: begun.elapsed(), passed });

@@ -301,7 +301,7 @@ struct Report {
 
 impl Report {
     fn line(&mut self, name: &str, value: impl std::fmt::Display) {
-        self.text.push_str(&format!("{:<16}{value}\n", format!("{name}:")));
+        self.text.push_str(&format!("{:<16} {value}\n", format!("{name}:")));
     }
 
     fn manifest(&mut self, manifest: &Manifest) {
