@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ev_core::{DecoderKind, Facts, Outcome, RawEvent};
+use ev_core::{DecoderKind, Facts, Outcome, RawEvent, peek};
 use serde::Serialize;
 
 /// One object of `--report`. What an event does not have is left out.
@@ -61,8 +61,13 @@ impl Report {
                 ("unprintable", facts, Some(at), Some(path), Some(what))
             }
         };
-        let path = path.filter(|path| !path.is_empty());
         let bytes = &event.bytes[..];
+        // An artifact's names are its maker's; numbers are the same for a table and a module.
+        let path = match (by, at) {
+            (DecoderKind::Table, Some(at)) => path.map(|_| peek::number_path(bytes, at)),
+            _ => path,
+        };
+        let path = path.filter(|path| !path.is_empty());
         let text = |span: ev_core::Span| {
             (!span.is_empty()).then(|| String::from_utf8_lossy(span.of(bytes)).into_owned())
         };

@@ -64,6 +64,39 @@ async fn all_three_kinds_of_decoder_write_the_same() {
     }
 }
 
+/// Where an event is not known: by names natively, by numbers with an artifact.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_place_of_the_first_unknown_field_is_told() {
+    use base64::Engine as _;
+    let stage = Stage::new("13.3.8");
+    for (artifact, name) in
+        [(stage.module("v13"), "decoder.wasm"), (stage.table("v13"), "decoder.evt")]
+    {
+        std::fs::write(stage.path(name), &artifact.payload).unwrap();
+        std::fs::write(stage.path(&format!("{name}.dsse.json")), &artifact.envelope).unwrap();
+    }
+    // UserLogin { Metadata { 4321: 1 } }
+    let event = [0x0a, 0x06, 0x0a, 0x04, 0x88, 0x8e, 0x02, 0x01];
+    let line = base64::engine::general_purpose::STANDARD.encode(event);
+    for (args, path) in [
+        (vec!["--schema", "v13"], "UserLogin.Metadata.4321"),
+        (vec!["--module", "decoder.wasm", "--trust", "trust.json"], "1.1.4321"),
+        (vec!["--table", "decoder.evt", "--trust", "trust.json"], "1.1.4321"),
+    ] {
+        let args = [&args[..], &["--report"]].concat();
+        let (status, out, _) = decode(&line, stage.dir.path(), &args);
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(status, Some(1));
+        assert_eq!((&report["path"], &report["at"]), (&path.into(), &4.into()), "{args:?}");
+        let (status, out, _) =
+            decode(&line, stage.dir.path(), &[&args[..], &["--known-part"]].concat());
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(status, Some(0));
+        assert_eq!(report["result"], "unknown");
+        assert!(report["json"].as_str().unwrap().starts_with("{\"ei\":0"), "{report}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_artifact_that_is_not_trusted_is_refused() {
     let stage = Stage::new("18.0.0-dev");
