@@ -16,8 +16,8 @@ pub struct Config {
     pub commit_events: usize,
     /// Commit at once when parked bytes of that size wait for it. Default 1 MiB.
     pub commit_park_bytes: usize,
-    /// Events that may be taken and not settled at one time; the page that crosses it is still
-    /// taken. Default 16,384.
+    /// Events that may be taken and not settled, and resume points that may wait for them, at one
+    /// time; the page that crosses it is still taken. Default 16,384.
     pub max_unsettled: usize,
     /// JSON held for delivery at most, in bytes; the page that crosses it is still taken. Default
     /// 16 MiB.

@@ -271,7 +271,7 @@ impl Core {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.book.unsettled() < self.config.max_unsettled
+        self.book.backlog() < self.config.max_unsettled
             && self.batches.held_bytes() < self.config.max_held_bytes
     }
 

@@ -351,9 +351,12 @@ impl LaneBook {
         }
     }
 
-    /// Events taken and not settled, over all lanes.
-    pub(crate) fn unsettled(&self) -> usize {
-        self.lanes.values().map(|lane| lane.unsettled).sum()
+    /// Events taken and not settled, and marks that wait for them: what is held in memory.
+    ///
+    /// Both count, or one stuck event at the front of a long recording would let everything behind
+    /// it pile up.
+    pub(crate) fn backlog(&self) -> usize {
+        self.lanes.values().map(|lane| lane.unsettled + lane.segments.len().saturating_sub(1)).sum()
     }
 
     /// Whether nothing is left but one window that stays open.

@@ -135,7 +135,7 @@ fn a_recording_ends_when_its_last_event_is_settled() {
     book.take_change(&mut last, &mut totals);
     assert_eq!((totals.sessions, totals.passed), (1, 2), "the first one was counted before");
     assert_eq!(last.forget, [id]);
-    assert_eq!(book.unsettled(), 0);
+    assert_eq!(book.backlog(), 0);
 }
 
 /// A plain model: events with unique ids are taken in pages, settled in any order, and the book is

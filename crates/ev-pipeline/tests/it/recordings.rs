@@ -95,3 +95,39 @@ async fn a_missing_recording_is_asked_for_again() {
     .await;
     assert!(rig.snapshot().lanes.iter().any(|row| row.lane == session()), "kept over a restart");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_a_stuck_event_is_bounded_too() {
+    let mut rig = Rig::new();
+    rig.config.max_unsettled = 50;
+    rig.config.grace = std::time::Duration::from_secs(1);
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![upload()], "end"));
+    let fed = std::cell::Cell::new(false);
+    let looks = std::cell::Cell::new(0);
+    rig.run_until(|rig| {
+        if !fed.get() && !lock(&rig.feed.opened).is_empty() {
+            fed.set(true);
+            rig.sink.mood.send_replace(crate::rig::Mood::Stalled);
+            // One event that is stuck, then nothing but terminal output, which is left out.
+            let stuck = event(2, "exec", "stuck", "s-1");
+            for part in 0..100 {
+                let mut events = vec![event(2, "print", "", "s-1"); 20];
+                if part == 0 {
+                    events[0] = stuck.clone();
+                }
+                let marks = (1..=20)
+                    .map(|n| Mark { after: n, token: token(&format!("{}", part * 20 + n)) })
+                    .collect();
+                let version = version("1.0.0");
+                let page = Page { lane: session(), version, events, marks, repeats: false };
+                rig.feed.push(SourceEvent::Page(page));
+            }
+        }
+        looks.set(looks.get() + 1);
+        looks.get() > 5000
+    })
+    .await;
+    let given = rig.feed.pages_given.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(given, 1 + 3, "the third page of the recording crosses the bound");
+}
