@@ -38,6 +38,8 @@ pub(crate) struct Parcel {
     /// Indexed by [`Entry::ticket`].
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) attempts: u32,
+    /// Its share of the memory that batches hold, in bytes.
+    pub(crate) held: usize,
 }
 
 /// Collects events of one route.
@@ -45,7 +47,8 @@ pub(crate) struct Parcel {
 struct Builder {
     buffer: Vec<u8>,
     events: Vec<(Span, Ticket)>,
-    bytes: usize,
+    /// Length of the buffer when it was given back last.
+    held: usize,
     since: Duration,
 }
 
@@ -90,14 +93,17 @@ impl Batches {
         if builder.events.is_empty() {
             builder.since = now;
         }
-        let bytes: usize = added.iter().map(|(span, _)| span.len() + 1).sum();
-        builder.bytes += bytes;
-        self.held_bytes += bytes;
         builder.events.extend(added);
         if builder.events.is_empty() {
-            // Only repetitions were written: nothing points into the buffer.
+            // Nothing points into the buffer: what was written turned out to be known.
+            self.held_bytes -= builder.held;
             self.builders.remove(route);
-        } else if builder.events.len() >= shape.max_events || builder.bytes >= shape.max_bytes {
+            return;
+        }
+        // The whole buffer is held, what nobody points at included.
+        self.held_bytes = self.held_bytes - builder.held + builder.buffer.len();
+        builder.held = builder.buffer.len();
+        if builder.events.len() >= shape.max_events || builder.held >= shape.max_bytes {
             self.close(route);
         }
     }
@@ -144,12 +150,12 @@ impl Batches {
         parcel
     }
 
-    /// A batch has left memory for good.
-    pub(crate) fn released(&mut self, batch: &Batch) {
-        self.held_bytes = self.held_bytes.saturating_sub(batch.len_bytes());
+    /// A batch has left memory for good; `held` is its share.
+    pub(crate) fn released(&mut self, held: usize) {
+        self.held_bytes = self.held_bytes.saturating_sub(held);
     }
 
-    /// JSON held, in batches of any stage, in bytes.
+    /// Memory held by batches of any stage, in bytes.
     pub(crate) fn held_bytes(&self) -> usize {
         self.held_bytes
     }
@@ -163,6 +169,7 @@ impl Batches {
     /// the one buffer.
     fn close(&mut self, route: &Route) {
         let Some(builder) = self.builders.remove(route) else { return };
+        let mut unshared = builder.held;
         let body = Bytes::from(builder.buffer);
         let mut events = builder.events.into_iter().peekable();
         while events.peek().is_some() {
@@ -179,7 +186,10 @@ impl Batches {
             self.next_id += 1;
             let id = BatchId(self.next_id);
             let batch = Batch { id, route: route.clone(), body: body.clone(), entries };
-            let parcel = Parcel { batch, tickets, attempts: 0 };
+            // The buffer lives as long as the last batch of it, so that one has what is left over.
+            let held = if events.peek().is_none() { unshared } else { bytes.min(unshared) };
+            unshared -= held;
+            let parcel = Parcel { batch, tickets, attempts: 0, held };
             self.waiting.entry(route.clone()).or_default().push_back(parcel);
         }
     }

@@ -10,6 +10,7 @@ use tracing::{error, info};
 use crate::Error;
 use crate::engine::Core;
 use crate::intake::Way;
+use crate::parking::may_pass_by_itself;
 
 /// Pauses between attempts while the state cannot be written.
 const RETRY_BASE: Duration = Duration::from_millis(250);
@@ -76,6 +77,10 @@ impl Core {
             info!(attempts, "state can be written again");
         }
         self.summary.commits += 1;
+        for id in &change.resolve {
+            self.retrying.remove(id);
+        }
+        self.worth_a_round |= change.park.iter().any(|parked| may_pass_by_itself(parked.reason));
         // Their decoder came while they were on their way into the state.
         let decodable = |p: &NewParked| {
             p.reason == ParkReason::Waiting && Way::of(self.decoders.choose(&p.version)).is_some()

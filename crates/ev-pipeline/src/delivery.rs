@@ -54,9 +54,9 @@ impl Core {
         }
         let sink = self.sink.clone();
         self.in_flight.push(Box::pin(async move {
-            let Parcel { batch, tickets, attempts } = parcel;
+            let Parcel { batch, tickets, attempts, held } = parcel;
             let (batch, verdict) = sink.send(batch).await;
-            (Parcel { batch, tickets, attempts }, verdict)
+            (Parcel { batch, tickets, attempts, held }, verdict)
         }));
     }
 
@@ -94,7 +94,7 @@ impl Core {
             self.trouble.failures = 0;
         }
         self.busy.remove(&parcel.batch.route);
-        self.batches.released(&parcel.batch);
+        self.batches.released(parcel.held);
         self.summary.sent += parcel.tickets.len() as u64;
         for ticket in parcel.tickets {
             self.settle_delivered(ticket);
@@ -118,7 +118,8 @@ impl Core {
                 count_decoder(totals, by, inexact);
                 totals.parked = totals.parked.saturating_sub(1);
                 totals.resolved += 1;
-                self.retrying.remove(&id);
+                // Stays among those being tried until the change is committed: until then a round
+                // would find it in the state once more.
                 self.change.resolve.push(id);
             }
         }

@@ -84,6 +84,9 @@ pub(crate) struct Core {
     pub(crate) retrying: BTreeSet<ParkedId>,
     pub(crate) round: Option<Round>,
     pub(crate) next_round: Duration,
+    /// Whether the timer may find something: the state may hold parked events that can become
+    /// decodable without another decoder.
+    pub(crate) worth_a_round: bool,
     pub(crate) version: Option<AuthVersion>,
     /// Until when reading waits for the decoder of `version`.
     patience: Option<Duration>,
@@ -136,6 +139,7 @@ impl Engine {
             change_park_bytes: 0,
             retrying: BTreeSet::new(),
             round: None,
+            worth_a_round: true,
             version: snapshot.seen_version,
             patience: None,
             announced: Vec::new(),
@@ -209,7 +213,7 @@ impl Core {
             if self.book.has_parks() {
                 self.commit(stop).await?;
             }
-            self.continue_round().await?;
+            self.continue_round().await;
         }
         self.batches.close_older(now.saturating_sub(self.config.batch_age));
         self.start_sends(now);
@@ -285,7 +289,8 @@ impl Core {
             self.patience,
             free.then(|| self.delayed.keys().next().map(|(at, _)| *at)).flatten(),
             self.stopped.values().filter(|r| r.waiting).map(|r| r.at).min(),
-            (self.any_parked() && self.round.is_none()).then_some(self.next_round),
+            (self.any_parked() && self.worth_a_round && self.round.is_none())
+                .then_some(self.next_round),
             (self.round.is_some() && self.has_room()).then_some(now),
         ]
         .into_iter()

@@ -21,6 +21,10 @@ const SESSION_UPLOAD: &[u8] = b"session.upload";
 /// Key added to the JSON of an event of which only a part is known. Both flavours have it last.
 const INCOMPLETE_MARK: &[u8] = b"\"ev_incomplete\":true";
 
+/// Events of a page on which the decoder may fail before the rest is parked without being tried.
+/// Each may take as long as a guest's deadline, and nothing else is looked at meanwhile.
+const MAX_FAILURES: u32 = 5;
+
 /// A decoder and how to use it.
 #[derive(Clone)]
 pub(crate) struct Way {
@@ -73,6 +77,13 @@ pub(crate) struct Decoded {
     pub(crate) failure: Option<ev_core::DecoderError>,
 }
 
+/// What is to be done with one event of a page.
+struct Planned {
+    position: usize,
+    /// The event, if a setting leaves it out; else it is the next one of those to decode.
+    filtered: Option<RawEvent>,
+}
+
 /// An event that cannot be sent now.
 struct Trouble {
     reason: ParkReason,
@@ -94,52 +105,46 @@ impl Core {
             LaneId::Window { .. } | LaneId::Chunk { .. } => Route::Audit,
         };
         let total = events.len();
-        let (positions, fresh) = self.without_known(key, events, repeats);
+        let (plan, fresh) = self.plan(key, &route, events, repeats);
         let way = Way::of(self.decoders.choose(&version));
+        let buffer = self.batches.take_buffer(&route);
         let decoded = match &way {
-            Some(way) => {
-                let buffer = self.batches.take_buffer(&route);
-                let decoded = self.decode(way, fresh, buffer).await;
-                if let Some(error) = &decoded.failure {
-                    self.decoders.report_failure(&version, error);
-                }
-                decoded
-            }
-            None => Decoded {
-                events: fresh,
-                answers: Vec::new(),
-                buffer: self.batches.take_buffer(&route),
-                failure: None,
-            },
+            Some(way) => self.decode(way, fresh, buffer).await,
+            None => Decoded { events: fresh, answers: Vec::new(), buffer, failure: None },
         };
+        if let Some(error) = &decoded.failure {
+            self.decoders.report_failure(&version, error);
+        }
         let Decoded { events, answers, mut buffer, .. } = decoded;
 
         let mut added = Vec::new();
         let mut marks = marks.into_iter().peekable();
+        let mut decoded = events.into_iter();
         let mut answers = answers.into_iter();
-        for (position, event) in positions.into_iter().zip(events) {
+        for Planned { position, filtered } in plan {
             while let Some(mark) = marks.next_if(|mark| mark.after <= position) {
                 self.book.mark(key, mark.token);
             }
-            let answer = answers.next();
+            let is_filtered = filtered.is_some();
+            let Some(event) = filtered.or_else(|| decoded.next()) else { break };
+            let answer = if is_filtered { None } else { answers.next() };
             let seen = Seen::of(&event, answer.as_ref());
             if self.book.recognise(key, &seen.digest) {
                 self.summary.repeated += 1;
                 continue;
             }
             let Some(slot) = self.book.take(key, seen.digest, seen.time) else { continue };
-            if self.is_filtered(&route, seen.kind.of(&event.bytes)) {
+            if is_filtered {
                 self.settle_now(slot, Settled::Filtered);
                 continue;
             }
-            let placed = place(answer, way.as_ref(), &mut buffer);
-            match placed {
+            match place(answer, way.as_ref(), &mut buffer) {
                 Ok((json, facts)) => {
-                    let way_kind = way.as_ref().map_or(DecoderKind::Native, Way::kind);
+                    let by = way.as_ref().map_or(DecoderKind::Native, Way::kind);
                     let inexact = way.as_ref().is_some_and(|way| way.inexact);
                     let announces = self.announces(&route, &event, &facts);
                     let origin = Origin::Lane(slot);
-                    added.push((json, Ticket { origin, by: way_kind, inexact, announces }));
+                    added.push((json, Ticket { origin, by, inexact, announces }));
                 }
                 Err(trouble) => {
                     // A recording may hold equal events: there the place tells them apart.
@@ -172,29 +177,45 @@ impl Core {
         self.changed();
     }
 
-    /// Leaves out what is known by its uid already, before anything is decoded. Only pages that
-    /// may hold repetitions are looked at.
-    fn without_known(
+    /// What is to be done with each event, as far as it can be told without decoding: what is
+    /// known by its uid is left out, and what a setting leaves out is not decoded. Returns the
+    /// events to decode beside the plan.
+    fn plan(
         &mut self,
         key: LaneKey,
+        route: &Route,
         events: Vec<RawEvent>,
         repeats: bool,
-    ) -> (Vec<usize>, Vec<RawEvent>) {
-        if !repeats {
-            return ((0..events.len()).collect(), events);
+    ) -> (Vec<Planned>, Vec<RawEvent>) {
+        let filters = match route {
+            Route::Audit => !self.config.skip_event_types.is_empty(),
+            Route::Session(_) => !self.config.skip_session_types.is_empty(),
+        };
+        if !repeats && !filters {
+            let plan = (0..events.len()).map(|position| Planned { position, filtered: None });
+            return (plan.collect(), events);
         }
-        let mut fresh = (Vec::new(), Vec::new());
+        let (mut plan, mut fresh) = (Vec::with_capacity(events.len()), Vec::new());
         for (position, event) in events.into_iter().enumerate() {
-            let uid = peek::metadata(&event.bytes).map(|peeked| peeked.uid).unwrap_or_default();
-            let digest = EventDigest::of(&sha256(uid.of(&event.bytes)));
-            if !uid.is_empty() && self.book.recognise(key, &digest) {
-                self.summary.repeated += 1;
-            } else {
-                fresh.0.push(position);
-                fresh.1.push(event);
+            let peeked = peek::metadata(&event.bytes);
+            let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
+            if repeats && !uid.is_empty() {
+                let digest = EventDigest::of(&sha256(uid.of(&event.bytes)));
+                if self.book.recognise(key, &digest) {
+                    self.summary.repeated += 1;
+                    continue;
+                }
             }
+            let kind = peeked.map(|peeked| peeked.kind).unwrap_or_default();
+            let filtered = if self.is_filtered(route, kind.of(&event.bytes)) {
+                Some(event)
+            } else {
+                fresh.push(event);
+                None
+            };
+            plan.push(Planned { position, filtered });
         }
-        fresh
+        (plan, fresh)
     }
 
     /// Decodes events behind what `buffer` holds, in place or on a thread of its own. If the
@@ -248,7 +269,6 @@ impl Core {
 struct Seen {
     digest: EventDigest,
     time: Timestamp,
-    kind: Span,
 }
 
 impl Seen {
@@ -259,7 +279,7 @@ impl Seen {
         };
         if let Some(facts) = facts.filter(|f| f.digest.is_some() || !f.uid.is_empty()) {
             let digest = facts.event_digest(&event.bytes, sha256);
-            return Self { digest, time: facts.time, kind: facts.kind };
+            return Self { digest, time: facts.time };
         }
         let peeked = peek::metadata(&event.bytes);
         let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
@@ -269,7 +289,6 @@ impl Seen {
         Self {
             digest: EventDigest::of(&sha256(id)),
             time: peeked.map_or(Timestamp::ZERO_YEAR_ONE, |peeked| peeked.time),
-            kind: peeked.map(|peeked| peeked.kind).unwrap_or_default(),
         }
     }
 }
@@ -347,16 +366,23 @@ fn decode_all(
     };
     let mut answers = Vec::with_capacity(events.len());
     let (mut buffer, _) = out.into_parts();
+    let mut failures = 0;
     for event in &events {
+        if failures == MAX_FAILURES {
+            answers.push(Answer::Failed("the decoder failed too often on this page".to_owned()));
+            continue;
+        }
         let mut one = Output::with_buffer(buffer);
         let result = decoder.decode(std::slice::from_ref(event), mode, &mut one);
         let (written, outcomes) = one.into_parts();
         buffer = written;
-        answers.push(match (result, outcomes.into_iter().next()) {
+        let answer = match (result, outcomes.into_iter().next()) {
             (Ok(()), Some(outcome)) => Answer::Outcome(outcome),
             (Ok(()), None) => Answer::Failed("decoder gave no answer".to_owned()),
             (Err(error), _) => Answer::Failed(error.message),
-        });
+        };
+        failures += u32::from(matches!(answer, Answer::Failed(_)));
+        answers.push(answer);
     }
     Decoded { events, answers, buffer, failure: Some(error) }
 }

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use ev_core::{
-    Attempt, AuthVersion, Choice, EventDigest, Facts, LaneId, ParkReason, ParkedEvent, ParkedId,
-    ParkedQuery, RawEvent, Route,
+    Attempt, AuthVersion, Choice, EventDigest, Facts, LaneId, Mode, ParkReason, ParkedEvent,
+    ParkedId, ParkedQuery, RawEvent, Route, Timestamp,
 };
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
-use crate::Error;
 use crate::batches::{Origin, Ticket};
 use crate::engine::Core;
 use crate::intake::{Answer, Way, explain, mark_incomplete, sha256};
@@ -17,17 +16,32 @@ use crate::intake::{Answer, Way, explain, mark_incomplete, sha256};
 const CHUNK_EVENTS: usize = 256;
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// First pause before an event on which a decoder failed is tried with it again, and how often the
+/// pause doubles: up to about an hour.
+const FAILED_PAUSE_SECONDS: i64 = 60;
+const FAILED_PAUSE_DOUBLINGS: u32 = 6;
+
 /// A round that is under way.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Round {
     after: Option<ParkedId>,
     resolved: usize,
     tried: usize,
+    /// Whether there are events that the timer has to look at again.
+    waiting: bool,
+}
+
+/// Whether an event parked for that reason may become decodable by the same decoder.
+pub(crate) fn may_pass_by_itself(reason: ParkReason) -> bool {
+    match reason {
+        ParkReason::Unknown | ParkReason::Malformed | ParkReason::Unprintable => false,
+        ParkReason::Waiting | ParkReason::DecoderFailed | ParkReason::Refused => true,
+    }
 }
 
 impl Core {
     pub(crate) fn round_due(&self, now: Duration) -> bool {
-        self.round.is_none() && self.any_parked() && self.next_round <= now
+        self.round.is_none() && self.any_parked() && self.worth_a_round && self.next_round <= now
     }
 
     pub(crate) fn any_parked(&self) -> bool {
@@ -43,19 +57,32 @@ impl Core {
     }
 
     /// Looks at the next parked events of the round.
-    pub(crate) async fn continue_round(&mut self) -> Result<(), Error> {
-        let Some(mut round) = self.round.take() else { return Ok(()) };
+    ///
+    /// A state that cannot be read now is no reason to stop anything else: the next round tries
+    /// again.
+    pub(crate) async fn continue_round(&mut self) {
+        let Some(mut round) = self.round.take() else { return };
         let query = ParkedQuery { after: round.after, limit: CHUNK_EVENTS, max_bytes: CHUNK_BYTES };
         let (store, sink) = (self.store.clone(), self.sink_id.clone());
-        let parked = self.exec.run(move || store.parked(&sink, &query)).await?;
+        let parked = match self.exec.run(move || store.parked(&sink, &query)).await {
+            Ok(parked) => parked,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(error, "parked events cannot be read, trying again later");
+                self.worth_a_round = true;
+                return;
+            }
+        };
         let Some(last) = parked.last() else {
+            self.worth_a_round = round.waiting;
             if round.resolved > 0 {
                 let Round { resolved, tried, .. } = round;
                 info!(resolved, tried, "parked events can be decoded now");
             }
-            return Ok(());
+            return;
         };
         round.after = Some(last.id);
+        round.waiting |= parked.iter().any(|parked| may_pass_by_itself(parked.event.reason));
         // Runs of one version and route are decoded together.
         let mut rest =
             parked.into_iter().filter(|p| !self.retrying.contains(&p.id)).collect::<Vec<_>>();
@@ -72,7 +99,6 @@ impl Core {
             }
         }
         self.round = Some(round);
-        Ok(())
     }
 
     /// The decoder of the version under which the event was served. When that is not to be had,
@@ -101,26 +127,22 @@ impl Core {
         run: Vec<ParkedEvent>,
     ) -> usize {
         let name = way.name();
-        // The same decoder gives the same answer about the same bytes.
-        let worth = |parked: &ParkedEvent| match parked.event.reason {
-            ParkReason::Unknown | ParkReason::Malformed | ParkReason::Unprintable => {
-                parked.event.decoder != name
-                    || (parked.event.reason == ParkReason::Unknown
-                        && way.mode == ev_core::Mode::KnownPart)
-            }
-            ParkReason::Waiting | ParkReason::DecoderFailed | ParkReason::Refused => true,
-        };
-        let run: Vec<ParkedEvent> = run.into_iter().filter(worth).collect();
+        let now = self.env.now();
+        let run: Vec<ParkedEvent> =
+            run.into_iter().filter(|parked| is_worth_trying(parked, way, &name, now)).collect();
         if run.is_empty() {
             return 0;
         }
+        // A decoder that is known to fail on one of these is not told of again, or a single event
+        // could have it declared failing for ever.
+        let is_news = run.iter().all(|parked| parked.event.decoder != name);
         let events = run
             .iter()
             .map(|p| RawEvent { form: p.event.form, bytes: p.event.bytes.clone() })
             .collect();
         let buffer = self.batches.take_buffer(route);
         let decoded = self.decode(way, events, buffer).await;
-        if let Some(error) = &decoded.failure {
+        if let Some(error) = decoded.failure.as_ref().filter(|_| is_news) {
             self.decoders.report_failure(version, error);
         }
         let mut buffer = decoded.buffer;
@@ -162,6 +184,24 @@ impl Core {
         self.changed();
         debug!(%version, resolved, "tried parked events");
         resolved
+    }
+}
+
+/// The same decoder gives the same answer about the same bytes, unless it failed: that may have
+/// been the machine's fault, so it is tried again, after a pause that doubles.
+fn is_worth_trying(parked: &ParkedEvent, way: &Way, name: &str, now: Timestamp) -> bool {
+    let event = &parked.event;
+    if event.decoder != name {
+        return true;
+    }
+    match event.reason {
+        ParkReason::Unknown => way.mode == Mode::KnownPart,
+        ParkReason::Malformed | ParkReason::Unprintable => false,
+        ParkReason::Waiting | ParkReason::Refused => true,
+        ParkReason::DecoderFailed => {
+            let pause = FAILED_PAUSE_SECONDS << parked.attempts.min(FAILED_PAUSE_DOUBLINGS);
+            parked.last_attempt.unwrap_or(event.at).plus_seconds(pause) <= now
+        }
     }
 }
 

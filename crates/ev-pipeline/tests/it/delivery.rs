@@ -140,3 +140,32 @@ async fn exits_at_the_last_event_when_asked() {
     let summary = rig.run().await.unwrap();
     assert_eq!(summary.totals.delivered, 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_left_out_are_not_decoded_and_hold_no_memory() {
+    let mut rig = Rig::new();
+    rig.config.skip_event_types.insert("noise".into());
+    rig.config.max_held_bytes = 10_000;
+    rig.config.grace = Duration::from_secs(1);
+    rig.sink.mood.send_replace(Mood::Stalled);
+    rig.feed.push(opened());
+    for n in 0..300 {
+        let noise = |m| crate::rig::event(2, "noise", &format!("{n:030}{m:030}"), "poison");
+        let mut events: Vec<_> = (0..50).map(noise).collect();
+        events.push(login(&format!("u{n}")));
+        rig.feed.push(page(events, &format!("after {n}")));
+    }
+    let looks = std::cell::Cell::new(0);
+    let summary = rig
+        .run_until(|_| {
+            looks.set(looks.get() + 1);
+            looks.get() > 5_000
+        })
+        .await;
+    // 35 bytes of JSON a page are held, and nothing of the noise, which no decoder has seen: it
+    // would have failed on it.
+    let given = rig.feed.pages_given.load(Ordering::Relaxed);
+    assert!((280..=300).contains(&given), "{given}");
+    assert_eq!(rig.decoders.failures.load(Ordering::Relaxed), 0);
+    assert_eq!(summary.totals.filtered, given * 50);
+}

@@ -190,3 +190,56 @@ async fn reading_waits_a_moment_for_a_decoder_that_is_on_its_way() {
         .await;
     assert_eq!((summary.totals.delivered, summary.totals.resolved), (20, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_starts_over_before_the_commit_sends_nothing_twice() {
+    let rig = Rig::new();
+    rig.decoders.set("1.0.0", Choice::Pending);
+    rig.feed.push(opened());
+    let mut events = uids(0..20);
+    events.push(event(9, "new.type", "x", ""));
+    rig.feed.push(page(events, "end"));
+    let knows = |cases| Choice::Exact(TinyDecoder::knowing(cases, DecoderKind::Module));
+    let step = std::cell::Cell::new(0);
+    let summary = rig
+        .run_until(|rig| match step.get() {
+            0 => {
+                if parked(rig).len() == 21 {
+                    rig.decoders.set("1.0.0", knows(2));
+                    step.set(1);
+                }
+                false
+            }
+            1 => {
+                if lock(&rig.sink.stored).len() >= 20 {
+                    // Delivered a moment ago; the rows are still there.
+                    assert_eq!(parked(rig).len(), 21);
+                    rig.decoders.set("1.0.0", knows(3));
+                    step.set(2);
+                }
+                false
+            }
+            _ => parked(rig).len() == 1,
+        })
+        .await;
+    assert_eq!(lock(&rig.sink.stored).len(), 20, "each once");
+    assert_eq!((summary.totals.resolved, summary.totals.parked), (20, 1));
+    assert!(summary.totals.balances());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_event_that_breaks_the_decoder_is_told_of_once() {
+    let rig = Rig::new();
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![event(1, "user.login", "p", "poison")], "end"));
+    let looks = std::cell::Cell::new(0);
+    rig.run_until(|_| {
+        looks.set(looks.get() + 1);
+        // Ten minutes.
+        looks.get() > 120_000
+    })
+    .await;
+    assert_eq!(rig.decoders.failures.load(Ordering::Relaxed), 1);
+    let kept = &parked(&rig)[0];
+    assert!((2..=5).contains(&kept.attempts), "pauses double: {} attempts", kept.attempts);
+}

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ev_core::testing::MemoryStore;
 use ev_core::{
     AuthVersion, Batch, BoxFuture, Choice, Claim, Cost, Credit, Decoder, DecoderError,
-    DecoderIdentity, DecoderKind, DecoderSet, Facts, Flavour, Form, Framing, LaneId, Lanes, Mark,
-    Mode, Outcome, Output, Page, RawEvent, Resume, Road, Route, Shape, Sink, SinkError, SinkId,
-    Source, SourceError, SourceEvent, StateStore, Survey, Timestamp, Token, Verdict, peek,
+    DecoderIdentity, DecoderKind, DecoderSet, Env, Facts, Flavour, Form, Framing, LaneId, Lanes,
+    Mark, Mode, Outcome, Output, Page, RawEvent, Resume, Road, Route, Shape, Sink, SinkError,
+    SinkId, Source, SourceError, SourceEvent, StateStore, Survey, Timestamp, Token, Verdict, peek,
 };
 use ev_pipeline::{Config, Engine, Error, Exec, Parts, Summary, TokioEnv};
 use tokio::sync::{Notify, watch};
@@ -310,6 +311,31 @@ impl Sink for MoodySink {
     }
 }
 
+/// The wall clock of a paused runtime goes with its monotonic one.
+struct PausedEnv(TokioEnv);
+
+impl Env for PausedEnv {
+    fn now(&self) -> Timestamp {
+        let since = self.0.monotonic();
+        Timestamp::new(
+            1_800_000_000 + i64::try_from(since.as_secs()).unwrap(),
+            since.subsec_nanos(),
+        )
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep(duration)
+    }
+
+    fn random(&self) -> u64 {
+        self.0.random()
+    }
+}
+
 pub(crate) struct Rig {
     pub(crate) feed: Arc<Feed>,
     pub(crate) decoders: Arc<Decoders>,
@@ -372,7 +398,7 @@ impl Rig {
             decoders: self.decoders.clone(),
             sink: self.sink.clone(),
             store: self.store.clone(),
-            env: Arc::new(TokioEnv::new()),
+            env: Arc::new(PausedEnv(TokioEnv::new())),
             sink_id: SinkId("test".into()),
             snapshot: self.snapshot(),
             road: Road::Typed,
