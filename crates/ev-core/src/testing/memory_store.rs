@@ -114,7 +114,7 @@ impl StateStore for MemoryStore {
         let rows = state
             .sinks
             .get_mut(sink)
-            .ok_or_else(|| storage(format!("sink `{}` is not open", sink.0)))?;
+            .ok_or_else(|| refused(format!("sink `{}` is not open", sink.0)))?;
         if rows.epoch != epoch.0 {
             return Err(StateError::Fenced { ours: epoch.0, newest: rows.epoch });
         }
@@ -169,7 +169,7 @@ impl SinkRows {
         for lane in settled.chain(advanced).chain(&change.done) {
             let opened = || change.open.iter().any(|(opened, _)| opened == lane);
             if !self.lanes.contains_key(lane) && !opened() {
-                return Err(storage(format!("lane `{lane}` is not in the state")));
+                return Err(refused(format!("lane `{lane}` is not in the state")));
             }
         }
         Ok(())
@@ -251,6 +251,10 @@ impl Lane {
 
 fn mismatch(message: String) -> StateError {
     StateError::Mismatch { path: PathBuf::from("memory"), message }
+}
+
+fn refused(message: String) -> StateError {
+    StateError::Refused { message }
 }
 
 fn storage(message: String) -> StateError {

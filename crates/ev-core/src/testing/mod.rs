@@ -2,6 +2,7 @@
 
 mod memory_store;
 pub mod sink;
+pub mod source;
 pub mod state;
 
 pub use memory_store::MemoryStore;

@@ -227,7 +227,8 @@ fn every_opening_fences_the_one_before(store: &dyn StateStore) {
 
 fn a_sink_must_be_open(store: &dyn StateStore) {
     let nobody = Opened { store, sink: SinkId("nobody".to_owned()), epoch: Epoch(1) };
-    nobody.refused(&Change::default());
+    let error = nobody.refused(&Change::default());
+    assert!(matches!(error, StateError::Refused { .. }), "trying again cannot help: {error:?}");
     assert!(nobody.parked().is_empty(), "a sink nobody opened has parked nothing");
 }
 
@@ -360,6 +361,7 @@ fn a_change_naming_a_missing_lane_writes_nothing(store: &dyn StateStore) {
         Change { done: vec![missing.clone()], ..good.clone() },
     ] {
         let error = opened.refused(&bad);
+        assert!(matches!(error, StateError::Refused { .. }), "trying again cannot help: {error:?}");
         assert!(error.to_string().contains(&missing.to_string()), "names the lane: {error}");
         assert_eq!(opened.lane(&window(0)).token, token("a"), "the resume point stands");
         let snapshot = opened.restart();

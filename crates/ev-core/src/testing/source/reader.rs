@@ -1,0 +1,290 @@
+//! Reads a source as an engine would, checks what holds at every moment, and keeps a trail of what
+//! came.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::future::poll_fn;
+use std::task::Poll;
+
+use bytes::Bytes;
+
+use super::{PATIENCE, World, is_window};
+use crate::{
+    AuthVersion, Credit, LaneId, Lanes, Page, RawEvent, Resume, SessionId, Source, SourceEvent,
+    Stopped, Survey, Timestamp, Token,
+};
+
+/// What came of one lane.
+pub(super) struct Trail {
+    /// Where it was opened or resumed.
+    pub(super) opened: Token,
+    /// Events in the order in which they came, with the version of their page.
+    pub(super) events: Vec<(RawEvent, AuthVersion)>,
+    /// Resume points, each with the number of events that must be settled for it.
+    pub(super) marks: Vec<(usize, Token)>,
+    pub(super) stage: Stage,
+}
+
+/// Whether something may come of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Open,
+    /// It has no more events.
+    Ended,
+    /// The source stopped it, or was told to close it.
+    Closed,
+}
+
+/// What an engine that was killed has in its state.
+pub(super) struct Crash {
+    /// Lanes that are not finished, and their resume points.
+    pub(super) lanes: Vec<(LaneId, Token)>,
+    /// Events that need not come again.
+    pub(super) settled: BTreeSet<Bytes>,
+}
+
+/// A source in use.
+pub(super) struct Reader<'w, W: World> {
+    world: &'w W,
+    pub(super) source: W::Source,
+    /// Every version that was told.
+    pub(super) told: Vec<Survey>,
+    pub(super) trails: BTreeMap<LaneId, Trail>,
+    /// Every event that came, of whatever lane.
+    seen: HashSet<Bytes>,
+    pub(super) pages: usize,
+    /// Steps in which windows were opened and none ended.
+    pub(super) openings: usize,
+    pub(super) caught_up: usize,
+    pub(super) stopped: Vec<Stopped>,
+    steps: usize,
+}
+
+impl Trail {
+    fn new(opened: Token) -> Self {
+        Self { opened, events: Vec::new(), marks: Vec::new(), stage: Stage::Open }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
+impl<'w, W: World> Reader<'w, W> {
+    /// A new source that reads from `start_time`.
+    pub(super) fn start(world: &'w W, start_time: Timestamp) -> Self {
+        Self::with(world, world.source(), Vec::new(), start_time)
+    }
+
+    /// A new source that takes up lanes.
+    pub(super) fn resume(world: &'w W, lanes: Vec<(LaneId, Token)>) -> Self {
+        // With lanes the start counts no longer; a source that looks at it misses events.
+        Self::with(world, world.source(), lanes, world.now())
+    }
+
+    pub(super) fn with(
+        world: &'w W,
+        mut source: W::Source,
+        lanes: Vec<(LaneId, Token)>,
+        start_time: Timestamp,
+    ) -> Self {
+        let trail = |(lane, token): &(LaneId, Token)| (lane.clone(), Trail::new(token.clone()));
+        let trails = lanes.iter().map(trail).collect();
+        if let Err(error) = source.resume(Resume { road: world.road(), lanes, start_time }) {
+            panic!("a source takes its own resume points: {error}");
+        }
+        Self {
+            world,
+            source,
+            told: Vec::new(),
+            trails,
+            seen: HashSet::new(),
+            pages: 0,
+            openings: 0,
+            caught_up: 0,
+            stopped: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    pub(super) fn open(&mut self, session: &SessionId, from: Option<Token>) -> Token {
+        let lane = LaneId::Session(session.clone());
+        let token = self.source.open(&lane, from);
+        assert_eq!(token.road, self.world.road(), "a token names its road");
+        self.trails.insert(lane, Trail::new(token.clone()));
+        token
+    }
+
+    pub(super) fn close(&mut self, session: &SessionId) {
+        let lane = LaneId::Session(session.clone());
+        self.source.close(&lane);
+        if let Some(trail) = self.trails.get_mut(&lane) {
+            trail.stage = Stage::Closed;
+        }
+    }
+
+    /// Whether all of these came.
+    pub(super) fn has<'e>(&self, events: impl IntoIterator<Item = &'e RawEvent>) -> bool {
+        events.into_iter().all(|event| self.seen.contains(&event.bytes))
+    }
+
+    /// Reads with some credit until `enough`.
+    ///
+    /// # Panics
+    ///
+    /// With the promise, when nothing comes any more however much time passes.
+    pub(super) async fn until(&mut self, promise: &str, mut enough: impl FnMut(&Self) -> bool) {
+        while !enough(self) {
+            self.steps += 1;
+            self.step(self.steps % 3 + 1, promise).await;
+        }
+    }
+
+    /// The same with credit for exactly so many pages.
+    pub(super) async fn until_at(
+        &mut self,
+        pages: usize,
+        promise: &str,
+        mut enough: impl FnMut(&Self) -> bool,
+    ) {
+        while !enough(self) {
+            self.step(pages, promise).await;
+        }
+    }
+
+    async fn step(&mut self, pages: usize, promise: &str) {
+        let Some(event) = self.attempt(pages, usize::MAX, PATIENCE).await else {
+            panic!("{promise}: but the source stands still")
+        };
+        self.take(event, pages);
+    }
+
+    /// Reads until nothing comes although time passes several times.
+    pub(super) async fn quiet(&mut self) {
+        while let Some(event) = self.attempt(3, usize::MAX, 3).await {
+            self.take(event, 3);
+        }
+    }
+
+    /// What comes next. The source's future is polled at most `polls` times, and dropped when time
+    /// has passed more than `idles` times.
+    pub(super) async fn attempt(
+        &mut self,
+        pages: usize,
+        mut polls: usize,
+        mut idles: usize,
+    ) -> Option<SourceEvent> {
+        let mut next = self.source.next(Credit { pages });
+        let mut idle = self.world.idle();
+        let event = poll_fn(|cx| {
+            loop {
+                if polls == 0 {
+                    return Poll::Ready(None);
+                }
+                polls -= 1;
+                if let Poll::Ready(event) = next.as_mut().poll(cx) {
+                    return Poll::Ready(Some(event));
+                }
+                if idle.as_mut().poll(cx).is_pending() {
+                    return if polls == 0 { Poll::Ready(None) } else { Poll::Pending };
+                }
+                if idles == 0 {
+                    return Poll::Ready(None);
+                }
+                idles -= 1;
+                idle = self.world.idle();
+            }
+        });
+        match event.await? {
+            Ok(event) => Some(event),
+            Err(error) => panic!("peers that fail are waited for inside: {error}"),
+        }
+    }
+
+    /// Takes note of what came while there was credit for `pages`.
+    pub(super) fn take(&mut self, event: SourceEvent, pages: usize) {
+        match event {
+            SourceEvent::Upstream(survey) => {
+                let cluster = self.world.survey().cluster;
+                assert_eq!(survey.cluster, cluster, "the cluster is Auth's");
+                self.told.push(survey);
+            }
+            SourceEvent::Page(page) => {
+                assert!(pages > 0, "without credit no page comes");
+                self.page(page);
+            }
+            SourceEvent::Lanes(lanes) => self.lanes(lanes),
+            SourceEvent::CaughtUp => self.caught_up += 1,
+            SourceEvent::Stopped(stopped) => {
+                self.leave(&stopped.lane, Stage::Closed);
+                self.stopped.push(stopped);
+            }
+        }
+    }
+
+    fn page(&mut self, page: Page) {
+        let Page { lane, version, events, marks, repeats } = page;
+        let told = self.told.iter().any(|survey| survey.version == version);
+        assert!(told, "a version is told before any page read under it ({lane})");
+        let road = self.world.road();
+        let Some(trail) = self.trails.get_mut(&lane).filter(|t| t.stage == Stage::Open) else {
+            panic!("pages come only of lanes that are open ({lane})")
+        };
+        let rising = marks.is_sorted_by_key(|mark| mark.after);
+        assert!(rising, "the marks of a page rise ({lane})");
+        let before = trail.events.len();
+        for mark in marks {
+            assert!(mark.after <= events.len(), "a mark lies within its page ({lane})");
+            assert_eq!(mark.token.road, road, "a token names its road ({lane})");
+            trail.marks.push((before + mark.after, mark.token));
+        }
+        for event in events {
+            if !repeats {
+                let old = trail.events[..before].iter().any(|(old, _)| old.bytes == event.bytes);
+                assert!(!old, "a page with events that came before says so ({lane})");
+            }
+            self.seen.insert(event.bytes.clone());
+            trail.events.push((event, version.clone()));
+        }
+        self.pages += 1;
+    }
+
+    fn lanes(&mut self, Lanes { opened, ended }: Lanes) {
+        let windows = opened.iter().any(|(lane, _)| is_window(lane));
+        self.openings += usize::from(windows && ended.is_empty());
+        for (lane, token) in opened {
+            assert_eq!(token.road, self.world.road(), "a token names its road ({lane})");
+            let again = self.trails.insert(lane.clone(), Trail::new(token)).is_some();
+            assert!(!again, "a lane is opened once ({lane})");
+        }
+        for lane in ended {
+            self.leave(&lane, Stage::Ended);
+        }
+    }
+
+    fn leave(&mut self, lane: &LaneId, stage: Stage) {
+        let open = self.trails.get_mut(lane).filter(|trail| trail.stage == Stage::Open);
+        let Some(trail) = open else { panic!("a lane that is open ends, and once ({lane})") };
+        trail.stage = stage;
+    }
+
+    /// What an engine has that is killed now. For each lane one choice of so many is made: 0 is
+    /// where the lane was opened, then come its marks, and last, if it has ended, its end.
+    pub(super) fn crash(&self, mut choose: impl FnMut(usize) -> usize) -> Crash {
+        let mut crash = Crash { lanes: Vec::new(), settled: BTreeSet::new() };
+        for (lane, trail) in self.trails.iter().filter(|(_, t)| t.stage != Stage::Closed) {
+            let ended = trail.stage == Stage::Ended;
+            let choice = choose(1 + trail.marks.len() + usize::from(ended));
+            let (settled, token) = match choice.checked_sub(1) {
+                None => (0, Some(&trail.opened)),
+                Some(mark) => match trail.marks.get(mark) {
+                    Some((settled, token)) => (*settled, Some(token)),
+                    None => (trail.events.len(), None),
+                },
+            };
+            crash.lanes.extend(token.map(|token| (lane.clone(), token.clone())));
+            let events = trail.events[..settled].iter();
+            crash.settled.extend(events.map(|(event, _)| event.bytes.clone()));
+        }
+        crash
+    }
+}

@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use ev_core::testing::source::{Wanted, World, contract};
+use ev_core::{AuthVersion, BoxFuture, Env, Form, RawEvent, Road, SessionId, Survey, Timestamp};
+use ev_source::TypedSource;
+
+use crate::rig::{CLUSTER, POLL, Rig, event};
+
+/// How long all of it may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Auth gives three events a page.
+fn world() -> Rig {
+    let rig = Rig::new();
+    rig.auth.set(|switches| switches.page_cap = 3);
+    rig
+}
+
+fn stored(wanted: &Wanted) -> (ev_test_support::Event, RawEvent) {
+    let event = event(&wanted.id, wanted.time.seconds(), wanted.index);
+    let raw = RawEvent { form: Form::OneOf, bytes: event.oneof.clone() };
+    (event, raw)
+}
+
+impl World for Rig {
+    type Source = TypedSource;
+
+    fn source(&self) -> TypedSource {
+        let mut config = self.config();
+        config.window_size = Duration::from_secs(3600);
+        // So narrow that the live window rolls while it is looked at.
+        config.live_width = Duration::from_secs(60);
+        // Some wait for their turn.
+        config.catch_up_lanes = 2;
+        config.concurrency = 3;
+        Rig::source(self, config)
+    }
+
+    fn road(&self) -> Road {
+        Road::Typed
+    }
+
+    fn survey(&self) -> Survey {
+        let version = AuthVersion::new(self.auth.switches().version);
+        Survey { cluster: CLUSTER.to_owned(), version }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.env.now()
+    }
+
+    fn idle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.env.sleeping(POLL).await;
+            self.env.advance(POLL);
+        })
+    }
+
+    fn append(&self, wanted: &Wanted) -> RawEvent {
+        let (event, raw) = stored(wanted);
+        self.auth.append([event]);
+        raw
+    }
+
+    fn record(&self, session: &SessionId, wanted: &Wanted) -> RawEvent {
+        let (event, raw) = stored(wanted);
+        self.auth.store(|store| store.append_recording(session.as_str(), [event]));
+        raw
+    }
+
+    fn cut(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.auth.drop_connections().await;
+        })
+    }
+
+    fn change_version(&self, version: &AuthVersion) -> BoxFuture<'_, ()> {
+        let version = version.clone();
+        Box::pin(async move { self.auth.upgrade(version.as_str()).await })
+    }
+}
+
+#[tokio::test]
+async fn the_source_keeps_its_contract() {
+    let kept = tokio::time::timeout(PATIENCE, contract(world)).await;
+    kept.expect("the contract ends");
+}
