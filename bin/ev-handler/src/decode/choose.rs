@@ -30,15 +30,11 @@ pub(super) fn decoder(args: &Args) -> Result<Arc<dyn Decoder>> {
     };
     // clap asks for it; this is for whoever calls the library.
     let trust = args.trust.as_deref().context("an artifact needs `--trust FILE`")?;
-    let wanted =
-        match &args.schema {
-            // A label stands for its version; any other version is taken as it is.
-            Some(text) => Some(find(&embedded, text).map_or_else(
-                |_| AuthVersion::new(text),
-                |table| table.table.auth_version().clone(),
-            )),
-            None => None,
-        };
+    // A label stands for its version; any other version is taken as it is.
+    let wanted = args.schema.as_deref().map(|text| match find(&embedded, text) {
+        Ok(table) => table.table.auth_version().clone(),
+        Err(_) => AuthVersion::new(text),
+    });
     artifact(kind, file, trust, wanted, args, &embedded)
 }
 
