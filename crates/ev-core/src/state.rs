@@ -26,8 +26,9 @@ pub trait StateStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StateError::Fenced`] when a newer epoch has taken the sink over; then nothing was
-    /// written.
+    /// [`StateError::Fenced`] when a newer epoch has taken the sink over, and
+    /// [`StateError::Refused`] when the change names a sink or lane that is not in the state; then
+    /// nothing was written.
     fn commit(&self, sink: &SinkId, epoch: Epoch, change: &Change) -> Result<(), StateError>;
 
     /// Parked events in the order in which they were parked.
@@ -338,6 +339,13 @@ pub enum StateError {
         /// The cause, if there is one.
         #[source]
         source: Option<BoxError>,
+    },
+    /// The change does not fit what is stored (a lane that is not there, a sink that nobody
+    /// opened), and nothing of it was written. A program error: trying again cannot help.
+    #[error("{message}")]
+    Refused {
+        /// What does not fit.
+        message: String,
     },
     /// The database is damaged; it is kept as it is.
     #[error("state database `{}` is damaged: {message}", path.display())]

@@ -106,11 +106,12 @@ fn use_wal(connection: &Connection, place: &Place) -> Result<(), StateError> {
     if mode.eq_ignore_ascii_case("wal") {
         return Ok(());
     }
-    Err(error::refused(format!(
+    let message = format!(
         "the file system of `{}` cannot hold a SQLite write-ahead log (journal mode stays \
          `{mode}`); use a local disk as storage",
         place.database.display()
-    )))
+    );
+    Err(StateError::Storage { message, source: None })
 }
 
 /// SQLite takes an empty file for a new database and deletes the log beside it. A log with

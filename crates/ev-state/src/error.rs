@@ -39,14 +39,14 @@ pub(crate) fn file(path: &Path, what: &str, error: std::io::Error) -> StateError
     storage(format!("failed to {what} `{}`", path.display()), error)
 }
 
-/// Any other refusal, with its cause.
+/// Any other refusal of the disk, with its cause.
 pub(crate) fn storage(message: String, source: impl Into<BoxError>) -> StateError {
     StateError::Storage { message, source: Some(source.into()) }
 }
 
 /// A change that cannot be meant: nothing of it is written.
 pub(crate) fn refused(message: String) -> StateError {
-    StateError::Storage { message, source: None }
+    StateError::Refused { message }
 }
 
 #[cfg(test)]

@@ -135,9 +135,9 @@ fn parked_of(store: &dyn StateStore, sink: &SinkId) -> Vec<(NewParked, u32, Opti
     rows.into_iter().map(|row| (row.event, row.attempts, row.last_attempt)).collect()
 }
 
-/// Both answer alike: both succeed, or both fail with the same words.
+/// Both answer alike: both succeed, or both fail in the same way with the same words.
 fn agree(real: Result<(), StateError>, model: Result<(), StateError>) -> Result<(), TestCaseError> {
-    let words = |error: StateError| error.to_string();
+    let words = |error: StateError| (std::mem::discriminant(&error), error.to_string());
     prop_assert_eq!(real.map_err(words), model.map_err(words));
     Ok(())
 }
