@@ -1,12 +1,14 @@
 //! The command line: which command, and how it ends.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to the terminal")]
+#![allow(clippy::print_stderr, reason = "commands talk to the terminal")]
 
 use std::ffi::OsString;
+use std::io::Write as _;
 
 use clap::{Args as _, Command, FromArgMatches as _, Subcommand as _};
 use ev_modules::cli as decoder;
 
+use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::{decode, start};
 
@@ -38,11 +40,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             Err(error) => fail(&error),
         },
         Some(("version", _)) => {
-            println!("ev-handler v{}", env!("CARGO_PKG_VERSION"));
+            let mut text = format!("ev-handler v{}\n", env!("CARGO_PKG_VERSION"));
             for table in ev_decode::embedded() {
-                println!("schema {} ({})", table.table.auth_version(), table.label);
+                text.push_str(&format!(
+                    "schema {} ({})\n",
+                    table.table.auth_version(),
+                    table.label
+                ));
             }
-            Exit::Success
+            say(&text)
         }
         _ => fail(&"no command was given; try `ev-handler --help`"),
     }
@@ -67,32 +73,22 @@ pub(crate) fn command() -> Command {
 #[expect(clippy::disallowed_methods, reason = "a command of its own, outside of any engine")]
 fn run_decoder(command: &decoder::Command) -> Exit {
     match decoder::run(command, std::time::SystemTime::now()) {
-        Ok(report) => {
-            print!("{report}");
-            Exit::Success
-        }
+        Ok(report) => say(&report),
         Err(error) => fail(&Chain(&error)),
+    }
+}
+
+/// Prints to stdout. A reader that has gone away (`| head`) is a failure, not a panic.
+fn say(text: &str) -> Exit {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Exit::Success,
+        Err(_) => Exit::Failure,
     }
 }
 
 fn fail(error: &dyn std::fmt::Display) -> Exit {
     eprintln!("error: {error}");
     Exit::Failure
-}
-
-/// An error with all its causes, in one line.
-pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use crate::batches::{Origin, Parcel, Ticket};
 use crate::engine::Core;
-use crate::lanes::{Settled, count_decoder};
+use crate::tally::{Settled, count_decoder};
 
 /// Longest silence about a trouble that lasts.
 const REPEAT_WARNING: Duration = Duration::from_secs(60);

@@ -7,13 +7,14 @@ use ev_core::{
     Choice, Cost, Decoder, DecoderKind, EventDigest, Facts, LaneId, Mode, NewParked, Outcome,
     Output, Page, ParkReason, RawEvent, Route, SessionId, Span, Timestamp, UnknownPolicy, peek,
 };
-use ring::digest::{SHA256, digest};
 use tracing::{debug, warn};
 
 use crate::batches::{Origin, Ticket};
+use crate::digest::sha256;
 use crate::engine::Core;
 use crate::known::LaneKey;
-use crate::lanes::{Settled, Slot};
+use crate::lanes::Slot;
+use crate::tally::Settled;
 
 /// Type of the events that announce a recording.
 const SESSION_UPLOAD: &[u8] = b"session.upload";
@@ -385,12 +386,6 @@ fn decode_all(
         answers.push(answer);
     }
     Decoded { events, answers, buffer, failure: Some(error) }
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    out
 }
 
 #[cfg(test)]

@@ -7,13 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ev_core::{
-    Advance, Change, DecoderKind, EventDigest, LaneId, LaneRow, NewParked, Settle, Timestamp,
-    Token, Totals,
-};
+use ev_core::{Advance, Change, EventDigest, LaneId, LaneRow, Settle, Timestamp, Token, Totals};
 
-use crate::intake::sha256;
+use crate::digest::sha256;
 use crate::known::{BorderIds, LaneKey, RecentIds};
+use crate::tally::{Passed, Settled, add_totals};
 
 /// How near to a border, in seconds, an event counts as one that a neighbour may bring too:
 /// windows overlap by 2 s on both sides, and back ends may keep time in whole seconds.
@@ -37,67 +35,6 @@ impl Slot {
         bytes.extend_from_slice(event);
         EventDigest::of(&sha256(&bytes))
     }
-}
-
-/// How an event was settled.
-#[derive(Debug)]
-pub(crate) enum Settled {
-    Delivered { by: DecoderKind, inexact: bool },
-    Filtered,
-    Parked(NewParked),
-}
-
-/// What the state is to be told of settled events.
-#[derive(Debug, Default)]
-struct Passed {
-    /// What is added to the sums.
-    totals: Totals,
-    parks: Vec<NewParked>,
-}
-
-impl Passed {
-    fn count(&mut self, how: Settled) {
-        let totals = &mut self.totals;
-        totals.passed += 1;
-        match how {
-            Settled::Delivered { by, inexact } => {
-                totals.delivered += 1;
-                count_decoder(totals, by, inexact);
-            }
-            Settled::Filtered => totals.filtered += 1,
-            Settled::Parked(parked) => {
-                totals.parked += 1;
-                self.parks.push(parked);
-            }
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        add_totals(&mut self.totals, &other.totals);
-        self.parks.extend(other.parks);
-    }
-}
-
-/// Counts which kind of decoder wrote the JSON of a delivered event.
-pub(crate) fn count_decoder(totals: &mut Totals, by: DecoderKind, inexact: bool) {
-    match by {
-        DecoderKind::Native => totals.by_native += 1,
-        DecoderKind::Table => totals.by_table += 1,
-        DecoderKind::Module => totals.by_module += 1,
-    }
-    totals.inexact += u64::from(inexact);
-}
-
-fn add_totals(sums: &mut Totals, more: &Totals) {
-    sums.passed += more.passed;
-    sums.delivered += more.delivered;
-    sums.filtered += more.filtered;
-    sums.parked += more.parked;
-    sums.by_native += more.by_native;
-    sums.by_table += more.by_table;
-    sums.by_module += more.by_module;
-    sums.inexact += more.inexact;
-    sums.sessions += more.sessions;
 }
 
 #[derive(Debug, Default)]

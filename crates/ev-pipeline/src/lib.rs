@@ -25,6 +25,7 @@ mod batches;
 mod commit;
 mod config;
 mod delivery;
+mod digest;
 mod engine;
 mod env;
 mod error;
@@ -34,6 +35,7 @@ mod known;
 mod lanes;
 mod parking;
 mod summary;
+mod tally;
 
 pub use config::Config;
 pub use engine::{Engine, Parts};

@@ -9,8 +9,9 @@ use ev_core::{
 use tracing::{debug, info, warn};
 
 use crate::batches::{Origin, Ticket};
+use crate::digest::sha256;
 use crate::engine::Core;
-use crate::intake::{Answer, Way, explain, mark_incomplete, sha256};
+use crate::intake::{Answer, Way, explain, mark_incomplete};
 
 /// Parked events looked at in one go, and their bytes at most.
 const CHUNK_EVENTS: usize = 256;

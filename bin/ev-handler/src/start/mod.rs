@@ -13,7 +13,7 @@ use ev_state::SqliteStore;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::cli::Chain;
+use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::logging;
 use crate::signals::Signals;

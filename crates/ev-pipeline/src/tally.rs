@@ -1,0 +1,65 @@
+//! How settled events count in the state's sums.
+
+use ev_core::{DecoderKind, NewParked, Totals};
+
+/// How an event was settled.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    Delivered { by: DecoderKind, inexact: bool },
+    Filtered,
+    Parked(NewParked),
+}
+
+/// What the state is to be told of settled events.
+#[derive(Debug, Default)]
+pub(crate) struct Passed {
+    /// What is added to the sums.
+    pub(crate) totals: Totals,
+    pub(crate) parks: Vec<NewParked>,
+}
+
+impl Passed {
+    pub(crate) fn count(&mut self, how: Settled) {
+        let totals = &mut self.totals;
+        totals.passed += 1;
+        match how {
+            Settled::Delivered { by, inexact } => {
+                totals.delivered += 1;
+                count_decoder(totals, by, inexact);
+            }
+            Settled::Filtered => totals.filtered += 1,
+            Settled::Parked(parked) => {
+                totals.parked += 1;
+                self.parks.push(parked);
+            }
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        add_totals(&mut self.totals, &other.totals);
+        self.parks.extend(other.parks);
+    }
+}
+
+/// Counts which kind of decoder wrote the JSON of a delivered event.
+pub(crate) fn count_decoder(totals: &mut Totals, by: DecoderKind, inexact: bool) {
+    match by {
+        DecoderKind::Native => totals.by_native += 1,
+        DecoderKind::Table => totals.by_table += 1,
+        DecoderKind::Module => totals.by_module += 1,
+    }
+    totals.inexact += u64::from(inexact);
+}
+
+/// Adds what happened to the sums.
+pub(crate) fn add_totals(sums: &mut Totals, more: &Totals) {
+    sums.passed += more.passed;
+    sums.delivered += more.delivered;
+    sums.filtered += more.filtered;
+    sums.parked += more.parked;
+    sums.by_native += more.by_native;
+    sums.by_table += more.by_table;
+    sums.by_module += more.by_module;
+    sums.inexact += more.inexact;
+    sums.sessions += more.sessions;
+}
