@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<bool> {
     let guest = ["cargo", "clippy", "--locked", "-p", "ev-decoder-module", "--target"];
     let guest = [&guest[..], &["wasm32-unknown-unknown", "--", "-D", "warnings"]].concat();
     steps.run("clippy of the guest", &guest, &[])?;
-    let doc = ["cargo", "doc", "--locked", "--no-deps", "--document-private-items"];
+    let doc = ["cargo", "doc", "--locked", "--no-deps"];
     steps.run("documentation", &doc, &[("RUSTDOCFLAGS", "-D warnings")])?;
     steps.check("generated gRPC code", || codegen::run(true))?;
     steps.check("embedded schema tables", || tables::run(true))?;
