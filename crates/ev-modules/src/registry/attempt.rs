@@ -90,6 +90,12 @@ impl Attempt<'_> {
                 Found::Unreachable => unreachable = true,
             }
         }
+        if task.else_kept
+            && !self.stop.is_cancelled()
+            && let Some(outcome) = self.cached().await
+        {
+            return outcome;
+        }
         if offered || unreachable { Outcome::Failed { offered } } else { Outcome::NotOffered }
     }
 

@@ -16,12 +16,17 @@
 //! Waiting and failing last at most `artifact_wait`; then the entry is *overdue* (the circuit
 //! breaker is open) and the nearest table decodes, while attempts go on for ever. An artifact in
 //! use is replaced only by one that has passed all checks. All times are monotonic.
+//!
+//! A report tells that a decoder failed, not on which event. So that a few events which no decoder
+//! survives do not look like a decoder that is broken, only one report in `failure_spacing` counts:
+//! what fails is what goes on failing. While it is failing its events wait, as they do for an
+//! artifact that is not there yet; on trial it is used again. A trial is over, and all trouble
+//! before it forgotten, when a whole `failure_window` has passed without a report.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{Choice, Decoder, UnknownPolicy};
+use ev_core::{Choice, Decoder, DecoderKind, UnknownPolicy};
 
 use super::known_first::KnownFirst;
 use super::settings::{Exactness, Settings};
@@ -37,8 +42,8 @@ pub(super) struct Entry {
     failures: u32,
     /// When to try next; `None` while an attempt is under way.
     next_attempt: Option<Duration>,
-    /// When the decoder in use was reported as failing.
-    reports: VecDeque<Duration>,
+    /// When the decoder in use was reported as failing, as far as it counts.
+    reports: Vec<Duration>,
     cache_tried: bool,
     /// Order of asking, for forgetting the version that was not asked for longest.
     pub(super) last_asked: u64,
@@ -47,6 +52,13 @@ pub(super) struct Entry {
 struct InUse {
     decoder: Arc<dyn Decoder>,
     artifact_sha256: [u8; 32],
+}
+
+impl InUse {
+    /// Whether it is a table compiled into the program, which a signed envelope has named.
+    fn is_embedded(&self) -> bool {
+        self.decoder.identity().kind == DecoderKind::Native
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +101,9 @@ pub(super) struct Task {
     pub(super) held_sha256: Option<[u8; 32]>,
     /// Whether the state is to be asked first.
     pub(super) try_cache: bool,
+    /// Whether what the state keeps is to be loaded again when no place has anything to load: the
+    /// one in use is failing, and without another trial it would be for ever.
+    pub(super) else_kept: bool,
 }
 
 impl Entry {
@@ -102,7 +117,7 @@ impl Entry {
             overdue: false,
             failures: 0,
             next_attempt: Some(now),
-            reports: VecDeque::new(),
+            reports: Vec::new(),
             cache_tried: false,
             last_asked: 0,
         }
@@ -111,22 +126,25 @@ impl Entry {
     /// The choice as it stands; `nearest` is the embedded decoder to fall back to.
     pub(super) fn choice(&self, settings: &Settings, nearest: &Arc<dyn Decoder>) -> Choice {
         let inexact = |unknown| Choice::Inexact { decoder: Arc::clone(nearest), unknown };
+        let known_first = settings.exactness == Exactness::KnownNative;
+        let may_wait = !self.overdue && !known_first;
         match &self.in_use {
-            Some(_) if self.is_failing() && self.overdue => inexact(UnknownPolicy::Park),
-            // What the nearest knows may differ from what Auth of that version would write.
-            Some(in_use) if settings.exactness == Exactness::KnownNative => Choice::Inexact {
-                decoder: Arc::new(KnownFirst {
-                    nearest: Arc::clone(nearest),
-                    exact: Arc::clone(&in_use.decoder),
-                }),
+            Some(_) if self.is_failing() && may_wait => Choice::Pending,
+            Some(_) if self.is_failing() => inexact(UnknownPolicy::Park),
+            // What the nearest knows may differ from what Auth of that version would write. An
+            // embedded table that an envelope names is exact, and native as well.
+            Some(in_use) if known_first && !in_use.is_embedded() => Choice::Inexact {
+                decoder: Arc::new(KnownFirst::new(
+                    Arc::clone(nearest),
+                    Arc::clone(&in_use.decoder),
+                    in_use.artifact_sha256,
+                )),
                 unknown: UnknownPolicy::Park,
             },
             Some(in_use) => Choice::Exact(Arc::clone(&in_use.decoder)),
             None if self.not_offered => inexact(settings.unknown_without_artifact()),
-            None if self.overdue || settings.exactness == Exactness::KnownNative => {
-                inexact(UnknownPolicy::Park)
-            }
-            None => Choice::Pending,
+            None if may_wait => Choice::Pending,
+            None => inexact(UnknownPolicy::Park),
         }
     }
 
@@ -137,6 +155,7 @@ impl Entry {
         Some(Task {
             held_sha256: held.map(|in_use| in_use.artifact_sha256),
             try_cache: !std::mem::replace(&mut self.cache_tried, true),
+            else_kept: self.is_failing(),
         })
     }
 
@@ -148,6 +167,7 @@ impl Entry {
         settings: &Settings,
         jitter: impl FnOnce(Duration) -> Duration,
     ) -> bool {
+        self.end_trial(now, settings);
         match outcome {
             Outcome::Ready { decoder, artifact_sha256, cached } => {
                 let same =
@@ -169,13 +189,13 @@ impl Entry {
                 true
             }
             // Nothing can be unmodified when nothing is held, or when it was to be sent anew.
-            Outcome::NotModified if self.in_use.is_some() && !self.is_failing() => {
-                self.failures = 0;
-                self.next_attempt = Some(now + settings.refresh);
-                false
-            }
-            Outcome::NotOffered if self.in_use.is_some() && !self.is_failing() => {
-                self.failures = 0;
+            Outcome::NotModified | Outcome::NotOffered
+                if self.in_use.is_some() && !self.is_failing() =>
+            {
+                // On trial, the pause before the next one goes on growing.
+                if self.health == Health::Good {
+                    self.failures = 0;
+                }
                 self.next_attempt = Some(now + settings.refresh);
                 false
             }
@@ -211,25 +231,20 @@ impl Entry {
         if self.in_use.is_none() || self.is_failing() {
             return false;
         }
-        self.reports.push_back(now);
-        while self
-            .reports
-            .front()
-            .is_some_and(|at| now.saturating_sub(*at) > settings.failure_window)
-        {
-            self.reports.pop_front();
+        self.end_trial(now, settings);
+        let since = |at: &Duration| now.saturating_sub(*at);
+        if self.reports.last().is_some_and(|last| since(last) < settings.failure_spacing) {
+            return false;
         }
+        self.reports.retain(|at| since(at) < settings.failure_window);
+        self.reports.push(now);
         if self.reports.len() < settings.failure_limit.max(1) {
             return false;
         }
         self.reports.clear();
         let since = match self.health {
-            Health::Trial { since, started }
-                if now.saturating_sub(started) <= settings.failure_window =>
-            {
-                since
-            }
-            // The trial went well for a while: this is new trouble.
+            Health::Trial { since, .. } => since,
+            // New trouble.
             _ => {
                 self.failures = 0;
                 now
@@ -265,6 +280,18 @@ impl Entry {
     /// When the next attempt is due; `None` while one is under way.
     pub(super) fn next_attempt(&self) -> Option<Duration> {
         self.next_attempt
+    }
+
+    /// Ends a trial that went well: nothing was reported for a whole window.
+    fn end_trial(&mut self, now: Duration, settings: &Settings) {
+        let Health::Trial { started, .. } = self.health else { return };
+        let quiet_since = self.reports.last().map_or(started, |last| started.max(*last));
+        if now.saturating_sub(quiet_since) >= settings.failure_window {
+            self.health = Health::Good;
+            self.overdue = false;
+            self.failures = 0;
+            self.reports.clear();
+        }
     }
 
     fn is_failing(&self) -> bool {

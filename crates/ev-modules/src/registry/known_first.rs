@@ -6,14 +6,32 @@ use ev_core::{Cost, Decoder, DecoderError, DecoderIdentity, Mode, Outcome, Outpu
 
 /// Decodes with `nearest`, and with `exact` only what `nearest` does not fully know.
 pub(super) struct KnownFirst {
-    pub(super) nearest: Arc<dyn Decoder>,
-    pub(super) exact: Arc<dyn Decoder>,
+    nearest: Arc<dyn Decoder>,
+    exact: Arc<dyn Decoder>,
+    identity: DecoderIdentity,
+}
+
+impl KnownFirst {
+    /// `artifact_sha256` is that of the artifact which `exact` was made of.
+    pub(super) fn new(
+        nearest: Arc<dyn Decoder>,
+        exact: Arc<dyn Decoder>,
+        artifact_sha256: [u8; 32],
+    ) -> Self {
+        let artifact_sha256 = Some(artifact_sha256);
+        let identity = DecoderIdentity { artifact_sha256, ..nearest.identity().clone() };
+        Self { nearest, exact, identity }
+    }
 }
 
 impl Decoder for KnownFirst {
-    /// That of the nearest, which decodes most events.
+    /// Kind, version and schema are those of the nearest, which decodes all events but a few: in
+    /// sums by kind the few are counted with it. The digest of the artifact stands beside them, as
+    /// with no other native decoder. So the identity differs from that of either alone, and
+    /// changes with each of them: who remembers which decoder did not know an event sees that
+    /// there is another one now.
     fn identity(&self) -> &DecoderIdentity {
-        self.nearest.identity()
+        &self.identity
     }
 
     fn cost(&self) -> Cost {
@@ -130,7 +148,7 @@ mod tests {
 
     #[test]
     fn each_event_goes_to_the_first_that_knows_it_and_the_order_stays() {
-        let both = KnownFirst { nearest: letters("a"), exact: letters("b") };
+        let both = KnownFirst::new(letters("a"), letters("b"), [1; 32]);
         let mut out = Output::with_buffer(b"before,".to_vec());
         both.decode(&events(&["a1", "b2", "a3", "c4"]), Mode::Strict, &mut out).unwrap();
         assert_eq!(out.json(), b"before,a1:a,b2:b,a3:a,");
@@ -140,10 +158,24 @@ mod tests {
 
     #[test]
     fn a_failure_leaves_nothing_behind() {
-        let both = KnownFirst { nearest: letters("a"), exact: letters("b") };
+        let both = KnownFirst::new(letters("a"), letters("b"), [1; 32]);
         let mut out = Output::with_buffer(b"before,".to_vec());
         assert!(both.decode(&events(&["a1", "b2", "!"]), Mode::Strict, &mut out).is_err());
         assert_eq!(out.json(), b"before,");
         assert!(out.outcomes().is_empty());
+    }
+
+    #[test]
+    fn its_identity_is_neither_that_of_the_nearest_nor_that_of_the_artifact_alone() {
+        let identity = |nearest, artifact| {
+            KnownFirst::new(letters(nearest), letters("b"), [artifact; 32]).identity().clone()
+        };
+        let both = identity("a", 1);
+        assert_eq!(both, identity("a", 1), "the same two are the same decoder");
+        assert_ne!(both, identity("a", 2), "another artifact knows other events");
+        assert_ne!(both, identity("c", 1), "so does another nearest");
+        assert_ne!(both, *letters("a").identity());
+        assert_ne!(both, *letters("b").identity());
+        assert_eq!(both.kind, DecoderKind::Native, "most events are decoded by the nearest");
     }
 }

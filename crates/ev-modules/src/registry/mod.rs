@@ -290,7 +290,8 @@ impl Inner {
         &self.embedded[index.unwrap_or(0)]
     }
 
-    /// Keeps the highest version seen, and tells of each lower one once.
+    /// Keeps the highest version seen, and tells of each lower one once. That need not be a
+    /// downgrade of Auth: events that were parked under an older version ask for it too.
     fn note_version(&self, shared: &mut Shared, version: &AuthVersion) {
         match &shared.highest_seen {
             Some(highest) => match compare_versions(version, highest) {
@@ -302,7 +303,7 @@ impl Inner {
                 Ordering::Less if shared.older.contains(version) => {}
                 Ordering::Less => {
                     let policy = self.settings.downgrade;
-                    warn!(%version, %highest, ?policy, "Auth version is older than the highest seen");
+                    info!(%version, %highest, ?policy, "decoder wanted for an older Auth version");
                     if shared.older.len() >= MAX_VERSIONS {
                         shared.older.clear();
                     }

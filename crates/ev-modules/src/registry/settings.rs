@@ -22,7 +22,13 @@ pub struct Settings {
     pub artifact_configured: bool,
     /// Whether artifacts of versions older than the newest one seen are used; always.
     pub downgrade: Downgrade,
-    /// The highest Auth version that earlier runs have seen.
+    /// The highest Auth version that earlier runs have seen, as far as it is known.
+    ///
+    /// The registry itself keeps no versions from run to run, and the state has only the last one
+    /// that Auth reported ([`ev_core::Snapshot::seen_version`]). Given that one, the policies
+    /// [`Downgrade::WithinMinor`] and [`Downgrade::Never`] hold within a run, and after a restart
+    /// unless Auth was downgraded before it: then the higher version is forgotten, and what Auth
+    /// has now counts as the highest.
     pub highest_seen: Option<AuthVersion>,
     /// Kinds to ask for, the preferred one first; table, then module.
     pub kinds: Vec<ArtifactKind>,
@@ -40,11 +46,16 @@ pub struct Settings {
     pub recheck: Duration,
     /// How often it is asked whether there is another artifact for a version that has one; 1 h.
     pub refresh: Duration,
-    /// So many failures of a decoder within [`Settings::failure_window`] fetch its artifact again;
-    /// 3.
+    /// So many failures of a decoder in less than [`Settings::failure_window`] fetch its artifact
+    /// again; 3. Meanwhile its events wait, as for an artifact that is not there yet.
     pub failure_limit: usize,
-    /// See [`Settings::failure_limit`]; 60 s.
+    /// See [`Settings::failure_limit`], and how long a decoder that was fetched again must do
+    /// without failing for all to be forgotten; 60 s.
     pub failure_window: Duration,
+    /// Failures closer to one that counted than this do not count; 5 s. A burst of pages with
+    /// events on which the decoder fails is one failure. With this at or above
+    /// [`Settings::failure_window`] divided by the limit less one, the limit is never reached.
+    pub failure_spacing: Duration,
 }
 
 impl Default for Settings {
@@ -66,6 +77,7 @@ impl Default for Settings {
             refresh: Duration::from_secs(3600),
             failure_limit: 3,
             failure_window: Duration::from_secs(60),
+            failure_spacing: Duration::from_secs(5),
         }
     }
 }
@@ -90,6 +102,10 @@ pub enum Exactness {
     Auth,
     /// Known events never wait: the nearest embedded table decodes them, whatever else is there,
     /// and only events that it does not know go to the artifact.
+    ///
+    /// One decoder does both, so all its events are counted as inexact and as native, those few
+    /// too that the artifact has decoded exactly: the count of inexact events is an upper bound.
+    /// An embedded table that a signed envelope names is exact here as well, and counted so.
     KnownNative,
 }
 

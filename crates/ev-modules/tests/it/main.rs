@@ -5,6 +5,10 @@
 #[cfg(feature = "cli")]
 mod cli;
 mod directory;
+mod failing;
+mod known_native;
+mod log;
 mod refusals;
 mod registry;
+mod rig;
 mod support;
