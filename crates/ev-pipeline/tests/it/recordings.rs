@@ -1,6 +1,9 @@
-use ev_core::{LaneId, Lanes, Mark, Page, RawEvent, Route, SessionId, SourceEvent, Stopped};
+use ev_core::{
+    Choice, DecoderKind, LaneId, Lanes, Mark, Page, RawEvent, Route, SessionId, SourceEvent,
+    Stopped,
+};
 
-use crate::rig::{Rig, event, lock, opened, page, token, version};
+use crate::rig::{Rig, TinyDecoder, event, lock, opened, page, token, version};
 
 fn session() -> LaneId {
     LaneId::Session(SessionId::try_new(b"s-1").unwrap())
@@ -130,4 +133,43 @@ async fn what_waits_behind_a_stuck_event_is_bounded_too() {
     .await;
     let given = rig.feed.pages_given.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(given, 1 + 3, "the third page of the recording crosses the bound");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_event_inside_a_recording_is_kept_and_sent_to_the_same_place() {
+    let rig = Rig::new();
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![upload()], "end"));
+    let fed = std::cell::Cell::new(false);
+    let summary = rig
+        .run_until(|rig| {
+            if !fed.get() && !lock(&rig.feed.opened).is_empty() {
+                fed.set(true);
+                let inside = ["a", "b", "?", "c"].map(|uid| {
+                    let case = if uid == "?" { 9 } else { 2 };
+                    event(case, "exec", uid, "s-1")
+                });
+                let marks = (1..=4).map(|n| Mark { after: n, token: token(&n.to_string()) });
+                rig.feed.push(SourceEvent::Page(Page {
+                    lane: session(),
+                    version: version("1.0.0"),
+                    marks: marks.collect(),
+                    events: inside.to_vec(),
+                    repeats: false,
+                }));
+                rig.feed.push(SourceEvent::Lanes(Lanes { opened: vec![], ended: vec![session()] }));
+            }
+            if lock(&rig.sink.stored).len() == 4 && rig.parked() == 1 {
+                let newer = TinyDecoder::knowing(9, DecoderKind::Module);
+                rig.decoders.set("1.0.0", Choice::Exact(newer));
+            }
+            lock(&rig.sink.stored).len() == 5
+        })
+        .await;
+    let route = Route::Session(SessionId::try_new(b"s-1").unwrap());
+    let stored = lock(&rig.sink.stored).clone();
+    assert!(stored[1..].iter().all(|(to, _)| *to == route), "{stored:?}");
+    assert_eq!(rig.sink.uids(), ["upload", "a", "b", "c", "?"]);
+    assert_eq!((summary.totals.parked, summary.totals.resolved), (0, 1));
+    assert!(summary.totals.balances());
 }

@@ -10,8 +10,9 @@ use ev_core::testing::MemoryStore;
 use ev_core::{
     AuthVersion, Batch, BoxFuture, Choice, Claim, Cost, Credit, Decoder, DecoderError,
     DecoderIdentity, DecoderKind, DecoderSet, Env, Facts, Flavour, Form, Framing, LaneId, Lanes,
-    Mark, Mode, Outcome, Output, Page, RawEvent, Resume, Road, Route, Shape, Sink, SinkError,
-    SinkId, Source, SourceError, SourceEvent, StateStore, Survey, Timestamp, Token, Verdict, peek,
+    Mark, Mode, Outcome, Output, Page, ParkedQuery, RawEvent, Resume, Road, Route, Shape, Sink,
+    SinkError, SinkId, Source, SourceError, SourceEvent, StateStore, Survey, Timestamp, Token,
+    Verdict, peek,
 };
 use ev_pipeline::{Config, Engine, Error, Exec, Parts, Summary, TokioEnv};
 use tokio::sync::{Notify, watch};
@@ -384,6 +385,12 @@ impl Rig {
             start_time: Timestamp::EPOCH,
         };
         self.store.open_sink(&claim).unwrap()
+    }
+
+    /// Parked events in the state.
+    pub(crate) fn parked(&self) -> usize {
+        let all = ParkedQuery { after: None, limit: 1000, max_bytes: usize::MAX };
+        self.store.parked(&SinkId("test".into()), &all).unwrap().len()
     }
 
     /// A new life of the process on the same state and sink, with an empty script.
