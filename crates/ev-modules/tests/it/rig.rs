@@ -77,12 +77,18 @@ impl Rig {
 
     /// Waits, by the registry's own word, until the state is that.
     pub(crate) async fn until(&self, auth: &str, wanted: &str) {
-        loop {
-            let seen = self.registry.generation();
-            if self.state(auth) == wanted {
-                return;
+        let wait = async {
+            loop {
+                let seen = self.registry.generation();
+                if self.state(auth) == wanted {
+                    return;
+                }
+                self.registry.changed(seen).await;
             }
-            self.registry.changed(seen).await;
+        };
+        // A day on the paused clock: what has not come by then never does.
+        if tokio::time::timeout(Duration::from_secs(86_400), wait).await.is_err() {
+            panic!("not `{wanted}` but `{}`", self.state(auth));
         }
     }
 
