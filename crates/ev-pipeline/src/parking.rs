@@ -144,7 +144,8 @@ impl Core {
         let buffer = self.batches.take_buffer(route);
         let decoded = self.decode(way, events, buffer).await;
         if let Some(error) = decoded.failure.as_ref().filter(|_| is_news) {
-            self.decoders.report_failure(version, error);
+            // The version whose decoder it is, which need not be that of the events.
+            self.decoders.report_failure(&way.decoder.identity().auth_version, error);
         }
         let mut buffer = decoded.buffer;
         let mut added = Vec::new();
