@@ -19,10 +19,11 @@ pub struct Config {
     pub types: Vec<String>,
     /// Events per page to ask for, 1 to 5,000 (Auth cuts at 5,000 and at 1 MiB). Default 500.
     pub batch: u16,
-    /// Width of a catch-up window; cut to whole seconds, at least one. Default 24 h.
+    /// Width of a catch-up window; cut to whole seconds, at least one; below 10 s it is 10 s.
+    /// Default 24 h.
     pub window_size: Duration,
-    /// How far the live window may reach into the past before the next one takes over; cut to
-    /// whole seconds, at least 60. Default 1 h.
+    /// How far the live window may reach from its start to the newest event, less a minute, before
+    /// the next one takes over; cut to whole seconds, at least 60. Default 1 h.
     pub live_width: Duration,
     /// Pause between two looks at the tip of the log. Default 5 s.
     pub poll_interval: Duration,

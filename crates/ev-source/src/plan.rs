@@ -8,6 +8,15 @@ use tracing::info;
 use crate::token::{Search, WindowToken};
 use crate::window::SETTLING;
 
+/// Closed windows end at least so many seconds before now by our clock, and the live window begins
+/// there. This is the only place where a window ends by our clock, so this is the assumption: when
+/// a run begins, our clock is less than this (and [`SETTLING`]) ahead of Auth's. Later jumps of it
+/// do no harm.
+const MARGIN: i64 = 3600;
+/// Windows are at least so many seconds wide: narrower ones would overlap more than their
+/// neighbours.
+const MIN_WIDTH: i64 = 10;
+
 /// More windows than about this are not made; they get wider instead. Eleven years of days.
 const MAX_WINDOWS: i64 = 4096;
 
@@ -20,11 +29,11 @@ pub(crate) struct Cut<'a> {
 }
 
 impl Cut<'_> {
-    /// The windows from `start` to now, oldest first: closed ones up to where the log is complete,
-    /// and the live one behind them. `bare_start`: nothing in front of `start` is wanted.
+    /// The windows from `start` to now, oldest first: closed ones up to where the log is complete
+    /// for certain, and the live one behind them. A remainder that is narrow belongs to the live one. `bare_start`: nothing in front of `start` is wanted.
     pub(crate) fn windows(&self, start: i64, bare_start: bool) -> Vec<Search> {
         let tip = self.tip();
-        let size = self.size.max(tip.saturating_sub(start) / MAX_WINDOWS + 1).max(1);
+        let size = self.size.max(tip.saturating_sub(start) / MAX_WINDOWS + 1).max(MIN_WIDTH);
         let window = |from, end| Search {
             start: from,
             end,
@@ -33,7 +42,7 @@ impl Cut<'_> {
         };
         let mut windows = Vec::new();
         let mut from = start;
-        while from < tip {
+        while tip.saturating_sub(from) >= MIN_WIDTH {
             let to = from.saturating_add(size).min(tip);
             windows.push(window(from, Some(to)));
             from = to;
@@ -45,12 +54,13 @@ impl Cut<'_> {
     /// Takes up the windows of an earlier run: closes those that are live no longer, and returns
     /// what has to be opened beside them, so that everything up to now is read.
     pub(crate) fn resume(&self, windows: &mut BTreeMap<LaneId, WindowToken>) -> Vec<Search> {
-        let starts: Vec<i64> = windows.values().map(|token| token.search.start).collect();
-        for token in windows.values_mut().filter(|token| token.search.end.is_none()) {
+        // By the lanes' names: a search may begin behind the start of its lane.
+        let starts: Vec<i64> = windows.keys().filter_map(start_of).collect();
+        for (lane, token) in windows.iter_mut().filter(|(_, token)| token.search.end.is_none()) {
             // A window that was cut off below ends where its successor begins, even if the last
             // run did not live to store that.
-            let start = token.search.start;
-            token.search.end = starts.iter().copied().filter(|next| *next > start).min();
+            let start = start_of(lane);
+            token.search.end = starts.iter().copied().filter(|next| Some(*next) > start).min();
         }
         let Some(live) = windows.values_mut().find(|token| token.search.end.is_none()) else {
             // The windows of a state always have a live one; should they not, it follows the last.
@@ -69,7 +79,14 @@ impl Cut<'_> {
     }
 
     fn tip(&self) -> i64 {
-        self.now.saturating_sub(SETTLING)
+        self.now.saturating_sub(MARGIN)
+    }
+}
+
+fn start_of(lane: &LaneId) -> Option<i64> {
+    match lane {
+        LaneId::Window { start, .. } => Some(*start),
+        _ => None,
     }
 }
 
@@ -77,12 +94,13 @@ impl Cut<'_> {
 mod tests {
     use super::*;
 
-    fn cut(now: i64, size: i64) -> Cut<'static> {
-        Cut { now, size, live_width: 300, types: &[] }
+    /// `settled`: up to where the log is taken to be complete.
+    fn cut(settled: i64, size: i64) -> Cut<'static> {
+        Cut { now: settled + MARGIN, size, live_width: 300, types: &[] }
     }
 
-    fn windows(start: i64, now: i64, size: i64) -> Vec<(i64, Option<i64>, bool)> {
-        let windows = cut(now, size).windows(start, true);
+    fn windows(start: i64, settled: i64, size: i64) -> Vec<(i64, Option<i64>, bool)> {
+        let windows = cut(settled, size).windows(start, true);
         windows.into_iter().map(|w| (w.start, w.end, w.bare_start)).collect()
     }
 
@@ -102,18 +120,33 @@ mod tests {
     #[test]
     fn the_past_is_cut_without_gaps() {
         let two = [(1000, Some(1100), true), (1100, Some(1200), false)];
-        assert_eq!(windows(1000, 1260, 100), [&two[..], &[(1200, None, false)]].concat());
-        assert_eq!(
-            windows(1000, 1261, 100)[2..],
-            [(1200, Some(1201), false), (1201, None, false)],
-            "the last one may be narrow"
-        );
+        let with = |more: &[_]| [&two[..], more].concat();
+        assert_eq!(windows(1000, 1200, 100), with(&[(1200, None, false)]));
+        let narrow = [(1200, Some(1210), false), (1210, None, false)];
+        assert_eq!(windows(1000, 1210, 100), with(&narrow));
+        assert_eq!(windows(1000, 1209, 100), with(&[(1200, None, false)]), "too narrow for one");
+        let smallest = [(0, Some(10), true), (10, Some(20), false), (20, None, false)];
+        assert_eq!(windows(0, 25, 1), smallest);
     }
 
     #[test]
     fn who_starts_now_or_later_has_a_live_window_only() {
-        assert_eq!(windows(1000, 1060, 100), [(1000, None, true)]);
+        assert_eq!(windows(1000, 1000, 100), [(1000, None, true)]);
         assert_eq!(windows(1000, 10, 100), [(1000, None, true)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_somewhat_ahead_closes_nothing_that_auth_writes_to() {
+        let auth_now = 1_800_000_000;
+        for ahead in [0, 60, 120, MARGIN - SETTLING] {
+            let cut = Cut { now: auth_now + ahead, size: 600, live_width: 300, types: &[] };
+            let fresh = cut.windows(auth_now - 10_000, true);
+            let mut old = resumed(&[(auth_now - 10_000, None)]);
+            let later = cut.resume(&mut old);
+            let ends = fresh.iter().chain(&later).filter_map(|search| search.end);
+            let last = ends.max().expect("there are closed ones");
+            assert!(last <= auth_now - SETTLING, "{ahead} s ahead");
+        }
     }
 
     #[test]
@@ -127,14 +160,14 @@ mod tests {
     #[test]
     fn a_short_stop_changes_nothing() {
         let mut lanes = resumed(&[(0, Some(1000)), (1000, None)]);
-        assert_eq!(cut(1600, 500).resume(&mut lanes), []);
+        assert_eq!(cut(1540, 500).resume(&mut lanes), []);
         assert_eq!(ends(&lanes), [Some(1000), None]);
     }
 
     #[test]
     fn after_a_long_stop_the_rest_is_read_in_several_windows() {
         let mut lanes = resumed(&[(1000, None)]);
-        let fresh = cut(3000, 500).resume(&mut lanes);
+        let fresh = cut(2940, 500).resume(&mut lanes);
         assert_eq!(ends(&lanes), [Some(1420)], "300 s wide, and two minutes to spare");
         let fresh: Vec<_> = fresh.iter().map(|w| (w.start, w.end, w.bare_start)).collect();
         let expected = [
@@ -148,14 +181,14 @@ mod tests {
 
         // Killed before the end was stored with a page: it is found again.
         let mut lanes = resumed(&[(1000, None), (1420, Some(1920)), (2940, None)]);
-        assert_eq!(cut(3100, 500).resume(&mut lanes), []);
+        assert_eq!(cut(3040, 500).resume(&mut lanes), []);
         assert_eq!(ends(&lanes), [Some(1420), Some(1920), None]);
     }
 
     #[test]
     fn a_missing_live_window_is_made_up_for() {
         let mut lanes = resumed(&[(0, Some(1000))]);
-        let fresh = cut(1200, 500).resume(&mut lanes);
+        let fresh = cut(1140, 500).resume(&mut lanes);
         let fresh: Vec<_> = fresh.iter().map(|w| (w.start, w.end)).collect();
         assert_eq!(fresh, [(1000, Some(1140)), (1140, None)]);
     }

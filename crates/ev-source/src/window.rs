@@ -6,6 +6,10 @@
 //!   moves.
 //! - Windows overlap their neighbours by [`OVERLAP`] on both sides, so that nothing depends on
 //!   whether Auth takes borders as inclusive, or on how precisely its storage keeps time.
+//! - Where the live window ends is decided by what Auth has logged, never by a clock of ours: it
+//!   reaches at most to [`SETTLING`] in front of the newest event that was seen. Were it decided by
+//!   the clock, a clock that is ahead of Auth's would close windows that Auth still writes to. A
+//!   quiet cluster therefore keeps its live window, however long that gets.
 //! - Nothing is dropped by its time. What is left out here is only what was yielded before from
 //!   the same page in the very same bytes.
 //! - Late events are stored behind what is there, and the last page grows: it is asked for again
@@ -14,17 +18,21 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use ev_core::Mark;
+use ev_core::{Mark, peek};
 
 use crate::token::{Search, WindowToken};
 
 /// Seconds by which a search reaches over the borders of its window.
 const OVERLAP: i64 = 2;
-/// Seconds that the log of Auth may need to become complete: a window ends at least so long ago.
+/// Seconds that the log of Auth may need to become complete: a window ends at least so long before
+/// the newest event.
 pub(crate) const SETTLING: i64 = 60;
-/// Empty pages of the live window, each with a new key, after which this is taken for the tip:
-/// some storages hand out a new key for ever.
+/// Empty pages in a row, each with a new key, after which a pause is made before the next one:
+/// some storages hand out a new key for ever. The live window is taken to be at its tip.
 const EMPTY_PAGES: u32 = 8;
+/// Empty pages in a row, each with a new key, after which a window that has an end is taken to be
+/// at it. Many, because some storages hand out empty pages while they look for rare types.
+const LAST_PAGES: u32 = 64;
 
 /// A window lane.
 #[derive(Debug)]
@@ -35,6 +43,8 @@ pub(crate) struct Window {
     marked: Option<String>,
     /// Where the live window will end, once that is decided.
     closing: Option<i64>,
+    /// Second of the newest event that Auth has sent for this window in this run.
+    newest: Option<i64>,
     /// Events of the last answer, if the next one will be for the same page.
     seen: HashSet<Bytes>,
     repeats: bool,
@@ -91,6 +101,7 @@ impl Window {
             marked: (same && known).then(|| key.clone()),
             key: if same { key } else { String::new() },
             closing: None,
+            newest: None,
             seen: HashSet::new(),
             repeats: true,
             empty_pages: 0,
@@ -131,6 +142,8 @@ impl Window {
     ) -> Answer {
         self.limit = self.limit.saturating_mul(2).min(self.batch);
         let empty = items.is_empty();
+        self.newest =
+            items.iter().filter_map(|event| second(event, query)).chain(self.newest).max();
         let moves_on = !last_key.is_empty() && last_key != self.key;
         let now_seen =
             if moves_on { HashSet::new() } else { items.iter().cloned().collect::<HashSet<_>>() };
@@ -144,35 +157,54 @@ impl Window {
             marks.push(self.mark(0));
         }
         let mut caught_up = false;
+        let closes = self.close(width);
         let then = if moves_on {
             self.key = last_key;
             marks.push(self.mark(events.len()));
             self.empty_pages = if empty { self.empty_pages + 1 } else { 0 };
             self.at_tip &= !fresh;
-            if self.is_live() && self.empty_pages >= EMPTY_PAGES {
-                caught_up = !self.at_tip;
-                self.at_tip = true;
+            let end = self.search.end.or(self.closing);
+            if self.empty_pages < EMPTY_PAGES {
+                Then::Again
+            } else if end.is_some() && self.empty_pages >= LAST_PAGES {
+                self.closing.map_or(Then::End, Then::Roll)
+            } else {
+                if end.is_none() {
+                    caught_up = !self.at_tip;
+                    self.at_tip = true;
+                }
                 Then::Pause
-            } else {
-                Then::Again
             }
-        } else if self.search.end.is_some() {
-            // A key that does not move may hide one more growth of the page.
-            if last_key.is_empty() || !fresh { Then::End } else { Then::Again }
-        } else if let Some(end) = self.closing {
-            if fresh { Then::Again } else { Then::Roll(end) }
         } else {
-            caught_up = fresh || !self.at_tip;
-            self.at_tip = true;
-            let end = query.end.saturating_sub(SETTLING);
-            if end.saturating_sub(self.search.start) >= width {
-                self.closing = Some(end);
+            self.empty_pages = 0;
+            if self.search.end.is_some() {
+                // A key that does not move may hide one more growth of the page.
+                if last_key.is_empty() || !fresh { Then::End } else { Then::Again }
+            } else if closes {
+                caught_up = true;
                 Then::Again
+            } else if let Some(end) = self.closing {
+                if fresh { Then::Again } else { Then::Roll(end) }
             } else {
+                caught_up = fresh || !self.at_tip;
+                self.at_tip = true;
                 Then::Pause
             }
         };
         Answer { events, marks, repeats, caught_up, then }
+    }
+
+    /// Decides where the live window ends, once Auth has logged enough behind its start, whether
+    /// or not reading has reached the tip. Returns whether that was now.
+    fn close(&mut self, width: i64) -> bool {
+        if self.search.end.is_some() || self.closing.is_some() {
+            return false;
+        }
+        self.closing = self
+            .newest
+            .map(|newest| newest.saturating_sub(SETTLING))
+            .filter(|end| end.saturating_sub(self.search.start) >= width.max(1));
+        self.closing.is_some()
     }
 
     /// The last answer was lost: the next one may repeat what was yielded.
@@ -207,6 +239,13 @@ impl Window {
     }
 }
 
+/// The second of an event, if it can be told and is no later than what was asked for: where a
+/// storage errs in that, the event proves nothing.
+fn second(event: &[u8], query: &Query) -> Option<i64> {
+    let second = peek::metadata(event)?.time.seconds();
+    (second <= query.end).then_some(second)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +257,23 @@ mod tests {
 
     fn events(names: &[&'static str]) -> Vec<Bytes> {
         names.iter().map(|name| Bytes::from_static(name.as_bytes())).collect()
+    }
+
+    /// An event of that second: case 1 { 1 { 5 { 1: second } } }.
+    fn event_at(second: i64) -> Bytes {
+        let mut time = vec![8];
+        prost::encoding::encode_varint(second.cast_unsigned(), &mut time);
+        let field = |number: u8, value: Vec<u8>| {
+            [&[number << 3 | 2, u8::try_from(value.len()).expect("a short one")], &value[..]]
+                .concat()
+        };
+        field(1, field(1, field(5, time))).into()
+    }
+
+    fn take_events(window: &mut Window, now: i64, seconds: &[i64], key: &str) -> Answer {
+        let query = window.query(now);
+        let events = seconds.iter().map(|second| event_at(*second)).collect();
+        window.take(&query, events, key.to_owned(), 3600)
     }
 
     fn take(window: &mut Window, now: i64, names: &[&'static str], key: &str) -> Answer {
@@ -312,16 +368,85 @@ mod tests {
     #[test]
     fn a_live_window_that_is_old_enough_rolls_once_nothing_new_comes() {
         let mut lane = window(None);
-        assert_eq!(take(&mut lane, 1000 + 3658, &["a"], "").then, Then::Pause);
-        // One second later the settled part is as wide as it may be.
-        assert_eq!(take(&mut lane, 1000 + 3659, &["a", "b"], "").then, Then::Again);
-        let end = 1000 + 3660 - SETTLING;
+        let end = 1000 + 3600;
+        let now = end + 10_000;
+        assert_eq!(take_events(&mut lane, now, &[end + 59], "").then, Then::Pause);
+        // One second later the settled part is as wide as it has to be.
+        assert_eq!(take_events(&mut lane, now, &[end + 59, end + 60], "").then, Then::Again);
         assert_eq!(lane.query(99_999).end, end + OVERLAP, "a fixed end from here on");
         assert_eq!(take(&mut lane, 0, &["late", "a"], "").then, Then::Again);
         assert_eq!(take(&mut lane, 0, &["late", "a"], "").then, Then::Roll(end));
         let next = Window::resume(lane.successor(end), true, &[], 100);
         assert_eq!(next.query(end + 100).start, end - OVERLAP);
         assert!(next.is_live());
+    }
+
+    #[test]
+    fn no_clock_closes_a_window() {
+        let mut lane = window(None);
+        // Hours and years pass here, or seem to, and Auth has logged nothing behind 1100.
+        for now in [1100, 1200, 10_000, 1_000_000_000, 2000] {
+            assert_eq!(take_events(&mut lane, now, &[1100], "").then, Then::Pause, "at {now}");
+        }
+        // What cannot be true is no evidence: nothing behind the end was asked for, and what has
+        // no time has none.
+        assert_eq!(take_events(&mut lane, 2000, &[1100, 50_000], "").then, Then::Pause);
+        assert_eq!(take(&mut lane, 2000, &["no event"], "").then, Then::Pause);
+        let ahead = 120;
+        for auth_now in (1000..).step_by(100).take_while(|now| *now < 1000 + 3660) {
+            let answer = take_events(&mut lane, auth_now + ahead, &[auth_now], "");
+            assert_eq!(answer.then, Then::Pause, "at {auth_now}");
+        }
+        assert_eq!(take_events(&mut lane, 4660 + ahead, &[4660], "").then, Then::Again);
+        assert_eq!(lane.closing, Some(4600), "a minute before Auth's own time");
+    }
+
+    #[test]
+    fn a_window_that_lags_is_cut_too() {
+        let mut lane = window(None);
+        // A busy log: every page is full, and there is always one more.
+        let now = 1_000_000;
+        let mut pages = (1..).map(|n: i64| (1000 + n * 100, n.to_string()));
+        let rolled = pages.by_ref().take(200).find_map(|(second, key)| {
+            let inside = second <= lane.query(now).end;
+            let items: &[i64] = if inside { &[second] } else { &[] };
+            let key = if inside { key.as_str() } else { "" };
+            match take_events(&mut lane, now, items, key).then {
+                Then::Roll(end) => Some((second, end)),
+                then => {
+                    assert_eq!(then, Then::Again);
+                    None
+                }
+            }
+        });
+        // An hour and a minute behind the start, and one look into the rest.
+        assert_eq!(rolled, Some((4800, 4640)));
+    }
+
+    #[test]
+    fn keys_without_end_do_not_make_a_window_endless() {
+        let count = |lane: &mut Window| -> (usize, usize, Then) {
+            let (mut again, mut pauses) = (0, 0);
+            for n in 0.. {
+                match take(lane, 0, &[], &format!("k{n}")).then {
+                    Then::Again => again += 1,
+                    Then::Pause => pauses += 1,
+                    then => return (again, pauses, then),
+                }
+            }
+            unreachable!("it counts for ever")
+        };
+        assert_eq!(count(&mut window(Some(2000))), (7, 56, Then::End), "no spinning");
+        let mut lane = window(None);
+        take_events(&mut lane, 10_000, &[6000], "k");
+        assert_eq!(count(&mut lane), (7, 56, Then::Roll(6000 - SETTLING)));
+        // A page with something begins the count anew.
+        let mut lane = window(Some(2000));
+        for n in 0..63 {
+            take(&mut lane, 0, &[], &format!("a{n}"));
+        }
+        take(&mut lane, 0, &["x"], "b");
+        assert_eq!(count(&mut lane).2, Then::End);
     }
 
     #[test]

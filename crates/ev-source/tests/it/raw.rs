@@ -8,10 +8,10 @@ use crate::rig::{Rig, padded};
 async fn every_event_is_a_slice_of_the_receive_buffer() {
     let rig = Rig::new();
     let sent: Vec<Event> =
-        (0..300).map(|n| padded(&format!("e{n}"), NOW - 500 + n, 0, 1000)).collect();
+        (0..300).map(|n| padded(&format!("e{n}"), NOW - 4500 + n, 0, 1000)).collect();
     let bytes: Vec<Bytes> = sent.iter().map(|event| event.oneof.clone()).collect();
     rig.auth.append(sent);
-    let mut reader = rig.reader(rig.config(), NOW - 600);
+    let mut reader = rig.reader(rig.config(), NOW - 4600);
     reader.read_until(|reader| reader.ended.len() == 1).await;
     let page = reader.pages.iter().max_by_key(|page| page.events.len()).expect("a page");
     assert!(page.events.len() > 200);

@@ -20,14 +20,14 @@ async fn whatever_auth_answers_the_log_arrives() {
         (3, "invalid start key"),
     ] {
         let rig = Rig::new();
-        rig.auth.append(events("e", NOW - 4 * 3600, 60, 240));
+        rig.auth.append(events("e", NOW - 5 * 3600, 60, 240));
         rig.auth.set(|switches| {
             switches.page_cap = 20;
             switches.fail.push(fault(code, 3, message));
         });
         let mut config = rig.config();
         config.window_size = Duration::from_secs(3600);
-        let mut reader = rig.reader(config, NOW - 4 * 3600);
+        let mut reader = rig.reader(config, NOW - 5 * 3600);
         reader.read_until(|reader| reader.ended.len() == 4 && reader.caught_up > 0).await;
         assert_eq!(reader.ids(), names("e", 240), "code {code}");
         assert_eq!(rig.auth.tally().methods["GetEvents"].errors, 3, "code {code}");
