@@ -56,7 +56,8 @@ pub(super) struct Reader<'w, W: World> {
     pub(super) openings: usize,
     pub(super) caught_up: usize,
     pub(super) stopped: Vec<Stopped>,
-    steps: usize,
+    /// Times that time has passed since an event came that had not come before.
+    idled: usize,
 }
 
 impl Trail {
@@ -102,7 +103,7 @@ impl<'w, W: World> Reader<'w, W> {
             openings: 0,
             caught_up: 0,
             stopped: Vec::new(),
-            steps: 0,
+            idled: 0,
         }
     }
 
@@ -131,31 +132,48 @@ impl<'w, W: World> Reader<'w, W> {
     ///
     /// # Panics
     ///
-    /// With the promise, when nothing comes any more however much time passes.
-    pub(super) async fn until(&mut self, promise: &str, mut enough: impl FnMut(&Self) -> bool) {
-        while !enough(self) {
-            self.steps += 1;
-            self.step(self.steps % 3 + 1, promise).await;
-        }
+    /// With the promise, when no new event comes any more however much time passes.
+    pub(super) async fn until(&mut self, promise: &str, enough: impl FnMut(&Self) -> bool) {
+        self.read(&[1, 2, 3], PATIENCE, promise, enough).await;
     }
 
-    /// The same with credit for exactly so many pages.
-    pub(super) async fn until_at(
+    /// The same, within a few looks at the tip.
+    pub(super) async fn soon(&mut self, promise: &str, enough: impl FnMut(&Self) -> bool) {
+        self.read(&[1, 2, 3], 3, promise, enough).await;
+    }
+
+    /// The same without credit.
+    pub(super) async fn without_credit(
         &mut self,
-        pages: usize,
+        promise: &str,
+        enough: impl FnMut(&Self) -> bool,
+    ) {
+        self.read(&[0], PATIENCE, promise, enough).await;
+    }
+
+    async fn read(
+        &mut self,
+        credits: &[usize],
+        patience: usize,
         promise: &str,
         mut enough: impl FnMut(&Self) -> bool,
     ) {
+        let mut credits = credits.iter().copied().cycle();
+        let mut before = self.idled;
         while !enough(self) {
-            self.step(pages, promise).await;
+            // Lanes that come and go are no progress, only new events are.
+            before = before.min(self.idled);
+            let left = patience.saturating_sub(self.idled - before);
+            let pages = credits.next().unwrap_or_default();
+            let event = self.attempt(pages, usize::MAX, left).await;
+            let event = event.unwrap_or_else(|| panic!("{promise}: but the source stands still"));
+            self.take(event, pages);
         }
     }
 
-    async fn step(&mut self, pages: usize, promise: &str) {
-        let Some(event) = self.attempt(pages, usize::MAX, PATIENCE).await else {
-            panic!("{promise}: but the source stands still")
-        };
-        self.take(event, pages);
+    /// Times that time may still pass without a new event.
+    pub(super) fn patience(&self) -> usize {
+        PATIENCE.saturating_sub(self.idled)
     }
 
     /// Reads until nothing comes although time passes several times.
@@ -175,6 +193,7 @@ impl<'w, W: World> Reader<'w, W> {
     ) -> Option<SourceEvent> {
         let mut next = self.source.next(Credit { pages });
         let mut idle = self.world.idle();
+        let idled = &mut self.idled;
         let event = poll_fn(|cx| {
             loop {
                 if polls == 0 {
@@ -191,8 +210,30 @@ impl<'w, W: World> Reader<'w, W> {
                     return Poll::Ready(None);
                 }
                 idles -= 1;
+                *idled += 1;
                 idle = self.world.idle();
             }
+        });
+        match event.await? {
+            Ok(event) => Some(event),
+            Err(error) => panic!("peers that fail are waited for inside: {error}"),
+        }
+    }
+
+    /// Lets the source do what it can while there is credit for `pages`: its future is polled so
+    /// many times, whether it asks for that or not.
+    pub(super) async fn spin(&mut self, pages: usize, mut polls: usize) -> Option<SourceEvent> {
+        let mut next = self.source.next(Credit { pages });
+        let event = poll_fn(|cx| {
+            if polls == 0 {
+                return Poll::Ready(None);
+            }
+            polls -= 1;
+            if let Poll::Ready(event) = next.as_mut().poll(cx) {
+                return Poll::Ready(Some(event));
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
         });
         match event.await? {
             Ok(event) => Some(event),
@@ -242,7 +283,9 @@ impl<'w, W: World> Reader<'w, W> {
                 let old = trail.events[..before].iter().any(|(old, _)| old.bytes == event.bytes);
                 assert!(!old, "a page with events that came before says so ({lane})");
             }
-            self.seen.insert(event.bytes.clone());
+            if self.seen.insert(event.bytes.clone()) {
+                self.idled = 0;
+            }
             trail.events.push((event, version.clone()));
         }
         self.pages += 1;
