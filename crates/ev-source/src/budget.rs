@@ -2,12 +2,15 @@
 
 /// Answers that bring one more request.
 const GROW_AFTER: u32 = 8;
+/// Never fewer: one for the live window and one for what is behind it, so that neither has to wait
+/// for the other's answers. Refused searches make pauses of their own.
+const LEAST: usize = 2;
 
 /// The request budget: everything wanted, until Auth says that it is too much; then it halves and
 /// grows back slowly.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
-    /// What is wanted at most.
+    /// What is wanted at most; at least two.
     wanted: usize,
     limit: usize,
     good: u32,
@@ -15,10 +18,11 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(wanted: usize) -> Self {
+        let wanted = wanted.max(LEAST);
         Self { wanted, limit: wanted, good: 0 }
     }
 
-    /// Searches that may be under way at once, at least one.
+    /// Searches that may be under way at once, at least two.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
@@ -37,7 +41,7 @@ impl Budget {
     /// Auth refused a search because there were too many, `under_way` of them at the time.
     pub(crate) fn refused(&mut self, under_way: usize) {
         self.good = 0;
-        self.limit = (self.limit.min(under_way) / 2).max(1);
+        self.limit = (self.limit.min(under_way) / 2).max(LEAST);
     }
 }
 
@@ -55,8 +59,8 @@ mod tests {
         budget.refused(4);
         budget.refused(1);
         budget.refused(1);
-        assert_eq!(budget.limit(), 1, "one always");
-        for _ in 0..10 * GROW_AFTER {
+        assert_eq!(budget.limit(), LEAST, "two always");
+        for _ in 0..9 * GROW_AFTER {
             budget.answered();
         }
         assert_eq!(budget.limit(), 11);

@@ -25,7 +25,7 @@ use crate::connection::Connection;
 use crate::link::{Link, Troubles};
 use crate::rpc::{self, Trouble};
 use crate::session::{self, Look, Position, Stream};
-use crate::tasks::{Done, Fetched, Tasks, Ticket, within};
+use crate::tasks::{Done, Fetched, Kind, Tasks, Ticket, within};
 use crate::token::{SessionToken, WindowToken};
 use crate::window::{Query, Then, Window};
 
@@ -48,8 +48,11 @@ pub(crate) struct Reader {
     out: VecDeque<SourceEvent>,
     budget: Budget,
     steps: u64,
-    fetching: usize,
+    /// Searches under way, and those of closed windows among them.
     searching: usize,
+    catching_up: usize,
+    /// The tip was told of, and no page has come since.
+    told_of_tip: bool,
 }
 
 struct Lane {
@@ -65,6 +68,16 @@ struct Lane {
 enum Work {
     Window(Box<Window>),
     Session(Box<Session>),
+}
+
+impl Work {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Window(window) if window.is_live() => Kind::Live,
+            Self::Window(_) => Kind::Closed,
+            Self::Session(_) => Kind::Session,
+        }
+    }
 }
 
 struct Session {
@@ -107,8 +120,9 @@ impl Reader {
             out: VecDeque::new(),
             budget,
             steps: 0,
-            fetching: 0,
             searching: 0,
+            catching_up: 0,
+            told_of_tip: false,
         }
     }
 
@@ -161,21 +175,33 @@ impl Reader {
         }
     }
 
-    /// Starts what may be started: as many fetches as there is credit for pages that are neither
-    /// asked for nor held here already.
+    /// Starts what may be started, if there is credit for more than is held here already: for each
+    /// window a search, within the request budget, and for each recording a look into its stream.
+    ///
+    /// What is under way is not charged for the pages that it may bring: that would let windows and
+    /// recordings that hang keep all others from being read, the live window among them. Pages that
+    /// nobody can take yet are held back, at most one for each lane that is being read.
     pub(crate) fn schedule(&mut self, credit: Credit, link: &Link, tasks: &mut Tasks) {
         self.promote();
         let Some((connection, survey)) = link.up() else { return };
         let held = self.out.iter().filter(|event| matches!(event, SourceEvent::Page(_))).count();
-        let mut room = credit.pages.saturating_sub(self.fetching + held);
+        if held >= credit.pages {
+            return;
+        }
         for _ in 0..self.ready.len() {
-            if room == 0 {
-                return;
-            }
             let Some(id) = self.ready.pop_front() else { return };
             let Some(lane) = self.active.get_mut(&id) else { continue };
-            let is_search = matches!(lane.work, Work::Window(_));
-            if is_search && self.searching >= self.budget.limit() {
+            let kind = lane.work.kind();
+            let room = match kind {
+                Kind::Live => self.searching < self.budget.limit(),
+                // One request of the budget is the live window's.
+                Kind::Closed => {
+                    let limit = self.budget.limit();
+                    self.searching < limit && self.catching_up + 1 < limit
+                }
+                Kind::Session => true,
+            };
+            if !room {
                 self.ready.push_back(id);
                 continue;
             }
@@ -184,12 +210,11 @@ impl Reader {
                 step: self.steps,
                 generation: link.generation(),
                 version: survey.version.clone(),
-                is_search,
+                kind,
             };
             lane.fetch(id, ticket, &connection, &self.config, &self.env, tasks);
-            self.fetching += 1;
-            self.searching += usize::from(is_search);
-            room -= 1;
+            self.searching += usize::from(kind != Kind::Session);
+            self.catching_up += usize::from(kind == Kind::Closed);
         }
     }
 
@@ -221,8 +246,8 @@ impl Reader {
         generation: u64,
         tasks: &mut Tasks,
     ) {
-        self.fetching -= 1;
-        self.searching -= usize::from(ticket.is_search);
+        self.searching -= usize::from(ticket.kind != Kind::Session);
+        self.catching_up -= usize::from(ticket.kind == Kind::Closed);
         let Some(lane) = self.active.get_mut(&id).filter(|lane| lane.step == ticket.step) else {
             return;
         };
@@ -277,9 +302,11 @@ impl Reader {
         let answer = window.take(query, items, last_key, width);
         if !answer.events.is_empty() || !answer.marks.is_empty() {
             let (events, marks) = (answer.events, answer.marks);
+            self.told_of_tip = false;
             self.out.push_back(page(id.clone(), version, events, marks, answer.repeats));
         }
-        if answer.caught_up {
+        // Told again at the first look that finds nothing behind pages of whatever lane.
+        if answer.caught_up && !std::mem::replace(&mut self.told_of_tip, true) {
             self.out.push_back(SourceEvent::CaughtUp);
         }
         match answer.then {
@@ -380,6 +407,7 @@ impl Reader {
             }
             let repeats = std::mem::take(&mut session.repeats);
             let events = look.events;
+            self.told_of_tip = false;
             self.out.push_back(page(id.clone(), &ticket.version, events, marks, repeats));
         }
         match look.then {
@@ -424,10 +452,8 @@ impl Reader {
 
     /// Begins windows and recordings while there is room.
     fn promote(&mut self) {
-        let of =
-            |kind: fn(&Work) -> bool| self.active.values().filter(|lane| kind(&lane.work)).count();
-        let closed = of(|work| matches!(work, Work::Window(window) if !window.is_live()));
-        let sessions = of(|work| matches!(work, Work::Session(_)));
+        let of = |kind| self.active.values().filter(|lane| lane.work.kind() == kind).count();
+        let (closed, sessions) = (of(Kind::Closed), of(Kind::Session));
         for _ in closed..self.config.catch_up_lanes {
             let Some((lane, (token, known))) = self.windows.pop_first() else { break };
             self.begin_window(lane, token, known);

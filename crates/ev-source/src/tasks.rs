@@ -43,7 +43,18 @@ pub(crate) struct Ticket {
     pub(crate) generation: u64,
     /// Auth's version at the time of asking.
     pub(crate) version: AuthVersion,
-    pub(crate) is_search: bool,
+    pub(crate) kind: Kind,
+}
+
+/// What is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A page of the live window.
+    Live,
+    /// A page of a window with an end.
+    Closed,
+    /// A part of a recording.
+    Session,
 }
 
 /// What a fetch brought.

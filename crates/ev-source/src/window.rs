@@ -49,7 +49,6 @@ pub(crate) struct Window {
     seen: HashSet<Bytes>,
     repeats: bool,
     empty_pages: u32,
-    at_tip: bool,
     batch: u16,
     limit: u16,
 }
@@ -72,6 +71,7 @@ pub(crate) struct Answer {
     pub(crate) events: Vec<Bytes>,
     pub(crate) marks: Vec<Mark>,
     pub(crate) repeats: bool,
+    /// The live window has nothing more at this moment.
     pub(crate) caught_up: bool,
     pub(crate) then: Then,
 }
@@ -105,7 +105,6 @@ impl Window {
             seen: HashSet::new(),
             repeats: true,
             empty_pages: 0,
-            at_tip: false,
             batch,
             limit: batch,
         }
@@ -162,17 +161,13 @@ impl Window {
             self.key = last_key;
             marks.push(self.mark(events.len()));
             self.empty_pages = if empty { self.empty_pages + 1 } else { 0 };
-            self.at_tip &= !fresh;
             let end = self.search.end.or(self.closing);
             if self.empty_pages < EMPTY_PAGES {
                 Then::Again
             } else if end.is_some() && self.empty_pages >= LAST_PAGES {
                 self.closing.map_or(Then::End, Then::Roll)
             } else {
-                if end.is_none() {
-                    caught_up = !self.at_tip;
-                    self.at_tip = true;
-                }
+                caught_up = end.is_none();
                 Then::Pause
             }
         } else {
@@ -186,8 +181,7 @@ impl Window {
             } else if let Some(end) = self.closing {
                 if fresh { Then::Again } else { Then::Roll(end) }
             } else {
-                caught_up = fresh || !self.at_tip;
-                self.at_tip = true;
+                caught_up = true;
                 Then::Pause
             }
         };
@@ -325,7 +319,7 @@ mod tests {
         assert_eq!(answer.marks, [], "the page may grow, so its own key stays the resume point");
 
         let answer = take(&mut lane, 1105, &["b", "c"], "");
-        assert_eq!((answer.events, answer.caught_up, answer.then), (vec![], false, Then::Pause));
+        assert_eq!((answer.events, answer.caught_up, answer.then), (vec![], true, Then::Pause));
 
         // A late event sorts in front.
         let answer = take(&mut lane, 1110, &["late", "b", "c", "d"], "");
@@ -361,6 +355,7 @@ mod tests {
             keys.iter().map(|key| take(&mut lane, 1100, &[], key).then).collect();
         assert_eq!(answers.iter().position(|then| *then == Then::Pause), Some(7));
         assert!(answers[7..].iter().all(|then| *then == Then::Pause));
+        assert!(take(&mut lane, 1100, &[], "more").caught_up);
         let answer = take(&mut lane, 1100, &["a"], "new");
         assert_eq!((answer.events, answer.then), (events(&["a"]), Then::Again));
     }

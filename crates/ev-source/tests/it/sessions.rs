@@ -2,7 +2,7 @@ use ev_core::Source;
 use ev_test_support::{CallFault, Event};
 
 use crate::env::NOW;
-use crate::rig::{Reader, Rig, event, lane};
+use crate::rig::{POLL, Reader, Rig, event, lane};
 
 /// A recording whose indexes come in twos.
 fn recording(session: &str, count: usize) -> Vec<Event> {
@@ -174,4 +174,41 @@ async fn a_closed_recording_is_cancelled() {
     reader.read_to_the_tip().await;
     assert_eq!(reader.events.len(), before);
     assert!(reader.ended.is_empty() && reader.stopped.is_empty());
+}
+
+#[tokio::test]
+async fn recordings_that_hang_do_not_keep_the_log_from_being_read() {
+    let rig = Rig::new();
+    for n in 0..6 {
+        let session = format!("s{n}");
+        rig.auth.store(|store| store.append_recording(&session, recording(&session, 3)));
+    }
+    let mut reader = rig.reader(rig.config(), NOW - 1000);
+    reader.read_to_the_tip().await;
+    // Whoever asks now is not answered; the live window pauses.
+    rig.auth.set(|switches| switches.latency_ms = 3_600_000);
+    for n in 0..6 {
+        reader.open(&format!("s{n}"), None);
+    }
+    let hang = |tally: &ev_test_support::AuthTally| {
+        tally.methods.get("StreamSessionEvents").is_some_and(|tally| tally.calls == 5)
+    };
+    tokio::select! {
+        () = async { loop { reader.next(1).await } } => {}
+        tally = rig.auth.wait(hang) => assert_eq!(tally.methods["StreamSessionEvents"].events, 0),
+    }
+    rig.auth.set(|switches| switches.latency_ms = 0);
+    rig.auth.append([event("new", NOW, 0)]);
+    rig.env.advance(POLL);
+    while !reader.ids().contains("new") {
+        reader.next(1).await;
+    }
+    assert_eq!(rig.calls("StreamSessionEvents"), 5, "they hang still");
+    // Given up after a while, they are read too.
+    rig.env.advance(rig.config().request_timeout);
+    read_to_the_end(&mut reader, 6).await;
+    for n in 0..6 {
+        let session = format!("s{n}");
+        assert_eq!(reader.ids_of(&lane(&session)), names(&session, 0, 3));
+    }
 }

@@ -121,6 +121,21 @@ async fn the_live_window_rolls_in_one_step() {
 }
 
 #[tokio::test]
+async fn the_tip_is_told_again_when_other_lanes_brought_something() {
+    let rig = Rig::new();
+    rig.auth.append(events("e", NOW - 10, 1, 3));
+    rig.auth.store(|store| store.append_recording("s", events("s", NOW - 50, 1, 3)));
+    let mut reader = rig.reader(rig.config(), NOW - 30);
+    reader.read_to_the_tip().await;
+    assert_eq!(reader.caught_up, 1);
+    reader.open("s", None);
+    reader.read_until(|reader| !reader.ended.is_empty()).await;
+    assert_eq!(reader.caught_up, 1, "the tip is not looked at before its pause is over");
+    rig.env.advance(POLL);
+    reader.read_until(|reader| reader.caught_up == 2).await;
+}
+
+#[tokio::test]
 async fn nothing_is_asked_without_credit() {
     let rig = Rig::new();
     rig.auth.append(events("e", NOW - 3 * HOUR, 60, 100));
@@ -145,11 +160,43 @@ async fn nothing_is_asked_without_credit() {
         reader.read_while_not_sleeping(0, ping).await;
     }
 
-    // One page is asked for, and handed over only while there is credit for it.
-    while reader.pages.is_empty() && reader.stopped.is_empty() {
+    // With credit, each lane is asked for once; none again for as long as there is none.
+    while reader.pages.is_empty() {
         reader.next(1).await;
     }
-    assert!(rig.calls("GetEvents") + rig.calls("StreamSessionEvents") <= 2);
+    let asked = || rig.calls("GetEvents") + rig.calls("StreamSessionEvents");
+    assert!(asked() <= 4);
+    let before = (reader.pages.len(), asked());
+    reader.read_while_not_sleeping(0, ping).await;
+    rig.env.advance(ping);
+    tokio::select! {
+        () = async { loop { reader.next(0).await } } => {}
+        _ = rig.auth.wait(|tally| tally.methods["Ping"].calls == 5) => {}
+    }
+    assert!(asked() <= 4);
+    assert_eq!(reader.pages.len(), before.0);
+    reader.read_until(|reader| reader.ids() == names("e", 100)).await;
+}
+
+#[tokio::test]
+async fn windows_are_read_at_once_whatever_the_credit() {
+    let rig = Rig::new();
+    rig.auth.append(events("e", NOW - 11 * HOUR, 600, 60));
+    let config = ev_source::Config { window_size: hours(1), ..rig.config() };
+    let mut reader = rig.reader(config, NOW - 11 * HOUR);
+    let all = |tally: &ev_test_support::AuthTally| {
+        tally.methods.get("GetEvents").is_some_and(|tally| tally.calls == 11)
+    };
+    while reader.versions.is_empty() {
+        reader.next(0).await;
+    }
+    // Nobody is answered, so all that may be asked is asked.
+    rig.auth.set(|switches| switches.latency_ms = 3_600_000);
+    tokio::select! {
+        () = async { loop { reader.next(1).await } } => {}
+        tally = rig.auth.wait(all) => assert_eq!(tally.methods["GetEvents"].events, 0),
+    }
+    assert!(reader.pages.is_empty());
 }
 
 #[tokio::test]
