@@ -105,7 +105,8 @@ pub(crate) enum Trouble {
 impl Trouble {
     pub(crate) fn of(status: &Status) -> Self {
         let message = status.message();
-        let too_large = ["exceeds the maximum", "larger than max", "length too large"];
+        let too_large =
+            ["exceeds the maximum", "larger than max", "length too large", "larger than a page"];
         if too_large.iter().any(|text| message.contains(text)) {
             return Self::TooLarge;
         }
@@ -151,6 +152,10 @@ mod tests {
         );
         check(
             Status::invalid_argument("event size exceeds the maximum response size"),
+            Trouble::TooLarge,
+        );
+        check(
+            Status::invalid_argument("event of 9 bytes is larger than a page of results"),
             Trouble::TooLarge,
         );
         check(Status::out_of_range("decoded message length too large: found 9"), Trouble::TooLarge);
