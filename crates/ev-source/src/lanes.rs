@@ -32,7 +32,7 @@ use crate::window::{Query, Then, Window};
 /// Attempts without a single event after which a recording is given back to the engine.
 const SESSION_ATTEMPTS: u32 = 5;
 
-/// Pause before a window is begun anew for the second time; it doubles with each time.
+/// Pause before a search is begun anew for the second time; it doubles with each time.
 const RESTART_PAUSE: Duration = Duration::from_secs(30);
 
 /// All lanes.
@@ -61,7 +61,7 @@ struct Lane {
     step: u64,
     backoff: Backoff,
     trouble: Troubles,
-    /// How often the window was begun anew because Auth refused its key.
+    /// How often the search was begun anew because Auth refused its key.
     restarts: u32,
 }
 
@@ -362,9 +362,9 @@ impl Reader {
                 backoff.slow(env)
             }
             Trouble::Invalid if window.restart() => {
-                warn!(lane = %id, reason, "auth refuses the page key, reading the window again");
-                // The first time soon; should it not be the key, the whole window is not read
-                // again and again.
+                warn!(lane = %id, reason, "auth refuses the page key, searching anew");
+                // The first time soon; should it not be the key, the window is not read again and
+                // again.
                 let pause = RESTART_PAUSE.saturating_mul(1 << (*restarts).min(7));
                 let first = std::mem::replace(restarts, restarts.saturating_add(1)) == 0;
                 if first { backoff.next(env) } else { pause }

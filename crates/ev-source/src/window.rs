@@ -45,6 +45,9 @@ pub(crate) struct Window {
     closing: Option<i64>,
     /// Second of the newest event that Auth has sent for this window in this run.
     newest: Option<i64>,
+    /// Second of the last event in front of the page that is asked for, if this run has seen it:
+    /// where a search without a key takes over.
+    behind: Option<i64>,
     /// Events of the last answer, if the next one will be for the same page.
     seen: HashSet<Bytes>,
     repeats: bool,
@@ -91,7 +94,9 @@ pub(crate) enum Then {
 
 impl Window {
     /// Takes a lane up where a token says. With other types than the token's, it starts anew: its
-    /// key belongs to another search. `known`: the engine has this very token.
+    /// key belongs to another search, and which events were in front of that page is known no
+    /// longer, so it is the whole window that is read again. `known`: the engine has this very
+    /// token.
     pub(crate) fn resume(token: WindowToken, known: bool, types: &[String], batch: u16) -> Self {
         let WindowToken { mut search, key } = token;
         let same = search.types == types;
@@ -102,6 +107,7 @@ impl Window {
             key: if same { key } else { String::new() },
             closing: None,
             newest: None,
+            behind: None,
             seen: HashSet::new(),
             repeats: true,
             empty_pages: 0,
@@ -143,6 +149,7 @@ impl Window {
         let empty = items.is_empty();
         self.newest =
             items.iter().filter_map(|event| second(event, query)).chain(self.newest).max();
+        let last = items.iter().rev().find_map(|event| second(event, query));
         let moves_on = !last_key.is_empty() && last_key != self.key;
         let now_seen =
             if moves_on { HashSet::new() } else { items.iter().cloned().collect::<HashSet<_>>() };
@@ -159,6 +166,7 @@ impl Window {
         let closes = self.close(width);
         let then = if moves_on {
             self.key = last_key;
+            self.behind = last.or(self.behind);
             marks.push(self.mark(events.len()));
             self.empty_pages = if empty { self.empty_pages + 1 } else { 0 };
             let end = self.search.end.or(self.closing);
@@ -206,10 +214,22 @@ impl Window {
         self.repeats = true;
     }
 
-    /// Auth refuses the key: from the start of the window again. `false` if there is no key.
+    /// Auth refuses the key: on with a new search, from the last event in front of that page, or
+    /// from the start of the window if this run has not seen that event. `false` if there is no
+    /// key.
     pub(crate) fn restart(&mut self) -> bool {
         self.repeats = true;
         self.seen.clear();
+        self.empty_pages = 0;
+        let end = self.search.end.or(self.closing).unwrap_or(i64::MAX);
+        if let Some(at) = self.behind.take().map(|at| at.min(end))
+            && at > self.search.start
+        {
+            // This search reaches over its start as all do: a storage may keep time less
+            // precisely, and more events may be of the same time.
+            self.search.start = at;
+            self.search.bare_start = false;
+        }
         !std::mem::take(&mut self.key).is_empty()
     }
 
@@ -461,6 +481,35 @@ mod tests {
         let mut lane = Window::resume(token.clone(), false, &[], 100);
         let answer = take(&mut lane, 0, &[], "");
         assert_eq!(answer.marks, [Mark { after: 0, token: token.encode() }]);
+    }
+
+    #[test]
+    fn a_refused_key_costs_no_more_than_two_seconds() {
+        let mut lane = window(Some(2000));
+        take_events(&mut lane, 0, &[1100, 1200], "k1");
+        take_events(&mut lane, 0, &[1300, 1400], "k2");
+        // What the page of `k2` brought stands behind the resume point, and comes again.
+        take_events(&mut lane, 0, &[1500], "k2");
+        assert!(lane.restart());
+        let query = lane.query(0);
+        assert_eq!((query.start, query.end, query.key.as_str()), (1398, 2002, ""));
+        let answer = take_events(&mut lane, 0, &[1400, 1500], "k3");
+        assert!(answer.repeats);
+        let search = Search { start: 1400, end: Some(2000), bare_start: false, types: vec![] };
+        let token = |key: &str| WindowToken { search: search.clone(), key: key.into() }.encode();
+        let marks = [Mark { after: 0, token: token("") }, Mark { after: 2, token: token("k3") }];
+        assert_eq!(answer.marks, marks, "a key is stored with the search that made it");
+
+        // A page without a time says nothing of where it ends; nor does one behind the end.
+        take(&mut lane, 0, &["x"], "k4");
+        take_events(&mut lane, 0, &[9000], "k5");
+        assert!(lane.restart());
+        assert_eq!(lane.query(0).start, 1498);
+        assert!(!lane.restart(), "without a key it is not the key that is refused");
+        // Overlap with the next window: still a search that is not empty.
+        take_events(&mut lane, 0, &[2001], "k6");
+        assert!(lane.restart());
+        assert_eq!((lane.query(0).start, lane.query(0).end), (1998, 2002));
     }
 
     #[test]

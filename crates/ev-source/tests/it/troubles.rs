@@ -35,7 +35,7 @@ async fn whatever_auth_answers_the_log_arrives() {
 }
 
 #[tokio::test]
-async fn a_refused_key_starts_the_window_again() {
+async fn a_refused_key_makes_a_new_search_from_the_last_event() {
     let rig = Rig::new();
     rig.auth.append(events("e", NOW - 50, 1, 30));
     rig.auth.set(|switches| switches.page_cap = 10);
@@ -44,7 +44,7 @@ async fn a_refused_key_starts_the_window_again() {
     rig.auth.set(|switches| switches.fail.push(fault(3, 1, "invalid start key")));
     reader.read_to_the_tip().await;
     assert_eq!(reader.ids(), names("e", 30));
-    assert_eq!(reader.events.len(), 50, "twenty came again");
+    assert_eq!(reader.events.len(), 33, "two seconds came again");
     assert!(reader.pages[2].repeats);
 }
 
@@ -75,4 +75,31 @@ async fn a_page_that_is_too_large_is_asked_for_in_parts() {
     let mut reader = rig.reader(config, NOW - 60);
     reader.read_to_the_tip().await;
     assert_eq!(reader.ids(), names("e", 8));
+}
+
+#[tokio::test]
+async fn an_event_larger_than_a_page_stands_still_and_is_not_passed_over() {
+    let rig = Rig::new();
+    let size = |n: i64| if n == 3 { 30_000 } else { 20 };
+    let event = |n: i64| padded(&format!("e{n}"), NOW - 30 + n, 0, size(n));
+    rig.auth.append((0..6).map(event));
+    rig.auth.set(|switches| {
+        switches.page_bytes = 20_000;
+        switches.refuse_large = true;
+    });
+    let mut config = rig.config();
+    config.batch = 4;
+    let mut reader = rig.reader(config, NOW - 60);
+    // Asked for in ever smaller pages, then slowly.
+    let slow = Duration::from_secs(15);
+    reader.read_while_not_sleeping(3, slow).await;
+    assert_eq!(reader.ids(), names("e", 3));
+    let calls = rig.calls("GetEvents");
+    assert_eq!(reader.events.len(), 3, "the window is not read again");
+    // Auth takes larger ones.
+    rig.auth.set(|switches| switches.page_bytes = 40_000);
+    rig.env.advance(slow);
+    reader.read_to_the_tip().await;
+    assert_eq!((reader.ids(), reader.events.len()), (names("e", 6), 6));
+    assert!(calls <= 5, "{calls}");
 }
