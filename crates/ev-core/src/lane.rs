@@ -100,7 +100,8 @@ impl Road {
 pub struct Token {
     /// The road it belongs to.
     pub road: Road,
-    /// Version of the layout of `bytes`; a source that does not know it restarts the lane.
+    /// Version of the layout of `bytes`; a source that does not know it reads the lane from its
+    /// start, and where a window ends is then where the next unfinished one begins.
     pub format: u8,
     /// The source's own bytes.
     pub bytes: Bytes,

@@ -78,6 +78,18 @@ impl Cut<'_> {
         self.windows(end, false)
     }
 
+    /// The whole window `lane`, whose resume point nobody can read. Where it ends is found by
+    /// [`Cut::resume`]: where the next one begins that is not finished, or it is the live one. It
+    /// may so be read beyond its end, over windows that are finished, but nothing is left out.
+    /// `None` if the lane is no window.
+    pub(crate) fn anew(&self, lane: &LaneId, first: i64) -> Option<WindowToken> {
+        let start = start_of(lane)?;
+        // Nothing in front of the very first window is wanted.
+        let bare_start = start == first;
+        let search = Search { start, end: None, bare_start, types: self.types.to_vec() };
+        Some(WindowToken { search, key: String::new() })
+    }
+
     fn tip(&self) -> i64 {
         self.now.saturating_sub(MARGIN)
     }

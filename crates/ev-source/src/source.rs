@@ -1,6 +1,6 @@
 //! The source itself: what comes next, whoever it comes from.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::dial::Dialler;
 use crate::lanes::{Reader, session_start};
 use crate::link::{Link, Shared};
 use crate::tasks::{Done, Fetched, Tasks};
-use crate::token::{self, Parsed, Search, WindowToken};
+use crate::token::{self, Parsed, Search, SessionToken, WindowToken};
 use crate::{AuthArtifacts, Config, Error, plan};
 
 /// Reads Auth's log by `GetEvents` and recordings by `StreamSessionEvents`.
@@ -114,6 +114,18 @@ impl TypedSource {
         }
     }
 
+    /// Where a recording goes on: from its beginning, if its resume point is of no use to us.
+    fn session_token(&self, lane: &LaneId, token: &Token) -> SessionToken {
+        match token::decode(lane, token) {
+            Ok(Parsed::Session(at)) => at,
+            Ok(Parsed::Window(_)) => SessionToken::default(),
+            Err(error) => {
+                warn!(%lane, %error, "resume point of a recording is of no use, starting anew");
+                SessionToken::default()
+            }
+        }
+    }
+
     fn open_windows(&mut self, windows: Vec<Search>) {
         let mut opened = Vec::with_capacity(windows.len());
         for search in windows {
@@ -140,21 +152,28 @@ impl Source for TypedSource {
                 source: None,
             });
         }
-        let mut parsed = Vec::with_capacity(resume.lanes.len());
-        for (lane, token) in resume.lanes {
-            let token = token::decode(&lane, &token)?;
-            parsed.push((lane, token));
-        }
+        let first = resume.start_time.seconds();
         let mut windows = BTreeMap::new();
-        for (lane, token) in parsed {
+        let mut sessions = Vec::new();
+        // Windows whose resume point is of another release.
+        let mut anew = BTreeSet::new();
+        for (lane, token) in resume.lanes {
+            let is_foreign = token.road == Road::Typed && token.format != token::FORMAT;
             match (lane, token) {
-                (LaneId::Session(id), Parsed::Session(token)) => self.reader.add_session(id, token),
-                (lane, Parsed::Window(token)) => {
-                    windows.insert(lane, token);
+                (LaneId::Session(id), token) => sessions.push((id, token)),
+                (lane @ LaneId::Window { .. }, _) if is_foreign => {
+                    anew.insert(lane);
                 }
-                // Refused by `decode`.
-                (_, Parsed::Session(_)) => {}
+                (lane, token) => {
+                    if let Parsed::Window(token) = token::decode(&lane, &token)? {
+                        windows.insert(lane, token);
+                    }
+                }
             }
+        }
+        for (id, token) in sessions {
+            let at = self.session_token(&LaneId::Session(id.clone()), &token);
+            self.reader.add_session(id, at);
         }
         let Config { window_size, live_width, types, .. } = &*self.config;
         let seconds = |duration: &Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
@@ -166,11 +185,12 @@ impl Source for TypedSource {
         };
         let end = |(lane, token): (&LaneId, &WindowToken)| (lane.clone(), token.search.end);
         let before: BTreeMap<_, _> = windows.iter().map(end).collect();
-        let fresh = if windows.is_empty() {
-            cut.windows(resume.start_time.seconds(), true)
-        } else {
-            cut.resume(&mut windows)
-        };
+        for lane in &anew {
+            warn!(%lane, "resume point of a window is of another release, reading it anew");
+            windows.extend(cut.anew(lane, first).map(|token| (lane.clone(), token)));
+        }
+        let fresh =
+            if windows.is_empty() { cut.windows(first, true) } else { cut.resume(&mut windows) };
         for (lane, token) in windows {
             let known = before.get(&lane) == Some(&token.search.end);
             self.reader.add_window(lane, token, known);
@@ -189,16 +209,12 @@ impl Source for TypedSource {
             return token;
         }
         match (lane, token::decode(lane, &token)) {
-            (LaneId::Session(id), Ok(Parsed::Session(at))) => {
+            (LaneId::Session(id), _) => {
+                let at = self.session_token(lane, &token);
                 self.reader.add_session(id.clone(), at);
+                return at.encode();
             }
             (_, Ok(Parsed::Window(at))) => self.reader.add_window(lane.clone(), at, true),
-            (LaneId::Session(id), Err(error)) => {
-                // A token of another release: the recording is read from its beginning.
-                warn!(%lane, %error, "resume point of a recording is of no use, starting anew");
-                self.reader.add_session(id.clone(), crate::token::SessionToken::default());
-                return session_start();
-            }
             (_, outcome) => {
                 let reason = match outcome {
                     Err(error) => error.to_string(),

@@ -311,3 +311,52 @@ async fn a_clock_ahead_of_auths_loses_nothing() {
         }));
     }
 }
+
+#[tokio::test]
+async fn a_resume_point_of_another_release_starts_its_lane_anew() {
+    let rig = Rig::new();
+    rig.auth.append(events("e", NOW - 4 * HOUR, 60, 239));
+    rig.auth.store(|store| store.append_recording("s", events("s", NOW - 50, 1, 9)));
+    rig.auth.set(|switches| switches.page_cap = 20);
+    let config = || ev_source::Config { window_size: hours(1), ..rig.config() };
+    let mut reader = rig.reader(config(), NOW - 4 * HOUR);
+    reader.open("s", None);
+    reader.read_until(|reader| reader.pages.len() > 6).await;
+    let open = |reader: &crate::rig::Reader| {
+        let is_window = |lane: &&LaneId| matches!(lane, LaneId::Window { .. });
+        reader.lanes.keys().filter(is_window).count()
+    };
+    assert!(open(&reader) > 1);
+    let mut lanes: Vec<_> = reader.lanes.clone().into_iter().collect();
+    lanes.retain(|(lane, _)| *lane != crate::rig::lane("s"));
+    lanes.push((crate::rig::lane("s"), lanes[0].1.clone()));
+    for (_, token) in &mut lanes {
+        token.format = 200;
+        token.bytes = bytes::Bytes::from_static(b"what only that release can read");
+    }
+    let first = reader.ids();
+    drop(reader);
+
+    let mut reader = rig.resumed(config(), lanes, NOW - 4 * HOUR);
+    reader.read_until(|reader| reader.lanes.len() == 1 && reader.caught_up > 0).await;
+    let all: std::collections::BTreeSet<_> = first.union(&reader.ids()).cloned().collect();
+    assert_eq!(all, names("e", 239).union(&names("s", 9)).cloned().collect());
+    assert_eq!(reader.ids_of(&crate::rig::lane("s")).len(), 9, "from the beginning");
+    // Everything is marked in our own words from now on.
+    assert!(reader.pages.iter().all(|page| page.marks.iter().all(|mark| mark.token.format == 1)));
+    assert!(reader.lanes.values().all(|token| token.format == 1));
+}
+
+#[tokio::test]
+async fn a_damaged_resume_point_of_a_window_is_for_the_operator() {
+    let rig = Rig::new();
+    let mut reader = rig.reader(rig.config(), NOW);
+    reader.next(0).await;
+    let (lane, token) = reader.lanes.pop_first().expect("the live window");
+    let token = ev_core::Token { bytes: token.bytes.slice(..5), ..token };
+    let start_time = ev_core::Timestamp::new(NOW, 0);
+    let resume =
+        ev_core::Resume { road: ev_core::Road::Typed, lanes: vec![(lane, token)], start_time };
+    let error = rig.source(rig.config()).resume(resume).expect_err("a damaged one");
+    assert!(error.to_string().ends_with("it is damaged"), "{error}");
+}
