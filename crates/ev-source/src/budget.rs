@@ -22,9 +22,15 @@ impl Budget {
         Self { wanted, limit: wanted, good: 0 }
     }
 
-    /// Searches that may be under way at once, at least two.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
+    /// Whether the live window may be searched while so many searches are under way.
+    pub(crate) fn admits_live(&self, searching: usize) -> bool {
+        searching < self.limit
+    }
+
+    /// Whether a closed window may be, when `closed` of those are of closed windows too: one
+    /// search is always left to the live window.
+    pub(crate) fn admits_closed(&self, searching: usize, closed: usize) -> bool {
+        searching < self.limit && closed + 1 < self.limit
     }
 
     /// An answer came.
@@ -53,20 +59,34 @@ mod tests {
     fn it_halves_at_once_and_grows_back_slowly() {
         let mut budget = Budget::new(11);
         budget.answered();
-        assert_eq!(budget.limit(), 11);
+        assert_eq!(budget.limit, 11);
         budget.refused(8);
-        assert_eq!(budget.limit(), 4);
+        assert_eq!(budget.limit, 4);
         budget.refused(4);
         budget.refused(1);
         budget.refused(1);
-        assert_eq!(budget.limit(), LEAST, "two always");
+        assert_eq!(budget.limit, LEAST, "two always");
         for _ in 0..9 * GROW_AFTER {
             budget.answered();
         }
-        assert_eq!(budget.limit(), 11);
+        assert_eq!(budget.limit, 11);
         for _ in 0..GROW_AFTER {
             budget.answered();
         }
-        assert_eq!(budget.limit(), 11, "never more than wanted");
+        assert_eq!(budget.limit, 11, "never more than wanted");
+    }
+
+    #[test]
+    fn neither_the_live_window_nor_the_others_wait_for_each_other() {
+        let mut budget = Budget::new(11);
+        assert!(budget.admits_closed(9, 9));
+        assert!(!budget.admits_closed(10, 10), "the last one is the live window's");
+        assert!(budget.admits_live(10));
+        assert!(!budget.admits_live(11));
+        while budget.limit > LEAST {
+            budget.refused(11);
+        }
+        assert!(budget.admits_closed(0, 0) && budget.admits_closed(1, 0));
+        assert!(!budget.admits_closed(1, 1) && budget.admits_live(1));
     }
 }

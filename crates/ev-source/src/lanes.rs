@@ -193,12 +193,8 @@ impl Reader {
             let Some(lane) = self.active.get_mut(&id) else { continue };
             let kind = lane.work.kind();
             let room = match kind {
-                Kind::Live => self.searching < self.budget.limit(),
-                // One request of the budget is the live window's.
-                Kind::Closed => {
-                    let limit = self.budget.limit();
-                    self.searching < limit && self.catching_up + 1 < limit
-                }
+                Kind::Live => self.budget.admits_live(self.searching),
+                Kind::Closed => self.budget.admits_closed(self.searching, self.catching_up),
                 Kind::Session => true,
             };
             if !room {

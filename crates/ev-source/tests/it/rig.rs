@@ -18,6 +18,8 @@ use ev_test_support::{
 use crate::env::ManualEnv;
 
 pub(crate) const CLUSTER: &str = "example.cluster";
+/// How long anything may take, by the real clock, before it counts as never happening.
+const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const POLL: Duration = Duration::from_secs(5);
 
 /// Certificates are made once: it takes a while.
@@ -124,10 +126,18 @@ impl Reader {
         self.take(event);
     }
 
-    pub(crate) async fn read_until(&mut self, mut enough: impl FnMut(&Self) -> bool) {
-        while !enough(self) {
-            self.next(3).await;
-        }
+    pub(crate) async fn read_until(&mut self, enough: impl FnMut(&Self) -> bool) {
+        self.read_with(3, enough).await;
+    }
+
+    /// The same with credit for so many pages.
+    pub(crate) async fn read_with(&mut self, pages: usize, mut enough: impl FnMut(&Self) -> bool) {
+        let read = async {
+            while !enough(self) {
+                self.next(pages).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("what is read for comes");
     }
 
     /// Reads until the tip was reached and its pause has begun.

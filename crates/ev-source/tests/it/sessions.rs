@@ -194,15 +194,13 @@ async fn recordings_that_hang_do_not_keep_the_log_from_being_read() {
         tally.methods.get("StreamSessionEvents").is_some_and(|tally| tally.calls == 5)
     };
     tokio::select! {
-        () = async { loop { reader.next(1).await } } => {}
+        () = reader.read_with(1, |_| false) => {}
         tally = rig.auth.wait(hang) => assert_eq!(tally.methods["StreamSessionEvents"].events, 0),
     }
     rig.auth.set(|switches| switches.latency_ms = 0);
     rig.auth.append([event("new", NOW, 0)]);
     rig.env.advance(POLL);
-    while !reader.ids().contains("new") {
-        reader.next(1).await;
-    }
+    reader.read_with(1, |reader| reader.ids().contains("new")).await;
     assert_eq!(rig.calls("StreamSessionEvents"), 5, "they hang still");
     // Given up after a while, they are read too.
     rig.env.advance(rig.config().request_timeout);

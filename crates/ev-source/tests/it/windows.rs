@@ -161,16 +161,14 @@ async fn nothing_is_asked_without_credit() {
     }
 
     // With credit, each lane is asked for once; none again for as long as there is none.
-    while reader.pages.is_empty() {
-        reader.next(1).await;
-    }
+    reader.read_with(1, |reader| !reader.pages.is_empty()).await;
     let asked = || rig.calls("GetEvents") + rig.calls("StreamSessionEvents");
     assert!(asked() <= 4);
     let before = (reader.pages.len(), asked());
     reader.read_while_not_sleeping(0, ping).await;
     rig.env.advance(ping);
     tokio::select! {
-        () = async { loop { reader.next(0).await } } => {}
+        () = reader.read_with(0, |_| false) => {}
         _ = rig.auth.wait(|tally| tally.methods["Ping"].calls == 5) => {}
     }
     assert!(asked() <= 4);
@@ -187,13 +185,11 @@ async fn windows_are_read_at_once_whatever_the_credit() {
     let all = |tally: &ev_test_support::AuthTally| {
         tally.methods.get("GetEvents").is_some_and(|tally| tally.calls == 11)
     };
-    while reader.versions.is_empty() {
-        reader.next(0).await;
-    }
+    reader.read_with(0, |reader| !reader.versions.is_empty()).await;
     // Nobody is answered, so all that may be asked is asked.
     rig.auth.set(|switches| switches.latency_ms = 3_600_000);
     tokio::select! {
-        () = async { loop { reader.next(1).await } } => {}
+        () = reader.read_with(1, |_| false) => {}
         tally = rig.auth.wait(all) => assert_eq!(tally.methods["GetEvents"].events, 0),
     }
     assert!(reader.pages.is_empty());
