@@ -22,7 +22,8 @@ pub trait Source: Send {
     ///
     /// # Errors
     ///
-    /// [`SourceError::Token`] when a token is of a format this source does not know.
+    /// [`SourceError::Token`] when a token is damaged or of another road. One of a format this source
+    /// does not know is no error: its lane is read anew.
     fn resume(&mut self, resume: Resume) -> Result<(), SourceError>;
 
     /// What happens next. Cancel-safe: a dropped future loses nothing.
