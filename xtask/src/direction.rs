@@ -1,7 +1,6 @@
 //! Which crate may depend on which, proved from what cargo resolves.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -115,7 +114,7 @@ fn below(name: &str) -> Result<BTreeSet<String>> {
 }
 
 fn cargo(args: &[&str]) -> Result<Vec<u8>> {
-    let output = Command::new("cargo").args(args).current_dir(root()).output()?;
+    let output = crate::cargo::command().args(args).current_dir(root()).output()?;
     ensure!(
         output.status.success(),
         "`cargo {}` failed: {}",

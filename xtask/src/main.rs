@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
+mod cargo;
 mod ci;
 mod codegen;
 mod coverage;

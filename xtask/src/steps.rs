@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::cargo;
+
 /// Tests as counted by the runners' own closing lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
@@ -34,7 +36,7 @@ impl Steps {
     pub(crate) fn run(&mut self, name: &str, command: &[&str], env: &[(&str, &str)]) -> Result<()> {
         println!("\n== {name}: {}", command.join(" "));
         self.timed(name, |totals| {
-            let mut child = Command::new(command[0])
+            let mut child = cargo::clean(Command::new(command[0]))
                 .args(&command[1..])
                 .envs(env.iter().copied())
                 .current_dir(crate::root())

@@ -91,8 +91,7 @@ fn build(root: &Path) -> Result<Vec<u8>> {
     let target = env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("target"), |folder| root.join(folder))
         .join("guest-template");
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = crate::cargo::command();
     command
         .current_dir(root)
         .args(["build", "--quiet", "--locked", "--package", PACKAGE])

@@ -42,10 +42,16 @@ fn run(
     mut out: impl Write,
     mut errors: impl Write,
 ) -> io::Result<usize> {
+    let mut failed = 0;
     let mut events = Vec::new();
-    for line in input.lines() {
-        let bytes = BASE64_STANDARD.decode(line?.trim()).map_err(io::Error::other)?;
-        events.push(RawEvent { form: Form::OneOf, bytes: bytes.into() });
+    for (number, line) in (1..).zip(input.lines()) {
+        match BASE64_STANDARD.decode(line?.trim()) {
+            Ok(bytes) => events.push(RawEvent { form: Form::OneOf, bytes: bytes.into() }),
+            Err(error) => {
+                writeln!(errors, "line {number} is not base64: {error}")?;
+                failed += 1;
+            }
+        }
     }
 
     // All events in one call: the JSON of all stands in one buffer, and there is exactly one
@@ -53,7 +59,6 @@ fn run(
     let mut output = Output::default();
     decoder.decode(&events, Mode::Strict, &mut output).map_err(io::Error::other)?;
 
-    let mut failed = 0;
     for (event, outcome) in events.iter().zip(output.outcomes()) {
         match outcome {
             Outcome::Decoded { json, facts } => {

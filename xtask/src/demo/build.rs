@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
+
+use crate::cargo;
 
 /// Where the programs lie.
 #[derive(Clone, Debug)]
@@ -19,8 +21,7 @@ pub(super) fn programs(quiet: bool) -> Result<Programs> {
     if !quiet {
         eprintln!("building the programs …");
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = cargo::command();
     if quiet {
         command.arg("--quiet");
     }

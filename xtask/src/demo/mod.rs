@@ -83,9 +83,11 @@ async fn interrupted() -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).context("failed to catch SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to catch SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("failed to catch SIGHUP")?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        _ = hangup.recv() => {}
     }
     Ok(())
 }

@@ -114,12 +114,12 @@ impl Work<'_> {
         let mut output = Output::default();
         let events = std::slice::from_ref(&event);
         if let Err(error) = self.decoder.decode(events, self.mode, &mut output) {
-            return Report::unreadable(number, by, error.to_string());
+            return Report::failed(number, by, error.to_string());
         }
         let (json, outcomes) = output.into_parts();
         match outcomes.into_iter().next() {
             Some(outcome) => Report::new(number, by, &event, &json, outcome),
-            None => Report::unreadable(number, by, "the decoder gave no answer".to_owned()),
+            None => Report::failed(number, by, "the decoder gave no answer".to_owned()),
         }
     }
 }

@@ -32,9 +32,17 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// About a line that never became an event, or broke the decoder.
+    /// About a line that never became an event.
     pub(crate) fn unreadable(line: u64, by: DecoderKind, reason: String) -> Self {
-        let result = "malformed";
+        Self::without_event(line, by, "malformed", reason)
+    }
+
+    /// About an event on which the decoder itself failed, which says nothing of the event.
+    pub(crate) fn failed(line: u64, by: DecoderKind, reason: String) -> Self {
+        Self::without_event(line, by, "failed", reason)
+    }
+
+    fn without_event(line: u64, by: DecoderKind, result: &'static str, reason: String) -> Self {
         let (id, kind, time, index, session) = (None, None, None, None, None);
         let (at, path, json, reason) = (None, None, None, Some(reason));
         let by = by.as_str();
