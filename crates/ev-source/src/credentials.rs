@@ -51,7 +51,7 @@ fn read(credentials: &Credentials) -> Result<ev_tls::Credentials, Error> {
         }
         .read()?),
         Credentials::Identity(path) => {
-            let bytes = std::fs::read(path)
+            let bytes = ev_tls::read_file(path)
                 .map_err(|source| Error::ReadIdentity { path: path.clone(), source })?;
             let file = IdentityFile::parse(&bytes)
                 .map_err(|source| Error::Identity { path: path.clone(), source })?;

@@ -35,5 +35,5 @@ pub use describe::{describe_tls_error, find_tls_error, is_refusal_of_us};
 pub use error::Error;
 pub use facts::{CertificateFacts, format_time};
 pub use identity::{Identity, Roots};
-pub use pem::Pem;
+pub use pem::{Pem, read_file};
 pub use source::{CredentialFiles, CredentialSource, Credentials};

@@ -34,13 +34,7 @@ impl Pem {
     /// [`Error::ReadFile`] when it is missing, not readable, or larger than 4 MiB.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::ReadFile { path: path.to_owned(), source };
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(failed)?;
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            let what = format!("larger than {MAX_FILE_BYTES} bytes, so no certificate or key file");
-            return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, what)));
-        }
+        let bytes = read_file(path).map_err(failed)?;
         Ok(Self::new(path.display().to_string(), bytes))
     }
 
@@ -129,6 +123,25 @@ impl fmt::Debug for Pem {
             .field("bytes", &format_args!("[{} bytes, not shown]", self.bytes.len()))
             .finish()
     }
+}
+
+/// Reads a file that holds certificates and keys. Blocks.
+///
+/// # Errors
+///
+/// When it is missing, not readable, larger than 4 MiB, or no regular file: a pipe or a device
+/// would block, or never end.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let what = format!("larger than {MAX_FILE_BYTES} bytes, so no certificate or key file");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -65,6 +65,15 @@ async fn an_identity_file_with_a_block_missing() {
     }
 }
 
+/// A device never ends, and a pipe blocks.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_that_is_no_regular_file() {
+    let stage = Stage::new("13.3.8");
+    std::fs::remove_file(stage.path("identity")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", stage.path("identity")).unwrap();
+    refused(&stage, 78, &["identity", "file"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_identity() {
     let stage = Stage::new("13.3.8");
