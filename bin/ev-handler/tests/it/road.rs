@@ -17,9 +17,9 @@ async fn a_log_of_three_days_arrives_whole_and_exact() {
     assert!(summary.totals.balances());
 
     // A second run has nothing left to do.
+    let pings = stage.auth.tally().methods["Ping"].calls;
     let again = stage
         .run_until(async |stage| {
-            let pings = stage.auth.tally().methods["Ping"].calls;
             stage.auth.wait(|tally| tally.methods["Ping"].calls > pings).await;
             let searches = stage.auth.tally().methods["GetEvents"].calls;
             stage.auth.wait(|tally| tally.methods["GetEvents"].calls > searches + 3).await;
@@ -113,4 +113,22 @@ async fn recordings_follow_their_announcement_in_order() {
     assert_eq!(stage.bodies().len(), 8);
     assert_eq!(summary.totals.sessions, 7);
     assert_eq!(summary.totals.by_table, count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_by_itself_at_the_last_event_of_a_quiet_log() {
+    let stage = Stage::new("13.3.8");
+    let made = make(&mut Maker::new(12), &templates("v13"), 1000, 60, 5400);
+    stage.auth.append(made.iter().map(|event| event.event()));
+    let mut settings = stage.settings();
+    settings.ingest.exit_on_last_event = true;
+    // No recording is announced: one that Auth never has would be waited for.
+    settings.ingest.skip_event_types.push("session.upload".into());
+    let uploads = made.iter().filter(|event| event.kind == "session.upload").count();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let run = ev_handler::start::start(settings, stop);
+    let summary = tokio::time::timeout(std::time::Duration::from_secs(60), run).await;
+    let summary = summary.expect("it ends by itself").unwrap();
+    assert_eq!(summary.totals.passed, 1000);
+    assert_eq!(stage.bodies()["events.log"].len(), 1000 - uploads);
 }
