@@ -106,11 +106,6 @@ impl Batch {
             Some(self.body.slice(span.start as usize..span.end as usize))
         })
     }
-
-    /// Bytes of JSON in it, separators included.
-    pub fn len_bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.json.len() + 1).sum()
-    }
 }
 
 /// What the answer of a sink means.
@@ -173,6 +168,5 @@ mod tests {
         let batch = Batch { id: BatchId(1), route: Route::Audit, body, entries };
         let stretches: Vec<_> = batch.stretches().collect();
         assert_eq!(stretches, [&b"{1},{22}"[..], b"{3}"]);
-        assert_eq!(batch.len_bytes(), 4 + 5 + 4);
     }
 }
