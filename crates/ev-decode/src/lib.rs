@@ -13,11 +13,14 @@
 //! - `embedded` (default): the compiled tables of the recorded Teleport versions.
 //! - `compile`: the schema compiler, from a descriptor set or a directory of `.proto` files to a
 //!   table. Only tools turn it on.
+//! - `bare-walk`: the walk without output that benchmarks measure against.
 //!
 //! Without features the crate builds for `wasm32-unknown-unknown`: the guest is the same source.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "bare-walk")]
+mod bare;
 #[cfg(feature = "compile")]
 mod compile;
 #[cfg(feature = "embedded")]
@@ -31,6 +34,8 @@ mod table;
 mod transcoder;
 mod walk;
 
+#[cfg(feature = "bare-walk")]
+pub use bare::bare_walk;
 #[cfg(feature = "compile")]
 pub use compile::{CompileError, CompileOptions, Compiled, compile_descriptor_set, compile_path};
 #[cfg(feature = "embedded")]
