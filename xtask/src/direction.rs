@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ev-decode", &["ev-core"]),
     ("ev-decoder-module", &["ev-core", "ev-decode"]),
     ("ev-modules", &["ev-core", "ev-decode"]),
+    ("ev-oracle", &[]),
     ("ev-pipeline", &["ev-core"]),
     ("ev-sink-fluentd", &["ev-core", "ev-tls"]),
     ("ev-source", &["ev-core", "ev-tls"]),

@@ -1,0 +1,22 @@
+//! Two decoders that are correct and slow, to test the fast one against; knows nothing of its table.
+//!
+//! Both turn a serialised `events.OneOf` into the JSON that Go's `encoding/json` writes for the
+//! event, and both work from a descriptor set and the gogoproto options in it, read here anew:
+//!
+//! - [`Schema::reflect`]: a prost-reflect message, printed by a writer that follows Go's rules.
+//!   What prost refuses or cannot tell is refused ([`Refused`]). This is also the baseline that
+//!   benchmarks compare with, so the plan of each message is made once.
+//!
+//! Depends on no other crate of the workspace. Not for products: it recurses as deep as its input.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod gogo;
+mod json;
+mod layout;
+mod reflect;
+mod schema;
+
+pub use error::{Error, Refused};
+pub use schema::Schema;
