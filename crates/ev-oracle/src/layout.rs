@@ -43,8 +43,6 @@ pub(crate) struct Message {
 pub(crate) struct Field {
     pub(crate) descriptor: FieldDescriptor,
     pub(crate) number: u32,
-    /// Its name in the schema.
-    pub(crate) name: String,
     /// The key of the object's member.
     pub(crate) key: String,
     /// The key quoted, with its colon; for members of a oneof the oneof's key and brace in front.
@@ -98,7 +96,6 @@ impl Layouts {
             let to = layouts.object(&message)?;
             let case = Field {
                 number: descriptor.number(),
-                name: descriptor.name().to_owned(),
                 key: String::new(),
                 prefix: Vec::new(),
                 written: true,
@@ -181,7 +178,6 @@ impl Layouts {
         prefix.push(b':');
         Ok(Field {
             number,
-            name: descriptor.name().to_owned(),
             key,
             prefix,
             written: !tag.hidden && !lost.contains(&vec![number]),

@@ -6,6 +6,8 @@
 //! - [`Schema::reflect`]: a prost-reflect message, printed by a writer that follows Go's rules.
 //!   What prost refuses or cannot tell is refused ([`Refused`]). This is also the baseline that
 //!   benchmarks compare with, so the plan of each message is made once.
+//! - [`Schema::slow`]: a tree of what Go would have in memory, with gogo's own rules for whatever
+//!   prost refuses or takes otherwise, and the answers other than JSON.
 //!
 //! Depends on no other crate of the workspace. Not for products: it recurses as deep as its input.
 
@@ -17,6 +19,8 @@ mod json;
 mod layout;
 mod reflect;
 mod schema;
+mod slow;
 
 pub use error::{Error, Refused};
 pub use schema::Schema;
+pub use slow::{Event, Verdict};

@@ -13,6 +13,7 @@ use crate::{Error, Refused, reflect};
 pub struct Schema {
     one_of: MessageDescriptor,
     pub(crate) layouts: Layouts,
+    pub(crate) cuts_equal_keys: bool,
 }
 
 impl Schema {
@@ -34,7 +35,14 @@ impl Schema {
         let pool = DescriptorPool::decode(plain).map_err(|source| Error::Descriptors { source })?;
         let one_of = pool.get_message_by_name("events.OneOf").ok_or(Error::NoOneOf)?;
         let layouts = Layouts::of(&one_of)?;
-        Ok(Self { one_of, layouts })
+        Ok(Self { one_of, layouts, cuts_equal_keys: false })
+    }
+
+    /// The schema of an Auth that does not refuse equal keys on its unstructured roads, but sends
+    /// the members in front of the one that holds them (version 15).
+    #[must_use]
+    pub fn cutting_equal_keys(self) -> Self {
+        Self { cuts_equal_keys: true, ..self }
     }
 
     /// The message `events.OneOf`.

@@ -3,3 +3,4 @@
 mod data;
 mod order;
 mod reflect;
+mod slow;
