@@ -2,12 +2,13 @@
 
 use ev_core::abi::{self, CallFlags, Header, Status};
 use ev_core::peek::{self, Peeked};
-use ev_core::{Facts, Mode, Outcome, Output, RawEvent, Span, Timestamp};
+use ev_core::{Facts, Flavour, Mode, Outcome, Output, RawEvent, Span, Timestamp};
 
 use crate::error::{Fact, HostError, Lie};
 use crate::identity;
 
-/// Appends one outcome per event to `out`.
+/// Appends one outcome per event to `out`. Without `scan`, the JSON is not read; see
+/// [`crate::Limits::json_scan`].
 ///
 /// # Errors
 ///
@@ -17,10 +18,11 @@ pub(crate) fn read(
     mut answer: &[u8],
     events: &[RawEvent],
     flags: CallFlags,
+    scan: bool,
     out: &mut Output,
 ) -> Result<(), HostError> {
     for (index, event) in events.iter().enumerate() {
-        answer = record(answer, &event.bytes, flags, out)
+        answer = record(answer, &event.bytes, flags, scan, out)
             .map_err(|lie| HostError::Lie { event: index, lie })?;
     }
     if answer.is_empty() { Ok(()) } else { Err(HostError::TooManyRecords) }
@@ -31,6 +33,7 @@ fn record<'a>(
     answer: &'a [u8],
     event: &[u8],
     flags: CallFlags,
+    scan: bool,
     out: &mut Output,
 ) -> Result<&'a [u8], Lie> {
     let head = answer.first_chunk::<{ abi::HEADER_LEN }>().ok_or(Lie::Truncated)?;
@@ -76,10 +79,11 @@ fn record<'a>(
     match status {
         Status::Decoded => {
             let peeked = verify(&facts, header.nanos, event, peek::metadata(event))?;
-            let start = json(rest, event, &facts, &peeked, flags, out)?;
+            let scan = scan.then_some((&peeked, flags.flavour));
+            let start = json(rest, event, &facts, scan, out)?;
             out.decoded(start, facts);
         }
-        Status::Unknown => unknown(rest, event, header, facts, flags, out)?,
+        Status::Unknown => unknown(rest, event, header, facts, flags, scan, out)?,
         Status::Malformed => {
             let what = text(rest)?;
             let at = header.at;
@@ -101,6 +105,7 @@ fn unknown(
     header: Header,
     facts: Facts,
     flags: CallFlags,
+    scan: bool,
     out: &mut Output,
 ) -> Result<(), Lie> {
     let at = header.at;
@@ -116,7 +121,8 @@ fn unknown(
         }
         Some(facts) if flags.mode == Mode::KnownPart => {
             let peeked = peek::metadata_of(event, facts.case).ok_or(Lie::NotInEvent(Fact::Case))?;
-            let start = json(payload, event, &facts, &peeked, flags, out)?;
+            let scan = scan.then_some((&peeked, flags.flavour));
+            let start = json(payload, event, &facts, scan, out)?;
             out.known_part(start, at, path, facts);
         }
         _ => return Err(Lie::UnexpectedPayload),
@@ -155,13 +161,12 @@ fn same(ours: Span, theirs: Span, event: &[u8]) -> bool {
     ours.of(event) == theirs.of(event)
 }
 
-/// Checks the JSON and appends it; returns where it starts.
+/// Checks the JSON, with `scan` by reading it, and appends it; returns where it starts.
 fn json(
     payload: &[u8],
     event: &[u8],
     facts: &Facts,
-    peeked: &Peeked,
-    flags: CallFlags,
+    scan: Option<(&Peeked, Flavour)>,
     out: &mut Output,
 ) -> Result<usize, Lie> {
     if facts.uid.is_empty() && facts.digest.is_none() {
@@ -170,7 +175,11 @@ fn json(
     if std::str::from_utf8(payload).is_err() {
         return Err(Lie::NotUtf8);
     }
-    identity::check(payload, event, peeked, flags.flavour)?;
+    match scan {
+        Some((peeked, flavour)) => identity::check(payload, event, peeked, flavour)?,
+        None if payload.starts_with(b"{") && payload.ends_with(b"}") => {}
+        None => return Err(Lie::NotAnObject { at: 0 }),
+    }
     let start = out.json().len();
     out.buffer().extend_from_slice(payload);
     Ok(start)

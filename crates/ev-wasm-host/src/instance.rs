@@ -159,7 +159,7 @@ impl Instance {
             return Err(self.refusal(limits, ticker));
         }
         let answer = self.answer(packed, limits.answer_bytes)?;
-        answer::read(answer, events, flags, out)?;
+        answer::read(answer, events, flags, limits.json_scan, out)?;
         self.events = self.events.saturating_add(events.len() as u64);
         Ok(())
     }

@@ -36,6 +36,10 @@ pub struct Limits {
     pub recycle_memory_bytes: usize,
     /// Idle instances kept for the next call. Default 4.
     pub idle_instances: usize,
+    /// Whether each answer's JSON is read once, to prove that it is a single object whose top-level
+    /// identity keys are the event's. Default yes. Off only for measuring what that costs: then
+    /// JSON of any shape passes that is UTF-8 and begins and ends as an object does.
+    pub json_scan: bool,
 }
 
 impl Default for Limits {
@@ -54,6 +58,7 @@ impl Default for Limits {
             recycle_events: 100_000,
             recycle_memory_bytes: 16 * MIB,
             idle_instances: 4,
+            json_scan: true,
         }
     }
 }
