@@ -1,0 +1,36 @@
+//! What is measured: one module a subject.
+
+mod decode;
+mod guest;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use ev_decode::{EmbeddedTable, Table};
+
+use crate::events::EventSet;
+use crate::report::Report;
+use crate::rounds::Effort;
+
+/// A subject: what can be asked for by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    /// Its name.
+    pub name: &'static str,
+    /// Measures it.
+    pub run: fn(&[EventSet], Effort, &mut Report) -> Result<()>,
+}
+
+/// All of them, in the order of the table.
+pub const SUBJECTS: &[Subject] =
+    &[Subject { name: "decode", run: decode::run }, Subject { name: "guest", run: guest::run }];
+
+/// The newest embedded schema: the one of the event sets.
+fn newest_embedded() -> EmbeddedTable {
+    ev_decode::embedded().pop().expect("the tables of several versions are embedded")
+}
+
+/// The newest embedded schema's table.
+fn newest() -> Arc<Table> {
+    newest_embedded().table
+}
