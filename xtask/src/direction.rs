@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ev-decode", &["ev-core"]),
     ("ev-decoder-module", &["ev-core", "ev-decode"]),
     ("ev-modules", &["ev-core", "ev-decode"]),
+    ("ev-modules-https", &["ev-core", "ev-modules", "ev-tls"]),
     ("ev-oracle", &[]),
     ("ev-pipeline", &["ev-core"]),
     ("ev-sink-fluentd", &["ev-core", "ev-tls"]),
@@ -34,6 +35,8 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("ev-decode", &["tokio", "rustls", "prost-reflect", "protox"]),
     ("ev-pipeline", &["tonic", "hyper", "rusqlite", "wasmtime"]),
     ("ev-config", &["tokio"]),
+    // Serving is a feature of its own.
+    ("ev-modules", &["tonic", "prost", "hyper", "rustls", "wasmtime"]),
 ];
 
 #[derive(Deserialize)]

@@ -45,6 +45,16 @@ pub trait ArtifactSource: Send + Sync {
         drop(request);
         Box::pin(std::future::ready(Ok(None)))
     }
+
+    /// The versions that this place has something for, so that a nearby one can be asked for where
+    /// the exact one is missing. `None`, the default, where it cannot tell, or where nothing but
+    /// the exact version may be taken.
+    ///
+    /// A hint: whether there is an artifact, and which version it is of, is seen when it is
+    /// fetched and verified.
+    fn versions(&self) -> BoxFuture<'_, Result<Option<Vec<AuthVersion>>, ArtifactError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// What to fetch.

@@ -1,26 +1,30 @@
 //! A directory of artifacts: served to others, or used as a source of one's own.
 //!
-//! [`Directory::answer`] is the whole serving side without any transport: a gRPC service hands it
-//! the request and streams what comes back. [`DirectorySource`] is the same as an
-//! [`ArtifactSource`]. Nothing is verified here, because a server's word counts for nothing:
+//! [`Directory::answer`] is the whole serving side without any transport; the feature `serve` has
+//! it with one. [`DirectorySource`] is the same as an [`ArtifactSource`]. Nothing is verified here, because a server's word counts for nothing:
 //! whoever receives an artifact checks it.
 //!
 //! Files may be replaced at any time. Whoever does so writes the new files beside the old ones and
 //! renames them; a pair that does not fit together for a moment is refused by its digest and
 //! fetched again.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ev_core::{
-    ArtifactError, ArtifactKind, ArtifactRequest, ArtifactSource, BoxError, BoxFuture,
+    ArtifactError, ArtifactKind, ArtifactRequest, ArtifactSource, AuthVersion, BoxError, BoxFuture,
     FetchedArtifact, SignedArtifact,
 };
 
 use crate::envelope::{Claims, MAX_ENVELOPE_BYTES};
 use crate::file::{self, ReadFailure};
 use crate::layout;
+use crate::version::compare_versions;
+
+/// Most names in a directory that are looked at for a list of its versions.
+const MAX_LISTED: usize = 10_000;
 
 /// A directory with the layout of [`crate::file_name`].
 #[derive(Clone, Debug)]
@@ -70,6 +74,28 @@ struct Place {
     envelope: PathBuf,
 }
 
+/// An artifact that is opened and not read yet.
+#[cfg(feature = "serve")]
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) kind: ArtifactKind,
+    pub(crate) envelope: Bytes,
+    /// Open, so that it stays the same one when another is put in its place.
+    pub(crate) file: std::fs::File,
+    /// Its length in bytes when it was opened.
+    pub(crate) size: u64,
+}
+
+/// What [`Directory::open`] finds.
+#[cfg(feature = "serve")]
+#[derive(Debug)]
+pub(crate) enum Offer {
+    Nothing,
+    /// What the request already holds.
+    Held,
+    Artifact(Opened),
+}
+
 impl Directory {
     /// A directory whose files are served up to `max_bytes` each. Nothing is opened yet.
     pub fn new(base: impl Into<PathBuf>, max_bytes: usize) -> Self {
@@ -90,17 +116,28 @@ impl Directory {
     ///
     /// When what is offered cannot be read.
     pub fn answer(&self, request: &ArtifactRequest) -> Result<FetchedArtifact, ServeError> {
-        let Some((place, envelope)) = self.find(request)? else {
+        let Some((_, place, envelope)) = self.find(request)? else {
             return Ok(FetchedArtifact::NotOffered);
         };
-        if let Some(held) = request.held_sha256
-            && Claims::read(&envelope).is_some_and(|claims| claims.manifest.sha256 == held)
-        {
+        if is_held(request, &envelope) {
             return Ok(FetchedArtifact::NotModified);
         }
-        let max = self.max_bytes.min(request.max_bytes);
-        match read(&place.payload, max)? {
+        match read(&place.payload, self.max_bytes.min(request.max_bytes))? {
             Some(payload) => Ok(FetchedArtifact::Artifact(SignedArtifact { envelope, payload })),
+            None => Err(ServeError::Unpaired { path: place.payload }),
+        }
+    }
+
+    /// As [`Directory::answer`], but the artifact is only opened.
+    #[cfg(feature = "serve")]
+    pub(crate) fn open(&self, request: &ArtifactRequest) -> Result<Offer, ServeError> {
+        let Some((kind, place, envelope)) = self.find(request)? else { return Ok(Offer::Nothing) };
+        if is_held(request, &envelope) {
+            return Ok(Offer::Held);
+        }
+        let max = self.max_bytes.min(request.max_bytes);
+        match found(file::open_capped(&place.payload, max), &place.payload, max)? {
+            Some((file, size)) => Ok(Offer::Artifact(Opened { kind, envelope, file, size })),
             None => Err(ServeError::Unpaired { path: place.payload }),
         }
     }
@@ -111,10 +148,37 @@ impl Directory {
     ///
     /// As [`Directory::answer`].
     pub fn envelope(&self, request: &ArtifactRequest) -> Result<Option<Bytes>, ServeError> {
-        Ok(self.find(request)?.map(|(_, envelope)| envelope))
+        Ok(self.find(request)?.map(|(_, _, envelope)| envelope))
     }
 
-    fn find(&self, request: &ArtifactRequest) -> Result<Option<(Place, Bytes)>, ServeError> {
+    /// The versions that have a folder, oldest first. What is in the folders is not looked at.
+    /// Blocks on the file system.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn versions(&self) -> Result<Vec<AuthVersion>, ServeError> {
+        let failed = |source| ServeError::Io { path: self.base.clone(), source };
+        if !self.base.is_dir() {
+            return Err(ServeError::NoDirectory { path: self.base.clone() });
+        }
+        let mut versions = Vec::new();
+        for entry in fs::read_dir(&self.base).map_err(failed)?.take(MAX_LISTED) {
+            let entry = entry.map_err(failed)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // A link to a folder counts as one: `path` is followed, the entry's own type is not.
+            if layout::is_safe_component(&name) && entry.path().is_dir() {
+                versions.push(AuthVersion::new(name));
+            }
+        }
+        versions.sort_by(|a, b| compare_versions(a, b).then_with(|| a.cmp(b)));
+        Ok(versions)
+    }
+
+    fn find(
+        &self,
+        request: &ArtifactRequest,
+    ) -> Result<Option<(ArtifactKind, Place, Bytes)>, ServeError> {
         if !self.base.is_dir() {
             return Err(ServeError::NoDirectory { path: self.base.clone() });
         }
@@ -133,7 +197,7 @@ impl Directory {
                     envelope: dir.join(layout::envelope_name(&name)),
                 };
                 match read(&place.envelope, MAX_ENVELOPE_BYTES)? {
-                    Some(envelope) => return Ok(Some((place, envelope))),
+                    Some(envelope) => return Ok(Some((*kind, place, envelope))),
                     None if place.payload.exists() => {
                         return Err(ServeError::Unpaired { path: place.envelope });
                     }
@@ -145,9 +209,26 @@ impl Directory {
     }
 }
 
+/// Whether the envelope names what the request already holds.
+fn is_held(request: &ArtifactRequest, envelope: &[u8]) -> bool {
+    request.held_sha256.is_some_and(|held| {
+        Claims::read(envelope).is_some_and(|claims| claims.manifest.sha256 == held)
+    })
+}
+
 fn read(path: &Path, max: usize) -> Result<Option<Bytes>, ServeError> {
-    match file::read_capped(path, max) {
-        Ok(bytes) => Ok(Some(bytes.into())),
+    let bytes = found(file::read_capped(path, max), path, max)?;
+    Ok(bytes.map(Bytes::from))
+}
+
+/// `None` for a file that is not there.
+fn found<T>(
+    outcome: Result<T, ReadFailure>,
+    path: &Path,
+    max: usize,
+) -> Result<Option<T>, ServeError> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
         Err(ReadFailure::Missing) => Ok(None),
         Err(ReadFailure::TooLarge) => Err(ServeError::TooLarge { path: path.to_path_buf(), max }),
         Err(ReadFailure::Io(source)) => Err(ServeError::Io { path: path.to_path_buf(), source }),
@@ -203,5 +284,9 @@ impl ArtifactSource for DirectorySource {
         request: ArtifactRequest,
     ) -> BoxFuture<'_, Result<Option<Bytes>, ArtifactError>> {
         Box::pin(self.blocking(move |directory| directory.envelope(&request)))
+    }
+
+    fn versions(&self) -> BoxFuture<'_, Result<Option<Vec<AuthVersion>>, ArtifactError>> {
+        Box::pin(self.blocking(|directory| directory.versions().map(Some)))
     }
 }

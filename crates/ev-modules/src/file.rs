@@ -17,8 +17,8 @@ pub(crate) enum ReadFailure {
     Io(io::Error),
 }
 
-/// The whole file, at most `max` bytes. Never holds more than that, whatever the file's size.
-pub(crate) fn read_capped(path: &Path, max: usize) -> Result<Vec<u8>, ReadFailure> {
+/// A file that is open for reading, and its length in bytes, which is at most `max`.
+pub(crate) fn open_capped(path: &Path, max: usize) -> Result<(File, u64), ReadFailure> {
     let file = File::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadFailure::Missing,
         _ => ReadFailure::Io(error),
@@ -32,8 +32,15 @@ pub(crate) fn read_capped(path: &Path, max: usize) -> Result<Vec<u8>, ReadFailur
     if metadata.len() > limit {
         return Err(ReadFailure::TooLarge);
     }
+    Ok((file, metadata.len()))
+}
+
+/// The whole file, at most `max` bytes. Never holds more than that, whatever the file's size.
+pub(crate) fn read_capped(path: &Path, max: usize) -> Result<Vec<u8>, ReadFailure> {
+    let (file, len) = open_capped(path, max)?;
+    let limit = u64::try_from(max).unwrap_or(u64::MAX);
     // The file may grow while it is read: one byte more than allowed tells.
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(ReadFailure::Io)?;
     if bytes.len() > max { Err(ReadFailure::TooLarge) } else { Ok(bytes) }
 }

@@ -20,6 +20,17 @@ pub fn envelope_name(file_name: &str) -> String {
     format!("{file_name}.dsse.json")
 }
 
+/// Whether a file is named as an artifact is.
+#[cfg(feature = "cli")]
+pub(crate) fn is_artifact_name(name: &str) -> bool {
+    let number =
+        |prefix, suffix| name.strip_prefix(prefix)?.strip_suffix(suffix)?.parse::<u32>().ok();
+    let module = number("module-abi", ".wasm").map(|abi| (ArtifactKind::Module, abi));
+    let table = number("table-v", ".evt").map(|abi| (ArtifactKind::Table, abi));
+    // Written in the one way that is asked for: `module-abi01.wasm` is not.
+    module.or(table).is_some_and(|(kind, abi)| file_name(kind, abi) == name)
+}
+
 /// The folder for an Auth version, or `None` if the version cannot be one: it comes from the
 /// network, and must not lead out of the base.
 pub fn version_dir(version: &AuthVersion) -> Option<&str> {
@@ -39,6 +50,17 @@ pub(crate) fn is_safe_component(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn names_of_artifacts() {
+        for good in ["module-abi1.wasm", "table-v1.evt", "table-v12.evt"] {
+            assert!(is_artifact_name(good), "{good}");
+        }
+        for bad in ["table-v1.evt.dsse.json", "table-v01.evt", "table-v+1.evt", "table.evt", ""] {
+            assert!(!is_artifact_name(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_version_cannot_lead_out_of_the_base() {

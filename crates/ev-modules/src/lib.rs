@@ -68,6 +68,7 @@ mod signing;
 mod trust;
 mod verify;
 mod version;
+mod versions;
 
 pub use directory::{Directory, DirectorySource, ServeError};
 pub use envelope::{Claims, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
@@ -80,9 +81,11 @@ pub use module::{BuildError, build_module, table_of_module, template};
 pub use refusal::Refusal;
 pub use registry::{
     Backoff, Counts, Downgrade, Embedded, Exactness, Load, LoadError, Parts, Registry, Settings,
+    VersionPolicy,
 };
 pub use sha256::sha256;
 pub use signing::SigningKey;
 pub use trust::{Trust, TrustedKey};
 pub use verify::{Expectation, SizeLimits, Verified, VerifiedManifest, verify, verify_envelope};
 pub use version::compare_versions;
+pub use versions::{MAX_VERSIONS_BYTES, VERSIONS_FILE, read_versions};

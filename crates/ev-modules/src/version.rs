@@ -1,5 +1,6 @@
-//! Comparing Auth versions: only to find the *nearest* table and to notice downgrades. Whether an
-//! artifact fits is never a matter of order, only of equality.
+//! Comparing Auth versions: to find the *nearest* table, to notice downgrades, and to find the
+//! nearest newer artifact where an operator allows one. Whether an artifact fits exactly is never
+//! a matter of order, only of equality.
 
 use std::cmp::Ordering;
 
@@ -49,6 +50,17 @@ pub fn compare_versions(a: &AuthVersion, b: &AuthVersion) -> Ordering {
 pub(crate) fn same_minor(a: &AuthVersion, b: &AuthVersion) -> bool {
     match (parse(a), parse(b)) {
         (Some(a), Some(b)) => a.numbers[..2] == b.numbers[..2],
+        _ => false,
+    }
+}
+
+/// Whether `other` is newer than `version`, and of the same major number. Never so for text that
+/// is no version.
+pub(crate) fn is_newer_in_major(other: &AuthVersion, version: &AuthVersion) -> bool {
+    match (parse(other), parse(version)) {
+        (Some(a), Some(b)) => {
+            a.numbers[0] == b.numbers[0] && compare_versions(other, version) == Ordering::Greater
+        }
         _ => false,
     }
 }
@@ -138,6 +150,32 @@ mod tests {
         check("21.4.0", "18.0.0-dev");
         check("nonsense", "13.3.8");
         assert_eq!(nearest(&AuthVersion::new("1"), [].iter()), None);
+    }
+
+    #[test]
+    fn newer_ones_of_the_same_major() {
+        let check = |other, version, expected| {
+            let (other, version) = (AuthVersion::new(other), AuthVersion::new(version));
+            assert_eq!(is_newer_in_major(&other, &version), expected, "{other} {version}");
+        };
+        check("18.1.1", "18.1.0", true);
+        check("18.10.0", "18.9.3", true);
+        check("18.1.0", "18.1.0", false);
+        check("18.0.9", "18.1.0", false);
+        check("19.0.0", "18.1.0", false);
+        check("17.9.9", "18.1.0", false);
+        // Pre-releases are older than their release and newer than the release before.
+        check("18.1.0", "18.1.0-rc.1", true);
+        check("18.1.0-rc.2", "18.1.0-rc.1", true);
+        check("18.1.0-rc.10", "18.1.0-rc.9", true);
+        check("18.1.0-rc.1", "18.1.0", false);
+        check("18.1.1-alpha", "18.1.0", true);
+        check("18.0.0-dev", "17.9.0", false);
+        // Builds of one version are as old as each other.
+        check("18.1.0+build", "18.1.0", false);
+        check("nightly", "18.1.0", false);
+        check("18.1.0", "nightly", false);
+        check("nightly2", "nightly", false);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The `decoder` command: build, keygen, sign and verify artifacts. Arguments and work in one
+//! The `decoder` command: build, keygen, sign, verify and list artifacts. Arguments and work in one
 //! place, so that every program that has the command has the same one.
 
+mod index;
 mod work;
 
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use ev_core::ArtifactKind;
 
 pub use self::work::run;
 
-/// Build, sign and verify decoder artifacts.
+/// Build, sign, verify and list decoder artifacts.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build a table or module from a protobuf schema
@@ -21,6 +22,8 @@ pub enum Command {
     Sign(Sign),
     /// Check an artifact as the handler does, and rebuild it if asked to
     Verify(Verify),
+    /// List the versions in a directory of artifacts, for those who read it over HTTPS
+    Index(Index),
 }
 
 /// Arguments of `build`.
@@ -153,6 +156,14 @@ pub struct Verify {
     /// Guest template to use instead of the one of this release
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
+}
+
+/// Arguments of `index`.
+#[derive(Debug, Args)]
+pub struct Index {
+    /// Directory with a folder for each version; `versions.json` in it is written or replaced
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -37,6 +37,7 @@ pub fn run(command: &Command, now: SystemTime) -> Result<String, Error> {
         Command::Keygen(arguments) => keygen(arguments),
         Command::Sign(arguments) => sign(arguments, now),
         Command::Verify(arguments) => verify_files(arguments, now),
+        Command::Index(arguments) => super::index::index(arguments),
     }
 }
 
@@ -289,18 +290,18 @@ fn beside(artifact: &Path) -> PathBuf {
     artifact.with_file_name(envelope_name(&name))
 }
 
-fn invalid(message: &str) -> Error {
+pub(super) fn invalid(message: &str) -> Error {
     Error::Invalid { message: message.to_owned() }
 }
 
 /// Lines of `name: value`.
 #[derive(Default)]
-struct Report {
-    text: String,
+pub(super) struct Report {
+    pub(super) text: String,
 }
 
 impl Report {
-    fn line(&mut self, name: &str, value: impl std::fmt::Display) {
+    pub(super) fn line(&mut self, name: &str, value: impl std::fmt::Display) {
         self.text.push_str(&format!("{:<16} {value}\n", format!("{name}:")));
     }
 

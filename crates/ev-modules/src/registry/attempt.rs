@@ -10,7 +10,7 @@ use ev_core::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::entry::{Outcome, Task};
+use super::entry::{Held, Outcome, Task, Usable};
 use super::{Inner, LoadError};
 use crate::envelope::Claims;
 use crate::hex;
@@ -38,14 +38,8 @@ impl Rejected {
     }
 }
 
-/// An artifact that passed everything.
-struct Usable {
-    decoder: Arc<dyn Decoder>,
-    artifact_sha256: [u8; 32],
-}
-
 /// What one place had.
-enum Found {
+pub(super) enum Found {
     Ready(Usable, SignedArtifact),
     NotModified,
     NotOffered,
@@ -64,9 +58,11 @@ pub(super) async fn attempt(
     (version, outcome)
 }
 
-struct Attempt<'a> {
-    inner: &'a Arc<Inner>,
-    version: &'a AuthVersion,
+/// One attempt. The version of an artifact is named in each call, because it may be another than
+/// that of Auth ([`super::VersionPolicy`]).
+pub(super) struct Attempt<'a> {
+    pub(super) inner: &'a Arc<Inner>,
+    pub(super) version: &'a AuthVersion,
     stop: CancellationToken,
 }
 
@@ -79,11 +75,19 @@ impl Attempt<'_> {
         }
         let (mut offered, mut unreachable) = (false, false);
         for source in &self.inner.sources {
-            match self.ask(source.as_ref(), task.held_sha256).await {
-                Found::Ready(Usable { decoder, artifact_sha256 }, artifact) => {
-                    self.keep(artifact).await;
-                    return Outcome::Ready { decoder, artifact_sha256, cached: false };
-                }
+            match self.ask(source.as_ref(), self.version, task.held.as_ref()).await {
+                Found::Ready(usable, artifact) => return self.ready(usable, artifact).await,
+                Found::NotModified => return Outcome::NotModified,
+                Found::NotOffered => {}
+                Found::Refused => offered = true,
+                Found::Unreachable => unreachable = true,
+            }
+        }
+        // One that is offered is no absence. A place that does not answer may have the exact one,
+        // which is waited for as long as events may wait.
+        if !offered && !task.has_exact && (!unreachable || task.overdue) {
+            match self.nearest(task.held.as_ref()).await {
+                Found::Ready(usable, artifact) => return self.ready(usable, artifact).await,
                 Found::NotModified => return Outcome::NotModified,
                 Found::NotOffered => {}
                 Found::Refused => offered = true,
@@ -97,6 +101,11 @@ impl Attempt<'_> {
             return outcome;
         }
         if offered || unreachable { Outcome::Failed { offered } } else { Outcome::NotOffered }
+    }
+
+    async fn ready(&self, usable: Usable, artifact: SignedArtifact) -> Outcome {
+        self.keep(artifact).await;
+        Outcome::Ready { usable, cached: false }
     }
 
     /// The last good artifact, kept from an earlier run. It was verified then, but the trust file
@@ -116,11 +125,11 @@ impl Attempt<'_> {
             }
         };
         let envelope = artifact.envelope.clone();
-        match self.accept(artifact).await {
+        let of = self.kept_version(&envelope);
+        match self.accept(artifact, &of).await {
             Ok(usable) => {
                 self.log_accepted("state", &usable);
-                let Usable { decoder, artifact_sha256 } = usable;
-                Some(Outcome::Ready { decoder, artifact_sha256, cached: true })
+                Some(Outcome::Ready { usable, cached: true })
             }
             Err(rejected) => {
                 self.log_refused("state", &envelope, &rejected);
@@ -129,13 +138,20 @@ impl Attempt<'_> {
         }
     }
 
-    /// Asks one place, and when a kind is refused there, for the other kinds: a damaged table must
-    /// not hide a good module.
-    async fn ask(&self, source: &dyn ArtifactSource, held: Option<[u8; 32]>) -> Found {
+    /// Asks one place for the artifact of a version, and when a kind is refused there, for the
+    /// other kinds: a damaged table must not hide a good module.
+    pub(super) async fn ask(
+        &self,
+        source: &dyn ArtifactSource,
+        of: &AuthVersion,
+        held: Option<&Held>,
+    ) -> Found {
+        // What is held for another version is not what is asked for, though its bytes be the same.
+        let held = held.filter(|held| held.of == *of).map(|held| held.sha256);
         let mut kinds = self.inner.settings.kinds.clone();
         let mut refused = false;
         while !kinds.is_empty() {
-            let request = self.request(kinds.clone(), held);
+            let request = self.request(of, kinds.clone(), held);
             if let Some(decided) = self.by_envelope(source, &request).await {
                 return decided;
             }
@@ -146,7 +162,7 @@ impl Attempt<'_> {
                 None => return if refused { Found::Refused } else { Found::Unreachable },
             };
             let envelope = artifact.envelope.clone();
-            match self.accept(artifact.clone()).await {
+            match self.accept(artifact.clone(), of).await {
                 Ok(usable) => {
                     self.log_accepted(source.name(), &usable);
                     return Found::Ready(usable, artifact);
@@ -181,43 +197,46 @@ impl Attempt<'_> {
         }
         // A bad envelope is refused with its artifact, so that it is logged and counted once.
         let artifact = SignedArtifact { envelope, payload: Bytes::new() };
-        let usable = self.embedded(&artifact.envelope).ok()??;
+        let usable = self.embedded(&artifact.envelope, &request.auth_version).ok()??;
         self.log_accepted(source.name(), &usable);
         Some(Found::Ready(usable, artifact))
     }
 
-    /// Verifies, then loads away from the event path.
-    async fn accept(&self, artifact: SignedArtifact) -> Result<Usable, Rejected> {
+    /// Verifies that it is the artifact `of` a version, then loads away from the event path.
+    async fn accept(&self, artifact: SignedArtifact, of: &AuthVersion) -> Result<Usable, Rejected> {
         if artifact.payload.is_empty()
-            && let Some(usable) = self.embedded(&artifact.envelope)?
+            && let Some(usable) = self.embedded(&artifact.envelope, of)?
         {
             return Ok(usable);
         }
         let inner = Arc::clone(self.inner);
-        let version = self.version.clone();
+        let (version, of) = (self.version.clone(), of.clone());
         blocking(move || {
             // Hashing some MiB takes milliseconds too.
-            let verified = verify(&artifact, &inner.trust, &inner.expectation(&version))?;
+            let verified = verify(&artifact, &inner.trust, &inner.expectation(&of))?;
             inner.check_downgrade(&version)?;
-            let artifact_sha256 = verified.manifest().sha256;
+            let held = Held { sha256: verified.manifest().sha256, of };
             let decoder = match inner.embedded_with(&verified.manifest().schema_sha256) {
                 Some(decoder) => decoder,
                 None => inner.loader.load(verified)?,
             };
-            Ok(Usable { decoder, artifact_sha256 })
+            Ok(Usable { decoder, exact: held.of == version, held })
         })
         .await?
     }
 
     /// The embedded decoder with the schema that a good envelope names, whose artifact is then
     /// not needed.
-    fn embedded(&self, envelope: &Bytes) -> Result<Option<Usable>, Rejected> {
-        let expectation = self.inner.expectation(self.version);
+    fn embedded(&self, envelope: &Bytes, of: &AuthVersion) -> Result<Option<Usable>, Rejected> {
+        let expectation = self.inner.expectation(of);
         let verified = verify_envelope(envelope, &self.inner.trust, &expectation)?;
         self.inner.check_downgrade(self.version)?;
         let manifest = verified.manifest();
-        let decoder = self.inner.embedded_with(&manifest.schema_sha256);
-        Ok(decoder.map(|decoder| Usable { decoder, artifact_sha256: manifest.sha256 }))
+        let Some(decoder) = self.inner.embedded_with(&manifest.schema_sha256) else {
+            return Ok(None);
+        };
+        let held = Held { sha256: manifest.sha256, of: of.clone() };
+        Ok(Some(Usable { decoder, exact: of == self.version, held }))
     }
 
     /// Keeps a good artifact for the next start. Failing to do so costs a download then.
@@ -234,7 +253,7 @@ impl Attempt<'_> {
     }
 
     /// One answer of a place, unless it fails, takes too long, or all is being stopped.
-    async fn in_time<T>(
+    pub(super) async fn in_time<T>(
         &self,
         source: &dyn ArtifactSource,
         answer: BoxFuture<'_, Result<T, ev_core::ArtifactError>>,
@@ -256,10 +275,15 @@ impl Attempt<'_> {
         }
     }
 
-    fn request(&self, kinds: Vec<ArtifactKind>, held: Option<[u8; 32]>) -> ArtifactRequest {
+    fn request(
+        &self,
+        of: &AuthVersion,
+        kinds: Vec<ArtifactKind>,
+        held: Option<[u8; 32]>,
+    ) -> ArtifactRequest {
         let settings = &self.inner.settings;
         ArtifactRequest {
-            auth_version: self.version.clone(),
+            auth_version: of.clone(),
             max_bytes: settings.limits.of_any(&kinds),
             kinds,
             module_abis: settings.module_abis.clone(),
@@ -270,11 +294,14 @@ impl Attempt<'_> {
 
     fn log_accepted(&self, from: &str, usable: &Usable) {
         self.inner.counts.accepted();
+        if !usable.exact {
+            return self.log_nearest(from, usable);
+        }
         info!(
             version = %self.version,
             from,
             decoder = %usable.decoder.identity(),
-            sha256 = hex::encode(&usable.artifact_sha256),
+            sha256 = hex::encode(&usable.held.sha256),
             "decoder artifact accepted"
         );
     }

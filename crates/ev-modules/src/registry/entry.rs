@@ -26,14 +26,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{Choice, Decoder, DecoderKind, UnknownPolicy};
+use ev_core::{AuthVersion, Choice, Decoder, DecoderKind, UnknownPolicy};
 
 use super::known_first::KnownFirst;
 use super::settings::{Exactness, Settings};
 
 /// One Auth version that was asked for and is not embedded.
 pub(super) struct Entry {
-    in_use: Option<InUse>,
+    in_use: Option<Usable>,
     health: Health,
     not_offered: bool,
     waiting_since: Duration,
@@ -49,15 +49,27 @@ pub(super) struct Entry {
     pub(super) last_asked: u64,
 }
 
-struct InUse {
-    decoder: Arc<dyn Decoder>,
-    artifact_sha256: [u8; 32],
+/// An artifact that passed everything.
+pub(super) struct Usable {
+    pub(super) decoder: Arc<dyn Decoder>,
+    pub(super) held: Held,
+    /// Whether it is of the entry's own version, not of a newer one that is taken instead.
+    pub(super) exact: bool,
 }
 
-impl InUse {
-    /// Whether it is a table compiled into the program, which a signed envelope has named.
+/// Which artifact it is. One file may be signed for several versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) sha256: [u8; 32],
+    /// The version in its manifest.
+    pub(super) of: AuthVersion,
+}
+
+impl Usable {
+    /// Whether it is a table compiled into the program, which a signed envelope has named as that
+    /// of the entry's own version.
     fn is_embedded(&self) -> bool {
-        self.decoder.identity().kind == DecoderKind::Native
+        self.exact && self.decoder.identity().kind == DecoderKind::Native
     }
 }
 
@@ -79,8 +91,7 @@ enum Health {
 pub(super) enum Outcome {
     /// A decoder is there.
     Ready {
-        decoder: Arc<dyn Decoder>,
-        artifact_sha256: [u8; 32],
+        usable: Usable,
         /// From the state: nobody was asked yet.
         cached: bool,
     },
@@ -98,12 +109,16 @@ pub(super) enum Outcome {
 /// What an attempt has to know.
 pub(super) struct Task {
     /// The artifact in use, unless it is to be fetched again all the same.
-    pub(super) held_sha256: Option<[u8; 32]>,
+    pub(super) held: Option<Held>,
     /// Whether the state is to be asked first.
     pub(super) try_cache: bool,
     /// Whether what the state keeps is to be loaded again when no place has anything to load: the
     /// one in use is failing, and without another trial it would be for ever.
     pub(super) else_kept: bool,
+    /// Whether the exact one is in use, so that no other version can be better.
+    pub(super) has_exact: bool,
+    /// Whether the time is up that events of this version may wait.
+    pub(super) overdue: bool,
 }
 
 impl Entry {
@@ -137,9 +152,13 @@ impl Entry {
                 decoder: Arc::new(KnownFirst::new(
                     Arc::clone(nearest),
                     Arc::clone(&in_use.decoder),
-                    in_use.artifact_sha256,
+                    in_use.held.sha256,
                 )),
                 unknown: UnknownPolicy::Park,
+            },
+            Some(in_use) if !in_use.exact => Choice::Inexact {
+                decoder: Arc::clone(&in_use.decoder),
+                unknown: settings.unknown_without_artifact(),
             },
             Some(in_use) => Choice::Exact(Arc::clone(&in_use.decoder)),
             None if self.not_offered => inexact(settings.unknown_without_artifact()),
@@ -153,9 +172,11 @@ impl Entry {
         self.next_attempt.take_if(|at| *at <= now)?;
         let held = self.in_use.as_ref().filter(|_| !self.is_failing());
         Some(Task {
-            held_sha256: held.map(|in_use| in_use.artifact_sha256),
+            held: held.map(|in_use| in_use.held.clone()),
             try_cache: !std::mem::replace(&mut self.cache_tried, true),
             else_kept: self.is_failing(),
+            has_exact: self.in_use.as_ref().is_some_and(|in_use| in_use.exact),
+            overdue: self.overdue,
         })
     }
 
@@ -169,9 +190,8 @@ impl Entry {
     ) -> bool {
         self.end_trial(now, settings);
         match outcome {
-            Outcome::Ready { decoder, artifact_sha256, cached } => {
-                let same =
-                    self.in_use.as_ref().is_some_and(|u| u.artifact_sha256 == artifact_sha256);
+            Outcome::Ready { usable, cached } => {
+                let same = self.in_use.as_ref().is_some_and(|u| u.held == usable.held);
                 self.health = match self.health {
                     Health::Failing { since } | Health::Trial { since, .. } if same => {
                         Health::Trial { since, started: now }
@@ -182,10 +202,10 @@ impl Entry {
                     self.failures = 0;
                     self.overdue = false;
                 }
-                self.in_use = Some(InUse { decoder, artifact_sha256 });
+                self.in_use = Some(usable);
                 self.not_offered = false;
                 self.reports.clear();
-                self.next_attempt = Some(if cached { now } else { now + settings.refresh });
+                self.next_attempt = Some(if cached { now } else { self.next_look(now, settings) });
                 true
             }
             // Nothing can be unmodified when nothing is held, or when it was to be sent anew.
@@ -196,7 +216,7 @@ impl Entry {
                 if self.health == Health::Good {
                     self.failures = 0;
                 }
-                self.next_attempt = Some(now + settings.refresh);
+                self.next_attempt = Some(self.next_look(now, settings));
                 false
             }
             Outcome::NotOffered if self.in_use.is_none() => {
@@ -292,6 +312,13 @@ impl Entry {
             self.failures = 0;
             self.reports.clear();
         }
+    }
+
+    /// When to ask again where all is well. The exact artifact is looked for more often than a
+    /// newer build of it.
+    fn next_look(&self, now: Duration, settings: &Settings) -> Duration {
+        let exact = self.in_use.as_ref().is_some_and(|in_use| in_use.exact);
+        now + if exact { settings.refresh } else { settings.recheck }
     }
 
     fn is_failing(&self) -> bool {

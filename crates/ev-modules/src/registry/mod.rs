@@ -17,6 +17,7 @@
 mod attempt;
 mod entry;
 mod known_first;
+mod nearest;
 mod settings;
 
 use std::cmp::Ordering;
@@ -36,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::entry::{Entry, Outcome, Task};
-pub use self::settings::{Backoff, Downgrade, Exactness, Settings};
+pub use self::settings::{Backoff, Downgrade, Exactness, Settings, VersionPolicy};
 use crate::Error;
 use crate::trust::Trust;
 use crate::verify::Verified;

@@ -20,6 +20,8 @@ pub struct Settings {
     pub unknown: Option<UnknownPolicy>,
     /// Whether an operator has named a place with artifacts, besides Auth itself.
     pub artifact_configured: bool,
+    /// Which version of an artifact is taken; the exact one.
+    pub version_policy: VersionPolicy,
     /// Whether artifacts of versions older than the newest one seen are used; always.
     pub downgrade: Downgrade,
     /// The highest Auth version that earlier runs have seen, as far as it is known.
@@ -65,6 +67,7 @@ impl Default for Settings {
             artifact_wait: Duration::from_secs(60),
             unknown: None,
             artifact_configured: false,
+            version_policy: VersionPolicy::Exact,
             downgrade: Downgrade::Always,
             highest_seen: None,
             kinds: vec![ArtifactKind::Table, ArtifactKind::Module],
@@ -107,6 +110,20 @@ pub enum Exactness {
     /// too that the artifact has decoded exactly: the count of inexact events is an upper bound.
     /// An embedded table that a signed envelope names is exact here as well, and counted so.
     KnownNative,
+}
+
+/// Which version of an artifact is taken for a version of Auth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VersionPolicy {
+    /// That very version.
+    #[default]
+    Exact,
+    /// Where no place offers that very version, the nearest newer one of the same major, from a
+    /// place that can list its versions ([`ev_core::ArtifactSource::versions`]; Auth's service
+    /// cannot). Never an older one. Its manifest must name the version that was chosen, and what
+    /// is decoded with it is counted as inexact. The exact one is asked for again at each
+    /// [`Settings::recheck`], and replaces it.
+    NearestNewerInMajor,
 }
 
 /// Whether artifacts of versions older than the newest one seen are used.

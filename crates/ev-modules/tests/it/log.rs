@@ -9,18 +9,34 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::rig::{Setup, key};
 
-/// Keeps level and message of each line.
+/// Keeps level, message and fields of each line.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+struct Lines(Arc<Mutex<Vec<Line>>>);
 
-struct Message(String);
+struct Line {
+    level: Level,
+    message: String,
+    fields: String,
+}
 
-impl Visit for Message {
+impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "message" {
-            self.0 = format!("{value:?}");
+            self.message = format!("{value:?}");
+        } else {
+            self.fields.push_str(&format!(" {field}={value:?}"));
         }
     }
+}
+
+/// What is logged on this thread meanwhile: message and fields of each line.
+pub(crate) async fn captured(work: impl Future<Output = ()>) -> Vec<String> {
+    let lines = Lines::default();
+    let guard = tracing::subscriber::set_default(lines.clone());
+    work.await;
+    drop(guard);
+    let lines = lines.0.lock().unwrap();
+    lines.iter().map(|line| format!("{}{}", line.message, line.fields)).collect()
 }
 
 impl Subscriber for Lines {
@@ -37,9 +53,10 @@ impl Subscriber for Lines {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        self.0.lock().unwrap().push((*event.metadata().level(), message.0));
+        let level = *event.metadata().level();
+        let mut line = Line { level, message: String::new(), fields: String::new() };
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line);
     }
 
     fn enter(&self, _: &Id) {}
@@ -59,7 +76,7 @@ async fn an_older_version_is_told_once_and_is_no_downgrade() {
     });
     rig.end().await;
     let lines = lines.0.lock().unwrap();
-    assert!(lines.iter().all(|(level, _)| *level == Level::INFO), "{lines:?}");
-    let older = |(_, text): &&(Level, String)| text == "decoder wanted for an older Auth version";
-    assert_eq!(lines.iter().filter(older).count(), 1, "{lines:?}");
+    assert!(lines.iter().all(|line| line.level == Level::INFO));
+    let older = |line: &&Line| line.message == "decoder wanted for an older Auth version";
+    assert_eq!(lines.iter().filter(older).count(), 1);
 }

@@ -12,3 +12,4 @@ mod refusals;
 mod registry;
 mod rig;
 mod support;
+mod version_policy;

@@ -25,6 +25,8 @@ pub(crate) struct Rig {
 pub(crate) struct Setup {
     pub(crate) settings: Settings,
     pub(crate) sources: Vec<Arc<TestSource>>,
+    /// Asked before the sources.
+    pub(crate) places: Vec<Arc<dyn ArtifactSource>>,
     pub(crate) trust: Trust,
     pub(crate) store: Option<Arc<MemoryStore>>,
 }
@@ -37,6 +39,7 @@ impl Setup {
                 ..Settings::default()
             },
             sources: sources.iter().map(|source| Arc::clone(source)).collect(),
+            places: Vec::new(),
             trust: Trust::key(key.public_key()),
             store: None,
         }
@@ -44,9 +47,10 @@ impl Setup {
 
     pub(crate) fn start(self) -> Rig {
         let loader = Arc::new(TestLoad::default());
+        let sources = self.sources.into_iter().map(|s| s as Arc<dyn ArtifactSource>);
         let parts = Parts {
             embedded: ["13.3.8", "15.0.0-dev", "18.0.0-dev"].map(embedded).into(),
-            sources: self.sources.into_iter().map(|s| s as Arc<dyn ArtifactSource>).collect(),
+            sources: self.places.into_iter().chain(sources).collect(),
             trust: self.trust,
             loader: Arc::clone(&loader) as _,
             store: self.store.map(|store| store as Arc<dyn StateStore>),

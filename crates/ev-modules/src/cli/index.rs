@@ -1,0 +1,57 @@
+//! `index`: the list of versions beside the folders of artifacts.
+
+use std::path::Path;
+
+use ev_core::AuthVersion;
+
+use super::Index;
+use super::work::{Report, invalid};
+use crate::versions::{VERSIONS_FILE, write_versions};
+use crate::{Claims, Directory, Error, MAX_ENVELOPE_BYTES, envelope_name, file, layout};
+
+pub(super) fn index(arguments: &Index) -> Result<String, Error> {
+    let base = &arguments.dir;
+    let listed = Directory::new(base, 0).versions().map_err(|error| invalid(&error.to_string()))?;
+    let mut report = Report::default();
+    let mut versions = Vec::new();
+    let mut notes = Vec::new();
+    for version in listed {
+        match look(base, &version)? {
+            Ok(()) => versions.push(version),
+            Err(why) => notes.push(format!("{version} is left out: {why}")),
+        }
+    }
+    let path = base.join(VERSIONS_FILE);
+    file::write(&path, &write_versions(&versions), 0o644, true)?;
+    report.line("wrote", path.display());
+    for version in versions {
+        report.line("version", version);
+    }
+    for note in notes {
+        report.line("note", note);
+    }
+    Ok(report.text)
+}
+
+/// Whether a folder has an artifact with its envelope; else why it has none. Nothing is verified:
+/// that is the business of whoever fetches it.
+fn look(base: &Path, version: &AuthVersion) -> Result<Result<(), String>, Error> {
+    let dir = base.join(version.as_str());
+    let failed = |source| Error::Read { path: dir.clone(), source };
+    let mut why = "it holds no artifact with its envelope".to_owned();
+    for entry in std::fs::read_dir(&dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let envelope = dir.join(envelope_name(&name));
+        if !layout::is_artifact_name(&name) || !envelope.is_file() {
+            continue;
+        }
+        let claims = Claims::read(&file::read_named(&envelope, MAX_ENVELOPE_BYTES)?);
+        match claims.map(|claims| claims.manifest.auth_version) {
+            Some(of) if of == *version => return Ok(Ok(())),
+            Some(of) => why = format!("`{name}` is signed for {of}"),
+            None => why = format!("the envelope of `{name}` cannot be read"),
+        }
+    }
+    Ok(Err(why))
+}
