@@ -9,11 +9,15 @@
 //! - [`Schema::slow`]: a tree of what Go would have in memory, with gogo's own rules for whatever
 //!   prost refuses or takes otherwise, and the answers other than JSON.
 //!
+//! [`Generator`] makes events of a schema up, [`mutate`] damages them, [`minimise`] finds the
+//! smallest that still shows a difference.
+//!
 //! Depends on no other crate of the workspace. Not for products: it recurses as deep as its input.
 
 #![forbid(unsafe_code)]
 
 mod error;
+mod generate;
 mod gogo;
 mod json;
 mod layout;
@@ -22,5 +26,6 @@ mod schema;
 mod slow;
 
 pub use error::{Error, Refused};
+pub use generate::{Choices, Generator, minimise, mutate};
 pub use schema::Schema;
 pub use slow::{Event, Verdict};

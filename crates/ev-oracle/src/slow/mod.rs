@@ -17,7 +17,7 @@ mod read;
 mod tree;
 mod unknown;
 mod value;
-mod wire;
+pub(crate) mod wire;
 
 use self::tree::{Object, Value};
 use self::value::Json;

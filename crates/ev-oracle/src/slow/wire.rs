@@ -4,27 +4,27 @@ use std::ops::Range;
 
 /// gogo does not take the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// A message's bytes that are still to be read, as a range of the event.
 #[derive(Clone, Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     event: &'a [u8],
     at: usize,
     end: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(event: &'a [u8], range: Range<usize>) -> Self {
+    pub(crate) fn new(event: &'a [u8], range: Range<usize>) -> Self {
         Self { event, at: range.start, end: range.end }
     }
 
     /// Offset in the event of the next byte, while there is one.
-    pub(super) fn next(&self) -> Option<usize> {
+    pub(crate) fn next(&self) -> Option<usize> {
         (self.at < self.end).then_some(self.at)
     }
 
-    pub(super) fn of(&self, range: &Range<usize>) -> &'a [u8] {
+    pub(crate) fn of(&self, range: &Range<usize>) -> &'a [u8] {
         &self.event[range.clone()]
     }
 
@@ -35,7 +35,7 @@ impl<'a> Reader<'a> {
     }
 
     /// At most ten bytes; what does not fit into 64 bits is lost.
-    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0u128;
         for place in 0..10 {
             let byte = self.byte()?;
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Number and wire type of the next field of a message.
-    pub(super) fn tag(&mut self) -> Result<(u32, u8), Malformed> {
+    pub(crate) fn tag(&mut self) -> Result<(u32, u8), Malformed> {
         let (number, wire) = self.entry_tag()?;
         // Numbers are int32 in Go.
         if wire == 4 || number == 0 || number >= 1 << 31 {
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The same inside of a map entry, where gogo checks neither.
-    pub(super) fn entry_tag(&mut self) -> Result<(u32, u8), Malformed> {
+    pub(crate) fn entry_tag(&mut self) -> Result<(u32, u8), Malformed> {
         let raw = self.varint()?;
         let number = (raw >> 3) & u64::from(u32::MAX);
         let number = u32::try_from(number).map_err(|_| Malformed)?;
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A length and so many bytes.
-    pub(super) fn bytes(&mut self) -> Result<Range<usize>, Malformed> {
+    pub(crate) fn bytes(&mut self) -> Result<Range<usize>, Malformed> {
         let len = self.varint()?;
         self.advance(len)
     }
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Steps over the value behind a tag of wire type `wire`.
-    pub(super) fn skip(&mut self, mut wire: u8) -> Result<(), Malformed> {
+    pub(crate) fn skip(&mut self, mut wire: u8) -> Result<(), Malformed> {
         let mut groups = 0u64;
         loop {
             match wire {
