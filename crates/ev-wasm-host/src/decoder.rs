@@ -1,7 +1,8 @@
 //! A decoder backed by a pool of instances.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ev_core::abi::CallFlags;
 use ev_core::{Cost, Decoder, DecoderError, DecoderIdentity, Form, Mode, Output, RawEvent};
@@ -10,6 +11,7 @@ use crate::error::HostError;
 use crate::host::CompiledModule;
 use crate::instance::Instance;
 use crate::limits::Limits;
+use crate::usage::CountedInstance;
 
 /// What else is asked of a module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +30,22 @@ pub struct ModuleDecoder {
     options: Options,
     /// Instances that wait for the next call and have not misbehaved.
     idle: Mutex<Vec<Instance>>,
+    /// Instances made, and events that were answered, so far.
+    created: AtomicU64,
+    events: AtomicU64,
+}
+
+/// Says how the module did. More than a few instances for 100,000 events mean that it fails often
+/// or grows.
+impl Drop for ModuleDecoder {
+    fn drop(&mut self) {
+        tracing::info!(
+            decoder = %self.identity,
+            events = self.events(),
+            instances_created = self.instances_created(),
+            "decoder module retired"
+        );
+    }
 }
 
 impl fmt::Debug for ModuleDecoder {
@@ -42,7 +60,9 @@ impl ModuleDecoder {
         identity: DecoderIdentity,
         options: Options,
     ) -> Result<Self, HostError> {
-        let this = Self { module, identity, options, idle: Mutex::default() };
+        let idle = Mutex::default();
+        let (created, events) = (AtomicU64::new(0), AtomicU64::new(0));
+        let this = Self { module, identity, options, idle, created, events };
         let instance = this.instance()?;
         this.give_back(instance);
         Ok(this)
@@ -55,10 +75,20 @@ impl ModuleDecoder {
     /// Those of a guest that fails.
     pub fn describe(&self) -> Result<String, HostError> {
         let mut instance = self.instance()?;
-        let shared = &self.module.shared;
-        let text = instance.describe(&shared.limits, &shared.ticker)?;
+        let text = instance.describe(&self.module.limits, &self.module.shared.ticker)?;
         self.give_back(instance);
         Ok(text)
+    }
+
+    /// Instances of the module made so far: one to begin with, and one more whenever one was thrown
+    /// away, has served its time, or several threads decode at once.
+    pub fn instances_created(&self) -> u64 {
+        self.created.load(Ordering::Relaxed)
+    }
+
+    /// Events that were answered so far.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
     }
 
     /// As [`Decoder::decode`], with the error in full.
@@ -77,26 +107,29 @@ impl ModuleDecoder {
         }
         let before = (out.json().len(), out.outcomes().len());
         let result = self.batches(events, mode, out);
-        if result.is_err() {
-            out.rewind(before.0, before.1);
+        match result {
+            Ok(()) => {
+                self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+            }
+            Err(_) => out.rewind(before.0, before.1),
         }
         result
     }
 
     fn batches(&self, events: &[RawEvent], mode: Mode, out: &mut Output) -> Result<(), HostError> {
-        let shared = &self.module.shared;
+        let (limits, ticker) = (&*self.module.limits, &self.module.shared.ticker);
         let flags = CallFlags { flavour: self.identity.flavour, mode, login: self.options.login };
         let mut rest = events;
         let mut instance = None;
         while !rest.is_empty() {
-            let (batch, tail) = rest.split_at(batch_len(rest, &shared.limits));
+            let (batch, tail) = rest.split_at(batch_len(rest, limits));
             let mut guest: Instance = match instance.take() {
                 Some(instance) => instance,
                 None => self.instance()?,
             };
             // An instance that fails is dropped here, and its memory with it.
-            guest.decode(batch, flags, &shared.limits, &shared.ticker, out)?;
-            instance = Some(guest).filter(|guest| !guest.is_spent(&shared.limits));
+            guest.decode(batch, flags, limits, ticker, out)?;
+            instance = Some(guest).filter(|guest| !guest.is_spent(limits));
             rest = tail;
         }
         if let Some(instance) = instance {
@@ -109,13 +142,16 @@ impl ModuleDecoder {
         if let Some(instance) = self.lock().pop() {
             return Ok(instance);
         }
-        let shared = &self.module.shared;
-        Instance::new(&self.module.instances, &shared.limits, &shared.ticker)
+        let CompiledModule { shared, limits, instances, .. } = &self.module;
+        let counted = CountedInstance::new(Arc::clone(&shared.counts));
+        let instance = Instance::new(instances, limits, &shared.ticker, counted)?;
+        self.created.fetch_add(1, Ordering::Relaxed);
+        Ok(instance)
     }
 
     fn give_back(&self, instance: Instance) {
         let mut idle = self.lock();
-        if idle.len() < self.module.shared.limits.idle_instances {
+        if idle.len() < self.module.limits.idle_instances {
             idle.push(instance);
         }
     }

@@ -20,13 +20,43 @@ pub enum HostError {
     /// No valid module, or it uses a WebAssembly feature that is off (SIMD, threads, …).
     #[error("module is not valid")]
     InvalidModule(#[source] BoxError),
-    /// The module wants something from the host.
-    #[error("module imports `{module}.{name}`; modules may not import anything")]
+    /// The module wants something from the host that no module gets.
+    #[error("module imports `{module}.{name}`, which this host does not offer")]
     Import {
-        /// Where from.
+        /// Where from, cut and freed of control characters.
         module: String,
-        /// What.
+        /// What, cut and freed of control characters.
         name: String,
+    },
+    /// The module imports only what is offered to modules of other toolchains, and the setting for
+    /// these is off.
+    #[error(
+        "module imports `{}.{name}`; modules that need WASI are taken only with `allow-wasi-modules = true` under `[decoder]`",
+        crate::wasi::MODULE
+    )]
+    WasiNotAllowed {
+        /// The first function that it imports.
+        name: &'static str,
+    },
+    /// A function that is offered is imported with another type.
+    #[error("module imports `{}.{name}` as {found} instead of {expected}", crate::wasi::MODULE)]
+    MistypedImport {
+        /// Its name.
+        name: &'static str,
+        /// What WASI says.
+        expected: &'static str,
+        /// What the module wants.
+        found: String,
+    },
+    /// The module was built for a JavaScript host.
+    #[error(
+        "module was built with GOOS=js: it imports `{import}`, which needs a JavaScript host, and does not export {missing}; build it with GOOS=wasip1 -buildmode=c-shared"
+    )]
+    GoJs {
+        /// The first import from that host.
+        import: String,
+        /// The exports of the ABI that it lacks, each in backticks.
+        missing: String,
     },
     /// An export of the ABI is not there.
     #[error("module does not export `{name}`")]

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use ev_core::DecoderIdentity;
 use wasmtime::{Config, Engine, InstancePre, Linker, Module, WasmFeatures};
 
-use crate::admission;
+use crate::admission::{self, Needs};
 use crate::decoder::{ModuleDecoder, Options};
 use crate::error::HostError;
 use crate::instance::State;
 use crate::limits::Limits;
 use crate::ticker::Ticker;
+use crate::usage::{CountedModule, Counts, Usage};
+use crate::wasi;
 
 /// Compiles modules and keeps the clock of their deadlines. One per process is enough; clones
 /// share it, and the clock's thread ends with the last of them and of the decoders.
@@ -45,8 +47,11 @@ pub struct ModuleHost {
 
 pub(crate) struct Shared {
     engine: Engine,
-    pub(crate) limits: Limits,
+    limits: Arc<Limits>,
+    /// For modules that import WASI; without them none is admitted.
+    wasi: Option<Arc<Limits>>,
     pub(crate) ticker: Ticker,
+    pub(crate) counts: Arc<Counts>,
 }
 
 impl fmt::Debug for Shared {
@@ -62,12 +67,40 @@ impl ModuleHost {
     ///
     /// [`HostError::Engine`] when the machine does not allow it.
     pub fn new(limits: Limits) -> Result<Self, HostError> {
+        Self::build(limits, None, |engine| engine.increment_epoch())
+    }
+
+    /// As [`ModuleHost::new`], and modules that import the functions of WASI preview 1 which a Go
+    /// reactor needs are taken too, under limits of their own ([`Limits::wasi`] unless there is
+    /// reason for others). The functions deny everything: no file, no network, no real clock, no
+    /// chance.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Engine`] when the machine does not allow it.
+    pub fn with_wasi(limits: Limits, wasi: Limits) -> Result<Self, HostError> {
+        Self::build(limits, Some(wasi), |engine| engine.increment_epoch())
+    }
+
+    fn build(
+        limits: Limits,
+        wasi: Option<Limits>,
+        tick: impl Fn(&Engine) + Send + 'static,
+    ) -> Result<Self, HostError> {
+        let stack_bytes = wasi.as_ref().map_or(0, |wasi| wasi.stack_bytes).max(limits.stack_bytes);
         let engine =
-            Engine::new(&config(&limits)).map_err(|error| HostError::Engine(error.into()))?;
+            Engine::new(&config(stack_bytes)).map_err(|error| HostError::Engine(error.into()))?;
         let ticking = engine.clone();
-        let ticker = Ticker::start(move || ticking.increment_epoch())
+        let ticker = Ticker::start(move || tick(&ticking))
             .map_err(|error| HostError::Engine(error.into()))?;
-        Ok(Self { shared: Arc::new(Shared { engine, limits, ticker }) })
+        let (limits, wasi) = (Arc::new(limits), wasi.map(Arc::new));
+        let counts = Arc::default();
+        Ok(Self { shared: Arc::new(Shared { engine, limits, wasi, ticker, counts }) })
+    }
+
+    /// What all guests of this host take up now.
+    pub fn usage(&self) -> Usage {
+        self.shared.counts.read()
     }
 
     /// Admits and compiles a module. Takes about a second per MiB of module: not for the path of
@@ -78,12 +111,32 @@ impl ModuleHost {
     /// A refusal for the first thing that is not as it must be, before anything is compiled; or
     /// [`HostError::Compile`].
     pub fn compile(&self, module: &[u8]) -> Result<CompiledModule, HostError> {
-        admission::check(module, &self.shared.limits)?;
+        let Shared { engine, limits, wasi, .. } = &*self.shared;
+        let failed = |error: wasmtime::Error| HostError::Compile(error.into());
+        let mut linker = Linker::new(engine);
+        let limits = match admission::check(module, limits, wasi.as_deref())? {
+            Needs::Nothing => limits,
+            Needs::Wasi => {
+                wasi::add_to(&mut linker).map_err(failed)?;
+                wasi.as_ref().unwrap_or(limits)
+            }
+        };
+        self.link(module, &linker, Arc::clone(limits))
+    }
+
+    /// Compiles what was admitted.
+    fn link(
+        &self,
+        module: &[u8],
+        linker: &Linker<State>,
+        limits: Arc<Limits>,
+    ) -> Result<CompiledModule, HostError> {
         let failed = |error: wasmtime::Error| HostError::Compile(error.into());
         let module = Module::new(&self.shared.engine, module).map_err(failed)?;
-        let instances =
-            Linker::new(&self.shared.engine).instantiate_pre(&module).map_err(failed)?;
-        Ok(CompiledModule { shared: Arc::clone(&self.shared), instances })
+        let instances = linker.instantiate_pre(&module).map_err(failed)?;
+        let counted = Arc::new(CountedModule::new(Arc::clone(&self.shared.counts)));
+        let shared = Arc::clone(&self.shared);
+        Ok(CompiledModule { shared, limits, instances, _counted: counted })
     }
 }
 
@@ -91,7 +144,10 @@ impl ModuleHost {
 #[derive(Clone)]
 pub struct CompiledModule {
     pub(crate) shared: Arc<Shared>,
+    /// Those that hold for this kind of module.
+    pub(crate) limits: Arc<Limits>,
     pub(crate) instances: InstancePre<State>,
+    _counted: Arc<CountedModule>,
 }
 
 impl fmt::Debug for CompiledModule {
@@ -119,12 +175,12 @@ impl CompiledModule {
 }
 
 /// Everything off that our modules do not need: what is not enabled has no bugs.
-fn config(limits: &Limits) -> Config {
+fn config(stack_bytes: usize) -> Config {
     let mut config = Config::new();
     config
         .wasm_features(WasmFeatures::all().difference(admission::FEATURES), false)
         .wasm_features(admission::FEATURES, true)
         .epoch_interruption(true)
-        .max_wasm_stack(limits.stack_bytes);
+        .max_wasm_stack(stack_bytes);
     config
 }

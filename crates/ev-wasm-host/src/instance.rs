@@ -11,6 +11,8 @@ use crate::answer;
 use crate::error::HostError;
 use crate::limits::Limits;
 use crate::ticker::Ticker;
+use crate::usage::CountedInstance;
+use crate::wasi;
 
 /// Longest text of a refused batch that is looked at, in bytes.
 const MAX_REFUSAL: u32 = 512;
@@ -23,6 +25,24 @@ pub(crate) struct State {
     limits: StoreLimits,
     /// More memory was asked for than there may be, since the last call.
     memory_refused: bool,
+    counted: CountedInstance,
+    /// Size of the memory before it was last allowed to grow.
+    memory_before: usize,
+    /// What a module that imports WASI gets for a clock, in nanoseconds.
+    pub(crate) clock: u64,
+}
+
+impl State {
+    fn new(limits: &Limits, counted: CountedInstance) -> Self {
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(limits.memory_bytes)
+            .table_elements(limits.table_elements)
+            .instances(1)
+            .tables(limits.tables)
+            .memories(1)
+            .build();
+        Self { limits, memory_refused: false, counted, memory_before: 0, clock: 0 }
+    }
 }
 
 impl ResourceLimiter for State {
@@ -34,7 +54,18 @@ impl ResourceLimiter for State {
     ) -> wasmtime::Result<bool> {
         let granted = self.limits.memory_growing(current, desired, maximum)?;
         self.memory_refused |= !granted;
+        self.memory_before = self.counted.memory_bytes();
+        if granted {
+            self.counted.set_memory_bytes(desired);
+        }
         Ok(granted)
+    }
+
+    /// The system did not give what the limits allowed.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_refused = true;
+        self.counted.set_memory_bytes(self.memory_before);
+        self.limits.memory_grow_failed(error)
     }
 
     fn table_growing(
@@ -76,19 +107,10 @@ impl Instance {
         module: &InstancePre<State>,
         limits: &Limits,
         ticker: &Ticker,
+        counted: CountedInstance,
     ) -> Result<Self, HostError> {
         let refused = |error: wasmtime::Error| HostError::Instantiate(error.into());
-        let state = State {
-            limits: StoreLimitsBuilder::new()
-                .memory_size(limits.memory_bytes)
-                .table_elements(limits.table_elements)
-                .instances(1)
-                .tables(1)
-                .memories(1)
-                .build(),
-            memory_refused: false,
-        };
-        let mut store = Store::new(module.module().engine(), state);
+        let mut store = Store::new(module.module().engine(), State::new(limits, counted));
         store.limiter(|state| state);
         store.set_epoch_deadline(Ticker::ticks(limits.call_time));
         let running = ticker.running();
@@ -225,7 +247,10 @@ impl Instance {
             }
             // The trap alone, without the guest's stack around it, which fills lines.
             Some(trap) => HostError::Trap(BoxError::from(*trap)),
-            None => HostError::Trap(BoxError::from(error)),
+            None => HostError::Trap(match error.downcast_ref::<wasi::Exit>() {
+                Some(exit) => BoxError::from(*exit),
+                None => BoxError::from(error),
+            }),
         })
     }
 }

@@ -5,7 +5,8 @@
 //! memory, no start function), compiles them, and hands out a [`ModuleDecoder`], which is an
 //! [`ev_core::Decoder`] like any other. Every answer of the guest is held against the event's own
 //! bytes; a trap, a limit or a lie is an ordinary error, and the instance is thrown away.
-//! [`self_test`] compares a decoder with the native one before it is put to use.
+//! Modules of other toolchains may import a few functions of WASI that deny everything, if
+//! [`ModuleHost::with_wasi`] says so. [`self_test`] compares a decoder with the native one before it is put to use.
 //!
 //! This crate verifies no signature (`ev-modules` does, before the bytes come here), knows no
 //! schema, and is the only one that names wasmtime.
@@ -23,9 +24,12 @@ mod json;
 mod limits;
 mod selftest;
 mod ticker;
+mod usage;
+mod wasi;
 
 pub use decoder::{ModuleDecoder, Options};
 pub use error::{Fact, HostError, Lie};
 pub use host::{CompiledModule, ModuleHost};
 pub use limits::Limits;
 pub use selftest::{self_test, self_test_events};
+pub use usage::Usage;

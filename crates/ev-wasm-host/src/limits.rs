@@ -4,7 +4,8 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 /// What a module may use. The defaults fit our own modules with room to spare: they need 240 KB of
-/// module, 1.2 MiB of memory and 0.2 to 9 ms per MiB of events.
+/// module, 1.2 MiB of memory and 0.2 to 9 ms per MiB of events. [`Limits::wasi`] are those for
+/// modules of other toolchains.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Largest module that is looked at, in bytes. Default 4 MiB; compiling takes about a second
@@ -14,10 +15,13 @@ pub struct Limits {
     pub initial_memory_bytes: usize,
     /// Memory of one instance, in bytes. Default 64 MiB.
     pub memory_bytes: usize,
-    /// Elements in the one table of an instance. Default 4,096.
+    /// Elements in each table of an instance. Default 4,096.
     pub table_elements: usize,
-    /// Stack of a guest call, in bytes. Default 256 KiB. The calling thread must have more than
-    /// this left, or the process is aborted: decode on threads with 2 MiB.
+    /// Tables of an instance. Default 1.
+    pub tables: usize,
+    /// Stack of a guest call, in bytes. Default 256 KiB, for every kind of module. The calling
+    /// thread must have more than this left, or the process is aborted: decode on threads with
+    /// 2 MiB.
     pub stack_bytes: usize,
     /// Longest answer to one call, in bytes. Default 32 MiB.
     pub answer_bytes: usize,
@@ -49,6 +53,7 @@ impl Default for Limits {
             initial_memory_bytes: 8 * MIB,
             memory_bytes: 64 * MIB,
             table_elements: 4096,
+            tables: 1,
             stack_bytes: 256 * KIB,
             answer_bytes: 32 * MIB,
             call_time: Duration::from_millis(100),
@@ -64,6 +69,25 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// For modules that import WASI: what a Go reactor needs. Its module has up to 15 MB, nearly
+    /// all of it the runtime, and takes about a second per MiB to compile; its memory settles at
+    /// 12 MiB, a large part of it there from the start; it needs 33 times as long for an event,
+    /// and 12,000 table elements.
+    pub fn wasi() -> Self {
+        Self {
+            module_bytes: 32 * MIB,
+            initial_memory_bytes: 32 * MIB,
+            memory_bytes: 256 * MIB,
+            table_elements: 30_000,
+            tables: 2,
+            call_time: Duration::from_millis(500),
+            call_time_per_mib: Duration::from_millis(500),
+            // Starting anew costs the runtime's start, and a heap may grow before it is collected.
+            recycle_memory_bytes: 128 * MIB,
+            ..Self::default()
+        }
+    }
+
     /// Time for a call with `bytes` of question.
     pub(crate) fn time_for(&self, bytes: usize) -> Duration {
         let mib = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);

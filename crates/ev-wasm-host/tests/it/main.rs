@@ -1,8 +1,10 @@
 //! Modules that are refused, guests that misbehave, and the good guest on every golden vector.
 
 mod admission;
+mod go;
 mod golden;
 mod guest;
 mod lies;
 mod limits;
 mod selftest;
+mod wasi;
