@@ -58,14 +58,18 @@ impl WireError {
 /// [`WireError::Truncated`] or [`WireError::VarintOverflow`]; `*pos` is then unspecified.
 #[inline]
 pub fn varint(buf: &[u8], pos: &mut usize) -> Result<u64, WireError> {
-    // Most varints of an event are tags, lengths and small numbers of one byte.
-    if let Some(&byte) = buf.get(*pos)
-        && byte < 0x80
-    {
-        *pos += 1;
-        return Ok(u64::from(byte));
+    // Nearly all varints of an event are tags, lengths and numbers of one or two bytes.
+    match buf.get(*pos..) {
+        Some(&[byte, ..]) if byte < 0x80 => {
+            *pos += 1;
+            Ok(u64::from(byte))
+        }
+        Some(&[low, high, ..]) if high < 0x80 => {
+            *pos += 2;
+            Ok(u64::from(low & 0x7f) | u64::from(high) << 7)
+        }
+        _ => long_varint(buf, pos),
     }
-    long_varint(buf, pos)
 }
 
 fn long_varint(buf: &[u8], pos: &mut usize) -> Result<u64, WireError> {
@@ -106,7 +110,16 @@ pub fn wire_type(raw_tag: u64) -> Result<WireType, WireError> {
 /// As [`varint`], and [`WireError::FieldNumber`] or [`WireError::WireType`].
 #[inline]
 pub fn tag(buf: &[u8], pos: &mut usize) -> Result<(u32, WireType), WireError> {
-    let raw = varint(buf, pos)?;
+    split_tag(varint(buf, pos)?)
+}
+
+/// Field number (1 to 2^31 - 1) and wire type of a raw tag.
+///
+/// # Errors
+///
+/// [`WireError::FieldNumber`] or [`WireError::WireType`].
+#[inline]
+pub fn split_tag(raw: u64) -> Result<(u32, WireType), WireError> {
     let kind = wire_type(raw)?;
     #[expect(clippy::cast_possible_truncation, reason = "gogo cuts field numbers to 32 bits")]
     let number = (raw >> 3) as u32;

@@ -1,5 +1,7 @@
 //! The least that any decoder has to do: read every tag of an event, at all levels.
 
+#![cfg_attr(not(feature = "bare-walk"), allow(unreachable_pub, reason = "public with the feature"))]
+
 use ev_core::wire::{self, WireType};
 
 use crate::Table;

@@ -289,7 +289,7 @@ fn write_number(out: &mut Vec<u8>, digits: &[u8]) {
         && integer
         && let Some(value) = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok())
     {
-        json::write_float(out, value);
+        out.extend_from_slice(json::Digits::of(value).as_slice());
     } else {
         out.extend_from_slice(digits);
     }

@@ -19,7 +19,7 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "bare-walk")]
+#[cfg(any(feature = "bare-walk", test))]
 mod bare;
 #[cfg(feature = "compile")]
 mod compile;

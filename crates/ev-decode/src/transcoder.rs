@@ -6,9 +6,10 @@ use ev_core::{Facts, Flavour, Mode, Span};
 use sha2::{Digest, Sha256};
 
 use crate::form::{self, FormBuffers};
+use crate::json::{self, Out};
+use crate::path;
 use crate::table::Table;
 use crate::walk::{self, Buffers};
-use crate::{json, path};
 
 /// What a transcoder does beyond its flavour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub struct Options {
 pub struct Scratch {
     walk: Buffers,
     form: FormBuffers,
-    /// The `go` bytes on their way to the `struct` flavour.
-    go: Vec<u8>,
+    /// The `go` flavour of the event at hand.
+    go: Out,
 }
 
 impl Scratch {
@@ -41,8 +42,7 @@ impl Scratch {
         const MAX_BYTES: usize = 1 << 20;
         self.walk.shrink(MAX_ITEMS);
         self.form.shrink(MAX_ITEMS);
-        self.go.clear();
-        self.go.shrink_to(MAX_BYTES);
+        self.go.shrink(MAX_BYTES);
     }
 }
 
@@ -141,16 +141,7 @@ impl Transcoder {
         out: &mut Vec<u8>,
     ) -> Answer {
         let Scratch { walk: buffers, form, go } = scratch;
-        let base = match self.flavour {
-            Flavour::Go => out.len(),
-            Flavour::Struct => 0,
-        };
-        go.clear();
-        let json = match self.flavour {
-            Flavour::Go => &mut *out,
-            Flavour::Struct => &mut *go,
-        };
-        let walked = match walk::decode(&self.table, event, mode, json, buffers) {
+        let walked = match walk::decode(&self.table, event, mode, go, buffers) {
             Ok(walked) => walked,
             Err(trouble) => return Answer::Malformed { at: trouble.at, what: trouble.what },
         };
@@ -158,7 +149,7 @@ impl Transcoder {
         if let Some(facts) = &mut facts {
             facts.login = self.options.login.then_some(walked.login);
             if walked.printed && facts.uid.is_empty() {
-                facts.digest = Some(Sha256::digest(&json[base..]).into());
+                facts.digest = Some(Sha256::digest(go.as_slice()).into());
             }
         }
         let mut printed = walked.printed;
@@ -167,11 +158,14 @@ impl Transcoder {
             if let Some(span) = walked.print_data
                 && self.adds_print_data()
             {
-                add_print_data(json, event, span);
+                add_print_data(go, event, span);
             }
-            if self.flavour == Flavour::Struct {
+            if self.flavour == Flavour::Go {
+                out.extend_from_slice(go.as_slice());
+            } else {
                 let start = out.len();
-                let written = form::write_struct(go, self.table.duplicate_keys, out, form);
+                let written =
+                    form::write_struct(go.as_slice(), self.table.duplicate_keys, out, form);
                 if written.is_err() {
                     out.truncate(start);
                     printed = false;
@@ -203,9 +197,9 @@ impl Transcoder {
 }
 
 /// Adds the last member `data` to the object at the end of `json`.
-fn add_print_data(json: &mut Vec<u8>, event: &[u8], data: Span) {
-    json.pop();
-    if json.last() != Some(&b'{') {
+fn add_print_data(json: &mut Out, event: &[u8], data: Span) {
+    json.truncate(json.len() - 1);
+    if json.last() != Some(b'{') {
         json.push(b',');
     }
     json.extend_from_slice(b"\"data\":");

@@ -2,61 +2,87 @@
 
 use std::io::Write as _;
 
-/// A finite double: shortest digits that read back the same, with an exponent below 1e-6 and from
-/// 1e21 on.
-pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
-    // `{:e}` gives the shortest digits as `d.ddde-7`. At most 17 digits, a point, a sign and an
-    // exponent of five characters.
-    let mut scientific = [0u8; 32];
-    let mut rest = &mut scientific[..];
-    if write!(rest, "{value:e}").is_err() {
-        return;
+/// The digits of a finite double: the shortest that read back the same, with an exponent below
+/// 1e-6 and from 1e21 on.
+pub(crate) struct Digits {
+    // At most a sign, 21 digits and a point, or 17 digits behind seven other characters.
+    text: [u8; 40],
+    len: usize,
+}
+
+impl Digits {
+    pub(crate) fn of(value: f64) -> Self {
+        let mut digits = Self { text: [0; 40], len: 0 };
+        digits.write(value);
+        digits
     }
-    let len = 32 - rest.len();
-    let text = &scientific[..len];
-    let magnitude = value.abs();
-    let Some(e) = text.iter().position(|byte| *byte == b'e') else { return };
-    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
-        out.extend_from_slice(&text[..=e]);
-        if text.get(e + 1) != Some(&b'-') {
-            out.push(b'+');
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.text[..self.len]
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.text[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    fn push_zeros(&mut self, count: usize) {
+        self.text[self.len..self.len + count].fill(b'0');
+        self.len += count;
+    }
+
+    fn write(&mut self, value: f64) {
+        // `{:e}` gives the shortest digits as `d.ddde-7`. At most 17 digits, a point, a sign and an
+        // exponent of five characters.
+        let mut scientific = [0u8; 32];
+        let mut rest = &mut scientific[..];
+        if write!(rest, "{value:e}").is_err() {
+            return;
         }
-        out.extend_from_slice(&text[e + 1..]);
-        return;
-    }
-    let mut digits = [0u8; 32];
-    let mut count = 0;
-    let mut exponent = 0i32;
-    for byte in &text[..e] {
-        match byte {
-            b'-' => out.push(b'-'),
-            b'.' => {}
-            digit => {
-                digits[count] = *digit;
-                count += 1;
+        let len = 32 - rest.len();
+        let text = &scientific[..len];
+        let magnitude = value.abs();
+        let Some(e) = text.iter().position(|byte| *byte == b'e') else { return };
+        if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
+            self.push(&text[..=e]);
+            if text.get(e + 1) != Some(&b'-') {
+                self.push(b"+");
+            }
+            return self.push(&text[e + 1..]);
+        }
+        let mut digits = [0u8; 32];
+        let mut count = 0;
+        let mut exponent = 0i32;
+        for byte in &text[..e] {
+            match byte {
+                b'-' => self.push(b"-"),
+                b'.' => {}
+                digit => {
+                    digits[count] = *digit;
+                    count += 1;
+                }
             }
         }
-    }
-    for byte in &text[e + 1..] {
-        if byte.is_ascii_digit() {
-            exponent = exponent * 10 + i32::from(byte - b'0');
+        for byte in &text[e + 1..] {
+            if byte.is_ascii_digit() {
+                exponent = exponent * 10 + i32::from(byte - b'0');
+            }
         }
-    }
-    if text.get(e + 1) == Some(&b'-') {
-        // Not below 1e-6.
-        out.extend_from_slice(b"0.");
-        out.extend(std::iter::repeat_n(b'0', exponent.unsigned_abs() as usize - 1));
-        out.extend_from_slice(&digits[..count]);
-        return;
-    }
-    let whole = exponent.unsigned_abs() as usize + 1;
-    if count <= whole {
-        out.extend_from_slice(&digits[..count]);
-        out.extend(std::iter::repeat_n(b'0', whole - count));
-    } else {
-        out.extend_from_slice(&digits[..whole]);
-        out.push(b'.');
-        out.extend_from_slice(&digits[whole..count]);
+        if text.get(e + 1) == Some(&b'-') {
+            // Not below 1e-6.
+            self.push(b"0.");
+            self.push_zeros(exponent.unsigned_abs() as usize - 1);
+            return self.push(&digits[..count]);
+        }
+        let whole = exponent.unsigned_abs() as usize + 1;
+        if count <= whole {
+            self.push(&digits[..count]);
+            self.push_zeros(whole - count);
+        } else {
+            self.push(&digits[..whole]);
+            self.push(b".");
+            self.push(&digits[whole..count]);
+        }
     }
 }
 
@@ -67,9 +93,7 @@ mod tests {
     use super::*;
 
     fn text(value: f64) -> String {
-        let mut out = Vec::new();
-        write_float(&mut out, value);
-        String::from_utf8(out).expect("digits")
+        String::from_utf8(Digits::of(value).as_slice().to_vec()).expect("digits")
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Writing JSON as Go's `encoding/json` does: strings, numbers, times, base64.
 
+mod block;
 mod float;
+mod out;
 mod string;
 mod time;
 
-pub(crate) use float::write_float;
-pub(crate) use string::{string_end, write_string, write_utf8_from_escapes};
+pub(crate) use float::Digits;
+pub(crate) use out::Out;
+pub(crate) use string::{string_end, write_utf8_from_escapes};
 pub(crate) use time::{valid_time, write_time};
 
 const DIGIT_PAIRS: &[u8; 200] = b"\
@@ -14,7 +17,12 @@ const DIGIT_PAIRS: &[u8; 200] = b"\
     8081828384858687888990919293949596979899";
 
 /// An unsigned integer in decimal.
-pub(crate) fn write_u64(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn write_u64(out: &mut Out, mut value: u64) {
+    // Most numbers of an event are small.
+    if value < 10 {
+        #[expect(clippy::cast_possible_truncation, reason = "one digit")]
+        return out.push(b'0' + value as u8);
+    }
     // 2^64 - 1 has 20 digits.
     let mut digits = [0u8; 20];
     let mut at = digits.len();
@@ -36,7 +44,7 @@ pub(crate) fn write_u64(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// A signed integer in decimal.
-pub(crate) fn write_i64(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn write_i64(out: &mut Out, value: i64) {
     if value < 0 {
         out.push(b'-');
     }
@@ -46,19 +54,14 @@ pub(crate) fn write_i64(out: &mut Vec<u8>, value: i64) {
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Bytes as a quoted string of padded standard base64.
-pub(crate) fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.reserve(bytes.len().div_ceil(3) * 4 + 2);
+pub(crate) fn write_base64(out: &mut Out, bytes: &[u8]) {
     out.push(b'"');
     let letter = |bits: u32| BASE64[(bits & 63) as usize];
     let mut chunks = bytes.chunks_exact(3);
     for chunk in &mut chunks {
         let bits = u32::from(chunk[0]) << 16 | u32::from(chunk[1]) << 8 | u32::from(chunk[2]);
-        out.extend_from_slice(&[
-            letter(bits >> 18),
-            letter(bits >> 12),
-            letter(bits >> 6),
-            letter(bits),
-        ]);
+        let four = [letter(bits >> 18), letter(bits >> 12), letter(bits >> 6), letter(bits)];
+        out.extend_from_block(&four, 4);
     }
     match *chunks.remainder() {
         [a] => {
@@ -83,10 +86,10 @@ mod tests {
 
     use super::*;
 
-    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
+    fn text(write: impl FnOnce(&mut Out)) -> String {
+        let mut out = Out::default();
         write(&mut out);
-        String::from_utf8(out).expect("JSON is text")
+        String::from_utf8(out.as_slice().to_vec()).expect("JSON is text")
     }
 
     #[test]

@@ -4,47 +4,39 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHS: u64 = ONES << 7;
 
-/// For each byte whether it is copied as it is: not a control character, not `"` `\` `<` `>` `&`,
-/// and ASCII.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0x20u8;
-    while byte < 0x80 {
-        plain[byte as usize] = !matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&');
+/// What stands for an ASCII character that is not copied as it is; `None` for all others.
+#[inline]
+pub(super) fn escape(byte: u8) -> Option<(&'static [u8; 8], usize)> {
+    let escape = ESCAPES.get(usize::from(byte))?;
+    // The last byte is the length; no escape is as long as that.
+    (escape[7] != 0).then_some((escape, usize::from(escape[7])))
+}
+
+const ESCAPES: &[[u8; 8]; 128] = &{
+    let mut escapes = [[0; 8]; 128];
+    let mut byte = 0;
+    while byte < escapes.len() {
+        #[expect(clippy::cast_possible_truncation, reason = "below 128")]
+        let character = byte as u8;
+        let short = match character {
+            b'"' | b'\\' => character,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            8 => b'b',
+            12 => b'f',
+            _ => 0,
+        };
+        if short != 0 {
+            escapes[byte] = [b'\\', short, 0, 0, 0, 0, 0, 2];
+        } else if byte < 0x20 || matches!(character, b'<' | b'>' | b'&') {
+            let (high, low) = (HEX[byte >> 4], HEX[byte & 15]);
+            escapes[byte] = [b'\\', b'u', b'0', b'0', high, low, 0, 6];
+        }
         byte += 1;
     }
-    plain
+    escapes
 };
-
-/// A non-zero byte at least at the first byte of `word` that is not plain (and zero if all are).
-///
-/// Byte tricks on a word: `(x - 1) & !x & 0x80` marks zero bytes, exactly at the first one, which
-/// is all that is needed here.
-#[inline]
-fn not_plain(word: u64) -> u64 {
-    let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-    // `<` and `>` differ in one bit; so do `"` and `&` (0x22, 0x26).
-    let angles = zero((word | (ONES * 2)) ^ (ONES * 0x3e));
-    let quote = zero((word | (ONES * 4)) ^ (ONES * 0x26));
-    let backslash = zero(word ^ (ONES * 0x5c));
-    (word | below_space | angles | quote | backslash) & HIGHS
-}
-
-/// Length of the plain bytes at the start of `bytes`.
-#[inline]
-fn plain_len(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
-        let marks = not_plain(word);
-        if marks != 0 {
-            return at + marks.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    at + bytes[at..].iter().take_while(|byte| PLAIN[usize::from(**byte)]).count()
-}
 
 /// The inside of the string that begins `text`, behind its opening quote: where it ends, and
 /// whether there are escapes in it. Ends with the text if there is no closing quote.
@@ -73,77 +65,9 @@ pub(crate) fn string_end(text: &[u8]) -> (usize, bool) {
     }
 }
 
-/// `bytes` as a quoted JSON string; each byte that is not UTF-8 becomes `\ufffd`.
-#[inline]
-pub(crate) fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
-    let plain = plain_len(bytes);
-    out.extend_from_slice(&bytes[..plain]);
-    if plain < bytes.len() {
-        write_escaped(out, &bytes[plain..]);
-    }
-    out.push(b'"');
-}
-
-#[inline(never)]
-fn write_escaped(out: &mut Vec<u8>, mut bytes: &[u8]) {
-    while let Some(&byte) = bytes.first() {
-        if PLAIN[usize::from(byte)] {
-            let plain = plain_len(bytes);
-            out.extend_from_slice(&bytes[..plain]);
-            bytes = &bytes[plain..];
-        } else if byte < 0x80 {
-            write_escape(out, byte);
-            bytes = &bytes[1..];
-        } else {
-            bytes = write_non_ascii(out, bytes);
-        }
-    }
-}
-
-fn write_escape(out: &mut Vec<u8>, byte: u8) {
-    let short = match byte {
-        b'"' | b'\\' => byte,
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        8 => b'b',
-        12 => b'f',
-        _ => {
-            let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
-            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-            return;
-        }
-    };
-    out.extend_from_slice(&[b'\\', short]);
-}
-
-/// Writes characters until the next ASCII byte; returns what is left.
-fn write_non_ascii<'a>(out: &mut Vec<u8>, bytes: &'a [u8]) -> &'a [u8] {
-    let mut at = 0;
-    let mut copied = 0;
-    while at < bytes.len() && bytes[at] >= 0x80 {
-        let len = char_len(&bytes[at..]);
-        let escape: &[u8] = match &bytes[at..at + len.max(1)] {
-            _ if len == 0 => b"\\ufffd",
-            // U+2028 and U+2029 end lines in JavaScript.
-            [0xe2, 0x80, 0xa8] => b"\\u2028",
-            [0xe2, 0x80, 0xa9] => b"\\u2029",
-            _ => b"",
-        };
-        if !escape.is_empty() {
-            out.extend_from_slice(&bytes[copied..at]);
-            out.extend_from_slice(escape);
-            copied = at + len.max(1);
-        }
-        at += len.max(1);
-    }
-    out.extend_from_slice(&bytes[copied..at]);
-    &bytes[at..]
-}
-
 /// Length of the UTF-8 character of several bytes at the start of `bytes`; 0 if there is none.
-fn char_len(bytes: &[u8]) -> usize {
+#[inline]
+pub(super) fn char_len(bytes: &[u8]) -> usize {
     let tail = |byte: Option<&u8>| byte.is_some_and(|byte| byte & 0xc0 == 0x80);
     let second = bytes.get(1).copied().unwrap_or_default();
     match bytes[0] {
@@ -168,7 +92,7 @@ fn char_len(bytes: &[u8]) -> usize {
     }
 }
 
-/// The inside of a string that [`write_string`] wrote, with all escapes replaced that plain UTF-8
+/// The inside of a string that [`super::Out::string`] wrote, with all escapes replaced that plain UTF-8
 /// needs not: `<`, `>`, `&`, U+2028, U+2029, U+FFFD. With `unquoted`, the rest too, so that the
 /// result is the text itself.
 pub(crate) fn write_utf8_from_escapes(out: &mut Vec<u8>, mut text: &[u8], unquoted: bool) {
@@ -211,12 +135,13 @@ pub(crate) fn write_utf8_from_escapes(out: &mut Vec<u8>, mut text: &[u8], unquot
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Out;
     use super::*;
 
     fn quoted(bytes: &[u8]) -> String {
-        let mut out = Vec::new();
-        write_string(&mut out, bytes);
-        String::from_utf8(out).expect("JSON is text")
+        let mut out = Out::default();
+        out.string(bytes, 0, bytes.len());
+        String::from_utf8(out.as_slice().to_vec()).expect("JSON is text")
     }
 
     #[test]

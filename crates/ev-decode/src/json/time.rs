@@ -1,5 +1,7 @@
 //! Times as Go's `time.Time` prints them.
 
+use super::Out;
+
 const DAY: i64 = 86_400;
 const FIRST_SECOND: i64 = -62_135_596_800;
 const SECOND_BEHIND_LAST: i64 = 253_402_300_800;
@@ -10,7 +12,7 @@ pub(crate) fn valid_time(seconds: i64, nanos: i32) -> bool {
 }
 
 /// A valid time, quoted: RFC 3339 in UTC, the fraction without trailing zeros.
-pub(crate) fn write_time(out: &mut Vec<u8>, seconds: i64, nanos: u32) {
+pub(crate) fn write_time(out: &mut Out, seconds: i64, nanos: u32) {
     let (days, second) = (seconds.div_euclid(DAY), small(seconds.rem_euclid(DAY)));
     let (year, month, day) = civil(days);
     let mut text = *b"\"0000-00-00T00:00:00.000000000Z\"";
@@ -24,7 +26,8 @@ pub(crate) fn write_time(out: &mut Vec<u8>, seconds: i64, nanos: u32) {
     // The point stands at 20, the fraction in 21..30.
     let mut end = 20;
     let mut rest = nanos;
-    for at in (21..30).rev() {
+    let digits = if nanos == 0 { 21..21 } else { 21..30 };
+    for at in digits.rev() {
         let digit = (rest % 10) as u8;
         rest /= 10;
         text[at] = b'0' + digit;
@@ -34,7 +37,7 @@ pub(crate) fn write_time(out: &mut Vec<u8>, seconds: i64, nanos: u32) {
     }
     text[end] = b'Z';
     text[end + 1] = b'"';
-    out.extend_from_slice(&text[..end + 2]);
+    out.extend_from_block(&text, end + 2);
 }
 
 fn two(text: &mut [u8], at: usize, value: u32) {
@@ -75,10 +78,10 @@ mod tests {
             seconds in FIRST_SECOND..SECOND_BEHIND_LAST,
             nanos in prop_oneof![Just(0u32), 0..1_000_000_000u32, (0..1000u32).prop_map(|ms| ms * 1_000_000)],
         ) {
-            let mut out = Vec::new();
+            let mut out = Out::default();
             write_time(&mut out, seconds, nanos);
             let expected = format!("\"{}\"", Timestamp::new(seconds, nanos));
-            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+            prop_assert_eq!(out.as_slice(), expected.as_bytes());
         }
     }
 

@@ -81,6 +81,8 @@ pub(crate) const MAX_MESSAGE_FIELDS: usize = 1024;
 pub(crate) const MAX_CASES: usize = 4096;
 pub(crate) const MAX_LEVELS: u8 = 32;
 pub(crate) const MAX_DEFAULTS_LEN: usize = 1 << 20;
+/// Behind the texts of keys and defaults there are as many bytes more.
+pub(crate) const BLOCK_LEN: usize = 32;
 /// Field numbers below this are found by index, others by search.
 pub(crate) const DENSE_LIMIT: u32 = 1024;
 
@@ -235,12 +237,12 @@ pub enum DuplicateKeys {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
     pub(crate) kind: Kind,
-    pub(crate) wire: WireType,
     pub(crate) flags: u8,
     pub(crate) slot: Slot,
     /// Whether the field is a member of a real oneof.
     pub(crate) oneof: bool,
-    pub(crate) number: u32,
+    /// Field number and wire type as they stand on the wire.
+    pub(crate) tag: u64,
     /// Index of a message or of an enum text.
     pub(crate) sub: u16,
     /// Place of the field in its message's order; of the first member for a oneof.
@@ -255,6 +257,11 @@ pub(crate) struct Field {
 }
 
 impl Field {
+    #[expect(clippy::cast_possible_truncation, reason = "a field number has 31 bits")]
+    pub(crate) fn number(&self) -> u32 {
+        (self.tag >> 3) as u32
+    }
+
     #[inline]
     pub(crate) fn omit_empty(&self) -> bool {
         self.flags & OMIT_EMPTY != 0
@@ -339,7 +346,7 @@ impl Table {
         let root = self.root();
         (root.first as usize..)
             .zip(self.fields_of(root))
-            .map(|(index, field)| (field.number, self.names.as_ref().map(|names| &*names[index])))
+            .map(|(index, field)| (field.number(), self.names.as_ref().map(|names| &*names[index])))
     }
 
     pub(crate) fn root(&self) -> &Message {

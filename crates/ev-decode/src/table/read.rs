@@ -6,9 +6,9 @@ use ev_core::AuthVersion;
 use sha2::{Digest, Sha256};
 
 use super::{
-    DENSE_LIMIT, DuplicateKeys, FIELD_LEN, FORMAT, Field, HIDDEN, Kind, MAGIC, MAX_CASES,
-    MAX_DEFAULTS_LEN, MAX_FIELDS, MAX_LEVELS, MAX_MESSAGE_FIELDS, MAX_MESSAGES, MAX_TABLE_LEN,
-    Message, NAMES_ID, NULLABLE, OMIT_EMPTY, SECTION_IDS, Slot, Table,
+    BLOCK_LEN, DENSE_LIMIT, DuplicateKeys, FIELD_LEN, FORMAT, Field, HIDDEN, Kind, MAGIC,
+    MAX_CASES, MAX_DEFAULTS_LEN, MAX_FIELDS, MAX_LEVELS, MAX_MESSAGE_FIELDS, MAX_MESSAGES,
+    MAX_TABLE_LEN, Message, NAMES_ID, NULLABLE, OMIT_EMPTY, SECTION_IDS, Slot, Table,
 };
 use crate::TableError;
 
@@ -30,7 +30,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, TableError> {
         defaults: Vec::new(),
     };
     builder.build(sections.messages, sections.fields)?;
-    let Builder { messages, fields, dense, sparse, keys, defaults, .. } = builder;
+    let Builder { messages, fields, dense, sparse, mut keys, mut defaults, .. } = builder;
+    // The walk copies these texts in blocks.
+    keys.extend([0; BLOCK_LEN]);
+    defaults.extend([0; BLOCK_LEN]);
     Ok(Table {
         version: version(sections.version)?,
         digest: sections.digest(),
@@ -349,11 +352,10 @@ impl Builder<'_> {
                 let key = self.write_key(record)?;
                 self.fields.push(Field {
                     kind: record.kind,
-                    wire: record.kind.wire_type(),
                     flags: record.flags,
                     slot: record.slot,
                     oneof: oneof != 0,
-                    number: record.number,
+                    tag: u64::from(record.number) << 3 | record.kind.wire_type() as u64,
                     sub: record.sub,
                     first: narrow16(place)?,
                     after: narrow16(behind)?,

@@ -4,7 +4,7 @@
 use ev_core::wire::{self, WireType};
 
 use super::scalar::low;
-use super::{Trouble, WRONG_WIRE_TYPE, Walker, offset, trouble};
+use super::{WRONG_WIRE_TYPE, Walk, Walker, offset};
 use crate::json;
 use crate::table::{Field, Kind};
 
@@ -26,14 +26,8 @@ pub(super) struct Entry {
 impl Walker<'_> {
     /// Reads the entry whose length stands at `*pos` and keeps it. As in gogo, the wire types of
     /// key and value are not looked at.
-    pub(super) fn map_entry(
-        &mut self,
-        kind: Kind,
-        buf: &[u8],
-        pos: &mut usize,
-        at: usize,
-    ) -> Result<(), Trouble> {
-        let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
+    pub(super) fn map_entry(&mut self, kind: Kind, buf: &[u8], pos: &mut usize, at: usize) -> Walk {
+        let range = self.read(at, wire::len_delimited(buf, pos))?;
         let buf = &buf[..range.end];
         let mut pos = range.start;
         let mut entry = Entry {
@@ -46,14 +40,17 @@ impl Walker<'_> {
         };
         while pos < buf.len() {
             let field_at = pos;
-            let raw = wire::varint(buf, &mut pos).map_err(trouble(field_at))?;
+            if kind != Kind::Struct {
+                self.count_tag();
+            }
+            let raw = self.read(field_at, wire::varint(buf, &mut pos))?;
             match low(raw >> 3) {
                 1 => {
-                    let key = wire::len_delimited(buf, &mut pos).map_err(trouble(field_at))?;
+                    let key = self.read(field_at, wire::len_delimited(buf, &mut pos))?;
                     entry.key = (offset(key.start), offset(key.end));
                 }
                 2 if kind == Kind::MapInt32 => {
-                    let value = wire::varint(buf, &mut pos).map_err(trouble(field_at))?;
+                    let value = self.read(field_at, wire::varint(buf, &mut pos))?;
                     entry.value = (low(value), 0);
                 }
                 2 => {
@@ -61,13 +58,13 @@ impl Walker<'_> {
                     if entry.has_value {
                         self.check_replaced(kind, entry.value)?;
                     }
-                    let value = wire::len_delimited(buf, &mut pos).map_err(trouble(field_at))?;
+                    let value = self.read(field_at, wire::len_delimited(buf, &mut pos))?;
                     entry.value = (offset(value.start), offset(value.end));
                     entry.has_value = true;
                     entry.value_at = offset(field_at);
                 }
                 _ => {
-                    let kind = wire::wire_type(raw).map_err(trouble(field_at))?;
+                    let kind = self.read(field_at, wire::wire_type(raw))?;
                     self.skip_unknown(buf, &mut pos, kind, field_at)?;
                 }
             }
@@ -77,7 +74,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn check_replaced(&mut self, kind: Kind, value: (u32, u32)) -> Result<(), Trouble> {
+    fn check_replaced(&mut self, kind: Kind, value: (u32, u32)) -> Walk {
         match kind {
             Kind::Struct => self.check_struct_value(value),
             Kind::Traits => self.string_values(value, false),
@@ -119,11 +116,9 @@ impl Walker<'_> {
             let entry = self.buffers.entries[index];
             self.entry_key(&entry);
             if field.kind == Kind::MapInt32 {
-                json::write_i64(self.out, i64::from(entry.value.0.cast_signed()));
+                json::write_i64(&mut self.out, i64::from(entry.value.0.cast_signed()));
             } else {
-                let event = self.event;
-                let value = &event[entry.value.0 as usize..entry.value.1 as usize];
-                json::write_string(self.out, value);
+                self.string(entry.value);
             }
         }
         self.buffers.entries.truncate(first);
@@ -131,23 +126,22 @@ impl Walker<'_> {
     }
 
     fn entry_key(&mut self, entry: &Entry) {
-        let event = self.event;
         self.out.push(b',');
-        json::write_string(self.out, &event[entry.key.0 as usize..entry.key.1 as usize]);
+        self.string(entry.key);
         self.out.push(b':');
     }
 
     /// Keeps the entries of a `wrappers.LabelValues`.
-    pub(super) fn traits_entries(&mut self, buf: &[u8], mut pos: usize) -> Result<(), Trouble> {
+    pub(super) fn traits_entries(&mut self, buf: &[u8], mut pos: usize) -> Walk {
         while pos < buf.len() {
             let at = pos;
-            let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+            let (number, kind) = self.tag(buf, &mut pos)?;
             if number != 1 {
                 self.skip_unknown(buf, &mut pos, kind, at)?;
                 continue;
             }
             if kind != WireType::Len {
-                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
+                return self.stop(at, WRONG_WIRE_TYPE);
             }
             self.map_entry(Kind::Traits, buf, &mut pos, at)?;
         }
@@ -155,7 +149,7 @@ impl Walker<'_> {
     }
 
     /// Prints the traits whose entries were kept from `first` on; without entries they are absent.
-    pub(super) fn traits(&mut self, field: &Field, first: usize) -> Result<(), Trouble> {
+    pub(super) fn traits(&mut self, field: &Field, first: usize) -> Walk {
         let end = self.buffers.entries.len();
         if first == end {
             let (start, end) = field.defaults;
@@ -180,26 +174,26 @@ impl Walker<'_> {
     }
 
     /// A `wrappers.StringValues` as a list; `null` when it is empty.
-    fn string_values(&mut self, span: (u32, u32), print: bool) -> Result<(), Trouble> {
+    fn string_values(&mut self, span: (u32, u32), print: bool) -> Walk {
         let event = self.event;
         let buf = &event[..span.1 as usize];
         let mut pos = span.0 as usize;
         let mut separator = b'[';
         while pos < buf.len() {
             let at = pos;
-            let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+            let (number, kind) = self.tag(buf, &mut pos)?;
             if number != 1 {
                 self.skip_unknown(buf, &mut pos, kind, at)?;
                 continue;
             }
             if kind != WireType::Len {
-                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
+                return self.stop(at, WRONG_WIRE_TYPE);
             }
-            let value = wire::len_delimited(buf, &mut pos).map_err(trouble(at))?;
+            let value = self.read(at, wire::len_delimited(buf, &mut pos))?;
             if print {
                 self.out.push(separator);
                 separator = b',';
-                json::write_string(self.out, &buf[value]);
+                self.out.string(event, value.start, value.end);
             }
         }
         if print {

@@ -29,10 +29,13 @@ mod scalar;
 mod sorted;
 mod structs;
 
+use std::ops::Range;
+
 use ev_core::wire::{self, WireError, WireType};
 use ev_core::{Facts, LoginFacts, Mode, Span, Timestamp};
 
-use crate::table::{Field, Slot, Table};
+use crate::json::Out;
+use crate::table::{Field, Message, Slot, Table};
 
 /// Why an event is malformed or unprintable, and at which offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +44,11 @@ pub(crate) struct Trouble {
     pub(crate) what: &'static str,
 }
 
-impl Trouble {
-    #[cold]
-    fn new(at: usize, what: &'static str) -> Self {
-        Self { at: offset(at), what }
-    }
-}
+/// The event is malformed; the walker keeps the [`Trouble`], so that the way back carries nothing.
+#[derive(Clone, Copy, Debug)]
+struct Stop;
 
-/// Turns a wire error into a [`Trouble`] at an offset.
-#[inline]
-fn trouble(at: usize) -> impl Fn(WireError) -> Trouble {
-    move |error| Trouble::new(at, error.as_str())
-}
+type Walk<T = ()> = Result<T, Stop>;
 
 const WRONG_WIRE_TYPE: &str = "wrong wire type for the field";
 
@@ -97,37 +93,88 @@ impl Buffers {
     }
 }
 
+/// The facts of the event's own fields, as far as they were seen.
+struct Seen {
+    /// Field number of the event's case; 0 before the first.
+    case: u32,
+    /// By [`Slot`]. That of fields which hold no fact is written too, and never read.
+    spans: [Span; Slot::ALL.len()],
+    index: i64,
+    time: Timestamp,
+    success: Option<bool>,
+    has_print_data: bool,
+}
+
+impl Seen {
+    fn new(case: u32, has_print_data: bool) -> Self {
+        Self {
+            case,
+            spans: [Span::default(); Slot::ALL.len()],
+            index: 0,
+            time: Timestamp::ZERO_YEAR_ONE,
+            success: None,
+            has_print_data,
+        }
+    }
+
+    fn span(&self, slot: Slot) -> Span {
+        self.spans[slot as usize]
+    }
+
+    /// `None` before the first case.
+    fn facts(&self) -> Option<Facts> {
+        (self.case != 0).then(|| Facts {
+            case: self.case,
+            kind: self.span(Slot::Type),
+            uid: self.span(Slot::Uid),
+            session: self.span(Slot::Session),
+            index: self.index,
+            time: self.time,
+            ..Facts::default()
+        })
+    }
+
+    fn login(&self) -> LoginFacts {
+        LoginFacts {
+            user: self.span(Slot::User),
+            login: self.span(Slot::Login),
+            cluster: self.span(Slot::Cluster),
+            success: self.success,
+        }
+    }
+}
+
 struct Walker<'a> {
     table: &'a Table,
     event: &'a [u8],
-    out: &'a mut Vec<u8>,
+    out: Out,
     buffers: &'a mut Buffers,
-    /// Where the event's JSON begins in `out`.
-    base: usize,
     strict: bool,
-    facts: Facts,
-    login: LoginFacts,
-    print_data: Option<Span>,
+    seen: Seen,
     unknown_at: Option<u32>,
     unprintable: Option<Trouble>,
+    /// What made the walk stop.
+    malformed: Option<Trouble>,
     /// Fields did not come in order: what was written is not the event's JSON.
     reordered: bool,
     /// What is written will be dropped.
     quiet: bool,
+    #[cfg(test)]
+    tags: u32,
 }
 
-/// Appends the `go` flavour of `event` to `out`, or nothing.
+/// Writes the `go` flavour of `event` to `out`, or nothing. What stood in it is dropped.
 pub(crate) fn decode(
     table: &Table,
     event: &[u8],
     mode: Mode,
-    out: &mut Vec<u8>,
+    out: &mut Out,
     buffers: &mut Buffers,
 ) -> Result<Walked, Trouble> {
     if u32::try_from(event.len()).is_err() {
         return Err(Trouble { at: 0, what: "event longer than 4 GiB" });
     }
-    let base = out.len();
+    out.clear();
     buffers.found.clear();
     buffers.parts.clear();
     buffers.entries.clear();
@@ -136,59 +183,57 @@ pub(crate) fn decode(
     let mut walker = Walker {
         table,
         event,
-        base,
-        out,
+        out: std::mem::take(out),
         buffers,
         strict: mode == Mode::Strict,
-        facts: Facts::default(),
-        login: LoginFacts::default(),
-        print_data: None,
+        seen: Seen::new(0, false),
         unknown_at: None,
         unprintable: None,
+        malformed: None,
         reordered: false,
         quiet: false,
+        #[cfg(test)]
+        tags: 0,
     };
-    let walked = walker.one_of();
+    let walked = walker.one_of().map_err(|Stop| {
+        // Whoever stops says why.
+        walker.malformed.unwrap_or(Trouble { at: 0, what: "malformed" })
+    });
     if !matches!(walked, Ok(Walked { printed: true, .. })) {
-        walker.out.truncate(base);
+        walker.out.clear();
     }
+    #[cfg(test)]
+    tests::TAGS.set(walker.tags);
+    *out = walker.out;
     walked
 }
 
-impl Walker<'_> {
-    fn one_of(&mut self) -> Result<Walked, Trouble> {
+impl<'a> Walker<'a> {
+    fn one_of(&mut self) -> Walk<Walked> {
         let table = self.table;
         let root = table.root();
+        let cases = table.fields_of(root);
+        let event = self.event;
         let mut last: Option<(usize, usize, usize)> = None;
         let mut pos = 0;
-        while pos < self.event.len() {
+        while pos < event.len() {
             let at = pos;
-            let (number, kind) = wire::tag(self.event, &mut pos).map_err(trouble(at))?;
-            let Some(place) = table.place(root, number) else {
-                self.skip_unknown(self.event, &mut pos, kind, at)?;
-                continue;
-            };
-            if kind != WireType::Len {
-                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
-            }
-            let range = wire::len_delimited(self.event, &mut pos).map_err(trouble(at))?;
-            let field = &table.fields_of(root)[place];
+            let Some(field) = self.field(root, cases, event, &mut pos)? else { continue };
+            let range = self.read(at, wire::len_delimited(event, &mut pos))?;
             // Each case replaces the one before, facts included; what was wrong with that one's
             // values no longer matters, but its bytes had to be well-formed.
-            self.out.truncate(self.base);
-            self.facts = Facts { case: number, time: Timestamp::ZERO_YEAR_ONE, ..Facts::default() };
-            self.login = LoginFacts::default();
+            self.out.clear();
             let message = &table.messages[usize::from(field.sub)];
-            self.print_data = message.print_data.then(Span::default);
+            self.seen = Seen::new(field.number(), message.print_data);
             self.unprintable = None;
             self.reordered = false;
             self.quiet = self.strict && self.unknown_at.is_some();
-            self.object(message, &self.event[..range.end], range.start, true)?;
+            self.object(message, &event[..range.end], range.start, true)?;
             last = Some((usize::from(field.sub), range.start, range.end));
         }
         let Some((message, start, end)) = last else {
             if self.unknown_at.is_none() {
-                return Err(Trouble { at: 0, what: "no event type is set" });
+                return self.stop(0, "no event type is set");
             }
             return Ok(self.walked(false));
         };
@@ -196,7 +241,7 @@ impl Walker<'_> {
             return Ok(self.walked(false));
         }
         if self.reordered {
-            self.out.truncate(self.base);
+            self.out.clear();
             self.unprintable = None;
             self.quiet = false;
             self.sorted_object(message, &[(offset(start), offset(end))])?;
@@ -206,9 +251,9 @@ impl Walker<'_> {
 
     fn walked(&self, printed: bool) -> Walked {
         Walked {
-            facts: (self.facts.case != 0).then_some(self.facts),
-            login: self.login,
-            print_data: self.print_data,
+            facts: self.seen.facts(),
+            login: self.seen.login(),
+            print_data: self.seen.has_print_data.then(|| self.seen.span(Slot::PrintData)),
             unknown_at: self.unknown_at,
             unprintable: self.unprintable,
             printed,
@@ -217,14 +262,8 @@ impl Walker<'_> {
 
     /// Steps over a field that the schema lacks.
     #[cold]
-    fn skip_unknown(
-        &mut self,
-        buf: &[u8],
-        pos: &mut usize,
-        kind: WireType,
-        at: usize,
-    ) -> Result<(), Trouble> {
-        wire::skip(buf, pos, kind).map_err(trouble(at))?;
+    fn skip_unknown(&mut self, buf: &[u8], pos: &mut usize, kind: WireType, at: usize) -> Walk {
+        self.read(at, wire::skip(buf, pos, kind))?;
         // Maps and structs are read in the order of their keys, so a later one may stand earlier.
         let first = self.unknown_at.map_or(offset(at), |before| before.min(offset(at)));
         self.unknown_at = Some(first);
@@ -237,48 +276,175 @@ impl Walker<'_> {
     #[cold]
     fn unprintable(&mut self, at: usize, what: &'static str) {
         if self.unprintable.is_none_or(|before| offset(at) < before.at) {
-            self.unprintable = Some(Trouble::new(at, what));
+            self.unprintable = Some(Trouble { at: offset(at), what });
         }
+    }
+
+    #[cold]
+    fn stop<T>(&mut self, at: usize, what: &'static str) -> Walk<T> {
+        self.malformed = Some(Trouble { at: offset(at), what });
+        Err(Stop)
+    }
+
+    /// What was read at an offset, or the end of the walk.
+    #[inline]
+    fn read<T>(&mut self, at: usize, result: Result<T, WireError>) -> Walk<T> {
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => self.stop(at, error.as_str()),
+        }
+    }
+
+    /// Reads a tag of a message that the table need not describe.
+    #[inline]
+    fn tag(&mut self, buf: &[u8], pos: &mut usize) -> Walk<(u32, WireType)> {
+        let at = *pos;
+        self.count_tag();
+        self.read(at, wire::tag(buf, pos))
+    }
+
+    /// Tests count how many tags were read.
+    #[inline]
+    fn count_tag(&mut self) {
+        #[cfg(test)]
+        {
+            self.tags += 1;
+        }
+    }
+
+    /// Reads a tag: the field, or `None` after stepping over what the schema lacks.
+    #[inline(always)]
+    fn field(
+        &mut self,
+        message: &Message,
+        fields: &'a [Field],
+        buf: &[u8],
+        pos: &mut usize,
+    ) -> Walk<Option<&'a Field>> {
+        let at = *pos;
+        self.count_tag();
+        let raw = self.read(at, wire::varint(buf, pos))?;
+        // Wire type and range of the number are right if the tag is the one expected.
+        #[expect(clippy::cast_possible_truncation, reason = "larger ones are not equal then")]
+        let place = self.table.place(message, (raw >> 3) as u32);
+        if let Some(field) = place.and_then(|place| fields.get(place))
+            && field.tag == raw
+        {
+            return Ok(Some(field));
+        }
+        self.other_field(message, fields, buf, pos, at, raw)
+    }
+
+    #[cold]
+    fn other_field(
+        &mut self,
+        message: &Message,
+        fields: &'a [Field],
+        buf: &[u8],
+        pos: &mut usize,
+        at: usize,
+        raw: u64,
+    ) -> Walk<Option<&'a Field>> {
+        let (number, kind) = self.read(at, wire::split_tag(raw))?;
+        let Some(place) = self.table.place(message, number) else {
+            self.skip_unknown(buf, pos, kind, at)?;
+            return Ok(None);
+        };
+        let field = &fields[place];
+        if kind != field.kind.wire_type() {
+            return self.stop(at, WRONG_WIRE_TYPE);
+        }
+        Ok(Some(field))
     }
 
     #[inline]
     fn write_key(&mut self, field: &Field) {
         let (start, end) = field.key;
-        self.out.extend_from_slice(&self.table.keys[start as usize..end as usize]);
+        self.out.piece(&self.table.keys, start as usize, end as usize);
     }
 
     #[inline]
     fn write_defaults(&mut self, start: u32, end: u32) {
         if start < end {
-            self.out.extend_from_slice(&self.table.defaults[start as usize..end as usize]);
+            self.out.piece(&self.table.defaults, start as usize, end as usize);
         }
+    }
+
+    /// A slice of the event as a JSON string.
+    #[inline]
+    fn string(&mut self, (start, end): (u32, u32)) {
+        self.out.string(self.event, start as usize, end as usize);
     }
 
     /// Makes an object of the members written since `open`, each with a comma in front.
     #[inline]
     fn close(&mut self, open: usize) {
-        match self.out.get_mut(open) {
-            Some(comma) => {
-                *comma = b'{';
-                self.out.push(b'}');
-            }
-            None => self.out.extend_from_slice(b"{}"),
+        if self.out.len() > open {
+            self.out.set(open, b'{');
+            self.out.push(b'}');
+        } else {
+            self.out.extend_from_slice(b"{}");
         }
     }
 
     /// Keeps a fact whose value is a slice of the event.
     #[inline]
-    fn keep_span(&mut self, slot: Slot, start: usize, end: usize) {
-        let span = Span { start: offset(start), end: offset(end) };
-        match slot {
-            Slot::Type => self.facts.kind = span,
-            Slot::Uid => self.facts.uid = span,
-            Slot::Session => self.facts.session = span,
-            Slot::User => self.login.user = span,
-            Slot::Login => self.login.login = span,
-            Slot::Cluster => self.login.cluster = span,
-            Slot::PrintData => self.print_data = Some(span),
-            Slot::None | Slot::Index | Slot::Time | Slot::Success => {}
+    fn keep_span(&mut self, slot: Slot, range: &Range<usize>, top: bool) {
+        // Without a branch: what is no fact goes where nobody reads.
+        let slot = if top { slot as usize } else { Slot::None as usize };
+        if let Some(span) = self.seen.spans.get_mut(slot) {
+            *span = Span { start: offset(range.start), end: offset(range.end) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::Read as _;
+    use std::sync::Arc;
+
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
+    use super::*;
+
+    thread_local! {
+        /// Tags read by the last [`decode`].
+        pub(super) static TAGS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    fn realistic() -> Vec<Vec<u8>> {
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/golden/realistic-v18dev.jsonl.gz");
+        let file = std::fs::File::open(path).expect("the recorded events are part of the project");
+        let mut lines = String::new();
+        flate2::read::GzDecoder::new(file).read_to_string(&mut lines).unwrap();
+        let event = |line: &str| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            BASE64_STANDARD.decode(line["oneof"].as_str().unwrap()).unwrap()
+        };
+        lines.lines().map(event).collect()
+    }
+
+    /// Looking for what the schema lacks costs no second walk: the tags that are read are those
+    /// that there are, with a schema that knows all of them and with one that does not.
+    #[test]
+    fn every_tag_is_read_once() {
+        let events = realistic();
+        for (embedded, unknown_expected) in crate::embedded().into_iter().zip([true, true, false]) {
+            let table: Arc<Table> = embedded.table;
+            let (mut out, mut buffers) = (Out::default(), Buffers::default());
+            let (mut unknown, mut tags) = (0, 0);
+            for event in &events {
+                let walked =
+                    decode(&table, event, Mode::KnownPart, &mut out, &mut buffers).unwrap();
+                unknown += u32::from(walked.unknown_at.is_some());
+                assert_eq!(Some(TAGS.get()), crate::bare::bare_walk(&table, event));
+                tags += TAGS.get();
+            }
+            assert_eq!(unknown != 0, unknown_expected, "{}", table.auth_version());
+            assert!(tags as usize > events.len() * 10);
         }
     }
 }

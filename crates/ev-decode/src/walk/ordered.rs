@@ -2,7 +2,7 @@
 
 use ev_core::wire;
 
-use super::{Trouble, WRONG_WIRE_TYPE, Walker, trouble};
+use super::{Walk, Walker};
 use crate::table::{Field, Kind, Message};
 
 impl<'a> Walker<'a> {
@@ -14,7 +14,7 @@ impl<'a> Walker<'a> {
         buf: &'a [u8],
         pos: usize,
         top: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Walk {
         let open = self.out.len();
         self.members(message, buf, pos, top)?;
         self.close(open);
@@ -22,28 +22,14 @@ impl<'a> Walker<'a> {
     }
 
     /// The members of a message, each with a comma in front.
-    fn members(
-        &mut self,
-        message: &'a Message,
-        buf: &'a [u8],
-        mut pos: usize,
-        top: bool,
-    ) -> Result<(), Trouble> {
+    fn members(&mut self, message: &'a Message, buf: &'a [u8], mut pos: usize, top: bool) -> Walk {
         let table = self.table;
         let fields = table.fields_of(message);
         let (mut absent, absent_end) = message.defaults;
         let mut next = 0;
         while pos < buf.len() {
             let at = pos;
-            let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
-            let Some(place) = table.place(message, number) else {
-                self.skip_unknown(buf, &mut pos, kind, at)?;
-                continue;
-            };
-            let field = &fields[place];
-            if kind != field.wire {
-                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
-            }
+            let Some(field) = self.field(message, fields, buf, &mut pos)? else { continue };
             if field.first >= next {
                 // Whatever was passed over is absent, or the order is not kept.
                 self.write_defaults(absent, field.defaults.0);
@@ -53,13 +39,20 @@ impl<'a> Walker<'a> {
                 self.reordered = true;
                 self.quiet = true;
             }
-            if field.hidden() {
-                self.hidden(field, buf, &mut pos, at, top)?;
+            let hidden = field.hidden().then_some((self.out.len(), self.unprintable));
+            if field.kind == Kind::String {
+                // Most fields are.
+                self.string_value(field, buf, &mut pos, at, top)?;
             } else {
                 self.value(field, buf, &mut pos, at, top)?;
             }
+            if let Some((written, unprintable)) = hidden {
+                // Never printed, but its bytes had to be well-formed.
+                self.out.truncate(written);
+                self.unprintable = unprintable;
+            }
             if self.quiet {
-                self.out.truncate(self.base);
+                self.out.clear();
             }
         }
         if !self.quiet {
@@ -68,24 +61,7 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    /// A field that is never printed: its bytes must be well-formed all the same.
-    fn hidden(
-        &mut self,
-        field: &'a Field,
-        buf: &'a [u8],
-        pos: &mut usize,
-        at: usize,
-        top: bool,
-    ) -> Result<(), Trouble> {
-        let (written, unprintable) = (self.out.len(), self.unprintable);
-        self.value(field, buf, pos, at, top)?;
-        self.out.truncate(written);
-        self.unprintable = unprintable;
-        Ok(())
-    }
-
     /// One field, and for lists and maps the run of occurrences that follows.
-    #[inline]
     fn value(
         &mut self,
         field: &'a Field,
@@ -93,15 +69,15 @@ impl<'a> Walker<'a> {
         pos: &mut usize,
         at: usize,
         top: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Walk {
         match field.kind {
             Kind::Embed => {
-                let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
+                let range = self.read(at, wire::len_delimited(buf, pos))?;
                 let sub = &self.table.messages[usize::from(field.sub)];
                 self.members(sub, &buf[..range.end], range.start, top)
             }
             Kind::Message => {
-                let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
+                let range = self.read(at, wire::len_delimited(buf, pos))?;
                 let sub = &self.table.messages[usize::from(field.sub)];
                 self.write_key(field);
                 self.object(sub, &buf[..range.end], range.start, false)?;
@@ -116,9 +92,9 @@ impl<'a> Walker<'a> {
                 self.write_key(field);
                 self.out.push(b'[');
                 loop {
-                    let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
+                    let range = self.read(at, wire::len_delimited(buf, pos))?;
                     self.object(sub, &buf[..range.end], range.start, false)?;
-                    if !next_in_run(buf, pos, tag) {
+                    if !self.next_in_run(buf, pos, tag) {
                         break;
                     }
                     self.out.push(b',');
@@ -131,9 +107,9 @@ impl<'a> Walker<'a> {
                 self.write_key(field);
                 self.out.push(b'[');
                 loop {
-                    let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
-                    crate::json::write_string(self.out, &buf[range]);
-                    if !next_in_run(buf, pos, tag) {
+                    let range = self.read(at, wire::len_delimited(buf, pos))?;
+                    self.out.string(self.event, range.start, range.end);
+                    if !self.next_in_run(buf, pos, tag) {
                         break;
                     }
                     self.out.push(b',');
@@ -148,7 +124,7 @@ impl<'a> Walker<'a> {
                 loop {
                     self.map_entry(field.kind, buf, pos, entry_at)?;
                     entry_at = *pos;
-                    if !next_in_run(buf, pos, tag) {
+                    if !self.next_in_run(buf, pos, tag) {
                         break;
                     }
                 }
@@ -157,28 +133,29 @@ impl<'a> Walker<'a> {
             }
             Kind::Struct => {
                 let first = self.buffers.entries.len();
-                let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
+                let range = self.read(at, wire::len_delimited(buf, pos))?;
                 self.struct_entries(&buf[..range.end], range.start)?;
                 self.structure(field, first)
             }
             Kind::Traits => {
                 let first = self.buffers.entries.len();
-                let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
+                let range = self.read(at, wire::len_delimited(buf, pos))?;
                 self.traits_entries(&buf[..range.end], range.start)?;
                 self.traits(field, first)
             }
             _ => self.scalar(field, buf, pos, at, top),
         }
     }
-}
 
-/// Whether the same tag, byte for byte, stands next; then moves behind it. The same field under
-/// another spelling of its tag is found by the message's loop, as a field out of order.
-#[inline]
-fn next_in_run(buf: &[u8], pos: &mut usize, tag: &[u8]) -> bool {
-    let more = buf[*pos..].starts_with(tag);
-    if more {
-        *pos += tag.len();
+    /// Whether the same tag, byte for byte, stands next; then moves behind it. The same field under
+    /// another spelling of its tag is found by the message's loop, as a field out of order.
+    #[inline]
+    fn next_in_run(&mut self, buf: &[u8], pos: &mut usize, tag: &[u8]) -> bool {
+        let more = buf[*pos..].starts_with(tag);
+        if more {
+            self.count_tag();
+            *pos += tag.len();
+        }
+        more
     }
-    more
 }

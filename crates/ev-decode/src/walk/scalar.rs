@@ -3,13 +3,12 @@
 use ev_core::Timestamp;
 use ev_core::wire::{self, WireType};
 
-use super::{Trouble, WRONG_WIRE_TYPE, Walker, trouble};
+use super::{WRONG_WIRE_TYPE, Walk, Walker};
 use crate::json;
 use crate::table::{Field, Kind, Slot};
 
 impl Walker<'_> {
     /// The value at `*pos`, whose tag stands at `at`.
-    #[inline]
     pub(super) fn scalar(
         &mut self,
         field: &Field,
@@ -17,59 +16,65 @@ impl Walker<'_> {
         pos: &mut usize,
         at: usize,
         top: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Walk {
         match field.kind {
-            Kind::String => {
-                let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
-                if top && field.slot != Slot::None {
-                    self.keep_span(field.slot, range.start, range.end);
-                }
-                if !range.is_empty() || !field.omit_empty() {
-                    self.write_key(field);
-                    json::write_string(self.out, &buf[range]);
-                }
-                Ok(())
-            }
+            Kind::String => self.string_value(field, buf, pos, at, top),
             Kind::Bytes => {
-                let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
-                if top && field.slot != Slot::None {
-                    self.keep_span(field.slot, range.start, range.end);
-                }
+                let range = self.read(at, wire::len_delimited(buf, pos))?;
+                self.keep_span(field.slot, &range, top);
                 if !range.is_empty() || !field.omit_empty() {
                     self.write_key(field);
-                    json::write_base64(self.out, &buf[range]);
+                    json::write_base64(&mut self.out, &buf[range]);
                 }
                 Ok(())
             }
             Kind::Time => {
-                let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
+                let range = self.read(at, wire::len_delimited(buf, pos))?;
                 let (seconds, nanos) = self.timestamp(&buf[..range.end], range.start)?;
                 if !json::valid_time(seconds, nanos) {
-                    return Err(Trouble::new(at, "time outside the years 1 to 9999"));
+                    return self.stop(at, "time outside the years 1 to 9999");
                 }
                 let nanos = nanos.unsigned_abs();
                 if top && field.slot == Slot::Time {
-                    self.facts.time = Timestamp::new(seconds, nanos);
+                    self.seen.time = Timestamp::new(seconds, nanos);
                 }
                 self.write_key(field);
-                json::write_time(self.out, seconds, nanos);
+                json::write_time(&mut self.out, seconds, nanos);
                 Ok(())
             }
             Kind::Uint32Value | Kind::Uint64Value => {
-                let range = wire::len_delimited(buf, pos).map_err(trouble(at))?;
+                let range = self.read(at, wire::len_delimited(buf, pos))?;
                 let value = self.wrapper(&buf[..range.end], range.start)?;
                 self.write_key(field);
                 let value =
                     if field.kind == Kind::Uint32Value { u64::from(low(value)) } else { value };
-                json::write_u64(self.out, value);
+                json::write_u64(&mut self.out, value);
                 Ok(())
             }
             _ => {
-                let value = wire::varint(buf, pos).map_err(trouble(at))?;
+                let value = self.read(at, wire::varint(buf, pos))?;
                 self.number(field, value, at, top);
                 Ok(())
             }
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn string_value(
+        &mut self,
+        field: &Field,
+        buf: &[u8],
+        pos: &mut usize,
+        at: usize,
+        top: bool,
+    ) -> Walk {
+        let range = self.read(at, wire::len_delimited(buf, pos))?;
+        self.keep_span(field.slot, &range, top);
+        if !range.is_empty() || !field.omit_empty() {
+            self.write_key(field);
+            self.out.string(self.event, range.start, range.end);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -80,8 +85,8 @@ impl Walker<'_> {
         };
         if top && field.slot != Slot::None {
             match field.slot {
-                Slot::Index => self.facts.index = value.cast_signed(),
-                Slot::Success => self.login.success = Some(value != 0),
+                Slot::Index => self.seen.index = value.cast_signed(),
+                Slot::Success => self.seen.success = Some(value != 0),
                 _ => {}
             }
         }
@@ -94,8 +99,8 @@ impl Walker<'_> {
                 let text: &[u8] = if value == 0 { b"false" } else { b"true" };
                 self.out.extend_from_slice(text);
             }
-            Kind::Int64 => json::write_i64(self.out, value.cast_signed()),
-            Kind::Int32 => json::write_i64(self.out, i64::from(low(value).cast_signed())),
+            Kind::Int64 => json::write_i64(&mut self.out, value.cast_signed()),
+            Kind::Int32 => json::write_i64(&mut self.out, i64::from(low(value).cast_signed())),
             Kind::EnumText => match self.table.enum_text(field.sub, low(value).cast_signed()) {
                 Some(text) => {
                     self.out.push(b'"');
@@ -107,24 +112,24 @@ impl Walker<'_> {
                     self.unprintable(at, "enum value without a text");
                 }
             },
-            _ => json::write_u64(self.out, value),
+            _ => json::write_u64(&mut self.out, value),
         }
     }
 
     /// A `google.protobuf.Timestamp`, not yet checked for its range.
-    fn timestamp(&mut self, buf: &[u8], mut pos: usize) -> Result<(i64, i32), Trouble> {
+    fn timestamp(&mut self, buf: &[u8], mut pos: usize) -> Walk<(i64, i32)> {
         let (mut seconds, mut nanos) = (0, 0);
         while pos < buf.len() {
             let at = pos;
-            let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+            let (number, kind) = self.tag(buf, &mut pos)?;
             if number > 2 {
                 self.skip_unknown(buf, &mut pos, kind, at)?;
                 continue;
             }
             if kind != WireType::Varint {
-                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
+                return self.stop(at, WRONG_WIRE_TYPE);
             }
-            let value = wire::varint(buf, &mut pos).map_err(trouble(at))?;
+            let value = self.read(at, wire::varint(buf, &mut pos))?;
             if number == 1 {
                 seconds = value.cast_signed();
             } else {
@@ -135,19 +140,19 @@ impl Walker<'_> {
     }
 
     /// A `google.protobuf.UInt32Value` or `UInt64Value`.
-    fn wrapper(&mut self, buf: &[u8], mut pos: usize) -> Result<u64, Trouble> {
+    fn wrapper(&mut self, buf: &[u8], mut pos: usize) -> Walk<u64> {
         let mut value = 0;
         while pos < buf.len() {
             let at = pos;
-            let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+            let (number, kind) = self.tag(buf, &mut pos)?;
             if number != 1 {
                 self.skip_unknown(buf, &mut pos, kind, at)?;
                 continue;
             }
             if kind != WireType::Varint {
-                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
+                return self.stop(at, WRONG_WIRE_TYPE);
             }
-            value = wire::varint(buf, &mut pos).map_err(trouble(at))?;
+            value = self.read(at, wire::varint(buf, &mut pos))?;
         }
         Ok(value)
     }

@@ -7,8 +7,7 @@
 
 use ev_core::wire;
 
-use super::{Trouble, Walker, offset, trouble};
-use crate::json;
+use super::{Walk, Walker, offset};
 use crate::table::{Field, Kind};
 
 /// One occurrence of a field.
@@ -27,17 +26,13 @@ pub(super) struct Found {
 
 impl Walker<'_> {
     /// Prints a message given by its parts.
-    pub(super) fn sorted_object(
-        &mut self,
-        message: usize,
-        parts: &[(u32, u32)],
-    ) -> Result<(), Trouble> {
+    pub(super) fn sorted_object(&mut self, message: usize, parts: &[(u32, u32)]) -> Walk {
         let first = self.buffers.parts.len();
         self.buffers.parts.extend_from_slice(parts);
         self.object_of_parts(message, first)
     }
 
-    fn object_of_parts(&mut self, message: usize, parts_from: usize) -> Result<(), Trouble> {
+    fn object_of_parts(&mut self, message: usize, parts_from: usize) -> Walk {
         let open = self.out.len();
         self.members_of_parts(message, parts_from)?;
         self.close(open);
@@ -45,7 +40,7 @@ impl Walker<'_> {
     }
 
     /// The members of the message whose parts were kept from `parts_from` on.
-    fn members_of_parts(&mut self, message: usize, parts_from: usize) -> Result<(), Trouble> {
+    fn members_of_parts(&mut self, message: usize, parts_from: usize) -> Walk {
         let table = self.table;
         let message = &table.messages[message];
         let fields = table.fields_of(message);
@@ -56,9 +51,9 @@ impl Walker<'_> {
             let mut pos = start as usize;
             while pos < buf.len() {
                 let at = pos;
-                let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+                let (number, kind) = self.read(at, wire::tag(buf, &mut pos))?;
                 let value = pos;
-                wire::skip(buf, &mut pos, kind).map_err(trouble(at))?;
+                self.read(at, wire::skip(buf, &mut pos, kind))?;
                 if let Some(place) = table.place(message, number) {
                     self.buffers.found.push(Found {
                         first: fields[place].first,
@@ -95,15 +90,17 @@ impl Walker<'_> {
     }
 
     /// The bytes of a length-delimited field.
-    fn body(&self, found: Found) -> Result<(u32, u32), Trouble> {
+    fn body(&mut self, found: Found) -> Walk<(u32, u32)> {
         let mut pos = found.value as usize;
-        let range = wire::len_delimited(&self.event[..found.end as usize], &mut pos)
-            .map_err(trouble(found.at as usize))?;
+        let range = self.read(
+            found.at as usize,
+            wire::len_delimited(&self.event[..found.end as usize], &mut pos),
+        )?;
         Ok((offset(range.start), offset(range.end)))
     }
 
     /// Prints a field that occurs as `found[from..to]`.
-    fn occurrences(&mut self, field: &Field, from: usize, to: usize) -> Result<(), Trouble> {
+    fn occurrences(&mut self, field: &Field, from: usize, to: usize) -> Walk {
         let event = self.event;
         let sub = usize::from(field.sub);
         let last = self.buffers.found[to - 1];
@@ -131,7 +128,7 @@ impl Walker<'_> {
                     self.out.push(if index == from { b'[' } else { b',' });
                     let (start, end) = self.body(self.buffers.found[index])?;
                     if field.kind == Kind::Strings {
-                        json::write_string(self.out, &event[start as usize..end as usize]);
+                        self.string((start, end));
                     } else {
                         self.sorted_object(sub, &[(start, end)])?;
                     }

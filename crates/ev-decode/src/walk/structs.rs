@@ -3,7 +3,7 @@
 
 use ev_core::wire::{self, WireType};
 
-use super::{Trouble, WRONG_WIRE_TYPE, Walker, trouble};
+use super::{WRONG_WIRE_TYPE, Walk, Walker};
 use crate::json;
 use crate::table::{Field, Kind};
 
@@ -47,16 +47,16 @@ enum Value {
 
 impl Walker<'_> {
     /// Keeps the entries of a `Struct`.
-    pub(super) fn struct_entries(&mut self, buf: &[u8], mut pos: usize) -> Result<(), Trouble> {
+    pub(super) fn struct_entries(&mut self, buf: &[u8], mut pos: usize) -> Walk {
         while pos < buf.len() {
             let at = pos;
-            let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+            let (number, kind) = self.read(at, wire::tag(buf, &mut pos))?;
             if number != 1 {
                 self.skip_unknown(buf, &mut pos, kind, at)?;
                 continue;
             }
             if kind != WireType::Len {
-                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
+                return self.stop(at, WRONG_WIRE_TYPE);
             }
             self.map_entry(Kind::Struct, buf, &mut pos, at)?;
         }
@@ -64,7 +64,7 @@ impl Walker<'_> {
     }
 
     /// Prints the struct whose entries were kept from `first` on.
-    pub(super) fn structure(&mut self, field: &Field, first: usize) -> Result<(), Trouble> {
+    pub(super) fn structure(&mut self, field: &Field, first: usize) -> Walk {
         self.write_key(field);
         self.open_object(first);
         while let Some(frame) = self.buffers.frames.pop() {
@@ -83,12 +83,10 @@ impl Walker<'_> {
                         continue;
                     }
                     // Behind the brace there is no comma; entries in front may not count.
-                    if self.out.last() != Some(&b'{') {
+                    if self.out.last() != Some(b'{') {
                         self.out.push(b',');
                     }
-                    let event = self.event;
-                    let key = &event[entry.key.0 as usize..entry.key.1 as usize];
-                    json::write_string(self.out, key);
+                    self.string(entry.key);
                     self.out.push(b':');
                     if entry.has_value {
                         let (start, end) = (entry.value.0 as usize, entry.value.1 as usize);
@@ -101,7 +99,7 @@ impl Walker<'_> {
                 Frame::List { pos, end, empty } => self.list_value(pos, end, empty)?,
             }
             if self.quiet {
-                self.out.truncate(self.base);
+                self.out.clear();
             }
         }
         Ok(())
@@ -115,20 +113,20 @@ impl Walker<'_> {
     }
 
     /// The next element of a `ListValue`, or its end.
-    fn list_value(&mut self, mut pos: usize, end: usize, empty: bool) -> Result<(), Trouble> {
+    fn list_value(&mut self, mut pos: usize, end: usize, empty: bool) -> Walk {
         let event = self.event;
         let buf = &event[..end];
         while pos < end {
             let at = pos;
-            let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+            let (number, kind) = self.read(at, wire::tag(buf, &mut pos))?;
             if number != 1 {
                 self.skip_unknown(buf, &mut pos, kind, at)?;
                 continue;
             }
             if kind != WireType::Len {
-                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
+                return self.stop(at, WRONG_WIRE_TYPE);
             }
-            let value = wire::len_delimited(buf, &mut pos).map_err(trouble(at))?;
+            let value = self.read(at, wire::len_delimited(buf, &mut pos))?;
             if !empty {
                 self.out.push(b',');
             }
@@ -140,7 +138,7 @@ impl Walker<'_> {
     }
 
     /// Prints a `Value`, or the beginning of one that has others inside.
-    fn struct_value(&mut self, start: usize, end: usize, at: usize) -> Result<(), Trouble> {
+    fn struct_value(&mut self, start: usize, end: usize, at: usize) -> Walk {
         let event = self.event;
         match self.value_kind(start, end)? {
             (Value::None, _) => {
@@ -149,13 +147,13 @@ impl Walker<'_> {
             }
             (Value::Null, _) => self.out.extend_from_slice(b"null"),
             (Value::Number(number), _) if number.is_finite() => {
-                json::write_float(self.out, number);
+                self.out.extend_from_slice(json::Digits::of(number).as_slice());
             }
             (Value::Number(_), number_at) => {
                 self.unprintable(number_at, "number is not finite");
                 self.out.extend_from_slice(b"null");
             }
-            (Value::String(start, end), _) => json::write_string(self.out, &event[start..end]),
+            (Value::String(start, end), _) => self.out.string(event, start, end),
             (Value::Bool(value), _) => {
                 let text: &[u8] = if value { b"true" } else { b"false" };
                 self.out.extend_from_slice(text);
@@ -174,18 +172,18 @@ impl Walker<'_> {
     }
 
     /// The kind of a `Value`, and the offset of its tag.
-    fn value_kind(&mut self, mut pos: usize, end: usize) -> Result<(Value, usize), Trouble> {
+    fn value_kind(&mut self, mut pos: usize, end: usize) -> Walk<(Value, usize)> {
         let buf = &self.event[..end];
         let mut found = (Value::None, pos);
         while pos < end {
             let at = pos;
-            let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+            let (number, kind) = self.read(at, wire::tag(buf, &mut pos))?;
             let Some(expected) = kind_of_value(number) else {
                 self.skip_unknown(buf, &mut pos, kind, at)?;
                 continue;
             };
             if kind != expected {
-                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
+                return self.stop(at, WRONG_WIRE_TYPE);
             }
             match found.0 {
                 Value::Struct(start, end) => self.check(Checked::Struct, start, end)?,
@@ -206,18 +204,18 @@ impl Walker<'_> {
                     _ => Value::List(range.start, range.end),
                 }),
             };
-            found = (value.map_err(trouble(at))?, at);
+            found = (self.read(at, value)?, at);
         }
         Ok(found)
     }
 
     /// Checks the bytes of a `Value` that a later one replaced.
-    pub(super) fn check_struct_value(&mut self, value: (u32, u32)) -> Result<(), Trouble> {
+    pub(super) fn check_struct_value(&mut self, value: (u32, u32)) -> Walk {
         self.check(Checked::Value, value.0 as usize, value.1 as usize)
     }
 
     /// Checks a message of `struct.proto`, with all that is inside, without printing it.
-    fn check(&mut self, message: Checked, pos: usize, end: usize) -> Result<(), Trouble> {
+    fn check(&mut self, message: Checked, pos: usize, end: usize) -> Walk {
         let event = self.event;
         let bottom = self.buffers.checks.len();
         self.buffers.checks.push(Check { message, pos, end });
@@ -228,14 +226,14 @@ impl Walker<'_> {
             }
             let buf = &event[..end];
             let at = pos;
-            let raw = wire::varint(buf, &mut pos).map_err(trouble(at))?;
+            let raw = self.read(at, wire::varint(buf, &mut pos))?;
             // In a map entry gogo looks neither at the wire types of key and value nor at other
             // field numbers.
             let (number, kind) = if matches!(message, Checked::Entry) {
                 (super::scalar::low(raw >> 3), None)
             } else {
                 pos = at;
-                let (number, kind) = wire::tag(buf, &mut pos).map_err(trouble(at))?;
+                let (number, kind) = self.read(at, wire::tag(buf, &mut pos))?;
                 (number, Some(kind))
             };
             let (expected, inside) = match (message, number) {
@@ -248,7 +246,7 @@ impl Walker<'_> {
                 _ => {
                     let kind = match kind {
                         Some(kind) => kind,
-                        None => wire::wire_type(raw).map_err(trouble(at))?,
+                        None => self.read(at, wire::wire_type(raw))?,
                     };
                     self.skip_unknown(buf, &mut pos, kind, at)?;
                     self.buffers.checks.push(Check { message, pos, end });
@@ -256,11 +254,11 @@ impl Walker<'_> {
                 }
             };
             if kind.is_some_and(|kind| kind != expected) {
-                return Err(Trouble::new(at, WRONG_WIRE_TYPE));
+                return self.stop(at, WRONG_WIRE_TYPE);
             }
             let start = pos;
             if let Some(inside) = inside {
-                let range = wire::len_delimited(buf, &mut pos).map_err(trouble(start))?;
+                let range = self.read(start, wire::len_delimited(buf, &mut pos))?;
                 self.buffers.checks.push(Check { message, pos, end });
                 self.buffers.checks.push(Check {
                     message: inside,
@@ -268,7 +266,7 @@ impl Walker<'_> {
                     end: range.end,
                 });
             } else {
-                wire::skip(buf, &mut pos, expected).map_err(trouble(at))?;
+                self.read(at, wire::skip(buf, &mut pos, expected))?;
                 self.buffers.checks.push(Check { message, pos, end });
             }
         }
