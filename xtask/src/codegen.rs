@@ -1,4 +1,5 @@
-//! Writes the generated gRPC code of the crates that speak to Auth, or play it, from `proto/`.
+//! Writes the generated gRPC code of the crates that speak to Auth, play it, or serve artifacts,
+//! from `proto/`.
 //!
 //! The generated surface is kept small: only the calls a crate uses and the messages they reach,
 //! and where an event is a field of a message, the field is declared as `bytes`. In protobuf both
@@ -62,6 +63,14 @@ const SURFACES: &[Surface] = &[
         ],
         // The answers of this stream are events themselves: it is called with a codec of its own.
         messages: &[".proto.StreamSessionEventsRequest"],
+        own: &[],
+    },
+    Surface {
+        krate: "crates/ev-modules",
+        client: false,
+        server: true,
+        services: &[(".ev.decoder.v1.DecoderModuleService", &["GetArtifact"])],
+        messages: &[],
         own: &[],
     },
     Surface {

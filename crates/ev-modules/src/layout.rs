@@ -5,7 +5,7 @@
 use ev_core::{ArtifactKind, AuthVersion};
 
 /// Longest Auth version that is taken, in bytes.
-const MAX_VERSION_LEN: usize = 128;
+pub(crate) const MAX_VERSION_LEN: usize = 128;
 
 /// File name of an artifact; `abi` as in its manifest.
 pub fn file_name(kind: ArtifactKind, abi: u32) -> String {

@@ -10,7 +10,7 @@
 //! a decoder is handed in as [`Load`].
 //!
 //! Features: `build` builds modules from the guest template; `cli` is the `decoder` command that
-//! several programs share.
+//! several programs share; `serve` is a gRPC service over a directory for any tonic server.
 //!
 //! ```
 //! use ev_modules::{Manifest, SigningKey, Trust, sha256};
@@ -54,6 +54,9 @@ mod directory;
 mod envelope;
 mod error;
 mod file;
+#[cfg(feature = "serve")]
+#[path = "gen/mod.rs"]
+mod generated;
 mod hex;
 mod key_id;
 mod layout;
@@ -63,6 +66,8 @@ mod module;
 mod refusal;
 mod registry;
 mod rfc3339;
+#[cfg(feature = "serve")]
+pub mod serve;
 mod sha256;
 mod signing;
 mod trust;

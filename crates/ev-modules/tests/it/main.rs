@@ -11,5 +11,7 @@ mod log;
 mod refusals;
 mod registry;
 mod rig;
+#[cfg(feature = "serve")]
+mod serve;
 mod support;
 mod version_policy;

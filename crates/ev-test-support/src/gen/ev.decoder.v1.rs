@@ -6,14 +6,14 @@ pub struct GetArtifactRequest {
     /// it in `ServerVersion`. Compared as text; 1 to 128 bytes.
     #[prost(string, tag = "1")]
     pub auth_version: ::prost::alloc::string::String,
-    /// Kinds that the client can use, the preferred one first; at least one. The server sends the
-    /// first one it has in a fitting ABI or format version.
+    /// Kinds that the client can use, the preferred one first; 1 to 8. The server sends the first one
+    /// it has in a fitting ABI or format version.
     #[prost(enumeration = "ArtifactKind", repeated, tag = "2")]
     pub kinds: ::prost::alloc::vec::Vec<i32>,
-    /// Module ABI versions that the client speaks; looked at for kind MODULE only.
+    /// Module ABI versions that the client speaks, at most 16; looked at for kind MODULE only.
     #[prost(uint32, repeated, tag = "3")]
     pub module_abis: ::prost::alloc::vec::Vec<u32>,
-    /// Table format versions that the client reads; looked at for kind TABLE only.
+    /// Table format versions that the client reads, at most 16; looked at for kind TABLE only.
     #[prost(uint32, repeated, tag = "4")]
     pub table_formats: ::prost::alloc::vec::Vec<u32>,
     /// SHA-256 (32 bytes) of the artifact that the client holds; empty when it holds none. When it
@@ -130,7 +130,9 @@ pub mod decoder_module_service_server {
         /// - `NOT_FOUND`: nothing that fits the request is offered
         /// - `UNIMPLEMENTED`: the server offers no artifacts at all
         /// - `INVALID_ARGUMENT`: the request breaks a rule stated with its fields
-        /// - `UNAVAILABLE`, `RESOURCE_EXHAUSTED`: try again later
+        /// - `UNAVAILABLE`: what is offered cannot be read at the moment; try again later
+        /// - `RESOURCE_EXHAUSTED`: too many answers are under way; try again later
+        /// - `DEADLINE_EXCEEDED`: the client took too long to take the answer
         async fn get_artifact(
             &self,
             request: tonic::Request<super::GetArtifactRequest>,
