@@ -7,6 +7,7 @@
 //! other and sorted; then the index is written out. No value is copied in between.
 
 use crate::json;
+use crate::sort::sort_by;
 use crate::table::DuplicateKeys;
 
 /// Buffers that are kept from event to event.
@@ -202,8 +203,8 @@ impl Indexer<'_> {
         }
         if object == 1 {
             let text = |member: &Member| member.key.plain(self.go, keys);
-            own.sort_unstable_by(|a, b| {
-                a.prefix.cmp(&b.prefix).then_with(|| text(a).cmp(text(b))).then(a.at.cmp(&b.at))
+            sort_by(own, |a, b| {
+                a.prefix < b.prefix || a.prefix == b.prefix && (text(a), a.at) < (text(b), b.at)
             });
             duplicate |= own
                 .windows(2)
@@ -284,15 +285,30 @@ fn write_text(out: &mut Vec<u8>, go: &[u8], text: Text) {
 /// Through a double. What has an exponent or a fraction was one before; integers of up to 15
 /// digits are exact.
 fn write_number(out: &mut Vec<u8>, digits: &[u8]) {
-    let integer = digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
+    let is_integer = digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
     if digits.len() > 15
-        && integer
-        && let Some(value) = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok())
+        && is_integer
+        && let Some(value) = integer(digits)
     {
         out.extend_from_slice(json::Digits::of(value).as_slice());
     } else {
         out.extend_from_slice(digits);
     }
+}
+
+/// The double nearest to an integer of at most 64 bits, as all integers in an event are.
+#[expect(clippy::cast_precision_loss, reason = "rounded on purpose, to even like any reader does")]
+fn integer(digits: &[u8]) -> Option<f64> {
+    let (negative, digits) = match digits {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let mut value = 0u64;
+    for digit in digits {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit.wrapping_sub(b'0')))?;
+    }
+    let value = value as f64;
+    Some(if negative { -value } else { value })
 }
 
 fn prefix(key: &[u8]) -> u64 {

@@ -30,6 +30,7 @@ mod form;
 mod json;
 mod native;
 mod path;
+mod sort;
 mod table;
 mod transcoder;
 mod walk;
@@ -42,5 +43,5 @@ pub use compile::{CompileError, CompileOptions, Compiled, compile_descriptor_set
 pub use embedded::{EmbeddedTable, embedded};
 pub use error::TableError;
 pub use native::NativeDecoder;
-pub use table::{DuplicateKeys, Table};
+pub use table::{DuplicateKeys, Table, without_names};
 pub use transcoder::{Answer, Options, Scratch, Transcoder};

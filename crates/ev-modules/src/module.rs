@@ -87,7 +87,7 @@ pub fn template() -> &'static [u8] {
     include_bytes!("../../ev-decoder-module/template/decoder-template.wasm")
 }
 
-/// Adds a table to a template.
+/// Adds a table to a template, without the names of its fields: a guest tells places, not names.
 ///
 /// # Errors
 ///
@@ -98,8 +98,9 @@ pub fn build_module(template: &[u8], table: &[u8]) -> Result<Vec<u8>, BuildError
     }
     validate(template).map_err(|what| BuildError::InvalidTemplate { what })?;
     let parts = Parts::of(template)?;
+    let table = ev_decode::without_names(table);
     let placed = parts.place(table.len())?;
-    let module = parts.assemble(template, table, &placed);
+    let module = parts.assemble(template, &table, &placed);
     validate(&module).map_err(|what| BuildError::InvalidResult { what })?;
     Ok(module)
 }

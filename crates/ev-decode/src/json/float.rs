@@ -1,7 +1,5 @@
 //! Doubles as Go prints them in JSON.
 
-use std::io::Write as _;
-
 /// The digits of a finite double: the shortest that read back the same, with an exponent below
 /// 1e-6 and from 1e21 on.
 pub(crate) struct Digits {
@@ -32,57 +30,103 @@ impl Digits {
     }
 
     fn write(&mut self, value: f64) {
-        // `{:e}` gives the shortest digits as `d.ddde-7`. At most 17 digits, a point, a sign and an
-        // exponent of five characters.
-        let mut scientific = [0u8; 32];
-        let mut rest = &mut scientific[..];
-        if write!(rest, "{value:e}").is_err() {
-            return;
+        let mut buffer = zmij::Buffer::new();
+        let Shortest { negative, digits, count, point } =
+            Shortest::read(buffer.format_finite(value).as_bytes());
+        let digits = &digits[..count];
+        if negative {
+            self.push(b"-");
         }
-        let len = 32 - rest.len();
-        let text = &scientific[..len];
-        let magnitude = value.abs();
-        let Some(e) = text.iter().position(|byte| *byte == b'e') else { return };
-        if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
-            self.push(&text[..=e]);
-            if text.get(e + 1) != Some(&b'-') {
-                self.push(b"+");
+        if digits.is_empty() {
+            return self.push(b"0");
+        }
+        // Of `d.ddd` times ten to the power.
+        let power = point - 1;
+        if !(-6..21).contains(&power) {
+            self.push(&digits[..1]);
+            if count > 1 {
+                self.push(b".");
+                self.push(&digits[1..]);
             }
-            return self.push(&text[e + 1..]);
+            self.push(if power < 0 { b"e-" } else { b"e+" });
+            return self.push_small(power.unsigned_abs());
         }
-        let mut digits = [0u8; 32];
-        let mut count = 0;
-        let mut exponent = 0i32;
-        for byte in &text[..e] {
-            match byte {
-                b'-' => self.push(b"-"),
-                b'.' => {}
-                digit => {
-                    digits[count] = *digit;
-                    count += 1;
-                }
-            }
-        }
-        for byte in &text[e + 1..] {
-            if byte.is_ascii_digit() {
-                exponent = exponent * 10 + i32::from(byte - b'0');
-            }
-        }
-        if text.get(e + 1) == Some(&b'-') {
-            // Not below 1e-6.
+        // Behind zero or one digit there are at most 17, or 21 digits in all.
+        let before = usize::try_from(point).unwrap_or_default();
+        if before == 0 {
             self.push(b"0.");
-            self.push_zeros(exponent.unsigned_abs() as usize - 1);
-            return self.push(&digits[..count]);
-        }
-        let whole = exponent.unsigned_abs() as usize + 1;
-        if count <= whole {
-            self.push(&digits[..count]);
-            self.push_zeros(whole - count);
+            self.push_zeros(point.unsigned_abs() as usize);
+            self.push(digits);
+        } else if count <= before {
+            self.push(digits);
+            self.push_zeros(before - count);
         } else {
-            self.push(&digits[..whole]);
+            self.push(&digits[..before]);
             self.push(b".");
-            self.push(&digits[whole..count]);
+            self.push(&digits[before..]);
         }
+    }
+
+    /// A number below 1000.
+    fn push_small(&mut self, value: u32) {
+        let digit = |value: u32| b'0' + (value % 10) as u8;
+        let digits = [digit(value / 100), digit(value / 10), digit(value)];
+        let zeros = digits.iter().take_while(|digit| **digit == b'0').count().min(2);
+        self.push(&digits[zeros..]);
+    }
+}
+
+/// A double as digits and the place of the point.
+struct Shortest {
+    negative: bool,
+    /// Without zeros at either end.
+    digits: [u8; 20],
+    count: usize,
+    /// How many digits stand in front of the point; negative for zeros behind it.
+    point: i32,
+}
+
+impl Shortest {
+    /// Reads what the library writes: digits, perhaps with a point and an exponent.
+    fn read(text: &[u8]) -> Self {
+        let mut number = Self { negative: false, digits: [b'0'; 20], count: 0, point: 0 };
+        let (mut behind_point, mut zeros) = (false, 0);
+        let mut rest = text.iter();
+        for &byte in rest.by_ref() {
+            match byte {
+                b'-' => number.negative = true,
+                b'.' => behind_point = true,
+                b'0'..=b'9' => {
+                    if byte == b'0' && number.count == 0 {
+                        number.point -= i32::from(behind_point);
+                        continue;
+                    }
+                    number.point += i32::from(!behind_point);
+                    if byte == b'0' {
+                        // Zeros count only when another digit follows.
+                        zeros += 1;
+                        continue;
+                    }
+                    number.count += zeros;
+                    zeros = 0;
+                    if let Some(digit) = number.digits.get_mut(number.count) {
+                        *digit = byte;
+                        number.count += 1;
+                    }
+                }
+                _ => break,
+            }
+        }
+        let (mut exponent, mut sign) = (0, 1);
+        for &byte in rest {
+            match byte {
+                b'-' => sign = -1,
+                b'0'..=b'9' => exponent = exponent * 10 + i32::from(byte - b'0'),
+                _ => {}
+            }
+        }
+        number.point += sign * exponent;
+        number
     }
 }
 
@@ -123,7 +167,14 @@ mod tests {
         fn reads_back_the_same(bits: u64) {
             let value = f64::from_bits(bits);
             if value.is_finite() {
-                prop_assert_eq!(text(value).parse::<f64>().unwrap().to_bits(), bits);
+                let text = text(value);
+                prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), bits);
+                // The same digits as the standard library finds.
+                let digits = |text: &str| {
+                    let text = text.split('e').next().unwrap_or_default().replace(['.', '-'], "");
+                    text.trim_matches('0').to_owned()
+                };
+                prop_assert_eq!(digits(&text), digits(&format!("{value:e}")));
             }
         }
     }

@@ -57,6 +57,9 @@
 //! somebody else's concern.
 
 mod read;
+
+pub use read::without_names;
+
 #[cfg(feature = "compile")]
 pub(crate) mod write;
 

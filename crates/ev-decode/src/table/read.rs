@@ -1,9 +1,12 @@
 //! Reading a table: everything is checked here, so that nothing has to be checked later.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ev_core::AuthVersion;
 use sha2::{Digest, Sha256};
+
+use crate::sort::sort_by;
 
 use super::{
     BLOCK_LEN, DENSE_LIMIT, DuplicateKeys, FIELD_LEN, FORMAT, Field, HIDDEN, Kind, MAGIC,
@@ -52,6 +55,23 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, TableError> {
     })
 }
 
+/// A table without its names of fields, which nothing but messages to people needs. Its schema and
+/// digest are the same. Bytes that are no table come back as they are.
+pub fn without_names(table: &[u8]) -> Cow<'_, [u8]> {
+    let Ok(Sections { names: Some(names), .. }) = Sections::read(table) else {
+        return Cow::Borrowed(table);
+    };
+    // The last section, and the last entry of the directory.
+    let (entry, rest) = (HEAD_LEN + 7 * ENTRY_LEN, HEAD_LEN + 8 * ENTRY_LEN);
+    let mut short = table[..entry].to_vec();
+    short[HEAD_LEN - 4..HEAD_LEN].copy_from_slice(&7u32.to_le_bytes());
+    short.extend_from_slice(&table[rest..table.len() - names.len()]);
+    Cow::Owned(short)
+}
+
+const HEAD_LEN: usize = 16;
+const ENTRY_LEN: usize = 8;
+
 /// The sections as slices of the table's bytes.
 struct Sections<'a> {
     version: &'a [u8],
@@ -69,7 +89,7 @@ impl<'a> Sections<'a> {
         if bytes.len() > MAX_TABLE_LEN {
             return Err(TableError::TooLarge { what: "table" });
         }
-        let head = bytes.get(..16).ok_or(TableError::NotATable)?;
+        let head = bytes.get(..HEAD_LEN).ok_or(TableError::NotATable)?;
         if &head[..8] != MAGIC {
             return Err(TableError::NotATable);
         }
@@ -81,11 +101,13 @@ impl<'a> Sections<'a> {
         if !(7..=8).contains(&count) {
             return Err(TableError::Layout { what: "number of sections" });
         }
-        let directory =
-            bytes.get(16..16 + count * 8).ok_or(TableError::Layout { what: "directory" })?;
-        let mut rest = &bytes[16 + count * 8..];
+        let directory = bytes.get(HEAD_LEN..HEAD_LEN + count * ENTRY_LEN);
+        let directory = directory.ok_or(TableError::Layout { what: "directory" })?;
+        let mut rest = &bytes[HEAD_LEN + directory.len()..];
         let mut slices = Vec::with_capacity(count);
-        for (entry, expected) in directory.chunks_exact(8).zip(SECTION_IDS.chain([NAMES_ID])) {
+        for (entry, expected) in
+            directory.chunks_exact(ENTRY_LEN).zip(SECTION_IDS.chain([NAMES_ID]))
+        {
             if u32_at(entry, 0) != expected {
                 return Err(TableError::Layout { what: "section id" });
             }
@@ -416,7 +438,7 @@ impl Builder<'_> {
                 self.sparse.push((record.number, narrow16(place)?));
             }
         }
-        self.sparse[sparse..].sort_unstable();
+        sort_by(&mut self.sparse[sparse..], |a, b| a < b);
         if self.sparse[sparse..].windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(TableError::Layout { what: "field number" });
         }

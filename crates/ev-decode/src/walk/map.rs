@@ -6,6 +6,7 @@ use ev_core::wire::{self, WireType};
 use super::scalar::low;
 use super::{WRONG_WIRE_TYPE, Walk, Walker, offset};
 use crate::json;
+use crate::sort::sort_by;
 use crate::table::{Field, Kind};
 
 /// A map entry as slices of the event.
@@ -86,8 +87,8 @@ impl Walker<'_> {
     pub(super) fn sort_entries(&mut self, first: usize) {
         let event = self.event;
         let key = |entry: &Entry| &event[entry.key.0 as usize..entry.key.1 as usize];
-        self.buffers.entries[first..].sort_unstable_by(|a, b| {
-            a.prefix.cmp(&b.prefix).then_with(|| key(a).cmp(key(b))).then(a.at.cmp(&b.at))
+        sort_by(&mut self.buffers.entries[first..], |a, b| {
+            a.prefix < b.prefix || a.prefix == b.prefix && (key(a), a.at) < (key(b), b.at)
         });
     }
 

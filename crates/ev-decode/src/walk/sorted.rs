@@ -8,6 +8,7 @@
 use ev_core::wire;
 
 use super::{Walk, Walker, offset};
+use crate::sort::sort_by;
 use crate::table::{Field, Kind};
 
 /// One occurrence of a field.
@@ -67,7 +68,7 @@ impl Walker<'_> {
             }
         }
         self.buffers.parts.truncate(parts_from);
-        self.buffers.found[found_from..].sort_unstable_by_key(|found| (found.first, found.at));
+        sort_by(&mut self.buffers.found[found_from..], |a, b| (a.first, a.at) < (b.first, b.at));
         let (mut absent, absent_end) = message.defaults;
         let end = self.buffers.found.len();
         let mut index = found_from;
