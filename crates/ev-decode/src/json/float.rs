@@ -30,7 +30,7 @@ impl Digits {
     }
 
     fn write(&mut self, value: f64) {
-        let mut buffer = zmij::Buffer::new();
+        let mut buffer = ryu::Buffer::new();
         let Shortest { negative, digits, count, point } =
             Shortest::read(buffer.format_finite(value).as_bytes());
         let digits = &digits[..count];
