@@ -1,0 +1,296 @@
+//! One HTTP/1.1 connection and one exchange on it at a time. Nobody drives it in between; dropping
+//! it closes it.
+
+use std::error::Error as StdError;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use ev_core::Env;
+use ev_tls::{ClientTls, describe_tls_error, find_tls_error};
+use http::header::{ACCEPT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::address::{Base, File};
+use crate::config::Timeouts;
+
+const AGENT: &str = concat!("ev-modules-https/", env!("CARGO_PKG_VERSION"));
+
+/// Most bytes of the head of an answer.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Most bytes of an answer's body that are read when it is of no interest, so that the connection
+/// can be used again.
+const MAX_SKIPPED_BYTES: usize = 16 * 1024;
+
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+type Io = TokioIo<Box<dyn Transport>>;
+
+pub(crate) struct Connection {
+    sender: http1::SendRequest<Empty<Bytes>>,
+    link: Link,
+    /// Whether an answer has come over it.
+    used: bool,
+}
+
+/// The part of a connection that moves bytes when it is polled.
+struct Link(Option<http1::Connection<Io, Empty<Bytes>>>);
+
+impl Link {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.0
+            && Pin::new(connection).poll(cx).is_ready()
+        {
+            // Whatever ended it reaches the request by its own future.
+            self.0 = None;
+        }
+    }
+}
+
+/// An answer, as far as it is of interest.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// The body of a 200, empty for all others.
+    pub(crate) body: Result<Bytes, Unread>,
+}
+
+/// Why a body was not read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// It has more bytes than are taken.
+    TooLarge,
+    /// It is compressed, though that was not asked for.
+    Encoded(String),
+    /// The connection broke.
+    Broken(String),
+}
+
+/// No answer came.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) what: String,
+    /// Whether the server may just have closed a connection that was used before.
+    pub(crate) stale: bool,
+}
+
+impl Failure {
+    fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), stale: false }
+    }
+}
+
+impl Connection {
+    /// Dials, and begins TLS where the address says so.
+    pub(crate) async fn open(
+        base: &Base,
+        tls: Option<&ClientTls>,
+        timeouts: &Timeouts,
+        env: &dyn Env,
+    ) -> Result<Self, Failure> {
+        let Base { host, port, .. } = base;
+        let dial = within(env, timeouts.connect, TcpStream::connect((&**host, *port))).await;
+        let tcp = match dial {
+            Some(Ok(tcp)) => tcp,
+            Some(Err(error)) => {
+                return Err(Failure::new(format!(
+                    "cannot connect to `{host}` port {port}: {error}"
+                )));
+            }
+            None => {
+                let limit = timeouts.connect;
+                return Err(Failure::new(format!(
+                    "no connection to `{host}` port {port} within {limit:?}"
+                )));
+            }
+        };
+        if !base.tls {
+            // `localhost` is a name like any other to whoever resolves it.
+            return match tcp.peer_addr() {
+                Ok(peer) if peer.ip().is_loopback() => Self::start(Box::new(tcp)).await,
+                _ => Err(Failure::new(format!("`{host}` is not this machine; use `https`"))),
+            };
+        }
+        // Never plain text to an `https` address, whatever happens.
+        let tls = tls.ok_or_else(|| Failure::new("TLS is not set up"))?;
+        let name = tls.server_name(host).map_err(|error| Failure::new(error.to_string()))?;
+        let connector = TlsConnector::from(tls.config());
+        match within(env, timeouts.handshake, connector.connect(name, tcp)).await {
+            Some(Ok(stream)) => Self::start(Box::new(stream)).await,
+            Some(Err(error)) => {
+                Err(Failure::new(format!("TLS handshake failed: {}", describe_io(&error))))
+            }
+            None => Err(Failure::new(format!("no TLS handshake within {:?}", timeouts.handshake))),
+        }
+    }
+
+    async fn start(stream: Box<dyn Transport>) -> Result<Self, Failure> {
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_HEAD_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failure::new(describe(&error)))?;
+        Ok(Self { sender, link: Link(Some(connection)), used: false })
+    }
+
+    /// Whether it can carry another request, as far as can be told without sending one.
+    pub(crate) async fn is_alive(&mut self) -> bool {
+        poll_fn(|cx| {
+            self.link.poll(cx);
+            let ready = matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())));
+            Poll::Ready(ready && self.link.0.is_some())
+        })
+        .await
+    }
+
+    /// Asks for a file and reads at most `max` bytes of it.
+    pub(crate) async fn get(
+        &mut self,
+        base: &Base,
+        file: &File,
+        max: usize,
+        limit: Duration,
+        env: &dyn Env,
+    ) -> Result<Answer, Failure> {
+        let used = std::mem::replace(&mut self.used, true);
+        let exchange = async {
+            let response = self.sender.send_request(request(base, file));
+            let response = drive(&mut self.link, response).await.map_err(|error| Failure {
+                what: broken(&error),
+                stale: used && (error.is_canceled() || error.is_closed() || is_broken_off(&error)),
+            })?;
+            Ok(drive(&mut self.link, read(response, max)).await)
+        };
+        match within(env, limit, exchange).await {
+            Some(outcome) => outcome,
+            None => Err(Failure::new(format!("no whole answer within {limit:?}"))),
+        }
+    }
+}
+
+fn request(base: &Base, file: &File) -> Request<Empty<Bytes>> {
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = file.path.clone().into();
+    let headers = request.headers_mut();
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Ok(host) = HeaderValue::from_str(base.authority.as_str()) {
+        headers.insert(HOST, host);
+    }
+    request
+}
+
+async fn read(response: Response<Incoming>, max: usize) -> Answer {
+    let (head, mut incoming) = response.into_parts();
+    let (status, headers) = (head.status, head.headers);
+    if status != StatusCode::OK {
+        // Whether it can be read does not matter; a connection that is in the middle of it is
+        // not used again.
+        drop(read_body(&mut incoming, MAX_SKIPPED_BYTES).await);
+        return Answer { status, headers, body: Ok(Bytes::new()) };
+    }
+    let encoding = headers.get(http::header::CONTENT_ENCODING);
+    let body = match encoding.filter(|encoding| *encoding != "identity") {
+        Some(encoding) => Err(Unread::Encoded(crate::address::printable(
+            &String::from_utf8_lossy(encoding.as_bytes()),
+        ))),
+        None => read_body(&mut incoming, max).await,
+    };
+    Answer { status, headers, body }
+}
+
+/// The whole body. Nothing is read of one that says beforehand that it is too large, and of one
+/// that does not, no more than fits.
+async fn read_body(incoming: &mut Incoming, max: usize) -> Result<Bytes, Unread> {
+    let limit = u64::try_from(max).unwrap_or(u64::MAX);
+    if incoming.size_hint().lower() > limit {
+        return Err(Unread::TooLarge);
+    }
+    // Grown as it comes: the announced size is only a claim.
+    let mut body = BytesMut::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut *incoming).poll_frame(cx)).await {
+        let frame = frame.map_err(|error| Unread::Broken(describe(&error)))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.len() > max - body.len() {
+            return Err(Unread::TooLarge);
+        }
+        body.extend_from_slice(&data);
+    }
+    Ok(body.freeze())
+}
+
+/// Moves bytes until `future` is done.
+async fn drive<T>(link: &mut Link, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        link.poll(cx);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// The future's output, or `None` after `limit`.
+async fn within<T>(env: &dyn Env, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = env.sleep(limit) => None,
+    }
+}
+
+fn is_broken_off(error: &hyper::Error) -> bool {
+    let reset = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+    };
+    error.is_incomplete_message()
+        || error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).is_some_and(reset)
+}
+
+fn broken(error: &hyper::Error) -> String {
+    if error.is_incomplete_message() || error.is_canceled() {
+        "the server closed the connection without an answer".to_owned()
+    } else if error.is_parse() || error.is_parse_too_large() {
+        format!("the server does not answer in HTTP/1.1: {}", describe(error))
+    } else {
+        format!("the connection broke: {}", describe(error))
+    }
+}
+
+fn describe_io(error: &io::Error) -> String {
+    match find_tls_error(error) {
+        Some(tls) => describe_tls_error(tls),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the server closed the connection".to_owned()
+        }
+        None => error.to_string(),
+    }
+}
+
+/// An error with its causes in one line, TLS errors in an operator's words.
+fn describe(error: &(dyn StdError + 'static)) -> String {
+    if let Some(tls) = find_tls_error(error) {
+        return describe_tls_error(tls);
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
