@@ -12,13 +12,10 @@ pub(super) use word::{BLOCK, plain_len};
 #[inline]
 pub(super) fn copy_plain(to: &mut [u8], from: &[u8], len: usize) -> usize {
     let mut at = 0;
-    while at < len {
-        let (Some(block), Some(place)) = (
-            from.get(at..).and_then(<[u8]>::first_chunk),
-            to.get_mut(at..).and_then(<[u8]>::first_chunk_mut),
-        ) else {
-            return at;
-        };
+    for (place, block) in to.as_chunks_mut().0.iter_mut().zip(from.as_chunks().0) {
+        if at >= len {
+            return len;
+        }
         *place = *block;
         let plain = plain_len(block);
         if plain < BLOCK {
@@ -26,7 +23,7 @@ pub(super) fn copy_plain(to: &mut [u8], from: &[u8], len: usize) -> usize {
         }
         at += BLOCK;
     }
-    len
+    len.min(at)
 }
 
 /// The bytes at the end of a text, fewer than a block, filled up with zeros.

@@ -7,10 +7,10 @@
 use super::{block, string};
 
 /// Room behind the end that every write leaves or makes.
-const SLACK: usize = 2 * PIECE;
+const SLACK: usize = PIECE;
 
 /// What [`Out::piece`] stores at once.
-const PIECE: usize = 16;
+const PIECE: usize = 32;
 
 /// Room for the events that are usual.
 const FIRST_ROOM: usize = 4096;
@@ -112,16 +112,18 @@ impl Out {
     #[inline]
     pub(crate) fn piece(&mut self, pieces: &[u8], start: usize, end: usize) {
         let len = end - start;
-        let place = self.room(len);
-        if len <= 2 * PIECE
-            && let Some(text) = pieces.get(start..).and_then(<[u8]>::first_chunk::<{ 2 * PIECE }>)
-            && let Some(place) = place.first_chunk_mut()
-        {
-            *place = *text;
-        } else {
-            place[..len].copy_from_slice(&pieces[start..end]);
+        let text = pieces.get(start..).and_then(<[u8]>::first_chunk::<PIECE>);
+        match text {
+            Some(text) if len <= PIECE => self.extend_from_block(text, len),
+            _ => self.long_piece(&pieces[start..end]),
         }
-        self.len += len;
+    }
+
+    /// Apart, or both ways would become one, with a call.
+    #[cold]
+    #[inline(never)]
+    fn long_piece(&mut self, text: &[u8]) {
+        self.extend_from_slice(text);
     }
 
     /// Appends `buf[start..end]` as a JSON string, escaped as Go does. What stands behind `end` in
