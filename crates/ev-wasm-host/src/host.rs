@@ -184,3 +184,126 @@ fn config(stack_bytes: usize) -> Config {
         .max_wasm_stack(stack_bytes);
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use ev_core::{AuthVersion, DecoderKind, Flavour, Form, Mode, Output, RawEvent};
+
+    use super::*;
+
+    /// What `OneOf { 3: { 1: { 3: "i" } } }` is, and an honest answer to it.
+    const EVENT: &[u8] = &[26, 5, 10, 3, 26, 1, b'i'];
+    const JSON: &str = r#"{"event":"","uid":"i","time":"0001-01-01T00:00:00Z","ei":0}"#;
+
+    /// A decoder whose guest moves the clock itself, with each call of `tick`, and nobody else
+    /// does. So time is counted in ticks, whatever the machine does meanwhile.
+    fn decoder(decode: &str, limits: Limits) -> (ModuleDecoder, Arc<AtomicU64>) {
+        let host = ModuleHost::build(limits.clone(), None, |_| ()).expect("an engine");
+        let ticks = Arc::new(AtomicU64::new(0));
+        let mut linker = Linker::new(&host.shared.engine);
+        let (engine, counted) = (host.shared.engine.clone(), Arc::clone(&ticks));
+        let tick = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            engine.increment_epoch();
+        };
+        linker.func_wrap("test", "tick", tick).expect("a new name");
+
+        let header = ev_core::abi::Header {
+            record_len: u32::try_from(64 + JSON.len()).expect("short"),
+            status: 0,
+            case: 3,
+            at: 0,
+            kind: ev_core::Span::default(),
+            uid: ev_core::Span::new(6, 7),
+            session: ev_core::Span::default(),
+            nanos: 0,
+            index: 0,
+            seconds: -62_135_596_800,
+        };
+        let answer = [&header.to_bytes()[..], JSON.as_bytes()].concat();
+        let data: String = answer.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let packed = ev_core::abi::pack(4096, header.record_len);
+        let module = wat::parse_str(format!(
+            r#"(module (import "test" "tick" (func $tick)) (memory (export "memory") 1)
+                (func (export "ev_abi_version") (result i32) i32.const 1)
+                (func (export "ev_alloc") (param i32) (result i32) i32.const 1024)
+                (func (export "ev_describe") (result i64) i64.const 0)
+                (func (export "ev_error") (result i64) i64.const 0)
+                (func (export "ev_decode_batch") (param i32 i32 i32) (result i64)
+                    (local $n i32) {decode} (i64.const {packed}))
+                (data (i32.const 4096) "{data}"))"#
+        ))
+        .expect("valid text");
+        let module = host.link(&module, &linker, Arc::new(limits)).expect("a module");
+        let identity = DecoderIdentity {
+            kind: DecoderKind::Module,
+            auth_version: AuthVersion::new("99.0.0"),
+            schema_sha256: [0; 32],
+            artifact_sha256: None,
+            flavour: Flavour::Go,
+        };
+        (module.decoder(identity, Options::default()).expect("an instance"), ticks)
+    }
+
+    fn decode(decoder: &ModuleDecoder) -> Result<Vec<u8>, HostError> {
+        let event = RawEvent { form: Form::OneOf, bytes: Bytes::from_static(EVENT) };
+        let mut out = Output::default();
+        decoder.try_decode(&[event], Mode::Strict, &mut out)?;
+        Ok(out.json().to_vec())
+    }
+
+    /// 100 ms and 50 ms for the batch: 15 ticks of 10 ms.
+    const ALLOWED_TICKS: u64 = 15;
+
+    #[test]
+    fn a_runaway_call_ends_within_its_deadline_and_two_ticks() {
+        let (decoder, ticks) = decoder_of("(loop $l (call $tick) (br $l))");
+        let error = decode(&decoder).expect_err("it never answers");
+        assert!(matches!(error, HostError::Deadline { allowed_ms: 150 }), "{error:?}");
+        assert_eq!(ticks.load(Ordering::Relaxed), ALLOWED_TICKS + 2);
+        // The next call has all its time again, in an instance of its own.
+        decode(&decoder).expect_err("it never answers");
+        assert_eq!(ticks.load(Ordering::Relaxed), 2 * (ALLOWED_TICKS + 2));
+        assert_eq!(decoder.instances_created(), 2);
+    }
+
+    /// Ticks so many times, then answers.
+    fn slow(ticks: u64) -> String {
+        format!(
+            "(loop $l (call $tick) (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $l (i32.lt_u (local.get $n) (i32.const {ticks}))))"
+        )
+    }
+
+    #[test]
+    fn a_slow_answer_is_an_answer_until_its_time_is_over() {
+        // The last tick ends no call that has nothing left to do but to return.
+        let (decoder, _) = decoder_of(&slow(ALLOWED_TICKS + 2));
+        for _ in 0..3 {
+            assert_eq!(decode(&decoder).expect("in time"), format!("{JSON},").as_bytes());
+        }
+        assert_eq!(decoder.instances_created(), 1);
+        let (decoder, _) = decoder_of(&slow(ALLOWED_TICKS + 3));
+        assert!(matches!(decode(&decoder), Err(HostError::Deadline { .. })));
+    }
+
+    fn decoder_of(decode: &str) -> (ModuleDecoder, Arc<AtomicU64>) {
+        decoder(decode, Limits::default())
+    }
+
+    #[test]
+    fn time_grows_with_the_bytes_of_a_batch() {
+        let limits = Limits {
+            call_time: Duration::from_millis(30),
+            call_time_per_mib: Duration::ZERO,
+            ..Limits::default()
+        };
+        let (decoder, ticks) = decoder("(loop $l (call $tick) (br $l))", limits);
+        assert!(matches!(decode(&decoder), Err(HostError::Deadline { allowed_ms: 30 })));
+        assert_eq!(ticks.load(Ordering::Relaxed), 3 + 2);
+    }
+}
