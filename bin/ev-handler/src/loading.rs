@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ev_core::{ArtifactKind, Decoder, DecoderIdentity, DecoderKind, Flavour, RawEvent};
 use ev_decode::{NativeDecoder, Options, Table};
-use ev_modules::{Load, LoadError, Verified};
+use ev_modules::{Load, LoadError, SizeLimits, Verified};
 use ev_wasm_host::{Limits, ModuleHost, self_test, self_test_events};
 
 /// Table formats that the native decoder reads.
@@ -22,14 +22,25 @@ pub(crate) struct Loader {
 
 impl Loader {
     /// `reference` is the decoder that others are compared with; any embedded table does, because
-    /// the built-in events are known to all of them.
+    /// the built-in events are known to all of them. `allow_wasi` takes modules of other
+    /// toolchains too.
     pub(crate) fn new(
         flavour: Flavour,
         options: Options,
         reference: Arc<dyn Decoder>,
+        allow_wasi: bool,
     ) -> anyhow::Result<Self> {
-        let host = ModuleHost::new(Limits::default())?;
+        let host = if allow_wasi {
+            ModuleHost::with_wasi(Limits::default(), Limits::wasi())?
+        } else {
+            ModuleHost::new(Limits::default())?
+        };
         Ok(Self { host, flavour, options, reference, events: self_test_events() })
+    }
+
+    /// What may be received, before it is known what it is.
+    pub(crate) fn size_limits(allow_wasi: bool) -> SizeLimits {
+        if allow_wasi { SizeLimits::default().with_wasi() } else { SizeLimits::default() }
     }
 
     fn decoder(&self, verified: &Verified) -> Result<Arc<dyn Decoder>, LoadError> {

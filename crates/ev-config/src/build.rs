@@ -9,11 +9,11 @@ use crate::options::{Kind, Toml};
 use crate::origin::Origin;
 use crate::resolve::{Resolved, Setting};
 use crate::settings::{
-    BatchMode, BatchModeReason, Batching, ClientCertificate, Credentials, Decoder, Downgrade,
-    EmbeddedTables, Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Road, Settings,
-    Teleport, Unknown,
+    ArtifactPlace, BatchMode, BatchModeReason, Batching, ClientCertificate, Credentials, Decoder,
+    Downgrade, EmbeddedTables, Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Road,
+    Settings, Teleport, Unknown, VersionPolicy,
 };
-use crate::value::{Value, quoted, redacted};
+use crate::value::{Value, quoted, redacted, redacted_with_query};
 
 const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;
@@ -138,7 +138,7 @@ impl Build<'_> {
     fn fluentd(&mut self) -> Option<Fluentd> {
         let url = self.url("fluentd-url");
         let session_url = self.url("fluentd-session-url");
-        let client = self.client_certificate();
+        let client = self.client_certificate("fluentd-cert", "fluentd-key");
         let ca = self.path("fluentd-ca");
         let batching = self.batching();
         let max_connections = self.max_connections(batching.mode);
@@ -168,8 +168,7 @@ impl Build<'_> {
         Some(url)
     }
 
-    fn client_certificate(&mut self) -> Option<ClientCertificate> {
-        let (cert, key) = ("fluentd-cert", "fluentd-key");
+    fn client_certificate(&mut self, cert: &str, key: &str) -> Option<ClientCertificate> {
         for (one, other) in [(cert, key), (key, cert)] {
             if self.setting(one).origin.is_given() && !self.setting(other).origin.is_given() {
                 let missing = self.setting(other).named();
@@ -276,7 +275,18 @@ impl Build<'_> {
 
     fn decoder(&mut self) -> Option<Decoder> {
         let trust = self.path("decoder-trust");
-        let artifacts = self.path("decoder-artifacts");
+        let artifacts = self.artifact_place();
+        let version_policy = match self.choice("decoder-version-policy") {
+            "nearest-newer-in-major" => VersionPolicy::NearestNewerInMajor,
+            _ => VersionPolicy::Exact,
+        };
+        if version_policy != VersionPolicy::Exact
+            && !self.setting("decoder-artifacts").origin.is_given()
+        {
+            let artifacts = self.setting("decoder-artifacts").named();
+            let message = format!("has no effect on what Auth itself offers; set {artifacts}");
+            self.warn("decoder-version-policy", message);
+        }
         if artifacts.is_some() && !self.setting("decoder-trust").origin.is_given() {
             let trust = self.setting("decoder-trust").named();
             let message = format!("has no effect without keys to trust; set {trust}");
@@ -285,6 +295,7 @@ impl Build<'_> {
         Some(Decoder {
             trust,
             artifacts,
+            version_policy,
             exactness: match self.choice("decoder-exactness") {
                 "known-native" => Exactness::KnownNative,
                 _ => Exactness::Auth,
@@ -304,7 +315,37 @@ impl Build<'_> {
                 "never" => Downgrade::Never,
                 _ => Downgrade::Always,
             },
+            allow_wasi_modules: self.switch("allow-wasi-modules"),
         })
+    }
+
+    fn artifact_place(&mut self) -> Option<ArtifactPlace> {
+        const TLS: [&str; 3] =
+            ["decoder-artifacts-ca", "decoder-artifacts-cert", "decoder-artifacts-key"];
+        let client = self.client_certificate(TLS[1], TLS[2]);
+        let place = match self.setting("decoder-artifacts").value.clone() {
+            Some(Value::Text(url)) => {
+                if let Err(message) = check_url(&url) {
+                    let message = format!("`{}` {message}", redacted_with_query(&url));
+                    self.problem("decoder-artifacts", message);
+                }
+                Some(ArtifactPlace::Https { url, ca: self.path(TLS[0]), client })
+            }
+            Some(Value::Path(path)) => Some(ArtifactPlace::Directory(path)),
+            _ => None,
+        };
+        let is_https = match &place {
+            Some(ArtifactPlace::Https { url, .. }) => url.starts_with("https://"),
+            _ => false,
+        };
+        for name in TLS {
+            if !is_https && self.setting(name).origin.is_given() {
+                let artifacts = self.setting("decoder-artifacts").named();
+                let message = format!("has no effect, because {artifacts} is no `https` address");
+                self.warn(name, message);
+            }
+        }
+        place
     }
 
     fn setting(&self, name: &str) -> &Setting {

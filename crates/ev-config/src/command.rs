@@ -66,6 +66,7 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::List => "LIST",
         Kind::Path | Kind::File => "PATH",
         Kind::Directory => "DIR",
+        Kind::DirectoryOrUrl => "DIR|URL",
         Kind::Choice(_) => "WORD",
     }
 }

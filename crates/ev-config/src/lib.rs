@@ -59,7 +59,7 @@ pub use load::{Effective, Environment, Loaded, load};
 pub use options::{Group, Kind, OptionSpec, Owner, Support, Toml, options};
 pub use origin::Origin;
 pub use settings::{
-    BatchMode, BatchModeReason, Batching, ClientCertificate, Credentials, Decoder, Downgrade,
-    EmbeddedTables, Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Road, Settings,
-    Teleport, Unknown,
+    ArtifactPlace, BatchMode, BatchModeReason, Batching, ClientCertificate, Credentials, Decoder,
+    Downgrade, EmbeddedTables, Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Road,
+    Settings, Teleport, Unknown, VersionPolicy,
 };

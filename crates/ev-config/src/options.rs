@@ -55,6 +55,9 @@ pub enum Kind {
     File,
     /// An existing directory; `~` is the home directory.
     Directory,
+    /// An existing directory, or an `https` address, told apart by `://`. Of an address neither
+    /// user nor password nor query is ever printed.
+    DirectoryOrUrl,
     /// One of these words.
     Choice(&'static [&'static str]),
 }

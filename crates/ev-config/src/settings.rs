@@ -198,8 +198,10 @@ pub enum JsonFlavour {
 pub struct Decoder {
     /// File with public keys; without it no artifact is trusted.
     pub trust: Option<PathBuf>,
-    /// Directory with artifacts, asked beside Auth.
-    pub artifacts: Option<PathBuf>,
+    /// Where artifacts are, asked before Auth.
+    pub artifacts: Option<ArtifactPlace>,
+    /// Which version of an artifact is taken.
+    pub version_policy: VersionPolicy,
     /// Which events need the schema of Auth's version.
     pub exactness: Exactness,
     /// What becomes of events with unknown fields when no artifact is to be had.
@@ -210,6 +212,33 @@ pub struct Decoder {
     pub embedded: EmbeddedTables,
     /// Whether artifacts of older versions are taken.
     pub downgrade: Downgrade,
+    /// Whether modules that import WASI are taken.
+    pub allow_wasi_modules: bool,
+}
+
+/// Where artifacts are, besides Auth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArtifactPlace {
+    /// An existing directory.
+    Directory(PathBuf),
+    /// A web server with the layout of such a directory.
+    Https {
+        /// The base; what stands behind `https://` is the fetcher's to judge.
+        url: String,
+        /// CA certificates; `None` means the system's.
+        ca: Option<PathBuf>,
+        /// Certificate and key that we show.
+        client: Option<ClientCertificate>,
+    },
+}
+
+/// Which version of an artifact is taken for a version of Auth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionPolicy {
+    /// That very version.
+    Exact,
+    /// Where it is not offered, the nearest newer one of the same major.
+    NearestNewerInMajor,
 }
 
 /// Which events need the schema of exactly Auth's version.

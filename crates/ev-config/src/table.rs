@@ -416,11 +416,47 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     ),
     ours(
         "decoder-artifacts",
-        Kind::Directory,
+        Kind::DirectoryOrUrl,
         &["EV_DECODER_ARTIFACTS"],
         "decoder.artifacts",
         Group::Decoder,
-        "Directory with signed decoder artifacts, asked beside Auth.",
+        "Directory with signed decoder artifacts, or `https` address of one, asked before Auth.",
+    ),
+    ours(
+        "decoder-artifacts-ca",
+        Kind::File,
+        &["EV_DECODER_ARTIFACTS_CA"],
+        "decoder.artifacts-ca",
+        Group::Decoder,
+        "CA certificates of the server with artifacts; without it the system's.",
+    ),
+    ours(
+        "decoder-artifacts-cert",
+        Kind::File,
+        &["EV_DECODER_ARTIFACTS_CERT"],
+        "decoder.artifacts-cert",
+        Group::Decoder,
+        "Client certificate for the server with artifacts; with its key.",
+    ),
+    ours(
+        "decoder-artifacts-key",
+        Kind::File,
+        &["EV_DECODER_ARTIFACTS_KEY"],
+        "decoder.artifacts-key",
+        Group::Decoder,
+        "Private key of that certificate.",
+    ),
+    default(
+        ours(
+            "decoder-version-policy",
+            Kind::Choice(&["exact", "nearest-newer-in-major"]),
+            &["EV_DECODER_VERSION_POLICY"],
+            "decoder.version-policy",
+            Group::Decoder,
+            "Take artifacts of Auth's very version only, or, where `decoder.artifacts` has none, \
+             the nearest newer one of the same major; its events count as inexact.",
+        ),
+        "exact",
     ),
     default(
         ours(
@@ -478,6 +514,18 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
             "Whether an artifact of an older Auth version than seen before is taken.",
         ),
         "always",
+    ),
+    default(
+        ours(
+            "allow-wasi-modules",
+            Kind::Switch,
+            &["EV_ALLOW_WASI_MODULES"],
+            "decoder.allow-wasi-modules",
+            Group::Decoder,
+            "Take decoder modules of toolchains that need WASI (Go): up to 32 MiB, 256 MiB of \
+             memory, 10 s to compile. They still reach nothing.",
+        ),
+        "false",
     ),
     // Locking.
     support(

@@ -108,6 +108,13 @@ pub(crate) fn parse(kind: Kind, written: &Written, places: &Places) -> Result<Va
             let path = places.absolute(text);
             exists_as(kind, &path).map(|()| Value::Path(path))
         }
+        (Kind::DirectoryOrUrl, Written::Text(text)) if text.contains("://") => {
+            Ok(Value::Text(text.clone()))
+        }
+        (Kind::DirectoryOrUrl, Written::Text(text)) => {
+            let path = places.absolute(text);
+            exists_as(Kind::Directory, &path).map(|()| Value::Path(path))
+        }
         (Kind::Choice(words), Written::Text(text)) => {
             let found = words.iter().find(|word| *word == text);
             found.map(|word| Value::Choice(word)).ok_or_else(|| {
@@ -130,6 +137,7 @@ fn wanted(kind: Kind) -> &'static str {
         Kind::Time => "a time such as `2026-01-31T00:00:00Z`",
         Kind::List => "an array of texts, or one text with commas",
         Kind::Path | Kind::File | Kind::Directory => "a path in quotes",
+        Kind::DirectoryOrUrl => "a path or an address in quotes",
     }
 }
 
@@ -244,6 +252,15 @@ pub(crate) fn redacted(url: &str) -> String {
     match rest[..end].rfind('@') {
         Some(at) => format!("{scheme}://***{}", &rest[at..]),
         None => url.to_owned(),
+    }
+}
+
+/// As [`redacted`], and without a query: stores that sign addresses have the signature there.
+pub(crate) fn redacted_with_query(url: &str) -> String {
+    let url = redacted(url);
+    match url.split_once('?') {
+        Some((before, _)) => format!("{before}?***"),
+        None => url,
     }
 }
 

@@ -37,7 +37,8 @@ pub struct Expectation<'a> {
 /// Largest artifacts that are taken, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeLimits {
-    /// For a module: 4 MiB unless set. Ours have about 240 KB.
+    /// For a module: 4 MiB unless set. Ours have about 240 KB; with their runtime, modules of
+    /// other toolchains have up to 15 MB ([`SizeLimits::with_wasi`]).
     pub module: usize,
     /// For a table: 4 MiB unless set. Ours have about 50 KB.
     pub table: usize,
@@ -50,6 +51,12 @@ impl Default for SizeLimits {
 }
 
 impl SizeLimits {
+    /// With room for modules that need WASI: 32 MiB.
+    #[must_use]
+    pub fn with_wasi(self) -> Self {
+        Self { module: 32 * 1024 * 1024, ..self }
+    }
+
     /// The limit for one kind.
     pub fn of(self, kind: ArtifactKind) -> usize {
         match kind {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use ev_core::{ArtifactKind, AuthVersion, Decoder, Env as _, SignedArtifact, abi};
 use ev_decode::{EmbeddedTable, NativeDecoder, Options};
-use ev_modules::{Claims, Expectation, Load as _, SizeLimits, Trust, verify};
+use ev_modules::{Claims, Expectation, Load as _, Trust, verify};
 use ev_pipeline::TokioEnv;
 
 use super::Args;
@@ -61,7 +61,7 @@ fn artifact(
     embedded: &[EmbeddedTable],
 ) -> Result<Arc<dyn Decoder>> {
     let trust = Trust::read(trust)?;
-    let limits = SizeLimits::default();
+    let limits = Loader::size_limits(args.allow_wasi_modules);
     let artifact = SignedArtifact {
         payload: read(file, limits.of(kind))?,
         envelope: read(&beside(file), ev_modules::MAX_ENVELOPE_BYTES)?,
@@ -91,7 +91,8 @@ fn artifact(
     let reference = embedded.first().context("no schema is embedded")?;
     let options = Options::default();
     let reference = NativeDecoder::native(reference.table.clone(), args.flavour, options);
-    let loader = Loader::new(args.flavour, options, Arc::new(reference))?;
+    let reference = Arc::new(reference);
+    let loader = Loader::new(args.flavour, options, reference, args.allow_wasi_modules)?;
     loader.load(verified).with_context(refused)
 }
 

@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Trust file with the public keys whose artifacts may be used
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
+    /// Take a module that needs WASI, as those of Go do
+    #[arg(long, requires = "module")]
+    allow_wasi_modules: bool,
     /// Write a JSON object about each line instead of the event's JSON
     #[arg(long)]
     report: bool,

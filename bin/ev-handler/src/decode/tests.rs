@@ -11,6 +11,7 @@ fn decode(lines: &[u8], report: bool) -> (u64, String, String) {
         module: None,
         table: None,
         trust: None,
+        allow_wasi_modules: false,
         report,
     };
     let decoder = choose::decoder(&args).expect("an embedded schema");

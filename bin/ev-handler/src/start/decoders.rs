@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use ev_config::{EmbeddedTables, Settings};
+use ev_config::{ArtifactPlace, EmbeddedTables, Settings};
 use ev_core::{ArtifactSource, AuthVersion, Decoder, Env, Flavour, StateStore, UnknownPolicy};
 use ev_decode::{NativeDecoder, Options};
 use ev_modules::{Directory, DirectorySource, Embedded, Parts, Registry, Trust};
+use ev_modules_https::HttpsSource;
+use ev_tls::CredentialFiles;
+use tracing::info;
 
 use super::Error;
 use crate::loading::{Loader, TABLE_FORMATS};
@@ -18,12 +21,40 @@ pub(super) fn trust(settings: &ev_config::Decoder) -> Result<Trust, Error> {
     }
 }
 
+/// Where artifacts are, besides Auth; opens nothing but certificates.
+pub(super) fn place(
+    settings: &ev_config::Decoder,
+    env: Arc<dyn Env>,
+) -> Result<Option<Arc<dyn ArtifactSource>>, Error> {
+    let source: Arc<dyn ArtifactSource> = match &settings.artifacts {
+        None => return Ok(None),
+        Some(ArtifactPlace::Directory(base)) => {
+            let limits = Loader::size_limits(settings.allow_wasi_modules);
+            let max_bytes = limits.module.max(limits.table);
+            Arc::new(DirectorySource::new(Directory::new(base, max_bytes)))
+        }
+        Some(ArtifactPlace::Https { url, ca, client }) => {
+            let mut config = ev_modules_https::Config::new(url);
+            config.tls = CredentialFiles {
+                ca: ca.clone(),
+                certificate: client.as_ref().map(|client| client.cert.clone()),
+                key: client.as_ref().map(|client| client.key.clone()),
+            };
+            let source = HttpsSource::new(config, env);
+            Arc::new(source.map_err(|error| Error::setting("decoder.artifacts", error))?)
+        }
+    };
+    info!(from = source.name(), version_policy = ?settings.version_policy, "using decoder artifacts");
+    Ok(Some(source))
+}
+
 /// What a registry is made from.
 pub(super) struct Needs<'a> {
     pub(super) settings: &'a Settings,
     pub(super) trust: Trust,
     pub(super) flavour: Flavour,
     pub(super) seen: Option<AuthVersion>,
+    pub(super) place: Option<Arc<dyn ArtifactSource>>,
     pub(super) artifacts: Arc<dyn ArtifactSource>,
     pub(super) store: Arc<dyn StateStore>,
     pub(super) env: Arc<dyn Env>,
@@ -37,16 +68,13 @@ pub(super) fn registry(needs: &Needs<'_>) -> Result<Registry, Error> {
         Some(oldest) => oldest.decoder.clone(),
         None => return Err(Error::setting("decoder.embedded", "there is no embedded schema")),
     };
-    let loader = Loader::new(needs.flavour, options, reference)
+    let limits = Loader::size_limits(settings.allow_wasi_modules);
+    let loader = Loader::new(needs.flavour, options, reference, settings.allow_wasi_modules)
         .map_err(|error| Error::setting("failed to set up the module host", error))?;
     let mut sources: Vec<Arc<dyn ArtifactSource>> = Vec::new();
     // Without a trust file no artifact could be used, so none is asked for.
     if settings.trust.is_some() {
-        if let Some(base) = &settings.artifacts {
-            let limits = ev_modules::SizeLimits::default();
-            let max = limits.module.max(limits.table);
-            sources.push(Arc::new(DirectorySource::new(Directory::new(base, max))));
-        }
+        sources.extend(needs.place.clone());
         sources.push(needs.artifacts.clone());
     }
     let registry_settings = ev_modules::Settings {
@@ -61,12 +89,19 @@ pub(super) fn registry(needs: &Needs<'_>) -> Result<Registry, Error> {
             ev_config::Unknown::Incomplete => Some(UnknownPolicy::Incomplete),
         },
         artifact_configured: settings.artifacts.is_some(),
+        version_policy: match settings.version_policy {
+            ev_config::VersionPolicy::Exact => ev_modules::VersionPolicy::Exact,
+            ev_config::VersionPolicy::NearestNewerInMajor => {
+                ev_modules::VersionPolicy::NearestNewerInMajor
+            }
+        },
         downgrade: match settings.downgrade {
             ev_config::Downgrade::Always => ev_modules::Downgrade::Always,
             ev_config::Downgrade::WithinMinor => ev_modules::Downgrade::WithinMinor,
             ev_config::Downgrade::Never => ev_modules::Downgrade::Never,
         },
         highest_seen: needs.seen.clone(),
+        limits,
         table_formats: TABLE_FORMATS.to_vec(),
         ..ev_modules::Settings::default()
     };

@@ -58,7 +58,8 @@ async fn a_directory_of_artifacts_serves_a_cluster_that_offers_none() {
         stage.extra.clear();
         stage.settings()
     };
-    settings.decoder.artifacts = Some(stage.path("artifacts"));
+    let place = ev_config::ArtifactPlace::Directory(stage.path("artifacts"));
+    settings.decoder.artifacts = Some(place);
     let summary = stage.run_settings_until(settings, async |stage| stage.received(100).await).await;
     assert_eq!(sorted(stage.bodies()["events.log"].clone()), sorted(texts(&made)));
     assert_eq!(summary.totals.by_module, 100);

@@ -3,7 +3,11 @@ use std::process::{Command, Stdio};
 
 use crate::stage::{Stage, templates};
 
-fn decode(input: &str, dir: &std::path::Path, args: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn decode(
+    input: &str,
+    dir: &std::path::Path,
+    args: &[&str],
+) -> (Option<i32>, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_ev-handler"))
         .arg("decode")
         .args(args)

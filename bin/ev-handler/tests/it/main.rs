@@ -5,6 +5,9 @@
 mod artifacts;
 mod decode_command;
 mod faults;
+mod https;
 mod road;
 mod stage;
+mod toolchains;
+mod web;
 mod wrong_input;

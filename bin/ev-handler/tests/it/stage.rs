@@ -28,6 +28,8 @@ pub(crate) struct Stage {
     pub(crate) authority: Authority,
     pub(crate) key: SigningKey,
     pub(crate) extra: String,
+    /// More lines under `[decoder]`.
+    pub(crate) decoder: String,
     start_time: UtcTime,
 }
 
@@ -62,7 +64,16 @@ impl Stage {
         let key = SigningKey::generate().unwrap();
         write(dir.path(), "trust.json", &key.trust_json("tests"));
         let start_time = now().plus_nanos(-3 * 86_400 * 1_000_000_000);
-        Self { dir, auth, fluentd, authority, key, extra: String::new(), start_time }
+        Self {
+            dir,
+            auth,
+            fluentd,
+            authority,
+            key,
+            extra: String::new(),
+            decoder: String::new(),
+            start_time,
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -94,11 +105,12 @@ batch-mode = "array"
 [decoder]
 trust = "trust.json"
 embedded = "oldest"
-"#,
+{}"#,
             self.start_time,
             self.extra,
             self.fluentd.url("events.log"),
             self.fluentd.url("session"),
+            self.decoder,
         );
         write(self.dir.path(), "handler.toml", &text)
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use ev_config::{
-    BatchMode, BatchModeReason, Batching, Credentials, Decoder, Downgrade, EmbeddedTables,
-    Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Origin, Road, Settings, Teleport,
-    Unknown, options,
+    ArtifactPlace, BatchMode, BatchModeReason, Batching, Credentials, Decoder, Downgrade,
+    EmbeddedTables, Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Origin, Road,
+    Settings, Teleport, Unknown, VersionPolicy, options,
 };
 
 use crate::rig::Rig;
@@ -53,11 +53,13 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
         decoder: Decoder {
             trust: None,
             artifacts: None,
+            version_policy: VersionPolicy::Exact,
             exactness: Exactness::Auth,
             unknown: Unknown::Auto,
             artifact_wait: Duration::from_secs(60),
             embedded: EmbeddedTables::All,
             downgrade: Downgrade::Always,
+            allow_wasi_modules: false,
         },
     };
     assert_eq!(loaded.settings, expected);
@@ -137,11 +139,13 @@ fn everything_can_be_set_by_the_file() {
         [decoder]
         trust = "other"
         artifacts = "dir"
+        version-policy = "nearest-newer-in-major"
         exactness = "known-native"
         unknown = "park"
         artifact-wait = "2m"
         embedded = "oldest"
         downgrade = "never"
+        allow-wasi-modules = true
 
         [log]
         format = "json"
@@ -195,16 +199,42 @@ fn everything_can_be_set_by_the_file() {
         json: Json { flavour: JsonFlavour::Struct, print_data: true },
         decoder: Decoder {
             trust: Some(rig.path("other")),
-            artifacts: Some(rig.path("dir")),
+            artifacts: Some(ArtifactPlace::Directory(rig.path("dir"))),
+            version_policy: VersionPolicy::NearestNewerInMajor,
             exactness: Exactness::KnownNative,
             unknown: Unknown::Park,
             artifact_wait: Duration::from_secs(120),
             embedded: EmbeddedTables::Oldest,
             downgrade: Downgrade::Never,
+            allow_wasi_modules: true,
         },
     };
     assert_eq!(loaded.settings, expected);
     assert_eq!(loaded.warnings, []);
+}
+
+#[test]
+fn artifacts_may_lie_under_an_address() {
+    let toml = "[decoder]
+trust = 'other'
+artifacts = 'https://user:s3cret@h/ev?sig=s3cret'
+                artifacts-ca = 'ca'
+artifacts-cert = 'cert'
+artifacts-key = 'key'
+";
+    let rig = Rig::new().toml(toml);
+    let loaded = rig.load();
+    let client = ev_config::ClientCertificate { cert: rig.path("cert"), key: rig.path("key") };
+    let expected = ArtifactPlace::Https {
+        url: "https://user:s3cret@h/ev?sig=s3cret".into(),
+        ca: Some(rig.path("ca")),
+        client: Some(client),
+    };
+    assert_eq!(loaded.settings.decoder.artifacts, Some(expected));
+    assert_eq!(loaded.warnings, []);
+    let shown: Vec<_> = loaded.effective().filter_map(|effective| effective.value).collect();
+    assert!(shown.contains(&"https://***@h/ev?***"), "{shown:?}");
+    assert!(!shown.iter().any(|value| value.contains("s3cret")), "{shown:?}");
 }
 
 #[test]

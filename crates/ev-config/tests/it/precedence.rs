@@ -19,6 +19,7 @@ fn values(option: &OptionSpec) -> [&'static str; 2] {
         (_, Kind::Path | Kind::List | Kind::Text) => ["/one", "/two"],
         (_, Kind::File) => ["identity", "other"],
         (_, Kind::Directory) => ["dir", "."],
+        (_, Kind::DirectoryOrUrl) => ["dir", "https://two/x"],
         (_, Kind::Choice(words)) => match option.default {
             Some(default) if words[0] == default => [words[1], words[1]],
             _ => [words[0], words[1]],
@@ -30,7 +31,8 @@ fn values(option: &OptionSpec) -> [&'static str; 2] {
 fn alone() -> impl Iterator<Item = &'static OptionSpec> {
     options().iter().filter(|option| {
         let is_paired = option.name.starts_with("teleport-c") // cert, ca
-            || matches!(option.name, "teleport-key" | "fluentd-cert" | "fluentd-key");
+            || ["teleport-key", "fluentd-cert", "fluentd-key"].contains(&option.name)
+            || ["decoder-artifacts-cert", "decoder-artifacts-key"].contains(&option.name);
         !is_paired && !matches!(option.name, "dry-run" | "config")
     })
 }

@@ -139,6 +139,12 @@ fn fluentd_certificates() {
 fn decoder_files() {
     assert_snapshot!(flag("--decoder-trust=missing"), @"`decoder.trust` (--decoder-trust): `DIR/missing` cannot be used: No such file or directory (os error 2)");
     assert_snapshot!(flag("--decoder-artifacts=other"), @"`decoder.artifacts` (--decoder-artifacts): `DIR/other` is not a directory");
+    assert_snapshot!(flag("--decoder-artifacts=ftp://user:s3cret@h/x?s3cret"), @"`decoder.artifacts` (--decoder-artifacts): `ftp://***@h/x?***` is no address that starts with `https://` or `http://`");
+    assert_snapshot!(flag("--decoder-artifacts=https:///x"), @"`decoder.artifacts` (--decoder-artifacts): `https:///x` has no host");
+    assert_snapshot!(toml("[decoder]
+artifacts = 1"), @"`decoder.artifacts` (DIR/ev.toml:2): must be a path or an address in quotes, not a number");
+    assert_snapshot!(flag("--decoder-artifacts-cert=cert"), @"`decoder.artifacts-cert` (--decoder-artifacts-cert): certificate and key go together; missing: `decoder.artifacts-key`");
+    assert_snapshot!(flag("--decoder-version-policy=nearest"), @"`decoder.version-policy` (--decoder-version-policy): `nearest` is not one of `exact` or `nearest-newer-in-major`");
 }
 
 #[test]

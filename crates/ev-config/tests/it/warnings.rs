@@ -80,4 +80,11 @@ fn settings_without_effect() {
         `forward.fluentd.session-url` (--fluentd-session-url): `.<session id>.log` is put behind the whole address, so behind its query too
         `decoder.artifacts` (--decoder-artifacts): has no effect without keys to trust; set `decoder.trust`
         ");
+    let rig = Rig::new()
+        .flag("--decoder-artifacts=http://localhost/ev")
+        .flag("--decoder-trust=other")
+        .flag("--decoder-artifacts-ca=ca");
+    assert_snapshot!(rig.warnings(), @"`decoder.artifacts-ca` (--decoder-artifacts-ca): has no effect, because `decoder.artifacts` (--decoder-artifacts) is no `https` address");
+    let rig = Rig::new().flag("--decoder-version-policy=nearest-newer-in-major");
+    assert_snapshot!(rig.warnings(), @"`decoder.version-policy` (--decoder-version-policy): has no effect on what Auth itself offers; set `decoder.artifacts`");
 }
