@@ -2,7 +2,9 @@
 //!
 //! What the table cannot express is refused with the message and field named: such a schema needs
 //! a module. Go types that the descriptors only name (`casttype`) and that are not among the known
-//! ones ([`known`]) are taken as plain values, and noted.
+//! ones ([`known`]) are taken as plain values, and noted; so are types that are written by hand
+//! (`typedecl`, `enumdecl`). What nothing in the descriptors tells, a `MarshalJSON` of a type that
+//! the generator declares, cannot be noticed here.
 
 mod known;
 mod load;

@@ -1,6 +1,8 @@
 //! The gogoproto options of a field, and what they mean for its key in Go's JSON.
 
-use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Value,
+};
 
 use super::CompileError;
 
@@ -17,6 +19,8 @@ pub(super) struct Extensions {
     stdtime: ExtensionDescriptor,
     stdduration: ExtensionDescriptor,
     wktpointer: ExtensionDescriptor,
+    /// Not in all versions of gogo.
+    castrepeated: Option<ExtensionDescriptor>,
 }
 
 /// The options of one field.
@@ -33,6 +37,7 @@ pub(super) struct Options {
     pub(super) stdtime: bool,
     pub(super) stdduration: bool,
     pub(super) wktpointer: bool,
+    pub(super) castrepeated: Option<String>,
 }
 
 impl Extensions {
@@ -53,6 +58,7 @@ impl Extensions {
             stdtime: find("stdtime")?,
             stdduration: find("stdduration")?,
             wktpointer: find("wktpointer")?,
+            castrepeated: pool.get_extension_by_name("gogoproto.castrepeated"),
         })
     }
 
@@ -84,7 +90,34 @@ impl Extensions {
             stdtime: flag(&self.stdtime, false),
             stdduration: flag(&self.stdduration, false),
             wktpointer: flag(&self.wktpointer, false),
+            castrepeated: some(self.castrepeated.as_ref().and_then(text)),
         }
+    }
+}
+
+/// Options of messages and enums, by their numbers, with the file's option for all of them: they
+/// are not in every version of gogo, and a set that lacks their definition cannot use them.
+#[derive(Clone, Copy)]
+pub(super) struct TypeOption {
+    own: u32,
+    of_file: u32,
+}
+
+/// The Go type of the message is declared by the generator. Default: yes.
+pub(super) const TYPEDECL: TypeOption = TypeOption { own: 64030, of_file: 63030 };
+/// The same of an enum.
+pub(super) const ENUMDECL: TypeOption = TypeOption { own: 62024, of_file: 63031 };
+/// The message is a union of its fields. Default: no.
+pub(super) const ONLYONE: TypeOption = TypeOption { own: 64009, of_file: 63009 };
+
+impl TypeOption {
+    /// What is set, by the type's own options or by those of its file.
+    pub(super) fn of(self, own: &DynamicMessage, file: &FileDescriptor) -> Option<bool> {
+        let set = |options: &DynamicMessage, number| {
+            let mut extensions = options.extensions();
+            extensions.find_map(|(e, value)| (e.number() == number).then(|| value.as_bool())?)
+        };
+        set(own, self.own).or_else(|| set(&file.options(), self.of_file))
     }
 }
 

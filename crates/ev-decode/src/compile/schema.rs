@@ -7,10 +7,12 @@ use prost_reflect::{
 };
 
 use super::known::{self, GoType};
-use super::options::{Extensions, JsonTag, Options, camel_case};
+use super::options::{ENUMDECL, Extensions, JsonTag, ONLYONE, Options, TYPEDECL, camel_case};
 use super::{CompileError, CompileOptions};
 use crate::table::write::{Draft, DraftField};
-use crate::table::{HIDDEN, Kind, NULLABLE, OMIT_EMPTY, Slot};
+use crate::table::{
+    HIDDEN, Kind, MAX_CASES, MAX_LEVELS, MAX_MESSAGE_FIELDS, NULLABLE, OMIT_EMPTY, Slot,
+};
 
 /// A field of an object, by the field numbers that lead to it through embeds.
 type Path = Vec<u32>;
@@ -41,9 +43,15 @@ pub(super) fn draft(
         let ProtoKind::Message(message) = field.kind() else {
             return Err(needs_module(&field, "an event type that is no message"));
         };
-        if field.is_list() || field.containing_oneof().is_none() {
+        // gogo has a field for each oneof, and prints an event of one of them only.
+        let oneof = field.containing_oneof();
+        if oneof.is_none_or(|oneof| root.oneofs().next().is_none_or(|first| first != oneof)) {
             return Err(needs_module(&field, "a field of the event holder outside of its oneof"));
         }
+        if cases.len() == MAX_CASES {
+            return Err(needs_module(&field, format!("more than {MAX_CASES} event types")));
+        }
+        check_name(&field)?;
         cases.push(DraftField {
             number: field.number(),
             name: field.name().to_owned(),
@@ -111,10 +119,19 @@ impl Schema {
         keys: &mut Vec<Key>,
     ) -> Result<(), CompileError> {
         self.enter(message, user)?;
+        let mut oneofs = BTreeSet::new();
         for field in declared(message) {
             let options = self.extensions.of(&field);
             let tag = JsonTag::of(&field, &options);
             path.push(field.number());
+            if let Some(oneof) = field.containing_oneof()
+                && oneofs.insert(oneof.name().to_owned())
+            {
+                // Go has one field for all members, named after the oneof, without a tag. It
+                // stands for the first of them here.
+                let name = camel_case(oneof.name());
+                keys.push(Key { tagged: false, name, path: path.clone() });
+            }
             if is_flattened(&field, &options, &tag) {
                 if let ProtoKind::Message(inner) = field.kind() {
                     self.collect_keys(&inner, &field, path, keys)?;
@@ -140,6 +157,10 @@ impl Schema {
         if self.open.iter().any(|open| open == message.full_name()) {
             return Err(needs_module(user, "a recursive message"));
         }
+        // The table counts the event holder as well.
+        if self.open.len() + 2 > usize::from(MAX_LEVELS) - 1 {
+            return Err(needs_module(user, format!("more than {MAX_LEVELS} levels of messages")));
+        }
         self.open.push(message.full_name().to_owned());
         Ok(())
     }
@@ -151,12 +172,23 @@ impl Schema {
         user: &FieldDescriptor,
         dropped: &BTreeSet<Path>,
     ) -> Result<u16, CompileError> {
+        let (own, file) = (message.options(), message.parent_file());
+        if TYPEDECL.of(&own, &file) == Some(false) {
+            self.note(user, &format!("{}, written by hand", message.name()));
+        }
         let identity = (message.full_name().to_owned(), dropped.clone());
         if let Some(index) = self.built.get(&identity) {
             return Ok(*index);
         }
         if message.parent_file().syntax() != Syntax::Proto3 {
             return Err(needs_module(user, "a message that is not proto3"));
+        }
+        if ONLYONE.of(&own, &file) == Some(true) {
+            return Err(needs_module(user, "a message that is a union (`onlyone`)"));
+        }
+        if message.fields().len() > MAX_MESSAGE_FIELDS {
+            let reason = format!("a message of more than {MAX_MESSAGE_FIELDS} fields");
+            return Err(needs_module(user, reason));
         }
         self.enter(message, user)?;
         let mut fields = Vec::new();
@@ -196,9 +228,20 @@ impl Schema {
             sub: 0,
         };
         check_key(field, &draft.key)?;
+        check_name(field)?;
         if is_flattened(field, &options, &tag)
             && let ProtoKind::Message(inner) = field.kind()
         {
+            // Go would take over how such a type prints itself for the message around it.
+            let custom = options.customtype.is_some() || options.casttype.is_some();
+            let known = known::MESSAGE_KINDS.iter().any(|(name, ..)| *name == inner.full_name());
+            if custom || known || inner.package_name() == "google.protobuf" {
+                let name = inner.full_name();
+                return Err(needs_module(field, format!("an embedded `{name}`")));
+            }
+            if field.containing_oneof().is_some() {
+                return Err(needs_module(field, "an embedded member of a oneof"));
+            }
             let below = dropped
                 .iter()
                 .filter(|path| path.len() > 1 && path[0] == field.number())
@@ -272,6 +315,9 @@ impl Schema {
         if options.stdduration {
             return Err(needs_module(field, "a duration"));
         }
+        if let Some(name) = &options.castrepeated {
+            self.note(field, name);
+        }
         if field.is_map() {
             return self.map_kind(field, options);
         }
@@ -297,6 +343,10 @@ impl Schema {
             ProtoKind::Uint32 => Kind::Uint32,
             ProtoKind::Uint64 => Kind::Uint64,
             ProtoKind::Enum(kind) => {
+                let declared = ENUMDECL.of(&kind.options(), &kind.parent_file());
+                if declared == Some(false) && known::enum_texts(kind.full_name()).is_none() {
+                    self.note(field, &format!("{}, written by hand", kind.name()));
+                }
                 return Ok(match self.enum_text(kind.full_name()) {
                     Some(index) => (Kind::EnumText, index),
                     None => (Kind::Int32, 0),
@@ -317,8 +367,12 @@ impl Schema {
         let go_type = |known: GoType| match known {
             GoType::StdTime => options.stdtime,
             GoType::WktPointer => options.wktpointer && options.nullable,
-            GoType::Cast(name) => options.casttype.as_deref() == Some(name),
-            GoType::Custom(name) => options.customtype.as_deref() == Some(name),
+            // A pointer, so that an absent one is `null`.
+            GoType::Cast(name) => options.casttype.as_deref() == Some(name) && options.nullable,
+            // A map, not a pointer to one.
+            GoType::Custom(name) => {
+                options.customtype.as_deref() == Some(name) && !options.nullable
+            }
         };
         for (known, needed, kind) in known::MESSAGE_KINDS {
             if known == name {
@@ -411,11 +465,22 @@ fn key(field: &FieldDescriptor, options: &Options, tag: &JsonTag) -> String {
     tag.name.clone().unwrap_or_else(go_name)
 }
 
+/// Names have a byte for their length.
+fn check_name(field: &FieldDescriptor) -> Result<(), CompileError> {
+    if u8::try_from(field.name().len()).is_err() {
+        return Err(needs_module(field, "a name of more than 255 bytes"));
+    }
+    Ok(())
+}
+
 /// Keys stand in the table as they are written, so they may need no escape.
 fn check_key(field: &FieldDescriptor, key: &str) -> Result<(), CompileError> {
     let plain = |c: char| (' '..='~').contains(&c) && !"\"\\<>&".contains(c);
-    if key.chars().all(plain) {
-        return Ok(());
+    if !key.chars().all(plain) {
+        return Err(needs_module(field, format!("the key `{key}`")));
     }
-    Err(needs_module(field, format!("the key `{key}`")))
+    if u16::try_from(key.len()).is_err() {
+        return Err(needs_module(field, "a key of more than 65,535 bytes"));
+    }
+    Ok(())
 }

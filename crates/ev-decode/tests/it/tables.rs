@@ -83,3 +83,51 @@ fn what_is_no_schema_is_refused() {
     assert!(compile_path(&testdata("golden"), &options).is_err());
     assert!(compile_path(&testdata("absent"), &options).is_err());
 }
+
+/// A tree of the newest schema with something newer in it, laid out as a checkout has it.
+#[test]
+fn a_newer_tree_compiles_and_tells_what_it_does_not_know() {
+    let tree = std::env::temp_dir().join(format!("ev-newer-tree-{}", std::process::id()));
+    let to = tree.join("api/proto");
+    copy(&testdata("../proto/teleport/v18dev/teleport"), &to.join("teleport"));
+    let events = to.join("teleport/legacy/types/events/events.proto");
+    let text = std::fs::read_to_string(&events).expect("a copied file");
+    let newer = text.replacen("oneof Event {", "oneof Event {\n    Newer Newer = 4000;", 1);
+    assert!(newer != text, "the event holder was found");
+    let newer = newer
+        + r#"
+        message Newer {
+          Metadata Metadata = 1 [(gogoproto.nullable) = false, (gogoproto.embed) = true, (gogoproto.jsontag) = ""];
+          string mode = 2 [(gogoproto.casttype) = "github.com/gravitational/teleport/api/types.NewMode", (gogoproto.jsontag) = "mode"];
+        }"#;
+    std::fs::write(&events, newer).expect("a copied file");
+    let compiled = compile_path(&tree, &CompileOptions::new("19.0.0"));
+    std::fs::remove_dir_all(&tree).expect("our own folder");
+    let compiled = compiled.expect("an expressible schema");
+    let [note] = &compiled.notes[..] else { panic!("{:?}", compiled.notes) };
+    let begin = "`events.Newer.mode` has the Go type \
+                 `github.com/gravitational/teleport/api/types.NewMode`";
+    assert!(note.starts_with(begin), "{note}");
+
+    let table = Table::parse(&compiled.table).expect("a compiled table");
+    let transcoder = Transcoder::new(table.into(), Flavour::Go, Options::default());
+    // 4000 { 1 { 2: "new.thing" }, 2: "m" }
+    let event = b"\x82\xfa\x01\x10\x0a\x0b\x12\x09new.thing\x12\x01m";
+    let (answer, json) = decode(&transcoder, event, Mode::Strict);
+    assert!(matches!(answer, ev_decode::Answer::Decoded(_)), "{answer:?}");
+    let expected = br#"{"ei":0,"event":"new.thing","time":"0001-01-01T00:00:00Z","mode":"m"}"#;
+    assert_eq!(json, expected);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("a folder can be made");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).expect("a file can be copied");
+        }
+    }
+}

@@ -185,3 +185,34 @@ fn build_wants_exactly_one_schema() {
     let error = decoder(dir.path(), &line).unwrap_err();
     assert!(error.to_string().contains("`--version` is needed"), "{error}");
 }
+
+#[test]
+fn build_says_which_fields_will_differ() {
+    let dir = with_table();
+    let tree = dir.path().join("tree/proto/teleport/legacy/types/events");
+    fs::create_dir_all(&tree).unwrap();
+    let events = r#"syntax = "proto3";
+        package events;
+        import "gogoproto/gogo.proto";
+        message E { string mode = 1 [(gogoproto.casttype) = "types.NewMode"]; }
+        message OneOf { oneof Event { E First = 1; } }"#;
+    fs::write(tree.join("events.proto"), events).unwrap();
+    for kind in ["table", "module"] {
+        let line =
+            format!("build --proto @/tree --version 19.0.0 --kind {kind} --out @/new.{kind}");
+        let report = decoder(dir.path(), &line).unwrap();
+        let note = report.lines().find(|line| line.contains("note")).expect("a note");
+        assert!(note.contains("`events.E.mode` has the Go type `types.NewMode`"), "{note}");
+    }
+    let refused = events
+        .replace("string mode = 1 [(gogoproto.casttype)", "double mode = 1 [(gogoproto.casttype)");
+    fs::write(tree.join("events.proto"), refused).unwrap();
+    let line = "build --proto @/tree --version 19.0.0 --kind table --out @/other";
+    let mut error: &dyn std::error::Error = &decoder(dir.path(), line).unwrap_err();
+    let mut told = error.to_string();
+    while let Some(source) = error.source() {
+        error = source;
+        told += &format!(": {error}");
+    }
+    assert!(told.contains("`events.E.mode` cannot be expressed in a table"), "{told}");
+}
