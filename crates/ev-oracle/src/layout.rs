@@ -166,7 +166,8 @@ impl Layouts {
         };
         let key = key(&descriptor, &options, &tag);
         let oneof = descriptor.containing_oneof().map(|oneof| go_name(oneof.name()));
-        if oneof.is_some() && !matches!(shape, Shape::Message(_)) {
+        let lost_itself = lost.contains(&vec![number]);
+        if oneof.is_some() && (lost_itself || !matches!(shape, Shape::Message(_))) {
             return Err(unknown(&descriptor));
         }
         let mut prefix = Vec::new();
@@ -180,7 +181,7 @@ impl Layouts {
             number,
             key,
             prefix,
-            written: !tag.hidden && !lost.contains(&vec![number]),
+            written: !tag.hidden && !lost_itself,
             omit_empty: tag.omit_empty,
             pointer: options.nullable,
             oneof,
@@ -207,11 +208,13 @@ impl Layouts {
             let one = !field.is_list();
             return Ok(match message.full_name() {
                 "google.protobuf.Timestamp" if options.std_time && one => Shape::Time,
-                "google.protobuf.Struct" if go_type == Some("Struct") && one => Shape::Struct,
+                "google.protobuf.Struct" if go_type == Some("Struct") && options.nullable && one => {
+                    Shape::Struct
+                }
                 "google.protobuf.UInt32Value" if options.wkt_pointer && one => Shape::Uint32Value,
                 "google.protobuf.UInt64Value" if options.wkt_pointer && one => Shape::Uint64Value,
                 "wrappers.LabelValues"
-                    if one && go_type.is_some_and(|name| name.ends_with("/wrappers.Traits")) =>
+                    if one && !options.nullable && go_type.is_some_and(|name| name.ends_with("/wrappers.Traits")) =>
                 {
                     Shape::Traits
                 }
@@ -279,10 +282,17 @@ struct Candidate {
 }
 
 fn candidates_of(message: &MessageDescriptor, path: &mut Path, found: &mut Vec<Candidate>) {
+    let mut oneofs = BTreeSet::new();
     for field in declared(message) {
         let options = Options::of(&field);
         let tag = options.tag(&field);
         path.push(field.number());
+        if let Some(oneof) = field.containing_oneof()
+            && oneofs.insert(oneof.full_name().to_owned())
+        {
+            let key = go_name(oneof.name());
+            found.push(Candidate { key, tagged: false, path: path.clone() });
+        }
         if let Some(inner) = embedded(&field, &options, &tag) {
             candidates_of(&inner, path, found);
         } else if !tag.hidden && field.containing_oneof().is_none() {

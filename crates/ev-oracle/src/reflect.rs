@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use prost_reflect::{DynamicMessage, MapKey, Value};
+use prost_reflect::{DynamicMessage, MapKey, ReflectMessage as _, Value};
 
 use crate::Refused;
 use crate::json;
@@ -76,8 +76,8 @@ impl Writer<'_> {
                 }
             } else if field.written {
                 self.member(value(message, field), field)?;
-            } else if field.shape == Shape::Time {
-                self.check_time(value(message, field))?;
+            } else if let Some(value) = value(message, field) {
+                check_times(value)?;
             }
         }
         Ok(())
@@ -232,16 +232,6 @@ impl Writer<'_> {
         }
     }
 
-    /// A time that is not written must be one all the same.
-    fn check_time(&mut self, value: Option<&Value>) -> Result<(), Refused> {
-        let start = self.out.len();
-        if let Some(Value::Message(time)) = value {
-            self.time(time)?;
-        }
-        self.out.truncate(start);
-        Ok(())
-    }
-
     /// A `wrappers.LabelValues` as `map[string][]string`.
     fn traits(&mut self, traits: &DynamicMessage) -> Result<(), Refused> {
         let values = traits.get_field_by_number(1);
@@ -301,6 +291,19 @@ impl Writer<'_> {
             _ => self.out.extend_from_slice(b"null"),
         }
         Ok(())
+    }
+}
+
+/// Times in what is not written must be times all the same.
+fn check_times(value: &Value) -> Result<(), Refused> {
+    match value {
+        Value::Message(time) if time.descriptor().full_name() == "google.protobuf.Timestamp" => {
+            Writer { layouts: &Layouts::default(), out: &mut Vec::new() }.time(time)
+        }
+        Value::Message(message) => message.fields().try_for_each(|(_, value)| check_times(value)),
+        Value::List(values) => values.iter().try_for_each(check_times),
+        Value::Map(values) => values.values().try_for_each(check_times),
+        _ => Ok(()),
     }
 }
 

@@ -87,7 +87,7 @@ fn change(plans: &Plans, of: &MessageDescriptor, nodes: &mut Vec<Node>, choices:
             let number = number.map_or(1, |field| field.number());
             nodes.insert(place, Node::new(number, body));
         }
-        10 => {
+        10..13 => {
             let node = unknown(choices, 0);
             nodes.insert(place, node);
         }
@@ -157,12 +157,12 @@ fn unknown(choices: &mut Choices<'_>, depth: usize) -> Node {
 
 /// Another spelling of the same, or something that is wrong.
 fn respell(node: &mut Node, choices: &mut Choices<'_>) {
-    match choices.below(8) {
-        0 => node.padding = choices.below(6),
+    match choices.below(12) {
+        0 | 8 => node.padding = choices.below(6),
         // gogo cuts numbers to 32 bits.
-        1 => node.number |= 1 << (32 + choices.below(29)),
+        1 | 9 => node.number |= 1 << (32 + choices.below(29)),
         2 => node.wire = u8::try_from(choices.below(8)).ok(),
-        3 => {
+        3 | 10 => {
             if let Body::Varint(_, padding) = &mut node.body {
                 *padding = choices.below(10);
             }
@@ -176,7 +176,7 @@ fn respell(node: &mut Node, choices: &mut Choices<'_>) {
             };
         }
         // In entries gogo does not look at the wire types of key and value.
-        5 => {
+        5 | 11 => {
             if let Body::Message(of, nodes) = &mut node.body
                 && of.is_map_entry()
             {

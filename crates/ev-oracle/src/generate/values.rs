@@ -46,7 +46,7 @@ pub(super) fn text(choices: &mut Choices<'_>) -> Vec<u8> {
         let bad = (FIRST_BAD..BEHIND_BAD).contains(&at);
         text.extend_from_slice(TEXTS[if bad && !choices.once_in(8) { 0 } else { at }]);
     }
-    if choices.once_in(200) {
+    if choices.once_in(1500) {
         let len = choices.below(20_000);
         let byte = *choices.pick(b"x<\xff\n");
         text.resize(text.len() + len, byte);
