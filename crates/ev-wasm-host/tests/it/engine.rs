@@ -92,7 +92,8 @@ impl Rig {
             snapshot: store.open_sink(&claim).unwrap(),
             road: Road::Typed,
             exec: Exec::Threads,
-            config: Config::default(),
+            // So that what was decoded is seen at once.
+            config: Config { batch_age: Duration::from_millis(1), ..Config::default() },
         })
         .unwrap();
         let stop = CancellationToken::new();

@@ -28,7 +28,7 @@ const MEMORY: u32 = 2 * 65_536;
 const OUT: u32 = 65_536;
 
 /// An event with this uid, of two letters.
-fn good(uid: &str) -> RawEvent {
+pub(crate) fn good(uid: &str) -> RawEvent {
     let mut bytes = EVENT;
     bytes[UID..UID + 2].copy_from_slice(uid.as_bytes());
     RawEvent { form: Form::OneOf, bytes: Bytes::copy_from_slice(&bytes) }
@@ -100,6 +100,14 @@ fn guest(misbehave: &str) -> Guest {
                 (i32.add (i32.const 1) (call $deep (local.get 0))))",
         ..Guest::answering(honest())
     }
+}
+
+/// A module that behaves, whose JSON has this text, of four letters, for the user.
+pub(crate) fn saying(user: &str) -> Vec<u8> {
+    let mut guest = guest("nop");
+    let at = guest.data.len() - "user\"}".len();
+    guest.data[at..at + 4].copy_from_slice(user.as_bytes());
+    guest.module()
 }
 
 /// Everything that a guest may try.
