@@ -1,4 +1,4 @@
-//! Building, signing and verifying decoder artifacts: the same command as `ev-handler decoder`.
+//! Building, signing, verifying and listing decoder artifacts: the same command as `ev-handler decoder`.
 
 use std::time::SystemTime;
 

@@ -56,7 +56,7 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-    /// Build, sign and verify decoder artifacts
+    /// Build, sign, verify and list decoder artifacts
     #[command(subcommand)]
     Decoder(decoder::Command),
 }

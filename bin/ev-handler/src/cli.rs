@@ -57,7 +57,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 /// The whole command line.
 pub(crate) fn command() -> Command {
     let decode = Command::new("decode").about("Decode events given as base64, one a line");
-    let decoder = Command::new("decoder").about("Build, sign and verify decoder artifacts");
+    let decoder = Command::new("decoder").about("Build, sign, verify and list decoder artifacts");
     Command::new("ev-handler")
         .about("Forwards Teleport's audit log, every event of it, to Fluentd")
         .version(env!("CARGO_PKG_VERSION"))

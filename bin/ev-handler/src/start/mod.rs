@@ -128,6 +128,7 @@ pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summar
     let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
     tell(&settings);
     let trust = decoders::trust(&settings.decoder)?;
+    let place = decoders::place(&settings.decoder, env.clone())?;
     let sink: Arc<dyn Sink> = Arc::new(parts::sink(&settings.fluentd, env.clone())?);
     let store: Arc<dyn StateStore> = Arc::new(SqliteStore::open(&settings.storage)?);
     let mut source = parts::source(&settings, env.clone())?;
@@ -165,6 +166,7 @@ pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summar
         trust,
         flavour: snapshot.flavour,
         seen: snapshot.seen_version.clone(),
+        place,
         artifacts: Arc::new(source.artifacts()),
         store: store.clone(),
         env: env.clone(),
