@@ -10,6 +10,7 @@ mod coverage;
 mod decoder;
 mod demo;
 mod direction;
+mod fuzz;
 mod steps;
 mod tables;
 mod template;
@@ -36,6 +37,8 @@ enum Chore {
     Test(test::Args),
     /// Run everything a change has to pass, and print how long each step took
     Ci,
+    /// Feed hostile bytes to everything that reads them
+    Fuzz(fuzz::Args),
     /// Check the project's own rules: direction of dependencies, front pages, coverage
     Tidy,
     /// Write the generated gRPC code from `proto/`
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Chore::Demo(args) => demo::run(args),
         Chore::Test(args) => test::run(&args).map(exit_code),
         Chore::Ci => ci::run().map(exit_code),
+        Chore::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Chore::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
         Chore::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Tables { check } => tables::run(check).map(|()| ExitCode::SUCCESS),

@@ -3,16 +3,35 @@
 use anyhow::Result;
 
 use crate::steps::Steps;
-use crate::tidy;
+use crate::{fuzz, tidy};
 
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The long forms as well: millions of made-up events, minutes of fuzzing
+    #[arg(long)]
+    slow: bool,
+}
 
 /// Runs the tests and says whether all passed.
-pub(crate) fn run(_: &Args) -> Result<bool> {
+pub(crate) fn run(args: &Args) -> Result<bool> {
     let mut steps = Steps::default();
     add(&mut steps)?;
+    if args.slow {
+        add_slow(&mut steps)?;
+    }
     Ok(steps.report())
+}
+
+/// The long forms; each prints what it counted.
+fn add_slow(steps: &mut Steps) -> Result<()> {
+    let mut program = |name: &str, line: &[&str]| {
+        let command = fuzz::command(line);
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        steps.run(name, &command, &[])
+    };
+    program("transcoder against the oracles", &["differential", "--events=1000000", "--seed=2"])?;
+    program("guest against native", &["guest", "--events=50000", "--seed=2"])?;
+    program("fuzz targets", &["run", "--seconds=120", "--seed=2"])
 }
 
 /// The steps of the test command; the long way of `ci` contains them.
