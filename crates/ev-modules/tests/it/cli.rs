@@ -7,7 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::Parser;
 use ev_core::{ArtifactKind, ArtifactRequest, FetchedArtifact, abi};
 use ev_modules::cli::{Command, run};
-use ev_modules::{Directory, Error, Refusal, TABLE_FORMAT, envelope_name, file_name};
+use ev_modules::{
+    Directory, Error, Refusal, TABLE_FORMAT, VERSIONS_FILE, envelope_name, file_name, read_versions,
+};
 
 use crate::support::{NOW, version};
 
@@ -215,4 +217,44 @@ fn build_says_which_fields_will_differ() {
         told += &format!(": {error}");
     }
     assert!(told.contains("`events.E.mode` cannot be expressed in a table"), "{told}");
+}
+
+#[test]
+fn the_versions_of_a_directory_are_listed() {
+    let dir = with_table();
+    let at = dir.path();
+    decoder(at, "sign --key @/decoder-key.pem --artifact @/table.evt").unwrap();
+    let serve = |folder: &str, name: &str, envelope: bool| {
+        let folder = at.join("served").join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(at.join("table.evt"), folder.join(name)).unwrap();
+        if envelope {
+            fs::copy(at.join("table.evt.dsse.json"), folder.join(envelope_name(name))).unwrap();
+        }
+    };
+    serve("18.1.0", "table-v1.evt", true);
+    let report = decoder(at, "index --dir @/served").unwrap();
+    assert!(report.contains("18.1.0") && !report.contains("note"), "{report}");
+    let list = at.join("served").join(VERSIONS_FILE);
+    assert_eq!(fs::read_to_string(&list).unwrap(), "{\"versions\":[\"18.1.0\"]}\n");
+
+    // What nobody could fetch is left out, and said to be.
+    serve("18.1.1", "table-v1.evt", false);
+    serve("18.1.2", "table-v1.evt", true);
+    serve("18.1.3", "table.evt", true);
+    serve("not a version", "table-v1.evt", true);
+    fs::create_dir(at.join("served/18.1.4")).unwrap();
+    fs::write(at.join("served/18.1.4/table-v1.evt"), "").unwrap();
+    fs::write(at.join("served/18.1.4/table-v1.evt.dsse.json"), "{}").unwrap();
+    let report = decoder(at, "index --dir @/served").unwrap();
+    let note = |text: &str| assert!(report.contains(text), "{text}: {report}");
+    note("18.1.1 is left out: it holds no artifact with its envelope");
+    note("18.1.2 is left out: `table-v1.evt` is signed for 18.1.0");
+    note("18.1.3 is left out: it holds no artifact with its envelope");
+    note("18.1.4 is left out: the envelope of `table-v1.evt` cannot be read");
+    let versions = read_versions(&fs::read(&list).unwrap()).unwrap();
+    assert_eq!(versions, [version("18.1.0")], "the old list is replaced");
+
+    let error = decoder(at, "index --dir @/nowhere").unwrap_err();
+    assert!(error.to_string().contains("is not a directory"), "{error}");
 }
