@@ -208,13 +208,17 @@ impl Layouts {
             let one = !field.is_list();
             return Ok(match message.full_name() {
                 "google.protobuf.Timestamp" if options.std_time && one => Shape::Time,
-                "google.protobuf.Struct" if go_type == Some("Struct") && options.nullable && one => {
+                "google.protobuf.Struct"
+                    if go_type == Some("Struct") && options.nullable && one =>
+                {
                     Shape::Struct
                 }
                 "google.protobuf.UInt32Value" if options.wkt_pointer && one => Shape::Uint32Value,
                 "google.protobuf.UInt64Value" if options.wkt_pointer && one => Shape::Uint64Value,
                 "wrappers.LabelValues"
-                    if one && !options.nullable && go_type.is_some_and(|name| name.ends_with("/wrappers.Traits")) =>
+                    if one
+                        && !options.nullable
+                        && go_type.is_some_and(|name| name.ends_with("/wrappers.Traits")) =>
                 {
                     Shape::Traits
                 }

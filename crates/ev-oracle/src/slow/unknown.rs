@@ -7,35 +7,45 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use super::wire::{Malformed, Reader};
 
-/// Offset of the field's tag, and the names that lead to its number.
-pub(super) fn first(
-    one_of: &MessageDescriptor,
-    event: &[u8],
-) -> Result<Option<(usize, String)>, Malformed> {
-    Ok(message(one_of, event, 0..event.len())?.map(|(at, path)| (at, path.join("."))))
+/// Where it is.
+pub(super) struct Found {
+    /// Offset of its tag.
+    pub(super) at: usize,
+    /// The names that lead to it, and its number.
+    pub(super) path: Vec<String>,
+    /// See `Verdict::Unknown`.
+    pub(super) odd_entry: bool,
+}
+
+pub(super) fn first(one_of: &MessageDescriptor, event: &[u8]) -> Result<Option<Found>, Malformed> {
+    message(one_of, event, 0..event.len())
 }
 
 fn message(
     descriptor: &MessageDescriptor,
     event: &[u8],
     range: Range<usize>,
-) -> Result<Option<(usize, Vec<String>)>, Malformed> {
+) -> Result<Option<Found>, Malformed> {
+    let entry = descriptor.is_map_entry();
+    let mut odd_entry = false;
     let mut reader = Reader::new(event, range);
     while let Some(at) = reader.next() {
-        let (number, wire) =
-            if descriptor.is_map_entry() { reader.entry_tag()? } else { reader.tag()? };
+        let (number, mut wire) = if entry { reader.entry_tag()? } else { reader.tag()? };
         let Some(field) = descriptor.get_field(number) else {
             reader.skip(wire)?;
-            return Ok(Some((at, vec![number.to_string()])));
+            return Ok(Some(Found { at, path: vec![number.to_string()], odd_entry }));
         };
-        // Entries' keys and values are read as what they are declared, whatever the tag says.
-        let wire = if descriptor.is_map_entry() { declared_wire(&field) } else { wire };
+        if entry {
+            // Keys and values are read as what they are declared, whatever the tag says.
+            odd_entry |= wire != declared_wire(&field);
+            wire = declared_wire(&field);
+        }
         match field.kind() {
             Kind::Message(inner) if wire == 2 => {
-                let found = message(&inner, event, reader.bytes()?)?;
-                if let Some((at, mut path)) = found {
-                    path.insert(0, field.name().to_owned());
-                    return Ok(Some((at, path)));
+                if let Some(mut found) = message(&inner, event, reader.bytes()?)? {
+                    found.path.insert(0, field.name().to_owned());
+                    found.odd_entry |= odd_entry;
+                    return Ok(Some(found));
                 }
             }
             _ => reader.skip(wire)?,
