@@ -55,6 +55,21 @@ pub trait StateStore: Send + Sync {
         version: &AuthVersion,
         artifact: &SignedArtifact,
     ) -> Result<(), StateError>;
+
+    /// What [`StateStore::put_highest_version`] kept; `None` in a state that never kept one.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn highest_version(&self) -> Result<Option<AuthVersion>, StateError>;
+
+    /// Keeps the highest Auth version seen, instead of any earlier one. How versions compare is
+    /// known to whoever calls, not here.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    fn put_highest_version(&self, version: &AuthVersion) -> Result<(), StateError>;
 }
 
 /// Who wants to use a sink's state.

@@ -68,6 +68,9 @@ pub enum Error {
     /// The registry needs at least one embedded table, so that there is always a nearest one.
     #[error("no embedded schema table to fall back to")]
     NoEmbedded,
+    /// The state cannot be read.
+    #[error("failed to read the highest Auth version seen")]
+    State(#[from] ev_core::StateError),
     /// An artifact was refused.
     #[error("artifact refused")]
     Refused(#[from] crate::Refusal),

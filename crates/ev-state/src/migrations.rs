@@ -11,7 +11,10 @@ const APPLICATION_ID: i32 = 0x6576_5354;
 
 /// Step n (counted from 1) leads from layout n - 1 to n. Steps are added, never edited: databases
 /// in the field were made by them.
-const STEPS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_highest_version.sql"),
+];
 
 /// Brings the database to the current layout; a newer or foreign one is refused unchanged.
 pub(crate) fn run(connection: &mut Connection, place: &Place) -> Result<(), StateError> {

@@ -169,6 +169,14 @@ pub(crate) fn artifact(
         .optional()
 }
 
+/// The highest Auth version seen.
+pub(crate) fn highest_version(connection: &Connection) -> rusqlite::Result<Option<AuthVersion>> {
+    connection
+        .prepare_cached("SELECT version FROM highest_version")?
+        .query_row([], |row| row.get::<_, String>(0).map(AuthVersion::new))
+        .optional()
+}
+
 /// A column that only ever counted up.
 fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     let index = row.as_ref().column_index(column)?;

@@ -188,6 +188,18 @@ impl StateStore for SqliteStore {
                 .map_err(|cause| self.failed(what, cause))
         })
     }
+
+    fn highest_version(&self) -> Result<Option<AuthVersion>, StateError> {
+        read::highest_version(&self.lock())
+            .map_err(|cause| self.failed("read the highest version", cause))
+    }
+
+    fn put_highest_version(&self, version: &AuthVersion) -> Result<(), StateError> {
+        let what = "keep the highest version";
+        self.transaction(what, |transaction| {
+            write::highest_version(transaction, version).map_err(|cause| self.failed(what, cause))
+        })
+    }
 }
 
 #[cfg(test)]

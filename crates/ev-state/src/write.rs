@@ -227,6 +227,20 @@ fn totals(connection: &Connection, sink: i64, sums: &Totals) -> rusqlite::Result
     Ok(())
 }
 
+/// Keeps the highest Auth version seen.
+pub(crate) fn highest_version(
+    connection: &Connection,
+    version: &AuthVersion,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO highest_version (only_row, version) VALUES (1, ?1)
+             ON CONFLICT (only_row) DO UPDATE SET version = excluded.version",
+        )?
+        .execute([version.as_str()])?;
+    Ok(())
+}
+
 /// Keeps the artifact of a version instead of the one before.
 pub(crate) fn artifact(
     connection: &Connection,

@@ -24,6 +24,7 @@ struct State {
     flavour: Option<Flavour>,
     sinks: BTreeMap<SinkId, SinkRows>,
     artifacts: BTreeMap<AuthVersion, SignedArtifact>,
+    highest_version: Option<AuthVersion>,
     last_parked: i64,
     commits: u64,
     failing_commits: u32,
@@ -157,6 +158,15 @@ impl StateStore for MemoryStore {
         artifact: &SignedArtifact,
     ) -> Result<(), StateError> {
         self.lock().artifacts.insert(version.clone(), artifact.clone());
+        Ok(())
+    }
+
+    fn highest_version(&self) -> Result<Option<AuthVersion>, StateError> {
+        Ok(self.lock().highest_version.clone())
+    }
+
+    fn put_highest_version(&self, version: &AuthVersion) -> Result<(), StateError> {
+        self.lock().highest_version = Some(version.clone());
         Ok(())
     }
 }

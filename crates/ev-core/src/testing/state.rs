@@ -43,6 +43,7 @@ const CHECKS: &[fn(&dyn StateStore)] = &[
     a_change_is_applied_in_order,
     sinks_do_not_see_each_other,
     artifacts_are_replaced,
+    the_highest_version_is_replaced,
 ];
 
 /// A claim for the sink `name` of cluster `example` that starts at 1,700,000,000.
@@ -578,6 +579,18 @@ fn sinks_do_not_see_each_other(store: &dyn StateStore) {
     });
     assert_eq!(second.parked(), [theirs], "nobody touches another sink's parked events");
     assert_eq!(second.lane(&window(0)).token, token("second"), "nor its lanes");
+}
+
+fn the_highest_version_is_replaced(store: &dyn StateStore) {
+    let kept = || store.highest_version().expect("the highest version can be read");
+    assert_eq!(kept(), None, "a new state has none");
+    for version in ["18.0.0", "18.2.0", "17.0.0"].map(AuthVersion::new) {
+        store.put_highest_version(&version).expect("the highest version can be written");
+        assert_eq!(kept(), Some(version), "whoever writes knows what is higher");
+    }
+    let mut opened = Opened::new(store);
+    assert_eq!(opened.restart().seen_version, None, "it is not the one seen last");
+    assert_eq!(kept(), Some(AuthVersion::new("17.0.0")), "it survives a restart");
 }
 
 fn artifacts_are_replaced(store: &dyn StateStore) {

@@ -349,7 +349,7 @@ impl Inner {
 
 /// Runs work on a thread that may block. A panic in it is an error like any other: a hostile
 /// artifact that finds a defect must not end the process.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, LoadError> {
     tokio::task::spawn_blocking(work)
@@ -358,7 +358,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

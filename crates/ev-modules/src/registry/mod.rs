@@ -16,6 +16,7 @@
 
 mod attempt;
 mod entry;
+mod highest;
 mod known_first;
 mod nearest;
 mod settings;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::entry::{Entry, Outcome, Task};
+use self::highest::Highest;
 pub use self::settings::{Backoff, Downgrade, Exactness, Settings, VersionPolicy};
 use crate::Error;
 use crate::trust::Trust;
@@ -138,7 +140,7 @@ struct Inner {
 #[derive(Default)]
 struct Shared {
     entries: BTreeMap<AuthVersion, Entry>,
-    highest_seen: Option<AuthVersion>,
+    highest: Highest,
     /// Versions below it that were told of.
     older: BTreeSet<AuthVersion>,
     asked: u64,
@@ -165,12 +167,14 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::NoEmbedded`] when there is no table to fall back to.
+    /// [`Error::NoEmbedded`] when there is no table to fall back to, and [`Error::State`] when the
+    /// state does not tell which versions were seen before.
     pub fn try_new(parts: Parts, settings: Settings) -> Result<Self, Error> {
         if parts.embedded.is_empty() {
             return Err(Error::NoEmbedded);
         }
-        let shared = Shared { highest_seen: settings.highest_seen.clone(), ..Shared::default() };
+        let highest = Highest::load(parts.store.as_deref(), settings.highest_seen.clone())?;
+        let shared = Shared { highest, ..Shared::default() };
         let Parts { embedded, sources, trust, loader, store, env } = parts;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -198,6 +202,7 @@ impl Registry {
         loop {
             let now = inner.env.monotonic();
             inner.open_overdue(now);
+            inner.keep_highest(now).await;
             for (version, task) in inner.due(now, MAX_ATTEMPTS.saturating_sub(attempts.len())) {
                 attempts.push(attempt::attempt(Arc::clone(inner), version, task, stop.clone()));
             }
@@ -220,6 +225,7 @@ impl Registry {
         }
         // Those that wait for a peer give up now; blocking work is waited for.
         while attempts.next().await.is_some() {}
+        inner.keep_highest(Duration::MAX).await;
     }
 
     /// How many artifacts were accepted and refused since the start.
@@ -294,26 +300,27 @@ impl Inner {
     /// Keeps the highest version seen, and tells of each lower one once. That need not be a
     /// downgrade of Auth: events that were parked under an older version ask for it too.
     fn note_version(&self, shared: &mut Shared, version: &AuthVersion) {
-        match &shared.highest_seen {
-            Some(highest) => match compare_versions(version, highest) {
-                Ordering::Equal => {}
-                Ordering::Greater => {
-                    info!(%version, before = %highest, "newer Auth version");
-                    shared.highest_seen = Some(version.clone());
+        let before = shared.highest.seen().cloned();
+        match (shared.highest.note(version), before) {
+            (Ordering::Equal, _) => {}
+            (Ordering::Greater, Some(before)) => {
+                info!(%version, %before, "newer Auth version");
+                self.wake.notify_one();
+            }
+            (Ordering::Less, Some(highest)) => {
+                if shared.older.contains(version) {
+                    return;
                 }
-                Ordering::Less if shared.older.contains(version) => {}
-                Ordering::Less => {
-                    let policy = self.settings.downgrade;
-                    info!(%version, %highest, ?policy, "decoder wanted for an older Auth version");
-                    if shared.older.len() >= MAX_VERSIONS {
-                        shared.older.clear();
-                    }
-                    shared.older.insert(version.clone());
+                let policy = self.settings.downgrade;
+                info!(%version, %highest, ?policy, "decoder wanted for an older Auth version");
+                if shared.older.len() >= MAX_VERSIONS {
+                    shared.older.clear();
                 }
-            },
-            None => {
+                shared.older.insert(version.clone());
+            }
+            (_, None) => {
                 info!(%version, "first Auth version");
-                shared.highest_seen = Some(version.clone());
+                self.wake.notify_one();
             }
         }
     }
@@ -340,7 +347,7 @@ impl Inner {
 
     /// The highest version seen, if the policy forbids artifacts of this older one.
     fn forbidden_downgrade(&self, version: &AuthVersion) -> Option<AuthVersion> {
-        let highest = self.lock().highest_seen.clone()?;
+        let highest = self.lock().highest.seen().cloned()?;
         let allowed = compare_versions(version, &highest) != Ordering::Less
             || match self.settings.downgrade {
                 Downgrade::Always => true,
@@ -382,7 +389,8 @@ impl Inner {
             // Without room, the end of an attempt is what is waited for.
             [entry.wait_ends(&self.settings), entry.next_attempt().filter(|_| room)]
         });
-        deadlines.flatten().min()
+        let keep = shared.highest.write_at().filter(|_| self.store.is_some());
+        deadlines.flatten().chain(keep).min()
     }
 
     fn attempt_ended(&self, version: &AuthVersion, outcome: Outcome) {

@@ -24,13 +24,12 @@ pub struct Settings {
     pub version_policy: VersionPolicy,
     /// Whether artifacts of versions older than the newest one seen are used; always.
     pub downgrade: Downgrade,
-    /// The highest Auth version that earlier runs have seen, as far as it is known.
+    /// A version that earlier runs have seen, beside the highest one that the state keeps
+    /// ([`ev_core::StateStore::highest_version`]); the higher of both counts.
     ///
-    /// The registry itself keeps no versions from run to run, and the state has only the last one
-    /// that Auth reported ([`ev_core::Snapshot::seen_version`]). Given that one, the policies
-    /// [`Downgrade::WithinMinor`] and [`Downgrade::Never`] hold within a run, and after a restart
-    /// unless Auth was downgraded before it: then the higher version is forgotten, and what Auth
-    /// has now counts as the highest.
+    /// So [`Downgrade::WithinMinor`] and [`Downgrade::Never`] hold over any number of restarts and
+    /// downgrades. A version that Auth once named in error is not forgotten either; then
+    /// [`Downgrade::Always`] is the way on.
     pub highest_seen: Option<AuthVersion>,
     /// Kinds to ask for, the preferred one first; table, then module.
     pub kinds: Vec<ArtifactKind>,

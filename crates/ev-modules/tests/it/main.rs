@@ -5,6 +5,7 @@
 #[cfg(feature = "cli")]
 mod cli;
 mod directory;
+mod downgrade;
 mod failing;
 mod known_native;
 mod log;

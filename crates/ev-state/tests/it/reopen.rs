@@ -39,12 +39,15 @@ fn everything_is_there_again() {
     };
     store.commit(&sink, first.epoch, &change).expect("commits");
     store.put_artifact(&version, &artifact).expect("artifacts can be written");
+    let highest = AuthVersion::new("18.2.0");
+    store.put_highest_version(&highest).expect("can be written");
     let rows = store.parked(&sink, &everything()).expect("readable");
     drop(store);
 
     let store = SqliteStore::open(storage.path()).expect("opens again");
     assert_eq!(store.parked(&sink, &everything()).expect("readable"), rows);
     assert_eq!(store.artifact(&version).expect("readable"), Some(artifact));
+    assert_eq!(store.highest_version().expect("readable"), Some(highest));
     let mut later = claim("main");
     later.start_time = Timestamp::new(1_900_000_000, 0);
     let snapshot = normalised(store.open_sink(&later).expect("opens again"));
@@ -117,8 +120,24 @@ fn a_newer_layout_is_refused_naming_both() {
     let error = SqliteStore::open(storage.path()).expect_err("a newer release wrote it");
     assert!(matches!(error, StateError::Mismatch { .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("layout 99") && text.contains("up to 1"), "{text}");
+    assert!(text.contains("layout 99") && text.contains("up to 2"), "{text}");
     assert_eq!(std::fs::read(database(storage.path())).expect("readable"), before);
+}
+
+#[test]
+fn a_database_of_the_first_layout_takes_its_last_version_for_the_highest() {
+    let storage = tempfile::tempdir().expect("temporary directories can be made");
+    let store = SqliteStore::open(storage.path()).expect("a new state opens");
+    let epoch = store.open_sink(&claim("main")).expect("opens").epoch;
+    let version = AuthVersion::new("18.2.0");
+    let change = Change { seen_version: Some(version.clone()), ..Change::default() };
+    store.commit(&claim("main").sink, epoch, &change).expect("commits");
+    assert_eq!(store.highest_version().expect("readable"), None, "nobody has kept one");
+    drop(store);
+    tamper(storage.path(), "DROP TABLE highest_version; PRAGMA user_version = 1");
+    let store = SqliteStore::open(storage.path()).expect("is brought to the new layout");
+    assert_eq!(store.highest_version().expect("readable"), Some(version.clone()));
+    assert_eq!(store.open_sink(&claim("main")).expect("opens").seen_version, Some(version));
 }
 
 #[test]
