@@ -19,15 +19,16 @@ pub(crate) enum ReadFailure {
 
 /// A file that is open for reading, and its length in bytes, which is at most `max`.
 pub(crate) fn open_capped(path: &Path, max: usize) -> Result<(File, u64), ReadFailure> {
-    let file = File::open(path).map_err(|error| match error.kind() {
+    let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadFailure::Missing,
         _ => ReadFailure::Io(error),
-    })?;
-    let metadata = file.metadata().map_err(ReadFailure::Io)?;
-    // A pipe or device could block or never end.
-    if !metadata.is_file() {
+    };
+    // Looked at before it is opened, because opening a pipe waits for whoever writes to it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(ReadFailure::Io(io::Error::other("not a plain file")));
     }
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(ReadFailure::Io)?;
     let limit = u64::try_from(max).unwrap_or(u64::MAX);
     if metadata.len() > limit {
         return Err(ReadFailure::TooLarge);

@@ -72,7 +72,9 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         );
     }
 
-    let directory = Directory::new(&args.dir, SizeLimits::default().module);
+    // The largest that a handler takes; it is sent piece by piece, so that memory does not depend
+    // on it.
+    let directory = Directory::new(&args.dir, SizeLimits::default().with_wasi().module);
     let env = Arc::new(TokioEnv::new());
     let service = DecoderModuleServer::new(directory, ServeLimits::default(), env);
 

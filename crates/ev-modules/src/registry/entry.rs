@@ -15,7 +15,9 @@
 //!
 //! Waiting and failing last at most `artifact_wait`; then the entry is *overdue* (the circuit
 //! breaker is open) and the nearest table decodes, while attempts go on for ever. An artifact in
-//! use is replaced only by one that has passed all checks. All times are monotonic.
+//! use is replaced only by one that has passed all checks. One of a newer version, taken where the
+//! exact one is not offered, is *in use* like any other, but inexact, and the exact one is asked
+//! for again and again. All times are monotonic.
 //!
 //! A report tells that a decoder failed, not on which event. So that a few events which no decoder
 //! survives do not look like a decoder that is broken, only one report in `failure_spacing` counts:

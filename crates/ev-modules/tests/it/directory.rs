@@ -133,3 +133,17 @@ async fn the_source_answers_as_the_server_does() {
     assert!(error.to_string().contains("table-v1.evt"), "{error}");
     assert!(error.to_string().contains(&base.path().display().to_string()), "{error}");
 }
+
+#[test]
+fn a_pipe_is_told_and_not_waited_for() {
+    let base = tempfile::tempdir().unwrap();
+    let key = SigningKey::generate().unwrap();
+    put(base.path(), &key, ArtifactKind::Table, 1, b"table");
+    let table = base.path().join("18.1.0/table-v1.evt");
+    fs::remove_file(&table).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&table).status().unwrap();
+    assert!(made.success());
+    let error = Directory::new(base.path(), 100).answer(&request()).unwrap_err();
+    let ServeError::Io { source, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(source.to_string(), "not a plain file");
+}
