@@ -101,14 +101,50 @@ pub(crate) fn signed(out: &mut Vec<u8>, value: i64) {
 
 /// A finite double: shortest digits, an exponent below 1e-6 and from 1e21 on.
 pub(crate) fn double(out: &mut Vec<u8>, value: f64) {
+    let scientific = shortest(value);
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let size = value.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) {
-        let text = format!("{value:e}");
-        let text = if text.contains("e-") { text } else { text.replace('e', "e+") };
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        print(out, format_args!("{value}"));
+        let sign = if exponent.starts_with('-') { "" } else { "+" };
+        print(out, format_args!("{digits}e{sign}{exponent}"));
+        return;
     }
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
+    let digits = digits.replace('.', "");
+    let whole = usize::try_from(exponent + 1).unwrap_or_default();
+    if exponent < 0 {
+        let zeros = usize::try_from(-exponent - 1).unwrap_or_default();
+        print(out, format_args!("{sign}0.{}{digits}", "0".repeat(zeros)));
+    } else if digits.len() <= whole {
+        print(out, format_args!("{sign}{digits:0<whole$}"));
+    } else {
+        print(out, format_args!("{sign}{}.{}", &digits[..whole], &digits[whole..]));
+    }
+}
+
+/// The fewest digits that read back the same, and of those the nearest, as `-d.ddde-7`. Where the
+/// value lies exactly between two, Go takes the one that ends in an even digit; the standard
+/// library the larger.
+fn shortest(value: f64) -> String {
+    let text = format!("{value:e}");
+    let mantissa = text.split('e').next().unwrap_or_default();
+    let decimals = mantissa.split('.').nth(1).map_or(0, str::len);
+    let odd = mantissa.bytes().last().is_some_and(|digit| digit % 2 == 1);
+    // One digit more would have to be a 5: seen in one of ten, and the rest is dear.
+    let longer = || format!("{value:.*e}", decimals + 1);
+    let five = || longer().split('e').next().is_some_and(|mantissa| mantissa.ends_with('5'));
+    if decimals == 0 || !odd || !five() {
+        return text;
+    }
+    // No double has more than 767 digits: this is the value itself.
+    let exact = format!("{value:.800e}");
+    let at = exact.find('.').map_or(0, |point| point + 1 + decimals);
+    let behind = exact[at..].split('e').next().unwrap_or_default();
+    let is_tie = behind.starts_with('5') && behind[1..].bytes().all(|digit| digit == b'0');
+    // Cut off is rounded down; the text, being odd, was rounded up from an even digit.
+    let down = format!("{}e{}", &exact[..at], exact.rsplit('e').next().unwrap_or_default());
+    if is_tie && down.parse() == Ok(value) { down } else { text }
 }
 
 /// Padded standard base64, quoted.
@@ -221,6 +257,16 @@ mod tests {
             (1e21, "1e+21"),
             (999_999_999_999_999_900_000.0, "999999999999999900000"),
             (5e-324, "5e-324"),
+            (1.0, "1"),
+            (-12.5, "-12.5"),
+            (1e20, "100000000000000000000"),
+            (1.5e300, "1.5e+300"),
+            // Halfway between two texts of the same length; printed by Go 1.26.
+            (12.000_015_258_789_062, "12.000015258789062"),
+            (1.000_007_629_394_531_2, "1.0000076293945312"),
+            (12.000_045_776_367_187, "12.000045776367188"),
+            (-3.000_015_258_789_062_5, "-3.0000152587890625"),
+            (7.629_394_531_25e-6, "0.00000762939453125"),
         ] {
             assert_eq!(written(|out| double(out, value)), expected);
         }
