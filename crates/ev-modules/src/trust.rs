@@ -25,7 +25,7 @@
 //! are refused: one that is mistyped would not do what was meant.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -33,6 +33,7 @@ use ev_core::Timestamp;
 use serde::Deserialize;
 
 use crate::key_id::KeyId;
+use crate::sha256::sha256;
 use crate::{Error, file, hex, rfc3339};
 
 /// Largest trust file that is read: thousands of keys and revoked digests.
@@ -44,6 +45,14 @@ pub struct Trust {
     keys: Vec<TrustedKey>,
     revoked: BTreeSet<[u8; 32]>,
     min_created: Option<Timestamp>,
+    file: Option<TrustFile>,
+}
+
+/// Where a trust was read from, and what was there.
+#[derive(Clone, Debug)]
+struct TrustFile {
+    path: PathBuf,
+    sha256: [u8; 32],
 }
 
 /// A key whose signatures count.
@@ -114,7 +123,27 @@ impl Trust {
     /// [`Error::Read`], [`Error::TooLarge`], or [`Error::Trust`] with the member that is wrong.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = file::read_named(path, MAX_TRUST_BYTES)?;
-        Self::from_json(&bytes, path)
+        Self::from_file(path, &bytes)
+    }
+
+    fn from_file(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
+        let file = TrustFile { path: path.to_path_buf(), sha256: sha256(bytes) };
+        Ok(Self { file: Some(file), ..Self::from_json(bytes, path)? })
+    }
+
+    /// Whether it came from a file, which can be read again.
+    pub(crate) fn is_from_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// What the file says now, if it is not what it said before.
+    pub(crate) fn read_again(&self) -> Result<Option<Self>, Error> {
+        let Some(TrustFile { path, sha256: before }) = &self.file else { return Ok(None) };
+        let bytes = file::read_named(path, MAX_TRUST_BYTES)?;
+        if sha256(&bytes) == *before {
+            return Ok(None);
+        }
+        Self::from_file(path, &bytes).map(Some)
     }
 
     /// Reads the text of a trust file; `path` is for messages.

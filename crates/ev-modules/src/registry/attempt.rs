@@ -15,6 +15,7 @@ use super::{Inner, LoadError};
 use crate::envelope::Claims;
 use crate::hex;
 use crate::refusal::Refusal;
+use crate::trust::Trust;
 use crate::verify::{Expectation, verify, verify_envelope};
 
 /// Why an artifact is not used.
@@ -53,8 +54,13 @@ pub(super) async fn attempt(
     task: Task,
     stop: CancellationToken,
 ) -> (AuthVersion, Outcome) {
-    let attempt = Attempt { inner: &inner, version: &version, stop };
-    let outcome = attempt.run(task).await;
+    let attempt = Attempt { inner: &inner, version: &version, stop, trust: inner.trust() };
+    let mut outcome = attempt.run(task).await;
+    if let Outcome::Ready { usable, .. } = &outcome
+        && attempt.is_refused_by_now(usable)
+    {
+        outcome = Outcome::Failed { offered: true };
+    }
     (version, outcome)
 }
 
@@ -64,6 +70,8 @@ pub(super) struct Attempt<'a> {
     pub(super) inner: &'a Arc<Inner>,
     pub(super) version: &'a AuthVersion,
     stop: CancellationToken,
+    /// Whose signatures counted when it began.
+    trust: Arc<Trust>,
 }
 
 impl Attempt<'_> {
@@ -103,7 +111,23 @@ impl Attempt<'_> {
         if offered || unreachable { Outcome::Failed { offered } } else { Outcome::NotOffered }
     }
 
+    /// The trust file may have changed while this was fetched and compiled.
+    fn is_refused_by_now(&self, usable: &Usable) -> bool {
+        if Arc::ptr_eq(&self.trust, &self.inner.trust()) {
+            return false;
+        }
+        let refusal = self.inner.refusal(usable);
+        if let Some(refusal) = refusal.clone() {
+            self.log_refused("the trust file's change", &usable.envelope, &refusal.into());
+        }
+        refusal.is_some()
+    }
+
     async fn ready(&self, usable: Usable, artifact: SignedArtifact) -> Outcome {
+        // What is kept from before may be better.
+        if self.is_refused_by_now(&usable) {
+            return Outcome::Failed { offered: true };
+        }
         self.keep(artifact).await;
         Outcome::Ready { usable, cached: false }
     }
@@ -209,18 +233,19 @@ impl Attempt<'_> {
         {
             return Ok(usable);
         }
-        let inner = Arc::clone(self.inner);
+        let (inner, trust) = (Arc::clone(self.inner), Arc::clone(&self.trust));
         let (version, of) = (self.version.clone(), of.clone());
         blocking(move || {
             // Hashing some MiB takes milliseconds too.
-            let verified = verify(&artifact, &inner.trust, &inner.expectation(&of))?;
+            let verified = verify(&artifact, &trust, &inner.expectation(&of))?;
             inner.check_downgrade(&version)?;
             let held = Held { sha256: verified.manifest().sha256, of };
             let decoder = match inner.embedded_with(&verified.manifest().schema_sha256) {
                 Some(decoder) => decoder,
                 None => inner.loader.load(verified)?,
             };
-            Ok(Usable { decoder, exact: held.of == version, held })
+            let envelope = artifact.envelope;
+            Ok(Usable { decoder, exact: held.of == version, held, envelope })
         })
         .await?
     }
@@ -229,14 +254,15 @@ impl Attempt<'_> {
     /// not needed.
     fn embedded(&self, envelope: &Bytes, of: &AuthVersion) -> Result<Option<Usable>, Rejected> {
         let expectation = self.inner.expectation(of);
-        let verified = verify_envelope(envelope, &self.inner.trust, &expectation)?;
+        let verified = verify_envelope(envelope, &self.trust, &expectation)?;
         self.inner.check_downgrade(self.version)?;
         let manifest = verified.manifest();
         let Some(decoder) = self.inner.embedded_with(&manifest.schema_sha256) else {
             return Ok(None);
         };
         let held = Held { sha256: manifest.sha256, of: of.clone() };
-        Ok(Some(Usable { decoder, exact: of == self.version, held }))
+        let envelope = envelope.clone();
+        Ok(Some(Usable { decoder, exact: of == self.version, held, envelope }))
     }
 
     /// Keeps a good artifact for the next start. Failing to do so costs a download then.
@@ -323,7 +349,7 @@ impl Attempt<'_> {
 }
 
 impl Inner {
-    fn expectation<'a>(&'a self, version: &'a AuthVersion) -> Expectation<'a> {
+    pub(super) fn expectation<'a>(&'a self, version: &'a AuthVersion) -> Expectation<'a> {
         Expectation {
             auth_version: version,
             kinds: &self.settings.kinds,

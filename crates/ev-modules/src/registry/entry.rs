@@ -28,6 +28,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ev_core::{AuthVersion, Choice, Decoder, DecoderKind, UnknownPolicy};
 
 use super::known_first::KnownFirst;
@@ -55,6 +56,8 @@ pub(super) struct Entry {
 pub(super) struct Usable {
     pub(super) decoder: Arc<dyn Decoder>,
     pub(super) held: Held,
+    /// The envelope that it was verified by.
+    pub(super) envelope: Bytes,
     /// Whether it is of the entry's own version, not of a newer one that is taken instead.
     pub(super) exact: bool,
 }
@@ -279,6 +282,31 @@ impl Entry {
             self.retry(now, settings, jitter);
         }
         true
+    }
+
+    /// The artifact in use.
+    pub(super) fn in_use(&self) -> Option<&Usable> {
+        self.in_use.as_ref()
+    }
+
+    /// Notes that other signatures count now. One in use that is `refused` is used no longer, and
+    /// one that was refused before may be good now.
+    pub(super) fn trust_changed(&mut self, now: Duration, refused: bool) {
+        if refused {
+            self.in_use = None;
+            self.health = Health::Good;
+            self.reports.clear();
+            // What is offered may be just this, which is no absence.
+            self.not_offered = false;
+            self.waiting_since = now;
+            self.overdue = false;
+        }
+        if self.in_use.is_none() {
+            self.failures = 0;
+            self.cache_tried = false;
+            // An attempt under way goes on, and is judged by what counts when it ends.
+            self.next_attempt = self.next_attempt.map(|_| now);
+        }
     }
 
     /// Opens the circuit breaker if it is time. Returns whether it did.

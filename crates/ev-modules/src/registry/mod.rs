@@ -20,6 +20,7 @@ mod highest;
 mod known_first;
 mod nearest;
 mod settings;
+mod trusting;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,7 @@ use tracing::{info, warn};
 use self::entry::{Entry, Outcome, Task};
 use self::highest::Highest;
 pub use self::settings::{Backoff, Downgrade, Exactness, Settings, VersionPolicy};
+use self::trusting::TrustWatch;
 use crate::Error;
 use crate::trust::Trust;
 use crate::verify::Verified;
@@ -98,7 +100,7 @@ pub struct Parts {
     pub embedded: Vec<Embedded>,
     /// Places to fetch artifacts from, the preferred one first.
     pub sources: Vec<Arc<dyn ArtifactSource>>,
-    /// Whose signatures count.
+    /// Whose signatures count. One that was read from a file is read again when that changes.
     pub trust: Trust,
     /// Makes decoders of artifacts.
     pub loader: Arc<dyn Load>,
@@ -126,7 +128,7 @@ pub struct Counts {
 struct Inner {
     embedded: Vec<Embedded>,
     sources: Vec<Arc<dyn ArtifactSource>>,
-    trust: Trust,
+    trust: Mutex<Arc<Trust>>,
     loader: Arc<dyn Load>,
     store: Option<Arc<dyn StateStore>>,
     env: Arc<dyn Env>,
@@ -180,7 +182,7 @@ impl Registry {
             inner: Arc::new(Inner {
                 embedded,
                 sources,
-                trust,
+                trust: Mutex::new(Arc::new(trust)),
                 loader,
                 store,
                 env,
@@ -199,14 +201,17 @@ impl Registry {
     pub async fn run(self, stop: CancellationToken) {
         let inner = &self.inner;
         let mut attempts = FuturesUnordered::new();
+        let mut watch = TrustWatch::new(&inner.trust(), inner.env.monotonic());
         loop {
             let now = inner.env.monotonic();
+            inner.read_trust(&mut watch, now).await;
             inner.open_overdue(now);
             inner.keep_highest(now).await;
             for (version, task) in inner.due(now, MAX_ATTEMPTS.saturating_sub(attempts.len())) {
                 attempts.push(attempt::attempt(Arc::clone(inner), version, task, stop.clone()));
             }
             let next = inner.next_deadline(attempts.len() < MAX_ATTEMPTS);
+            let next = next.into_iter().chain(watch.next()).min();
             let sleep = async {
                 match next {
                     Some(at) => inner.env.sleep(at.saturating_sub(now)).await,

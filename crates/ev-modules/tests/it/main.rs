@@ -15,4 +15,5 @@ mod rig;
 #[cfg(feature = "serve")]
 mod serve;
 mod support;
+mod trust_file;
 mod version_policy;

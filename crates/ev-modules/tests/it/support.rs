@@ -141,6 +141,8 @@ pub(crate) enum Answer {
     Nothing,
     /// An artifact, or "not modified" if it is held.
     Offer(SignedArtifact),
+    /// An artifact, after a while.
+    Late(Duration, SignedArtifact),
     /// Always "not modified".
     Unmodified,
     /// It cannot be reached.
@@ -221,6 +223,10 @@ impl ArtifactSource for TestSource {
                 }
                 Answer::Offer(artifact) => {
                     self.downloads.fetch_add(1, Ordering::SeqCst);
+                    Ok(FetchedArtifact::Artifact(artifact))
+                }
+                Answer::Late(after, artifact) => {
+                    tokio::time::sleep(after).await;
                     Ok(FetchedArtifact::Artifact(artifact))
                 }
                 Answer::Unreachable => Err(ArtifactError {

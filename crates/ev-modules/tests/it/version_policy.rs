@@ -289,7 +289,8 @@ async fn an_exact_one_that_is_refused_is_no_absence() {
     place.put("18.1.0", good(&self::key(), "18.1.0"));
     place.put("18.1.2", good(&key, "18.1.2"));
     let rig = setup(&key, &place, &nothing()).start();
-    pass(30).await;
+    assert_eq!(rig.state("18.1.0"), "pending");
+    pass(59).await;
     assert_eq!(rig.state("18.1.0"), "pending");
     rig.until("18.1.0", PARKED).await;
     pass(600).await;
@@ -306,6 +307,7 @@ async fn a_place_that_does_not_answer_is_waited_for_before_a_newer_one_is_taken(
     let mut setup = setup(&key, &place, &nothing());
     setup.places.insert(0, Arc::clone(&silent) as _);
     let rig = setup.start();
+    assert_eq!(rig.state("18.1.0"), "pending");
     pass(59).await;
     assert_eq!(rig.state("18.1.0"), "pending", "it may have the exact one");
     assert_eq!(place.lists(), 0);
