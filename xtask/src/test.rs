@@ -29,7 +29,7 @@ fn add_slow(steps: &mut Steps) -> Result<()> {
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         steps.run(name, &command, &[])
     };
-    program("transcoder against the oracles", &["differential", "--events=1000000", "--seed=2"])?;
+    program("transcoder against the oracles", &["differential", "--events=500000", "--seed=2"])?;
     program("guest against native", &["guest", "--events=50000", "--seed=2"])?;
     program("fuzz targets", &["run", "--seconds=120", "--seed=2"])
 }

@@ -118,7 +118,7 @@ pub(super) fn number(choices: &mut Choices<'_>) -> u64 {
 
 /// A double; one in forty is none that JSON has.
 pub(super) fn double(choices: &mut Choices<'_>) -> f64 {
-    const EDGES: [f64; 22] = [
+    const EDGES: [f64; 24] = [
         0.0,
         -0.0,
         1.0,
@@ -141,6 +141,9 @@ pub(super) fn double(choices: &mut Choices<'_>) -> f64 {
         1.5e300,
         1e15,
         1e16,
+        // Halfway between two shortest texts.
+        12.000_015_258_789_062,
+        -1.000_007_629_394_531_2,
     ];
     match choices.below(40) {
         39 => *choices.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]),
