@@ -1,13 +1,20 @@
-//! The clock of the deadlines: one thread that moves the engine's epoch every 10 ms while a guest
-//! runs, and sleeps otherwise.
+//! The clock of the deadlines: one thread that moves the engine's epoch every 10 ms while guests
+//! are called, and sleeps when none was for a while.
+//!
+//! Waking a thread costs more than most calls, so a call only counts itself; the thread looks at
+//! the count with each tick, and must be woken only when it went to sleep.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Time between two ticks.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Ticks without a new call after which the thread goes to sleep.
+const LINGER: u32 = 20;
 
 /// Owns the thread: dropping it stops the thread and waits for it.
 #[derive(Debug)]
@@ -18,21 +25,28 @@ pub(crate) struct Ticker {
 
 #[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
+    /// Guest calls begun and ended.
+    begun: AtomicU64,
+    ended: AtomicU64,
+    asleep: AtomicBool,
+    /// Whether the thread has to end.
+    stop: Mutex<bool>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// Guest calls under way.
-    running: usize,
-    stop: bool,
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        // Nobody panics while holding the lock; the flag is valid whatever happened.
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nobody panics while holding the lock; the numbers are valid whatever happened.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    #[cold]
+    fn wake(&self) {
+        // Under the lock, so that the thread is not between its last look and its sleep.
+        let _stop = self.lock();
+        self.changed.notify_one();
     }
 }
 
@@ -47,12 +61,12 @@ impl Ticker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Ticks as long as the returned guard lives.
+    /// Ticks at least as long as the returned guard lives.
     pub(crate) fn running(&self) -> Running<'_> {
-        let mut state = self.shared.lock();
-        state.running += 1;
-        if state.running == 1 {
-            self.shared.changed.notify_one();
+        // Either this sees that the thread sleeps, or the thread sees the call before it does.
+        self.shared.begun.fetch_add(1, Ordering::SeqCst);
+        if self.shared.asleep.load(Ordering::SeqCst) {
+            self.shared.wake();
         }
         Running(&self.shared)
     }
@@ -68,7 +82,7 @@ impl Ticker {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.lock().stop = true;
+        *self.shared.lock() = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -84,29 +98,34 @@ pub(crate) struct Running<'a>(&'a Shared);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.lock().running -= 1;
+        self.0.ended.fetch_add(1, Ordering::Release);
     }
 }
 
 fn run(shared: &Shared, tick: impl Fn()) {
-    let mut state = shared.lock();
-    loop {
-        if state.stop {
-            return;
-        }
-        if state.running == 0 {
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            continue;
-        }
+    let mut stop = shared.lock();
+    let (mut last, mut idle) = (0, 0);
+    while !*stop {
         // A wake-up before its time is a tick too early at worst, which the two ticks that each
         // deadline has to spare cover.
-        state = match shared.changed.wait_timeout(state, TICK) {
-            Ok((state, _)) => state,
+        stop = match shared.changed.wait_timeout(stop, TICK) {
+            Ok((stop, _)) => stop,
             Err(poisoned) => poisoned.into_inner().0,
         };
-        if state.running > 0 {
-            tick();
+        tick();
+        let begun = shared.begun.load(Ordering::SeqCst);
+        let running = begun != shared.ended.load(Ordering::Acquire);
+        idle = if running || begun != last { 0 } else { idle + 1 };
+        last = begun;
+        if idle < LINGER {
+            continue;
         }
+        shared.asleep.store(true, Ordering::SeqCst);
+        while !*stop && shared.begun.load(Ordering::SeqCst) == last {
+            stop = shared.changed.wait(stop).unwrap_or_else(PoisonError::into_inner);
+        }
+        shared.asleep.store(false, Ordering::SeqCst);
+        idle = 0;
     }
 }
 
@@ -125,6 +144,17 @@ mod tests {
             assert_ne!(sent, Err(TrySendError::Disconnected(())));
         })
         .expect("a thread");
+        let running = ticker.running();
+        for _ in 0..3 {
+            ticks.recv().expect("a tick");
+        }
+        drop(running);
+        // Sooner or later it sleeps; the next call wakes it.
+        while !ticker.shared.asleep.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        // What it sent before it slept.
+        ticks.try_iter().for_each(drop);
         let running = ticker.running();
         for _ in 0..3 {
             ticks.recv().expect("a tick");

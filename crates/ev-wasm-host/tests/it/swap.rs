@@ -14,7 +14,6 @@ use ev_core::{
     Decoder, DecoderIdentity, DecoderKind, DecoderSet, FetchedArtifact, Flavour, RawEvent,
     SignedArtifact, Timestamp,
 };
-use ev_decode::NativeDecoder;
 use ev_modules::{
     Embedded, Load, LoadError, Manifest, Parts, Registry, Settings, SigningKey, Trust, Verified,
     sha256,
@@ -26,8 +25,21 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Rig;
-use crate::guest::patient;
+use crate::guest::{identity, patient};
 use crate::hostile::{good, saying};
+
+/// Stands for a table compiled into the program: knows the tests' events, and says so.
+fn nearest() -> Embedded {
+    let host = ModuleHost::new(patient()).expect("an engine");
+    let identity = DecoderIdentity { kind: DecoderKind::Native, ..identity(Flavour::Go) };
+    let decoder =
+        host.compile(&saying("near")).and_then(|m| m.decoder(identity, Options::default()));
+    Embedded {
+        auth_version: AuthVersion::new("98.0.0"),
+        schema_sha256: [98; 32],
+        decoder: Arc::new(decoder.expect("an instance")),
+    }
+}
 
 fn version() -> AuthVersion {
     AuthVersion::new("99.0.0")
@@ -110,18 +122,8 @@ impl Stage {
             threads: Mutex::default(),
             loaded: Mutex::default(),
         });
-        let embedded = ev_decode::embedded().remove(0);
-        let native = NativeDecoder::native(
-            embedded.table.clone(),
-            Flavour::Go,
-            ev_decode::Options::default(),
-        );
         let parts = Parts {
-            embedded: vec![Embedded {
-                auth_version: embedded.table.auth_version().clone(),
-                schema_sha256: embedded.table.schema_sha256(),
-                decoder: Arc::new(native),
-            }],
+            embedded: vec![nearest()],
             sources: vec![Arc::clone(&offer) as Arc<dyn ArtifactSource>],
             trust: Trust::key(key.public_key()),
             loader: Arc::clone(&loader) as Arc<dyn Load>,
@@ -180,7 +182,9 @@ impl Stage {
     async fn end(self) -> (Vec<String>, ModuleHost) {
         let bodies = self.rig.bodies();
         let (summary, parked) = self.rig.end().await;
-        assert_eq!(summary.totals.delivered, self.uids.into_inner());
+        let totals = summary.totals;
+        assert_eq!(totals.delivered + totals.resolved, self.uids.into_inner());
+        assert!(totals.balances());
         assert_eq!(parked, []);
         self.stop.cancel();
         self.task.await.expect("the registry ends in order");
@@ -283,4 +287,40 @@ async fn a_hundred_swaps() {
     let (_, host) = stage.end().await;
     let gone = host.usage();
     assert_eq!(gone, Usage { created: gone.created, ..Usage::default() });
+}
+
+/// A module that is offered and refused, for an hour: known events wait for it no longer than they
+/// may, and then flow; it is tried all the time, and used as soon as it is good.
+#[tokio::test(start_paused = true)]
+async fn a_broken_module_holds_up_known_events_for_a_minute_only() {
+    LocalSet::new().run_until(a_broken_module_for_an_hour()).await;
+}
+
+async fn a_broken_module_for_an_hour() {
+    let mut stage = Stage::start();
+    let good = stage.offer(&saying("good"));
+    let mut broken = stage.offer.0.lock().expect("nobody panics with it");
+    let whole = std::mem::replace(&mut broken.payload, b"broken on the way".as_slice().into());
+    drop(broken);
+
+    stage.page(10);
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!(stage.rig.bodies().len(), 0, "they wait, parked");
+    stage.rig.delivered(10).await;
+    for page in 2..=60 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        stage.page(10);
+        stage.rig.delivered(page * 10).await;
+    }
+    assert_eq!(said(&stage.rig.bodies(), "near"), 600);
+    assert!(stage.registry.counts().refused >= 60, "{:?}", stage.registry.counts());
+    assert_eq!(stage.loader.threads.lock().expect("nobody panics with it").len(), 0);
+
+    stage.offer.0.lock().expect("nobody panics with it").payload = whole;
+    stage.in_use(good).await;
+    stage.page(10);
+    stage.rig.delivered(610).await;
+    assert_eq!(said(&stage.rig.bodies(), "good"), 10);
+    let (bodies, _) = stage.end().await;
+    assert_eq!(bodies.len(), 610);
 }
