@@ -311,6 +311,17 @@ fn what_a_guest_keeps_of_one_call_does_not_survive_its_exposure() {
     assert_eq!(decoder.instances_created(), 3);
 }
 
+/// What a signature is worth: who holds the key can write any body, under the identity that the
+/// event has and no other.
+#[test]
+fn the_rest_of_the_json_is_the_word_of_the_module() {
+    let host = ModuleHost::new(patient()).expect("an engine");
+    let module = host.compile(&saying("evil")).expect("an admissible guest");
+    let decoder = module.decoder(identity(Flavour::Go), Options::default()).expect("an instance");
+    let texts = decode(&decoder, &[good("aa")]).expect("an answer");
+    assert_eq!(texts, [json("aa").replace(r#""user":"user""#, r#""user":"evil""#)]);
+}
+
 /// As an operator sees it: what the system says that the process takes up.
 #[test]
 #[ignore = "slow: takes a minute, and reads what Linux says of the process"]
