@@ -126,10 +126,20 @@ fn features_that_are_off_are_refused() {
         (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3)))",
         "wide arithmetic",
     );
+    check(
+        "(func (param v128 v128) (result v128)
+        (i8x16.relaxed_swizzle (local.get 0) (local.get 1)))",
+        "SIMD",
+    );
+    check("(func (param i32) (drop (i32.atomic.load (local.get 0))))", "threads");
+    check("(func (param (ref func)))", "function references");
+    check("(type $f (func)) (type (cont $f))", "stack switching");
     check("(tag)", "exceptions");
     check("(type (struct))", "gc");
     let memory64 = Guest { memory: r#"(memory (export "memory") i64 1)"#, ..good() };
     assert!(matches!(refusal(&memory64), HostError::InvalidModule(_)));
+    let small_pages = Guest { memory: r#"(memory (export "memory") 1 (pagesize 1))"#, ..good() };
+    assert!(matches!(refusal(&small_pages), HostError::InvalidModule(_)));
     let shared = Guest { memory: r#"(memory (export "memory") 1 2 shared)"#, ..good() };
     assert!(matches!(refusal(&shared), HostError::InvalidModule(_)));
 }

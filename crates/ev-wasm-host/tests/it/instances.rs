@@ -38,6 +38,16 @@ fn one_instance_serves_a_hundred_thousand_events() {
 }
 
 #[test]
+fn no_more_instances_are_kept_than_the_setting_says() {
+    let (host, decoder) = decoder(Limits { idle_instances: 0, ..patient() });
+    assert_eq!(host.usage().instances, 0, "not even the first one");
+    for calls in 1..=3 {
+        decode(&decoder, 1000);
+        assert_eq!((host.usage().instances, decoder.instances_created()), (0, 1 + calls));
+    }
+}
+
+#[test]
 fn exports_are_called_a_million_times_on_one_instance() {
     // Two exported functions are called for a batch, and each batch has one event.
     let limits = Limits { batch_events: 1, recycle_events: u64::MAX, ..patient() };
