@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ev_core::{
     ArtifactError, ArtifactKind, ArtifactRequest, ArtifactSource, AuthVersion, BoxFuture, Choice,
     Decoder, DecoderIdentity, DecoderKind, DecoderSet, FetchedArtifact, Flavour, RawEvent,
@@ -47,6 +48,14 @@ fn version() -> AuthVersion {
 
 /// A place that offers one artifact at a time.
 struct Offer(Mutex<SignedArtifact>);
+
+impl Offer {
+    /// Sends other bytes under the same envelope; returns those before.
+    fn sends(&self, payload: Bytes) -> Bytes {
+        let mut offered = self.0.lock().expect("nobody panics with it");
+        std::mem::replace(&mut offered.payload, payload)
+    }
+}
 
 impl ArtifactSource for Offer {
     fn name(&self) -> &'static str {
@@ -299,9 +308,7 @@ async fn a_broken_module_holds_up_known_events_for_a_minute_only() {
 async fn a_broken_module_for_an_hour() {
     let mut stage = Stage::start();
     let good = stage.offer(&saying("good"));
-    let mut broken = stage.offer.0.lock().expect("nobody panics with it");
-    let whole = std::mem::replace(&mut broken.payload, b"broken on the way".as_slice().into());
-    drop(broken);
+    let whole = stage.offer.sends(Bytes::from_static(b"broken on the way"));
 
     stage.page(10);
     tokio::time::sleep(Duration::from_secs(59)).await;
@@ -316,7 +323,7 @@ async fn a_broken_module_for_an_hour() {
     assert!(stage.registry.counts().refused >= 60, "{:?}", stage.registry.counts());
     assert_eq!(stage.loader.threads.lock().expect("nobody panics with it").len(), 0);
 
-    stage.offer.0.lock().expect("nobody panics with it").payload = whole;
+    stage.offer.sends(whole);
     stage.in_use(good).await;
     stage.page(10);
     stage.rig.delivered(610).await;
