@@ -1,6 +1,8 @@
 //! One linear scan over JSON text: proves that it is a single object or array and shows its
 //! members, without building anything. Depth costs no stack.
 
+use wide::u8x16;
+
 /// Calls `visit` for each member of the object or array that `text` consists of: the key as it
 /// stands between its quotes (empty for an element of an array), and the text of the value.
 ///
@@ -207,20 +209,17 @@ fn string(text: &[u8], pos: usize) -> Result<usize, usize> {
 /// The first byte from `pos` on that is a quote, a backslash or a control character; or the end.
 #[inline]
 fn plain(text: &[u8], mut pos: usize) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    // Flags bytes that are 0; exact up to and including the lowest such byte.
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    while let Some(chunk) = text.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = zero(word ^ ONES.wrapping_mul(u64::from(b'"')));
-        let backslash = zero(word ^ ONES.wrapping_mul(u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES.wrapping_mul(0x20)) & !word & HIGH;
-        let found = quote | backslash | control;
-        if found != 0 {
-            return pos + (found.trailing_zeros() / 8) as usize;
+    let rest = text.get(pos..).unwrap_or_default();
+    for block in rest.as_chunks().0 {
+        let bytes = u8x16::new(*block);
+        let quotes = bytes.simd_eq(u8x16::splat(b'"'));
+        let backslashes = bytes.simd_eq(u8x16::splat(b'\\'));
+        let controls = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+        let marks = (quotes | backslashes | controls).to_bitmask();
+        if marks != 0 {
+            return pos + marks.trailing_zeros() as usize;
         }
-        pos += 8;
+        pos += block.len();
     }
     while text.get(pos).is_some_and(|b| !matches!(b, b'"' | b'\\' | ..=0x1f)) {
         pos += 1;
