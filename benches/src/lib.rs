@@ -16,6 +16,7 @@
 //! | [`stats`] | medians, ratios, spreads |
 //! | [`bars`] | what has to be reached, as data |
 //! | [`report`] | the table and its JSON |
+//! | [`record`] | what the criterion benches share |
 //! | [`measure`] | what is measured: one module a subject |
 
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod baselines;
 pub mod clock;
 pub mod events;
 pub mod measure;
+pub mod record;
 pub mod report;
 pub mod rounds;
 pub mod stats;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
+mod bench;
 mod cargo;
 mod ci;
 mod codegen;
@@ -35,6 +36,8 @@ enum Chore {
     Demo(demo::Args),
     /// Run all tests
     Test(test::Args),
+    /// Measure against baselines and bars, in the release profile
+    Bench(bench::Args),
     /// Run everything a change has to pass, and print how long each step took
     Ci,
     /// Feed hostile bytes to everything that reads them
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().chore {
         Chore::Demo(args) => demo::run(args),
         Chore::Test(args) => test::run(&args).map(exit_code),
+        Chore::Bench(args) => bench::run(&args),
         Chore::Ci => ci::run().map(exit_code),
         Chore::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Chore::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),

@@ -8,12 +8,10 @@
 //! | [`copy`] | a copy of bytes: of the input, of the finished output |
 //! | [`ev_decode::bare_walk`] | the tags of all levels with the table, and no output |
 
-mod typed;
-
 use anyhow::{Context as _, Result};
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 
-pub use typed::typed_json;
+pub use ev_bench_typed::typed_json;
 
 /// prost-reflect and serde_json, as one uses them without knowing the schema when compiling.
 #[derive(Clone, Debug)]

@@ -16,7 +16,10 @@
 //! output for each event is compared with an independent writer's.
 
 mod grow;
+pub mod hostile;
 mod random;
+pub mod shapes;
+mod wire;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -124,8 +127,13 @@ fn recorded(name: &str, wanted: impl Fn(&Line) -> bool) -> Result<Vec<Bytes>> {
     Ok(events)
 }
 
+/// Where a file of the recorded data is.
+pub fn recorded_path(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(path)
+}
+
 fn unpacked(path: &str) -> Result<Vec<u8>> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../testdata").join(path);
+    let path = recorded_path(path);
     let name = path.display().to_string();
     let mut bytes = Vec::new();
     let file = File::open(path).with_context(|| name.clone())?;

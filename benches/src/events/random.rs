@@ -20,6 +20,11 @@ impl Random {
         usize::try_from(high).unwrap_or(0) % bound.max(1)
     }
 
+    /// A byte.
+    pub fn byte(&mut self) -> u8 {
+        u8::try_from(self.below(256)).unwrap_or(0)
+    }
+
     /// One of several texts.
     pub fn one_of(&mut self, several: &[&'static str]) -> &'static str {
         several[self.below(several.len())]

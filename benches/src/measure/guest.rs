@@ -1,7 +1,6 @@
 //! The same decoder as a guest against itself native.
 
 use std::hint::black_box;
-use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use ev_core::{
@@ -46,7 +45,11 @@ pub(super) fn run(sets: &[EventSet], effort: Effort, report: &mut Report) -> Res
 }
 
 /// Our module with the newest embedded schema.
-pub(super) fn module() -> Result<Vec<u8>> {
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub fn module() -> Result<Vec<u8>> {
     let newest = super::newest_embedded();
     Ok(ev_modules::build_module(ev_modules::template(), newest.bytes)?)
 }
@@ -63,14 +66,20 @@ pub(super) fn identity(table: &Table) -> DecoderIdentity {
 }
 
 /// A compiled module.
-struct Guest(Arc<ModuleDecoder>);
+#[derive(Debug)]
+pub struct Guest(ModuleDecoder);
 
 impl Guest {
-    fn new(module: &[u8], limits: Limits) -> Result<Self> {
+    /// Compiles a module of the newest embedded schema.
+    ///
+    /// # Errors
+    ///
+    /// When it is refused.
+    pub fn new(module: &[u8], limits: Limits) -> Result<Self> {
         let host = ModuleHost::new(limits)?;
         let identity = identity(&super::newest());
         let decoder = host.compile(module)?.decoder(identity, ev_wasm_host::Options::default())?;
-        Ok(Self(Arc::new(decoder)))
+        Ok(Self(decoder))
     }
 
     /// The guest's answers are those of the native decoder.
@@ -91,25 +100,27 @@ impl Guest {
     }
 
     /// Decodes a set in batches of `batch` events.
-    fn case<'a>(&self, name: &'static str, set: &EventSet, batch: usize) -> Case<'a> {
-        let decoder = Arc::clone(&self.0);
+    fn case<'a>(&'a self, name: &'static str, set: &EventSet, batch: usize) -> Case<'a> {
         let events = set.raw();
         let mut buffer = Vec::new();
-        Case::new(name, move || {
-            for batch in events.chunks(batch) {
-                buffer = decode(&decoder, batch, std::mem::take(&mut buffer));
-            }
-        })
+        Case::new(name, move || self.pass(&events, batch, &mut buffer))
     }
-}
 
-/// One call, whose output goes into `buffer`, which comes back empty.
-fn decode(decoder: &ModuleDecoder, batch: &[RawEvent], buffer: Vec<u8>) -> Vec<u8> {
-    let mut out = Output::with_buffer(buffer);
-    let answer = decoder.try_decode(black_box(batch), Mode::Strict, &mut out);
-    assert!(answer.is_ok(), "it decoded these events before");
-    let (mut json, outcomes) = out.into_parts();
-    black_box((&json, outcomes));
-    json.clear();
-    json
+    /// Decodes events that it is known to decode, `batch` at a time; the output goes into
+    /// `buffer`, which is empty behind it.
+    ///
+    /// # Panics
+    ///
+    /// If the guest fails.
+    pub fn pass(&self, events: &[RawEvent], batch: usize, buffer: &mut Vec<u8>) {
+        for batch in events.chunks(batch) {
+            let mut out = Output::with_buffer(std::mem::take(buffer));
+            let answer = self.0.try_decode(black_box(batch), Mode::Strict, &mut out);
+            assert!(answer.is_ok(), "it decodes these events");
+            let (mut json, outcomes) = out.into_parts();
+            black_box((&json, outcomes));
+            json.clear();
+            *buffer = json;
+        }
+    }
 }

@@ -1,7 +1,14 @@
 //! What is measured: one module a subject.
 
-mod decode;
-mod guest;
+pub mod decode;
+pub mod guest;
+pub mod load;
+pub mod pipeline;
+mod scaling;
+mod space;
+pub mod unknown;
+
+pub use space::Counted;
 
 use std::sync::Arc;
 
@@ -22,8 +29,15 @@ pub struct Subject {
 }
 
 /// All of them, in the order of the table.
-pub const SUBJECTS: &[Subject] =
-    &[Subject { name: "decode", run: decode::run }, Subject { name: "guest", run: guest::run }];
+pub const SUBJECTS: &[Subject] = &[
+    Subject { name: "decode", run: decode::run },
+    Subject { name: "guest", run: guest::run },
+    Subject { name: "load", run: load::run },
+    Subject { name: "space", run: space::run },
+    Subject { name: "unknown", run: unknown::run },
+    Subject { name: "scaling", run: scaling::run },
+    Subject { name: "pipeline", run: pipeline::run },
+];
 
 /// The newest embedded schema: the one of the event sets.
 fn newest_embedded() -> EmbeddedTable {
@@ -31,6 +45,6 @@ fn newest_embedded() -> EmbeddedTable {
 }
 
 /// The newest embedded schema's table.
-fn newest() -> Arc<Table> {
+pub fn newest() -> Arc<Table> {
     newest_embedded().table
 }

@@ -7,7 +7,7 @@ use std::io::Read as _;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
-const SCHEMA: &str = "../testdata/schema/v18dev/events.binpb.gz";
+const SCHEMA: &str = "../../testdata/schema/v18dev/events.binpb.gz";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={SCHEMA}");
