@@ -39,7 +39,7 @@ impl Stage {
     }
 
     async fn accept(&self) -> TcpStream {
-        self.listener.accept().await.unwrap().0
+        in_time(self.listener.accept()).await.unwrap().0
     }
 }
 
@@ -61,7 +61,13 @@ async fn send(stream: &mut TcpStream, head: &str, body: &[u8]) {
 }
 
 async fn message(fetched: Fetched) -> String {
-    fetched.await.unwrap().unwrap_err().message
+    in_time(fetched).await.unwrap().unwrap_err().message
+}
+
+/// Only a failing test waits so long.
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    let patience = Duration::from_secs(30);
+    tokio::time::timeout(patience, future).await.expect("what the test waits for came in time")
 }
 
 fn length(body: &[u8]) -> String {
