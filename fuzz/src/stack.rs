@@ -3,7 +3,7 @@
 use std::thread;
 
 /// Virtual memory; touched only as deep as an input goes.
-const STACK_LEN: usize = 1 << 30;
+const STACK_LEN: usize = 256 << 20;
 
 /// Runs `work` on a thread with so much stack that what recurses over an input of some hundred
 /// kilobytes has enough. A panic goes through.
