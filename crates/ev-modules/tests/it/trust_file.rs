@@ -4,12 +4,13 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use ev_core::{Choice, DecoderSet};
+use ev_core::testing::MemoryStore;
+use ev_core::{Choice, DecoderSet, StateStore};
 use ev_modules::{Counts, SigningKey, Trust, sha256};
 
 use crate::log::captured;
 use crate::rig::{EXACT, PARKED, Rig, Setup, key, pass};
-use crate::support::{Answer, TestSource, table};
+use crate::support::{Answer, TestSource, table, version};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -133,6 +134,10 @@ async fn an_attempt_under_way_is_judged_by_what_counts_when_it_ends() {
     let mut setup = Setup::new(&key, &[&source]);
     setup.trust = Trust::read(&file).unwrap();
     setup.settings.fetch_timeout = 2 * late;
+    let store = std::sync::Arc::new(MemoryStore::new());
+    setup.store = Some(std::sync::Arc::clone(&store));
+    let store = std::sync::Arc::new(MemoryStore::new());
+    setup.store = Some(std::sync::Arc::clone(&store));
     let rig = setup.start();
     assert_eq!(rig.state("18.1.0"), "pending");
     pass(1).await;
@@ -140,5 +145,6 @@ async fn an_attempt_under_way_is_judged_by_what_counts_when_it_ends() {
     pass(3600).await;
     assert_eq!(rig.state("18.1.0"), PARKED, "it was never in use");
     assert!(rig.registry.counts().refused > 1);
+    assert_eq!(store.artifact(&version("18.1.0")).unwrap(), None, "nor kept");
     rig.end().await;
 }
