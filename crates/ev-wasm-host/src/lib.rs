@@ -6,7 +6,8 @@
 //! [`ev_core::Decoder`] like any other. Every answer of the guest is held against the event's own
 //! bytes; a trap, a limit or a lie is an ordinary error, and the instance is thrown away.
 //! Modules of other toolchains may import a few functions of WASI that deny everything, if
-//! [`ModuleHost::with_wasi`] says so. [`self_test`] compares a decoder with the native one before it is put to use.
+//! [`ModuleHost::with_wasi`] says so. [`self_test`] compares a decoder with the native one before
+//! it is put to use. [`ModuleHost::usage`] counts what all guests take up.
 //!
 //! This crate verifies no signature (`ev-modules` does, before the bytes come here), knows no
 //! schema, and is the only one that names wasmtime.
