@@ -11,6 +11,10 @@ use crate::path;
 use crate::table::Table;
 use crate::walk::{self, Buffers};
 
+/// From this many bytes on, room is made at once and exactly. A guest has little memory, and
+/// growing step by step needs up to three times the length for a moment.
+const LARGE: usize = 1 << 20;
+
 /// What a transcoder does beyond its flavour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -141,44 +145,50 @@ impl Transcoder {
         out: &mut Vec<u8>,
     ) -> Answer {
         let Scratch { walk: buffers, form, go } = scratch;
+        if event.len() >= LARGE {
+            go.reserve(json::printed_len(event));
+        }
         let walked = match walk::decode(&self.table, event, mode, go, buffers) {
             Ok(walked) => walked,
             Err(trouble) => return Answer::Malformed { at: trouble.at, what: trouble.what },
         };
-        let mut facts = walked.facts;
-        if let Some(facts) = &mut facts {
-            facts.login = self.options.login.then_some(walked.login);
-            if walked.printed && facts.uid.is_empty() {
-                facts.digest = Some(Sha256::digest(go.as_slice()).into());
-            }
-        }
+        let seen = &buffers.seen;
+        let mut digest = None;
         let mut printed = walked.printed;
         let mut unprintable = walked.unprintable.map(|trouble| (trouble.at, trouble.what));
         if printed {
-            if let Some(span) = walked.print_data
+            if !seen.has_uid() {
+                digest = Some(Sha256::digest(go.as_slice()).into());
+            }
+            if let Some(span) = seen.print_data()
                 && self.adds_print_data()
             {
                 add_print_data(go, event, span);
             }
             if self.flavour == Flavour::Go {
+                if go.len() >= LARGE {
+                    out.reserve_exact(go.len());
+                }
                 out.extend_from_slice(go.as_slice());
             } else {
                 let start = out.len();
+                if go.len() >= LARGE {
+                    out.reserve_exact(go.len());
+                }
                 let written =
                     form::write_struct(go.as_slice(), self.table.duplicate_keys, out, form);
                 if written.is_err() {
                     out.truncate(start);
                     printed = false;
+                    digest = None;
                     unprintable = Some((
                         0,
                         "two keys of an object are equal once invalid bytes are replaced",
                     ));
-                    if let Some(facts) = &mut facts {
-                        facts.digest = None;
-                    }
                 }
             }
         }
+        let facts = seen.facts(digest, self.options.login);
         match (walked.unknown_at, unprintable, facts) {
             (Some(at), _, facts) => Answer::Unknown { at, facts, known: printed },
             (None, Some((at, what)), facts) => Answer::Unprintable { at, what, facts },

@@ -95,34 +95,12 @@ impl Guest {
     }
 }
 
-/// About as many bytes as the answer will have.
-///
-/// The worst case is six times the wire form; reserving that for every batch would fill the memory
-/// with nothing, and growing a large answer step by step needs up to three times its length at
-/// once. So small batches grow as they like, in a buffer that is kept, and large ones are looked at.
+/// About as many bytes as the answer to a usual batch will have. Large events make their own room,
+/// exactly: growing step by step needs up to three times the length at once.
 fn answer_len(events: &[&[u8]]) -> usize {
     const LARGE: usize = 1 << 20;
     let wire: usize = events.iter().map(|event| event.len()).sum();
-    let headers = events.len() * abi::HEADER_LEN;
-    if wire < LARGE {
-        return headers + wire / 2 * 3;
-    }
-    headers + wire / 8 + events.iter().map(|event| printed_len(event)).sum::<usize>()
-}
-
-/// Length of the bytes as JSON text in the `go` flavour, as if they were one string.
-fn printed_len(bytes: &[u8]) -> usize {
-    const ESCAPE: usize = r"\u0000".len();
-    let text = |text: &str| -> usize {
-        text.bytes()
-            .map(|byte| match byte {
-                b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
-                ..0x20 | b'<' | b'>' | b'&' => ESCAPE,
-                _ => 1,
-            })
-            .sum()
-    };
-    bytes.utf8_chunks().map(|chunk| text(chunk.valid()) + ESCAPE * chunk.invalid().len()).sum()
+    events.len() * abi::HEADER_LEN + if wire < LARGE { wire / 2 * 3 } else { 0 }
 }
 
 /// Appends the record of one event.
@@ -134,22 +112,25 @@ fn record(
     output: &mut Vec<u8>,
 ) -> Result<(), String> {
     let start = output.len();
-    let login_len = if flags.login { abi::LOGIN_LEN } else { 0 };
-    let payload = start + abi::HEADER_LEN + login_len;
-    output.resize(payload, 0);
-    let (status, at, facts) = match transcoder.decode_one(scratch, event, flags.mode, output) {
+    output.extend_from_slice(&[0; abi::HEADER_LEN]);
+    if flags.login {
+        output.extend_from_slice(&[0; abi::LOGIN_LEN]);
+    }
+    let answer = transcoder.decode_one(scratch, event, flags.mode, output);
+    let (status, at, facts) = match &answer {
         Answer::Decoded(facts) => (Status::Decoded, 0, Some(facts)),
-        Answer::Unknown { at, facts, .. } => (Status::Unknown, at, facts),
+        Answer::Unknown { at, facts, .. } => (Status::Unknown, *at, facts.as_ref()),
         Answer::Malformed { at, what } => {
             output.extend_from_slice(what.as_bytes());
-            (Status::Malformed, at, None)
+            (Status::Malformed, *at, None)
         }
         Answer::Unprintable { at, what, facts } => {
             output.extend_from_slice(what.as_bytes());
-            (Status::Unprintable, at, facts)
+            (Status::Unprintable, *at, facts.as_ref())
         }
     };
-    let facts = facts.unwrap_or_default();
+    let none = Facts::default();
+    let facts = facts.unwrap_or(&none);
     if facts.uid.is_empty() {
         // Rare enough to move what was written: whether there is a uid is known only now.
         let digest = start + abi::HEADER_LEN;
@@ -166,7 +147,7 @@ fn record(
         output[login..login + abi::LOGIN_LEN].copy_from_slice(&bytes);
     }
     let record_len = u32::try_from(output.len() - start).map_err(|_| "the answer is too long")?;
-    let header = header(record_len, status, at, &facts);
+    let header = header(record_len, status, at, facts);
     output[start..start + abi::HEADER_LEN].copy_from_slice(&header.to_bytes());
     Ok(())
 }

@@ -26,6 +26,19 @@ pub(super) fn copy_plain(to: &mut [u8], from: &[u8], len: usize) -> usize {
     len.min(at)
 }
 
+/// How many bytes at the start of `bytes` are plain, as far as whole blocks can be read.
+pub(super) fn plain_blocks(bytes: &[u8]) -> usize {
+    let mut len = 0;
+    for block in bytes.as_chunks().0 {
+        let plain = plain_len(block);
+        len += plain;
+        if plain < BLOCK {
+            break;
+        }
+    }
+    len
+}
+
 /// The bytes at the end of a text, fewer than a block, filled up with zeros.
 pub(super) fn load_end(end: &[u8]) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];

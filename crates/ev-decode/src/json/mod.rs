@@ -8,7 +8,7 @@ mod time;
 
 pub(crate) use float::Digits;
 pub(crate) use out::Out;
-pub(crate) use string::{string_end, write_utf8_from_escapes};
+pub(crate) use string::{printed_len, string_end, write_utf8_from_escapes};
 pub(crate) use time::{valid_time, write_time};
 
 const DIGIT_PAIRS: &[u8; 200] = b"\
@@ -24,23 +24,19 @@ pub(crate) fn write_u64(out: &mut Out, mut value: u64) {
         return out.push(b'0' + value as u8);
     }
     // 2^64 - 1 has 20 digits.
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    while value >= 100 {
+    let mut digits = [0u8; 24];
+    let count = value.ilog10() as usize + 1;
+    let mut at = count;
+    while value >= 10 {
         let pair = (value % 100) as usize * 2;
         value /= 100;
         at -= 2;
         digits[at..at + 2].copy_from_slice(&DIGIT_PAIRS[pair..pair + 2]);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "below 100")]
-    let rest = value as u8;
-    at -= 1;
-    digits[at] = b'0' + rest % 10;
-    if rest >= 10 {
-        at -= 1;
-        digits[at] = b'0' + rest / 10;
+    if at > 0 {
+        digits[0] = b'0' + (value % 10) as u8;
     }
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_block(&digits, count);
 }
 
 /// A signed integer in decimal.

@@ -1,5 +1,7 @@
 //! Strings as Go's `encoding/json` escapes them, and back to plain UTF-8.
 
+use super::block;
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHS: u64 = ONES << 7;
@@ -63,6 +65,29 @@ pub(crate) fn string_end(text: &[u8]) -> (usize, bool) {
             Some(_) => at += 1,
         }
     }
+}
+
+/// About the length of an event's JSON, keys of large numbers of small fields apart: that of its
+/// bytes as if they were one string.
+pub(crate) fn printed_len(bytes: &[u8]) -> usize {
+    const KEYS: usize = 64 << 10;
+    let mut len = KEYS;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if let Some((_, escape)) = escape(byte) {
+            len += escape;
+            at += 1;
+        } else if byte < 0x80 {
+            let plain = block::plain_blocks(&bytes[at..]).max(1);
+            len += plain;
+            at += plain;
+        } else {
+            let character = char_len(&bytes[at..]);
+            len += if character == 0 { 6 } else { character };
+            at += character.max(1);
+        }
+    }
+    len
 }
 
 /// Length of the UTF-8 character of several bytes at the start of `bytes`; 0 if there is none.

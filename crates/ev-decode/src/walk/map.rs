@@ -70,7 +70,7 @@ impl Walker<'_> {
                 }
             }
         }
-        entry.prefix = prefix(&self.event[entry.key.0 as usize..entry.key.1 as usize]);
+        entry.prefix = prefix(self.event, entry.key);
         self.buffers.entries.push(entry);
         Ok(())
     }
@@ -205,9 +205,18 @@ impl Walker<'_> {
     }
 }
 
-fn prefix(key: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    let len = key.len().min(8);
-    bytes[..len].copy_from_slice(&key[..len]);
-    u64::from_be_bytes(bytes)
+/// The first eight bytes of a key, big-endian, filled up with zeros.
+fn prefix(event: &[u8], (start, end): (u32, u32)) -> u64 {
+    let len = end - start;
+    let key = &event[start as usize..];
+    match key.first_chunk() {
+        _ if len == 0 => 0,
+        Some(bytes) if len >= 8 => u64::from_be_bytes(*bytes),
+        Some(bytes) => u64::from_be_bytes(*bytes) & !(u64::MAX >> (8 * len)),
+        None => {
+            // The last bytes of the event.
+            let bytes = key.iter().take(len as usize).chain(&[0; 8]).take(8);
+            bytes.fold(0, |prefix, byte| prefix << 8 | u64::from(*byte))
+        }
+    }
 }

@@ -16,6 +16,8 @@
 //! | `map` | maps and traits |
 //! | `structs` | `google.protobuf.Struct` |
 //!
+//! `seen` holds the facts.
+//!
 //! Messages nest as deep as the table (at most 32 levels). What an event can nest without limit
 //! costs no stack: `Struct` is walked with a stack of its own, groups with a counter.
 //!
@@ -26,16 +28,17 @@
 mod map;
 mod ordered;
 mod scalar;
+mod seen;
 mod sorted;
 mod structs;
 
-use std::ops::Range;
-
+use ev_core::Mode;
 use ev_core::wire::{self, WireError, WireType};
-use ev_core::{Facts, LoginFacts, Mode, Span, Timestamp};
+
+use self::seen::Seen;
 
 use crate::json::Out;
-use crate::table::{Field, Message, Slot, Table};
+use crate::table::{Field, Message, Table};
 
 /// Why an event is malformed or unprintable, and at which offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +64,6 @@ fn offset(at: usize) -> u32 {
 /// What [`decode`] found out; the JSON stands in the output when `printed`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Walked {
-    /// `None` when no known case is set.
-    pub(crate) facts: Option<Facts>,
-    pub(crate) login: LoginFacts,
-    /// The bytes of a `print` event, when its type has such a field.
-    pub(crate) print_data: Option<Span>,
     pub(crate) unknown_at: Option<u32>,
     pub(crate) unprintable: Option<Trouble>,
     /// Whether JSON was written.
@@ -75,6 +73,8 @@ pub(crate) struct Walked {
 /// Buffers that are kept from event to event, so that none is allocated in steady state.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
+    /// The facts of the event decoded last.
+    pub(crate) seen: Seen,
     found: Vec<sorted::Found>,
     parts: Vec<(u32, u32)>,
     entries: Vec<map::Entry>,
@@ -93,64 +93,12 @@ impl Buffers {
     }
 }
 
-/// The facts of the event's own fields, as far as they were seen.
-struct Seen {
-    /// Field number of the event's case; 0 before the first.
-    case: u32,
-    /// By [`Slot`]. That of fields which hold no fact is written too, and never read.
-    spans: [Span; Slot::ALL.len()],
-    index: i64,
-    time: Timestamp,
-    success: Option<bool>,
-    has_print_data: bool,
-}
-
-impl Seen {
-    fn new(case: u32, has_print_data: bool) -> Self {
-        Self {
-            case,
-            spans: [Span::default(); Slot::ALL.len()],
-            index: 0,
-            time: Timestamp::ZERO_YEAR_ONE,
-            success: None,
-            has_print_data,
-        }
-    }
-
-    fn span(&self, slot: Slot) -> Span {
-        self.spans[slot as usize]
-    }
-
-    /// `None` before the first case.
-    fn facts(&self) -> Option<Facts> {
-        (self.case != 0).then(|| Facts {
-            case: self.case,
-            kind: self.span(Slot::Type),
-            uid: self.span(Slot::Uid),
-            session: self.span(Slot::Session),
-            index: self.index,
-            time: self.time,
-            ..Facts::default()
-        })
-    }
-
-    fn login(&self) -> LoginFacts {
-        LoginFacts {
-            user: self.span(Slot::User),
-            login: self.span(Slot::Login),
-            cluster: self.span(Slot::Cluster),
-            success: self.success,
-        }
-    }
-}
-
 struct Walker<'a> {
     table: &'a Table,
     event: &'a [u8],
     out: Out,
     buffers: &'a mut Buffers,
     strict: bool,
-    seen: Seen,
     unknown_at: Option<u32>,
     unprintable: Option<Trouble>,
     /// What made the walk stop.
@@ -175,6 +123,7 @@ pub(crate) fn decode(
         return Err(Trouble { at: 0, what: "event longer than 4 GiB" });
     }
     out.clear();
+    buffers.seen.begin(0, false);
     buffers.found.clear();
     buffers.parts.clear();
     buffers.entries.clear();
@@ -186,7 +135,6 @@ pub(crate) fn decode(
         out: std::mem::take(out),
         buffers,
         strict: mode == Mode::Strict,
-        seen: Seen::new(0, false),
         unknown_at: None,
         unprintable: None,
         malformed: None,
@@ -224,7 +172,7 @@ impl<'a> Walker<'a> {
             // values no longer matters, but its bytes had to be well-formed.
             self.out.clear();
             let message = &table.messages[usize::from(field.sub)];
-            self.seen = Seen::new(field.number(), message.print_data);
+            self.buffers.seen.begin(field.number(), message.print_data);
             self.unprintable = None;
             self.reordered = false;
             self.quiet = self.strict && self.unknown_at.is_some();
@@ -250,14 +198,7 @@ impl<'a> Walker<'a> {
     }
 
     fn walked(&self, printed: bool) -> Walked {
-        Walked {
-            facts: self.seen.facts(),
-            login: self.seen.login(),
-            print_data: self.seen.has_print_data.then(|| self.seen.span(Slot::PrintData)),
-            unknown_at: self.unknown_at,
-            unprintable: self.unprintable,
-            printed,
-        }
+        Walked { unknown_at: self.unknown_at, unprintable: self.unprintable, printed }
     }
 
     /// Steps over a field that the schema lacks.
@@ -384,16 +325,6 @@ impl<'a> Walker<'a> {
             self.out.push(b'}');
         } else {
             self.out.extend_from_slice(b"{}");
-        }
-    }
-
-    /// Keeps a fact whose value is a slice of the event.
-    #[inline]
-    fn keep_span(&mut self, slot: Slot, range: &Range<usize>, top: bool) {
-        // Without a branch: what is no fact goes where nobody reads.
-        let slot = if top { slot as usize } else { Slot::None as usize };
-        if let Some(span) = self.seen.spans.get_mut(slot) {
-            *span = Span { start: offset(range.start), end: offset(range.end) };
         }
     }
 }

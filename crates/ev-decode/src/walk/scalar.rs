@@ -1,9 +1,11 @@
 //! Single values: strings, bytes, numbers, enums with text, times, wrappers.
 
-use ev_core::Timestamp;
-use ev_core::wire::{self, WireType};
+use std::ops::Range;
 
-use super::{WRONG_WIRE_TYPE, Walk, Walker};
+use ev_core::wire::{self, WireType};
+use ev_core::{Span, Timestamp};
+
+use super::{WRONG_WIRE_TYPE, Walk, Walker, offset};
 use crate::json;
 use crate::table::{Field, Kind, Slot};
 
@@ -21,7 +23,7 @@ impl Walker<'_> {
             Kind::String => self.string_value(field, buf, pos, at, top),
             Kind::Bytes => {
                 let range = self.read(at, wire::len_delimited(buf, pos))?;
-                self.keep_span(field.slot, &range, top);
+                self.buffers.seen.keep(field.slot, span(&range), top);
                 if !range.is_empty() || !field.omit_empty() {
                     self.write_key(field);
                     json::write_base64(&mut self.out, &buf[range]);
@@ -36,7 +38,7 @@ impl Walker<'_> {
                 }
                 let nanos = nanos.unsigned_abs();
                 if top && field.slot == Slot::Time {
-                    self.seen.time = Timestamp::new(seconds, nanos);
+                    self.buffers.seen.time = Timestamp::new(seconds, nanos);
                 }
                 self.write_key(field);
                 json::write_time(&mut self.out, seconds, nanos);
@@ -69,7 +71,7 @@ impl Walker<'_> {
         top: bool,
     ) -> Walk {
         let range = self.read(at, wire::len_delimited(buf, pos))?;
-        self.keep_span(field.slot, &range, top);
+        self.buffers.seen.keep(field.slot, span(&range), top);
         if !range.is_empty() || !field.omit_empty() {
             self.write_key(field);
             self.out.string(self.event, range.start, range.end);
@@ -85,8 +87,8 @@ impl Walker<'_> {
         };
         if top && field.slot != Slot::None {
             match field.slot {
-                Slot::Index => self.seen.index = value.cast_signed(),
-                Slot::Success => self.seen.success = Some(value != 0),
+                Slot::Index => self.buffers.seen.index = value.cast_signed(),
+                Slot::Success => self.buffers.seen.success = Some(value != 0),
                 _ => {}
             }
         }
@@ -156,6 +158,11 @@ impl Walker<'_> {
         }
         Ok(value)
     }
+}
+
+#[inline]
+fn span(range: &Range<usize>) -> Span {
+    Span { start: offset(range.start), end: offset(range.end) }
 }
 
 /// gogo keeps the low 32 bits of a varint for 32-bit fields.
