@@ -1,8 +1,9 @@
 //! Builds the guest template that decoder modules are made of, or proves that the one checked in is
-//! what the sources give.
+//! what the sources give, in any folder.
 //!
-//! The same sources and toolchain give the same bytes in any folder: the guest is a member of the
-//! workspace, so the paths in it are relative, and its profile leaves nothing to chance.
+//! The same sources and toolchain give the same bytes anywhere: the guest is a member of the
+//! workspace, so the paths in it are relative, and its profile leaves nothing to chance. The check
+//! builds twice, here and from a copy of the sources elsewhere.
 
 use std::env;
 use std::fs;
@@ -30,11 +31,15 @@ const FOREIGN_FLAGS: &[&str] =
 /// # Errors
 ///
 /// The target is not installed, the build fails, or, with `check`, the template checked in is not
-/// what was built.
+/// what was built, or not what is built from a copy of the sources in another folder.
 pub(crate) fn run(check: bool) -> Result<()> {
     let root = root();
     require_target()?;
-    let built = build(&root)?;
+    let target = env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root.join("target"), |folder| root.join(folder))
+        // A folder of its own: cargo holds a lock on the one that it builds this tool in.
+        .join("guest-template");
+    let built = build(&root, &target)?;
     let template = root.join(TEMPLATE);
     let digest = digest_path(&template);
     if !check {
@@ -58,6 +63,33 @@ pub(crate) fn run(check: bool) -> Result<()> {
         kept.len(),
         built.len()
     );
+    let elsewhere = tempfile::tempdir().context("make a folder elsewhere")?;
+    let copy = elsewhere.path().join("another folder");
+    copy_sources(&root, &copy)?;
+    ensure!(
+        build(&copy, &elsewhere.path().join("target"))? == built,
+        "the guest built in {} differs from the one built in {}: its bytes depend on the folder",
+        copy.display(),
+        root.display()
+    );
+    Ok(())
+}
+
+/// Copies what is not built and not git's.
+fn copy_sources(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
+        let entry = entry?;
+        let (source, copy) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_name() == ".git" || source.join("CACHEDIR.TAG").exists() {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            copy_sources(&source, &copy)?;
+        } else {
+            fs::copy(&source, &copy).with_context(|| format!("copy {}", source.display()))?;
+        }
+    }
     Ok(())
 }
 
@@ -86,18 +118,14 @@ fn require_target() -> Result<()> {
     bail!("the target {TARGET} is not installed; run `rustup target add {TARGET}`")
 }
 
-fn build(root: &Path) -> Result<Vec<u8>> {
-    // A folder of its own: cargo holds a lock on the one that it builds this tool in.
-    let target = env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root.join("target"), |folder| root.join(folder))
-        .join("guest-template");
+fn build(root: &Path, target: &Path) -> Result<Vec<u8>> {
     let mut command = crate::cargo::command();
     command
         .current_dir(root)
         .args(["build", "--quiet", "--locked", "--package", PACKAGE])
         .args(["--profile", PROFILE, "--target", TARGET])
         .arg("--target-dir")
-        .arg(&target);
+        .arg(target);
     for name in FOREIGN_FLAGS {
         command.env_remove(name);
     }
