@@ -27,7 +27,8 @@ enum Level {
 /// What the value of a map entry is.
 #[derive(Clone, Copy)]
 enum Inside {
-    Scalar,
+    Text,
+    Number,
     Value,
     StringValues,
 }
@@ -46,7 +47,14 @@ pub(crate) fn path(table: &Table, event: &[u8], at: u32) -> String {
     while pos < buf.len() && pos <= at {
         let start = pos;
         let Ok(raw) = wire::varint(buf, &mut pos) else { break };
-        let skipped = wire::wire_type(raw).and_then(|kind| {
+        let number = u32::try_from((raw >> 3) & u64::from(u32::MAX)).unwrap_or_default();
+        // In a map entry gogo does not look at the wire types of key and value.
+        let kind = match (level, number) {
+            (Level::Entry(Inside::Number), 2) => Ok(WireType::Varint),
+            (Level::Entry(_), 1 | 2) => Ok(WireType::Len),
+            _ => wire::wire_type(raw),
+        };
+        let skipped = kind.and_then(|kind| {
             if kind == WireType::Len {
                 return wire::len_delimited(buf, &mut pos).map(Some);
             }
@@ -63,7 +71,6 @@ pub(crate) fn path(table: &Table, event: &[u8], at: u32) -> String {
         if !path.is_empty() {
             path.push('.');
         }
-        let number = u32::try_from((raw >> 3) & u64::from(u32::MAX)).unwrap_or_default();
         let (name, inside) = field(table, level, number);
         match name {
             Some(name) => path.push_str(name),
@@ -96,7 +103,8 @@ fn field(table: &Table, level: Level, number: u32) -> (Option<&str>, Level) {
                 }
                 Kind::Time => Level::Time,
                 Kind::Uint32Value | Kind::Uint64Value => Level::Wrapper,
-                Kind::MapString | Kind::MapInt32 => Level::Entry(Inside::Scalar),
+                Kind::MapString => Level::Entry(Inside::Text),
+                Kind::MapInt32 => Level::Entry(Inside::Number),
                 Kind::Struct => Level::Struct,
                 Kind::Traits => Level::Traits,
                 _ => Level::Opaque,
@@ -111,7 +119,7 @@ fn field(table: &Table, level: Level, number: u32) -> (Option<&str>, Level) {
         (Level::StringValues, 1) => known("Values", Level::Opaque),
         (Level::List, 1) => known("values", Level::Value),
         (Level::Entry(_), 1) => known("key", Level::Opaque),
-        (Level::Entry(Inside::Scalar), 2) => known("value", Level::Opaque),
+        (Level::Entry(Inside::Text | Inside::Number), 2) => known("value", Level::Opaque),
         (Level::Entry(Inside::Value), 2) => known("value", Level::Value),
         (Level::Entry(Inside::StringValues), 2) => known("value", Level::StringValues),
         (Level::Value, 1) => known("null_value", Level::Opaque),

@@ -160,6 +160,9 @@ mod tests {
         check(9_007_199_254_740_993.0, "9007199254740992");
         check(18_446_744_073_709_551_615.0, "18446744073709552000");
         check(1_234_567.891, "1234567.891");
+        // Ties between two shortest texts: Go takes the even digit.
+        check(12.000_015_258_789_062, "12.000015258789062");
+        check(1.000_007_629_394_531_2, "1.0000076293945312");
     }
 
     proptest! {
@@ -169,10 +172,10 @@ mod tests {
             if value.is_finite() {
                 let text = text(value);
                 prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), bits);
-                // The same digits as the standard library finds.
+                // As many digits as the standard library finds; they may differ in a tie.
                 let digits = |text: &str| {
                     let text = text.split('e').next().unwrap_or_default().replace(['.', '-'], "");
-                    text.trim_matches('0').to_owned()
+                    text.trim_matches('0').len()
                 };
                 prop_assert_eq!(digits(&text), digits(&format!("{value:e}")));
             }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ev_core::{Decoder, DecoderKind, Flavour, Form, Mode, Outcome, Output, RawEvent};
 use ev_decode::{NativeDecoder, Options};
 
-use crate::data::{Vector, table, vectors};
+use crate::data::{Vector, decode, table, transcoder, vectors};
 
 fn raw(bytes: Vec<u8>) -> RawEvent {
     RawEvent { form: Form::OneOf, bytes: Bytes::from(bytes) }
@@ -123,4 +123,15 @@ fn print_data_is_added_where_the_rule_or_the_option_says() {
     assert_eq!(format!("{front}}}"), plain);
     let sorted = json(Flavour::Struct, false);
     assert!(sorted.contains(&format!("\"data\":{}", data.trim_end_matches('}'))), "{sorted}");
+}
+
+#[test]
+fn a_path_does_not_believe_the_tags_of_a_map_entry() {
+    // The key of the label has the tag of a group's end, as gogo would let pass.
+    let event =
+        b"\xca\x03\x14\x22\x12\x10\x0c\x01\x62\x12\x11\x61\x90\x12\xff\xff\x99\xa6\xea\xaf\xe3\x01";
+    let transcoder = transcoder("v13", Flavour::Go);
+    let (answer, _) = decode(&transcoder, event, Mode::Strict);
+    let ev_decode::Answer::Unknown { at: 13, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(transcoder.path(event, 13), "AppUpdate.App.AppLabels.290");
 }
