@@ -15,6 +15,9 @@ use crate::walk::{self, Buffers};
 /// growing step by step needs up to three times the length for a moment.
 const LARGE: usize = 1 << 20;
 
+/// Callers add a little of their own to what is written.
+const SPARE: usize = 1 << 10;
+
 /// What a transcoder does beyond its flavour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -167,13 +170,13 @@ impl Transcoder {
             }
             if self.flavour == Flavour::Go {
                 if go.len() >= LARGE {
-                    out.reserve_exact(go.len());
+                    out.reserve_exact(go.len() + SPARE);
                 }
                 out.extend_from_slice(go.as_slice());
             } else {
                 let start = out.len();
                 if go.len() >= LARGE {
-                    out.reserve_exact(go.len());
+                    out.reserve_exact(go.len() + SPARE);
                 }
                 let written =
                     form::write_struct(go.as_slice(), self.table.duplicate_keys, out, form);

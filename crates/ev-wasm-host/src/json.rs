@@ -1,10 +1,27 @@
 //! One linear scan over JSON text: proves that it is a single object or array and shows its
 //! members, without building anything. Depth costs no stack.
 
+use std::borrow::Cow;
+
 use wide::u8x16;
 
-/// Calls `visit` for each member of the object or array that `text` consists of: the key as it
-/// stands between its quotes (empty for an element of an array), and the text of the value.
+/// A key as it stands between its quotes; empty for an element of an array.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Key<'a> {
+    raw: &'a [u8],
+    escaped: bool,
+}
+
+impl<'a> Key<'a> {
+    /// The text that it stands for.
+    pub(crate) fn text(&self) -> Cow<'a, [u8]> {
+        // Nobody has to escape a key, but whoever reads one sees through it.
+        if self.escaped { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
+    }
+}
+
+/// Calls `visit` for each member of the object or array that `text` consists of: the key, and the
+/// text of the value.
 ///
 /// Blanks are allowed where RFC 8259 allows them, but not around the whole. Escaped surrogates
 /// must come in pairs: half of one is no text, and receivers differ in what they make of it.
@@ -14,11 +31,12 @@ use wide::u8x16;
 /// The offset of the first fault, when `text` is anything else.
 pub(crate) fn members<'a>(
     text: &'a [u8],
-    mut visit: impl FnMut(&'a [u8], &'a [u8]),
+    mut visit: impl FnMut(Key<'a>, &'a [u8]),
 ) -> Result<(), usize> {
     let mut nesting = Nesting::default();
     // Of the member of the outermost value that is being read.
-    let mut key: &[u8] = &[];
+    let mut key = Key::default();
+    let mut marks = Marks::new(text);
     let mut start = 0;
     let mut pos = 0;
     if !matches!(text.first(), Some(b'{' | b'[')) {
@@ -37,7 +55,7 @@ pub(crate) fn members<'a>(
                 let close = if object { b'}' } else { b']' };
                 if byte(text, pos) != close {
                     if object {
-                        let (name, next) = name(text, pos)?;
+                        let (name, next) = name(text, pos, &mut marks)?;
                         if nesting.depth == 1 {
                             key = name;
                         }
@@ -48,7 +66,7 @@ pub(crate) fn members<'a>(
                 pos += 1;
                 nesting.pop();
             }
-            b'"' => pos = string(text, pos)?,
+            b'"' => pos = string(text, pos, &mut marks)?.0,
             b't' => pos = literal(text, pos, b"true")?,
             b'f' => pos = literal(text, pos, b"false")?,
             b'n' => pos = literal(text, pos, b"null")?,
@@ -67,7 +85,7 @@ pub(crate) fn members<'a>(
                 (b',', object) => {
                     pos = blanks(text, pos + 1);
                     if object {
-                        let (name, next) = name(text, pos)?;
+                        let (name, next) = name(text, pos, &mut marks)?;
                         if nesting.depth == 1 {
                             key = name;
                         }
@@ -166,6 +184,9 @@ fn byte(text: &[u8], pos: usize) -> u8 {
 
 #[inline]
 fn blanks(text: &[u8], mut pos: usize) -> usize {
+    if byte(text, pos) > b' ' {
+        return pos;
+    }
     while matches!(byte(text, pos), b' ' | b'\t' | b'\n' | b'\r') {
         pos += 1;
     }
@@ -174,17 +195,17 @@ fn blanks(text: &[u8], mut pos: usize) -> usize {
 
 /// A key at `pos` and where its value starts.
 #[inline]
-fn name(text: &[u8], pos: usize) -> Result<(&[u8], usize), usize> {
+fn name<'a>(text: &'a [u8], pos: usize, marks: &mut Marks<'_>) -> Result<(Key<'a>, usize), usize> {
     if byte(text, pos) != b'"' {
         return Err(pos);
     }
-    let end = string(text, pos)?;
-    let name = &text[pos + 1..end - 1];
+    let (end, escaped) = string(text, pos, marks)?;
+    let raw = &text[pos + 1..end - 1];
     let colon = blanks(text, end);
     if byte(text, colon) != b':' {
         return Err(colon);
     }
-    Ok((name, blanks(text, colon + 1)))
+    Ok((Key { raw, escaped }, blanks(text, colon + 1)))
 }
 
 fn literal(text: &[u8], pos: usize, word: &[u8]) -> Result<usize, usize> {
@@ -192,39 +213,90 @@ fn literal(text: &[u8], pos: usize, word: &[u8]) -> Result<usize, usize> {
     if found { Ok(pos + word.len()) } else { Err(pos) }
 }
 
-/// Steps over the string whose opening quote is at `pos`.
+/// Steps over the string whose opening quote is at `pos`; says whether it has escapes.
 #[inline]
-fn string(text: &[u8], pos: usize) -> Result<usize, usize> {
+fn string(text: &[u8], pos: usize, marks: &mut Marks<'_>) -> Result<(usize, bool), usize> {
     let mut pos = pos + 1;
+    let mut escaped = false;
     loop {
-        pos = plain(text, pos);
+        pos = marks.next(pos);
         match text.get(pos) {
-            Some(b'"') => return Ok(pos + 1),
+            Some(b'"') => return Ok((pos + 1, escaped)),
             Some(b'\\') => pos = escape(text, pos)?,
             _ => return Err(pos),
         }
+        escaped = true;
     }
 }
 
-/// The first byte from `pos` on that is a quote, a backslash or a control character; or the end.
-#[inline]
-fn plain(text: &[u8], mut pos: usize) -> usize {
-    let rest = text.get(pos..).unwrap_or_default();
-    for block in rest.as_chunks().0 {
-        let bytes = u8x16::new(*block);
-        let quotes = bytes.simd_eq(u8x16::splat(b'"'));
-        let backslashes = bytes.simd_eq(u8x16::splat(b'\\'));
-        let controls = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
-        let marks = (quotes | backslashes | controls).to_bitmask();
-        if marks != 0 {
-            return pos + marks.trailing_zeros() as usize;
+/// Finds what a string ends or breaks at: quotes, backslashes and control characters. Every byte
+/// is looked at once, in windows, and what was found in one is kept: strings are short.
+struct Marks<'a> {
+    text: &'a [u8],
+    /// Where the window starts, and one bit for each of its bytes.
+    start: usize,
+    bits: u64,
+}
+
+impl<'a> Marks<'a> {
+    const WINDOW: usize = 64;
+
+    fn new(text: &'a [u8]) -> Self {
+        let mut marks = Self { text, start: 0, bits: 0 };
+        marks.load(0);
+        marks
+    }
+
+    /// The first such byte from `pos` on, or the end. Calls come with rising positions.
+    #[inline]
+    fn next(&mut self, pos: usize) -> usize {
+        let inside = pos.wrapping_sub(self.start);
+        if inside < Self::WINDOW {
+            let bits = self.bits >> inside;
+            if bits != 0 {
+                return pos + bits.trailing_zeros() as usize;
+            }
         }
-        pos += block.len();
+        self.next_window(pos)
     }
-    while text.get(pos).is_some_and(|b| !matches!(b, b'"' | b'\\' | ..=0x1f)) {
-        pos += 1;
+
+    fn next_window(&mut self, pos: usize) -> usize {
+        let mut start = self.start + Self::WINDOW;
+        if pos >= start {
+            start = pos;
+        }
+        while start < self.text.len() {
+            self.load(start);
+            if self.bits != 0 {
+                return start + self.bits.trailing_zeros() as usize;
+            }
+            start += Self::WINDOW;
+        }
+        self.text.len()
     }
-    pos
+
+    /// Looks at a window. Behind the end there are quotes, so that nothing goes on there.
+    fn load(&mut self, start: usize) {
+        self.start = start;
+        let rest = self.text.get(start..).unwrap_or_default();
+        let window = match rest.first_chunk() {
+            Some(window) => *window,
+            None => {
+                let mut window = [b'"'; Self::WINDOW];
+                window[..rest.len()].copy_from_slice(rest);
+                window
+            }
+        };
+        self.bits = 0;
+        for (index, block) in window.as_chunks().0.iter().enumerate() {
+            let bytes = u8x16::new(*block);
+            let quotes = bytes.simd_eq(u8x16::splat(b'"'));
+            let backslashes = bytes.simd_eq(u8x16::splat(b'\\'));
+            let controls = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+            let marks = (quotes | backslashes | controls).to_bitmask();
+            self.bits |= u64::from(marks) << (index * block.len());
+        }
+    }
 }
 
 /// Steps over the escape whose backslash is at `pos`.
@@ -282,7 +354,7 @@ mod tests {
     fn collect(text: &str) -> Result<Vec<(&str, &str)>, usize> {
         let mut found = Vec::new();
         let str = |bytes| std::str::from_utf8(bytes).expect("cut at ASCII");
-        members(text.as_bytes(), |key, value| found.push((str(key), str(value))))?;
+        members(text.as_bytes(), |key, value| found.push((str(key.raw), str(value))))?;
         Ok(found)
     }
 

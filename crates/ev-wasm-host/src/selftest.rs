@@ -160,7 +160,7 @@ struct Member<'a> {
 
 fn members<'a>(text: &'a [u8], path: &str) -> Result<Vec<Member<'a>>, String> {
     let mut found = Vec::new();
-    json::members(text, |key, value| found.push(Member { key: json::unescape(key), value }))
+    json::members(text, |key, value| found.push(Member { key: key.text().into_owned(), value }))
         .map_err(|at| format!("the value of `{path}` is not valid JSON (offset {at})"))?;
     Ok(found)
 }

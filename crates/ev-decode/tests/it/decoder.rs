@@ -128,8 +128,7 @@ fn print_data_is_added_where_the_rule_or_the_option_says() {
 #[test]
 fn a_path_does_not_believe_the_tags_of_a_map_entry() {
     // The key of the label has the tag of a group's end, as gogo would let pass.
-    let event =
-        b"\xca\x03\x14\x22\x12\x10\x0c\x01\x62\x12\x11\x61\x90\x12\xff\xff\x99\xa6\xea\xaf\xe3\x01";
+    let event = b"\xca\x03\x14\x22\x12\x1a\x10\x0c\x01\x61\x12\x01\x61\x90\x12\xff\xff\x99\xa6\xea\xaf\xe3\x01";
     let transcoder = transcoder("v13", Flavour::Go);
     let (answer, _) = decode(&transcoder, event, Mode::Strict);
     let ev_decode::Answer::Unknown { at: 13, .. } = answer else { panic!("{answer:?}") };
