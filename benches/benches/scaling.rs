@@ -17,9 +17,9 @@ fn main() -> Result<()> {
     let shapes = Shapes::new()?;
     for shape in SHAPES {
         for size in shape.sizes {
-            let event = [(shape.make)(&shapes, *size)];
+            let events = shape.events(&shapes, *size);
             let names = ("linear", shape.name, &*size.to_string());
-            decode(&mut criterion, names, &event, Mode::Strict);
+            decode(&mut criterion, names, &events, Mode::Strict);
         }
     }
     let schema = events::schema()?;

@@ -156,7 +156,7 @@ impl Report {
         }
         writeln!(
             text,
-            "\n{:<52} {:<22} {:>10} {:>21}  {:>9} {:>9}  met",
+            "\n{:<52} {:<29} {:>10} {:>21}  {:>9} {:>9}  met",
             "ratio", "set", "measured", "rounds from–to", "bar", "aim"
         )?;
         for line in &self.lines {
@@ -165,7 +165,7 @@ impl Report {
         if !self.times.is_empty() {
             writeln!(
                 text,
-                "\n{:<34} {:<8} {:>12} {:>23} {:>12} {:>10}",
+                "\n{:<22} {:<28} {:>12} {:>23} {:>12} {:>10}",
                 "time", "set", "ns/event", "rounds from–to", "events/s", "MB/s"
             )?;
         }
@@ -174,7 +174,7 @@ impl Report {
             let spread = format!("{}–{}", number(low), number(high));
             writeln!(
                 text,
-                "{:<34} {:<8} {:>12} {spread:>23} {:>12.0} {:>10.1}",
+                "{:<22} {:<28} {:>12} {spread:>23} {:>12.0} {:>10.1}",
                 time.case,
                 time.set,
                 number(value),
@@ -203,7 +203,7 @@ impl Line {
             (Some(true), _) => "yes",
         };
         let row = format!(
-            "{:<52} {:<22} {measured:>10} {spread:>21}  {:>9} {:>9}  {met}",
+            "{:<52} {:<29} {measured:>10} {spread:>21}  {:>9} {:>9}  {met}",
             self.what,
             self.set,
             limit(self.bar),

@@ -101,8 +101,8 @@ fn messages(shapes: &Shapes) -> [Pair; 3] {
 /// The same again and again.
 fn repetitions(shapes: &Shapes) -> [Pair; 5] {
     let words = words(MANY);
-    let list = shapes.list(MANY);
-    let map = shapes.map(MANY);
+    let list = shapes.list(MANY, 0);
+    let map = shapes.map(MANY, 0);
     let start = |fill: &dyn Fn(Message) -> Message| {
         shapes.event("SessionStart", "session.start", |event| event.with("Server", fill))
     };
@@ -118,7 +118,7 @@ fn repetitions(shapes: &Shapes) -> [Pair; 5] {
             event.with("EndTime", |time| time.varint("seconds", 1_795_336_595 + index as u64))
         })
     });
-    let single = shapes.list(10);
+    let single = shapes.list(10, 0);
     let again: Vec<u8> = iter::repeat_n(&single[..], MANY / 10).flatten().copied().collect();
     [
         Pair::new("10,000 duplicate map keys", map.clone(), keys),
@@ -159,7 +159,7 @@ fn structs(shapes: &Shapes) -> [Pair; 4] {
     [
         Pair::new("duplicate keys of a struct", flat.clone(), keys),
         Pair::new("struct in 10,000 parts", flat.clone(), parts),
-        Pair::new("struct of 10,000 levels", flat.clone(), shapes.depth(MANY)),
+        Pair::new("struct of 10,000 levels", flat.clone(), shapes.depth(MANY, 0)),
         Pair::new("lists of 10,000 levels", flat, lists),
     ]
 }
@@ -181,7 +181,7 @@ fn unknown(shapes: &Shapes) -> [Pair; 2] {
     };
     [
         known_part("groups of 10,000 levels", &numbers, groups),
-        known_part("10,000 unknown fields", &shapes.list(MANY), texts),
+        known_part("10,000 unknown fields", &shapes.list(MANY, 0), texts),
     ]
 }
 

@@ -24,8 +24,8 @@ pub struct Shape {
     pub name: &'static str,
     /// What is measured: bytes or entries, as `make` takes them.
     pub sizes: &'static [usize],
-    /// An event with so much of it; none of it for 0.
-    pub make: fn(&Shapes, usize) -> Vec<u8>,
+    /// An event with so much of it, none of it for 0, and the seed of its words.
+    pub make: fn(&Shapes, usize, u64) -> Vec<u8>,
     /// Whether Go sorts the entries, so that cost may grow by their logarithm.
     pub sorted: bool,
 }
@@ -57,6 +57,21 @@ pub const SHAPES: &[Shape] = &[
     Shape { name: "struct depth", sizes: LEVELS, make: Shapes::depth, sorted: false },
 ];
 
+/// Bytes of the events of one size, at least: a processor that sees the same few kilobytes again
+/// and again knows by heart where the next quote stands, which no real event allows.
+const VARIETY: usize = 512 * KIB;
+/// Events of one size, at most.
+const MOST: usize = 1_000;
+
+impl Shape {
+    /// Different events of one size, as many as it takes to be new to the processor.
+    pub fn events(&self, shapes: &Shapes, size: usize) -> Vec<Vec<u8>> {
+        let first = (self.make)(shapes, size, 0);
+        let count = (VARIETY / first.len()).clamp(1, MOST) as u64;
+        iter::once(first).chain((1..count).map(|seed| (self.make)(shapes, size, seed))).collect()
+    }
+}
+
 /// An event as a decoder takes it.
 pub fn raw(event: Vec<u8>) -> RawEvent {
     RawEvent { form: Form::OneOf, bytes: Bytes::from(event) }
@@ -74,8 +89,8 @@ impl Shapes {
 
     /// An event of about `bytes` bytes: a list of small messages, as of the resources of an
     /// access request.
-    pub fn records(&self, bytes: usize) -> Vec<u8> {
-        let mut random = Random::new(1);
+    pub fn records(&self, bytes: usize, seed: u64) -> Vec<u8> {
+        let mut random = Random::new(seed);
         self.event("AccessRequestCreate", "access_request.create", |mut event| {
             // What stands around the event takes up to six bytes more.
             while event.len() + 40 < bytes {
@@ -89,23 +104,23 @@ impl Shapes {
     }
 
     /// A query of `bytes` bytes without anything to escape.
-    pub fn text(&self, bytes: usize) -> Vec<u8> {
+    pub fn text(&self, bytes: usize, _seed: u64) -> Vec<u8> {
         self.query(&"all of this is plain text, ".repeat(bytes.div_ceil(27))[..bytes])
     }
 
     /// A query of about `bytes` bytes of SQL.
-    pub fn statement(&self, bytes: usize) -> Vec<u8> {
-        self.query(&Random::new(2).statement(bytes))
+    pub fn statement(&self, bytes: usize, seed: u64) -> Vec<u8> {
+        self.query(&Random::new(seed).statement(bytes))
     }
 
     /// A query of `bytes` bytes of which each one is escaped as six.
-    pub fn controls(&self, bytes: usize) -> Vec<u8> {
+    pub fn controls(&self, bytes: usize, _seed: u64) -> Vec<u8> {
         self.query(&"\u{1}".repeat(bytes))
     }
 
     /// A packet of `bytes` bytes.
-    pub fn payload(&self, bytes: usize) -> Vec<u8> {
-        let mut random = Random::new(3);
+    pub fn payload(&self, bytes: usize, seed: u64) -> Vec<u8> {
+        let mut random = Random::new(seed);
         let payload: Vec<u8> = iter::repeat_with(|| random.byte()).take(bytes).collect();
         self.event("DatabaseSessionMalformedPacket", "db.session.malformed_packet", |event| {
             event.text("Payload", &payload)
@@ -113,16 +128,16 @@ impl Shapes {
     }
 
     /// A list of `entries` short texts.
-    pub fn list(&self, entries: usize) -> Vec<u8> {
-        let mut random = Random::new(4);
+    pub fn list(&self, entries: usize, seed: u64) -> Vec<u8> {
+        let mut random = Random::new(seed);
         self.event("DatabaseSessionQuery", "db.session.query", |event| {
             event.many(entries, |event, _| event.text("DatabaseQueryParameters", random.word()))
         })
     }
 
     /// A map of `entries` keys in no order, as Go's encoder writes maps.
-    pub fn map(&self, entries: usize) -> Vec<u8> {
-        let mut random = Random::new(5);
+    pub fn map(&self, entries: usize, seed: u64) -> Vec<u8> {
+        let mut random = Random::new(seed);
         self.event("SessionStart", "session.start", |event| {
             event.with("Server", |server| {
                 server.many(entries, |server, _| {
@@ -133,8 +148,8 @@ impl Shapes {
     }
 
     /// Traits of `entries` keys with two values each.
-    pub fn traits(&self, entries: usize) -> Vec<u8> {
-        let mut random = Random::new(6);
+    pub fn traits(&self, entries: usize, seed: u64) -> Vec<u8> {
+        let mut random = Random::new(seed);
         self.event("CertificateCreate", "cert.create", |event| {
             event.with("Identity", |identity| {
                 identity.with("Traits", |traits| {
@@ -151,8 +166,8 @@ impl Shapes {
     }
 
     /// A `google.protobuf.Struct` of `entries` members in no order.
-    pub fn members(&self, entries: usize) -> Vec<u8> {
-        let mut random = Random::new(7);
+    pub fn members(&self, entries: usize, seed: u64) -> Vec<u8> {
+        let mut random = Random::new(seed);
         self.login(|attributes| {
             attributes.many(entries, |attributes, index| {
                 attributes.with("fields", |member| {
@@ -165,8 +180,8 @@ impl Shapes {
     }
 
     /// A `Struct` with a list of `entries` numbers, texts and booleans.
-    pub fn elements(&self, entries: usize) -> Vec<u8> {
-        let mut random = Random::new(8);
+    pub fn elements(&self, entries: usize, seed: u64) -> Vec<u8> {
+        let mut random = Random::new(seed);
         self.login(|attributes| {
             attributes.with("fields", |member| {
                 member.text("key", "list").with("value", |value| {
@@ -181,7 +196,7 @@ impl Shapes {
     }
 
     /// A `Struct` of so many levels, an object in an object.
-    pub fn depth(&self, levels: usize) -> Vec<u8> {
+    pub fn depth(&self, levels: usize, _seed: u64) -> Vec<u8> {
         self.login(|attributes| {
             // From the inside out, since each level begins with its length.
             (0..levels).fold(attributes, |inner, _| {
@@ -258,7 +273,7 @@ mod tests {
         for shape in SHAPES {
             let mut before = 0;
             for size in [0, shape.sizes[0], shape.sizes[1]] {
-                let event = (shape.make)(&shapes, size);
+                let event = (shape.make)(&shapes, size, 7);
                 assert!(event.len() > before, "{}", shape.name);
                 before = event.len();
                 let mut json = Vec::new();
@@ -278,8 +293,8 @@ mod tests {
     fn sizes_are_sizes() {
         let shapes = Shapes::new().unwrap();
         for bytes in [200, 5000] {
-            assert!(shapes.records(bytes).len().abs_diff(bytes) <= 60, "{bytes}");
+            assert!(shapes.records(bytes, 0).len().abs_diff(bytes) <= 60, "{bytes}");
         }
-        assert!(shapes.text(5000).len().abs_diff(5000) < 200);
+        assert!(shapes.text(5000, 0).len().abs_diff(5000) < 200);
     }
 }

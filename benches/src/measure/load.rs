@@ -11,7 +11,9 @@ use ev_core::{
 };
 use ev_decode::{NativeDecoder, Options, Table};
 use ev_modules::{Expectation, Manifest, SigningKey, SizeLimits, Trust, Verified, sha256};
-use ev_wasm_host::{CompiledModule, Limits, ModuleHost, self_test, self_test_events};
+use ev_wasm_host::{
+    CompiledModule, Limits, ModuleDecoder, ModuleHost, self_test, self_test_events,
+};
 
 use super::guest::{identity, module};
 use super::{newest, newest_embedded};
@@ -33,6 +35,7 @@ pub(super) fn run(sets: &[EventSet], effort: Effort, report: &mut Report) -> Res
     received.load_module(&event)?;
     received.load_table(&event)?;
     fresh.decode(&event)?;
+    let newest_embedded = newest_embedded();
     let cases = vec![
         Case::new("cold-load", || {
             assert!(received.load_module(&event).is_ok(), "it loaded before");
@@ -42,6 +45,12 @@ pub(super) fn run(sets: &[EventSet], effort: Effort, report: &mut Report) -> Res
         }),
         Case::new("fresh-instance", || {
             assert!(fresh.decode(&event).is_ok(), "a fresh instance decodes");
+        }),
+        Case::new("instance", || {
+            assert!(black_box(fresh.instance()).is_ok(), "an instance was made before");
+        }),
+        Case::new("table-parse", || {
+            assert!(black_box(Table::parse(newest_embedded.bytes)).is_ok(), "it was read before");
         }),
         Case::new("verify", || {
             let verified = received.verify(ArtifactKind::Module);
@@ -53,8 +62,12 @@ pub(super) fn run(sets: &[EventSet], effort: Effort, report: &mut Report) -> Res
     report.held("cold-load", "", figure("cold-load", 1e3));
     report.held("table-load", "", figure("table-load", 1e3));
     report.held("fresh-instance", "", figure("fresh-instance", 1e6));
-    let verify = figure("verify", 1e6);
-    report.told("verify", "envelope and digest of our module", "", Unit::Microseconds, verify);
+    let mut told = |id, what: &str| {
+        report.told(id, what, "", Unit::Microseconds, figure(id, 1e6));
+    };
+    told("instance", "fresh instance without an event");
+    told("table-parse", "reading the table natively");
+    told("verify", "envelope and digest of our module");
     Ok(())
 }
 
@@ -179,9 +192,17 @@ impl Fresh {
     ///
     /// When any of it fails.
     pub fn decode(&self, event: &RawEvent) -> Result<()> {
+        first(&self.instance()?, event)
+    }
+
+    /// Makes an instance.
+    ///
+    /// # Errors
+    ///
+    /// When the machine does not allow it.
+    pub fn instance(&self) -> Result<ModuleDecoder> {
         let options = ev_wasm_host::Options::default();
-        let decoder = self.compiled.clone().decoder(self.identity.clone(), options)?;
-        first(&decoder, event)
+        Ok(self.compiled.clone().decoder(self.identity.clone(), options)?)
     }
 }
 

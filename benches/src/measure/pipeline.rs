@@ -20,7 +20,7 @@ use crate::rounds::{self, Case, Effort};
 
 const CLUSTER: &str = "rig.example.com";
 /// Events of one run. Enough that connecting and opening the state are a small part of it.
-const EVENTS: usize = 10_000;
+const EVENTS: usize = 20_000;
 /// Hours over which the events lie; they end before anything that runs now would begin.
 const HOURS: i64 = 72;
 /// When the first of them happened: 2026-10-01, 00:00 UTC.
@@ -124,6 +124,9 @@ impl Stage {
 storage = "{}"
 start-time = "{}"
 exit-on-last-event = true
+# The tip is looked at again after so long before the run ends.
+timeout = "20ms"
+window-size = "1000h"
 
 [teleport]
 addr = "{}"

@@ -49,19 +49,27 @@ fn against(pair: &Pair, times: &Times) -> Figure {
 fn linear(shape: &Shape, shapes: &Shapes, effort: Effort, report: &mut Report) -> Result<()> {
     ensure!(shape.sizes.len() < SIZES.len(), "more sizes than names");
     let sizes = [&[0], shape.sizes].concat();
-    let events: Vec<_> = sizes.iter().map(|size| vec![(shape.make)(shapes, *size)]).collect();
+    let events: Vec<_> = sizes.iter().map(|size| shape.events(shapes, *size)).collect();
     let cases = events.iter().zip(SIZES).map(|(event, name)| decoded(name, event, Mode::Strict));
     let times = rounds::run(cases.collect::<Result<_>>()?, effort);
 
-    let empty = times.of(SIZES[0]);
+    // Seconds an event, and its bytes.
+    let seconds = |at: usize| {
+        let count = precise(events[at].len());
+        times.of(SIZES[at]).iter().map(move |seconds| seconds / count).collect::<Vec<_>>()
+    };
+    let bytes =
+        |at: usize| precise(events[at].iter().map(Vec::len).sum()) / precise(events[at].len());
+    let empty = seconds(0);
     let mut points = Vec::new();
-    for ((event, name), size) in events.iter().zip(SIZES).zip(&sizes).skip(1) {
-        let content = precise(event[0].len() - events[0][0].len());
+    for (at, size) in sizes.iter().enumerate().skip(1) {
+        let content = bytes(at) - bytes(0);
         let per_byte = |(with, without): (&f64, &f64)| (with - without) / content;
-        let per_byte = times.of(name).iter().zip(empty).map(per_byte).collect();
+        let per_byte = seconds(at).iter().zip(&empty).map(per_byte).collect();
         points.push(Point { size: precise(*size), per_byte });
         let set = format!("{} {size}", shape.name);
-        report.time("linear", &set, times.of(name), 1, event[0].len());
+        let total = events[at].iter().map(Vec::len).sum();
+        report.time("linear", &set, times.of(SIZES[at]), events[at].len(), total);
     }
     report.held("linear", shape.name, worst(&points, shape.sorted));
     Ok(())

@@ -34,9 +34,9 @@ pub(super) fn run(_: &[EventSet], _: Effort, report: &mut Report) -> Result<()> 
 
     let shapes = Shapes::new()?;
     for (name, event) in [
-        ("plain text", shapes.text(LARGE)),
-        ("SQL", shapes.statement(LARGE)),
-        ("records", shapes.records(LARGE)),
+        ("plain text", shapes.text(LARGE, 0)),
+        ("SQL", shapes.statement(LARGE, 0)),
+        ("records", shapes.records(LARGE, 0)),
     ] {
         report.held("guest-memory", name, guest_memory(&module, event)?);
     }
