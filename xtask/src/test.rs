@@ -31,7 +31,10 @@ fn add_slow(steps: &mut Steps) -> Result<()> {
     };
     program("transcoder against the oracles", &["differential", "--events=500000", "--seed=2"])?;
     program("guest against native", &["guest", "--events=50000", "--seed=2"])?;
-    program("fuzz targets", &["run", "--seconds=120", "--seed=2"])
+    program("fuzz targets", &["run", "--seconds=120", "--seed=2"])?;
+    // Alone, since it looks at the memory of its whole process.
+    let bombs = ["cargo", "test", "--locked", "-p", "ev-wasm-host", "--test", "it", "--"];
+    steps.run("memory bombs", &[&bombs[..], &["--ignored", "bombs"]].concat(), &[])
 }
 
 /// The steps of the test command; the long way of `ci` contains them.
