@@ -140,8 +140,7 @@ impl Report {
     /// The table, with absolute times below.
     pub fn table(&self) -> String {
         let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _: std::fmt::Result = self.write(&mut text);
+        self.write(&mut text).expect("a string takes what is written to it");
         text
     }
 
