@@ -1,10 +1,10 @@
 //! Alternating rounds: what is compared runs in turn, so that whatever else the machine does
-//! falls on all of it.
+//! falls on all of it, as far as it counts at all: see [`Clock`].
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::stats::median;
 
 /// One thing that is timed: one call of `pass` does the whole work once.
@@ -36,18 +36,28 @@ pub struct Effort {
     pub turns: usize,
     /// Least length of a turn: a case shorter than this runs several times in it.
     pub turn: Duration,
+    /// Which time counts.
+    pub clock: Clock,
 }
 
 impl Effort {
     /// Five rounds of nine turns: what the bars are held against.
-    pub const FULL: Self = Self { rounds: 5, turns: 9, turn: Duration::from_millis(8) };
+    pub const FULL: Self =
+        Self { rounds: 5, turns: 9, turn: Duration::from_millis(8), clock: Clock::Thread };
     /// As many rounds, but short ones: to see whether everything runs.
-    pub const QUICK: Self = Self { rounds: 5, turns: 1, turn: Duration::from_millis(2) };
+    pub const QUICK: Self =
+        Self { rounds: 5, turns: 1, turn: Duration::from_millis(2), clock: Clock::Thread };
 
     /// With fewer turns, for cases that take long.
     #[must_use]
     pub fn turns(self, most: usize) -> Self {
         Self { turns: self.turns.min(most), ..self }
+    }
+
+    /// By the wall clock, for work that waits or has several threads, and for bars in seconds.
+    #[must_use]
+    pub fn wall(self) -> Self {
+        Self { clock: Clock::Wall, ..self }
     }
 }
 
@@ -79,7 +89,7 @@ pub fn run(mut cases: Vec<Case<'_>>, effort: Effort) -> Times {
         .iter_mut()
         .map(|case| {
             (case.pass)();
-            passes_in(effort.turn, clock::time(&mut case.pass))
+            passes_in(effort.turn, effort.clock.time(&mut case.pass))
         })
         .collect();
     let mut times = Times(cases.iter().map(|case| (case.name, Vec::new())).collect());
@@ -87,7 +97,7 @@ pub fn run(mut cases: Vec<Case<'_>>, effort: Effort) -> Times {
         let mut turns = vec![Vec::new(); cases.len()];
         for _ in 0..effort.turns {
             for ((case, turns), passes) in cases.iter_mut().zip(&mut turns).zip(&passes) {
-                let took = clock::time(|| (0..*passes).for_each(|_| (case.pass)()));
+                let took = effort.clock.time(|| (0..*passes).for_each(|_| (case.pass)()));
                 turns.push(took.as_secs_f64() / f64::from(*passes));
             }
         }
@@ -113,7 +123,7 @@ mod tests {
     #[test]
     fn cases_alternate_within_each_round() {
         let log = RefCell::new(Vec::new());
-        let effort = Effort { rounds: 2, turns: 2, turn: Duration::ZERO };
+        let effort = Effort { rounds: 2, turns: 2, turn: Duration::ZERO, clock: Clock::Wall };
         let times = run(
             vec![
                 Case::new("a", || log.borrow_mut().push('a')),

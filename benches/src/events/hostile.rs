@@ -221,7 +221,7 @@ fn reversed(descriptor: &MessageDescriptor, buf: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use ev_core::Flavour;
     use ev_decode::{Answer, Options, Scratch, Transcoder};
-    use ev_oracle::Schema;
+    use ev_oracle::{Schema, Verdict};
 
     use super::*;
     use crate::events;
@@ -247,10 +247,16 @@ mod tests {
                     Mode::KnownPart => matches!(answer, Answer::Unknown { known: true, .. }),
                 };
                 assert!(known, "{}: {answer:?}", pair.name);
-                let mut expected = Vec::new();
-                if oracle.reflect(event, &mut expected).is_ok() && pair.mode == Mode::Strict {
-                    assert_eq!(json.len(), expected.len(), "{}", pair.name);
+                // The slow decoder recurses, which is no test of deep nesting.
+                if pair.name.ends_with("levels") {
+                    continue;
                 }
+                let expected = match oracle.slow(event) {
+                    Verdict::Known(event) => event.go,
+                    Verdict::Unknown { event, .. } => event.and_then(|event| event.go),
+                    _ => None,
+                };
+                assert_eq!(Some(json), expected, "{}", pair.name);
             }
         }
     }

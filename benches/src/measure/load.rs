@@ -57,7 +57,7 @@ pub(super) fn run(sets: &[EventSet], effort: Effort, report: &mut Report) -> Res
             assert!(black_box(verified).is_ok(), "it was verified before");
         }),
     ];
-    let times = rounds::run(cases, effort.turns(3));
+    let times = rounds::run(cases, effort.turns(3).wall());
     let figure = |name, per_second| Figure::median_of(times.of(name)).scaled(per_second);
     report.held("cold-load", "", figure("cold-load", 1e3));
     report.held("table-load", "", figure("table-load", 1e3));

@@ -37,7 +37,7 @@ pub(super) fn run(_: &[EventSet], effort: Effort, report: &mut Report) -> Result
             assert!(stage.forward(mode).is_ok(), "it ran before");
         }));
     }
-    let times = rounds::run(cases, effort.turns(1));
+    let times = rounds::run(cases, effort.turns(1).wall());
     for (case, rounds) in times.cases() {
         report.time(case, "mixed", rounds, stage.events, stage.bytes);
     }
