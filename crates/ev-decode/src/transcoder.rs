@@ -147,10 +147,36 @@ impl Transcoder {
         mode: Mode,
         out: &mut Vec<u8>,
     ) -> Answer {
-        let Scratch { walk: buffers, form, go } = scratch;
-        if event.len() >= LARGE {
-            go.reserve(json::printed_len(event));
+        if event.len() < LARGE {
+            return self.decode_with(scratch, event, mode, out, None);
         }
+        // Room for all of it at once, and in the `go` flavour where it is wanted: copied when it is
+        // finished, it would take twice the memory for a moment.
+        let room = json::printed_len(event) + SPARE;
+        if self.flavour == Flavour::Struct {
+            scratch.go.reserve(room);
+            return self.decode_with(scratch, event, mode, out, None);
+        }
+        let mut go = Out::behind(std::mem::take(out));
+        go.reserve(room);
+        let answer = self.decode_with(scratch, event, mode, out, Some(&mut go));
+        *out = go.into_vec();
+        answer
+    }
+
+    /// Decodes one event, in the `go` flavour straight into `place` if there is one.
+    #[inline]
+    fn decode_with(
+        &self,
+        scratch: &mut Scratch,
+        event: &[u8],
+        mode: Mode,
+        out: &mut Vec<u8>,
+        place: Option<&mut Out>,
+    ) -> Answer {
+        let Scratch { walk: buffers, form, go } = scratch;
+        let placed = place.is_some();
+        let go = place.unwrap_or(go);
         let walked = match walk::decode(&self.table, event, mode, go, buffers) {
             Ok(walked) => walked,
             Err(trouble) => return Answer::Malformed { at: trouble.at, what: trouble.what },
@@ -168,15 +194,10 @@ impl Transcoder {
             {
                 add_print_data(go, event, span);
             }
-            if self.flavour == Flavour::Go {
-                if go.len() >= LARGE {
-                    out.reserve_exact(go.len() + SPARE);
-                }
-                out.extend_from_slice(go.as_slice());
-            } else {
+            if self.flavour == Flavour::Struct {
                 let start = out.len();
-                if go.len() >= LARGE {
-                    out.reserve_exact(go.len() + SPARE);
+                if go.as_slice().len() >= LARGE {
+                    out.reserve_exact(go.as_slice().len() + SPARE);
                 }
                 let written =
                     form::write_struct(go.as_slice(), self.table.duplicate_keys, out, form);
@@ -189,6 +210,8 @@ impl Transcoder {
                         "two keys of an object are equal once invalid bytes are replaced",
                     ));
                 }
+            } else if !placed {
+                out.extend_from_slice(go.as_slice());
             }
         }
         let facts = seen.facts(digest, self.options.login);

@@ -12,6 +12,9 @@ const SLACK: usize = PIECE;
 /// What [`Out::piece`] stores at once.
 const PIECE: usize = 32;
 
+/// Bytes from which an output is large.
+const LARGE: usize = 1 << 20;
+
 /// Room for the events that are usual.
 const FIRST_ROOM: usize = 4096;
 
@@ -19,14 +22,28 @@ const FIRST_ROOM: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Out {
     bytes: Vec<u8>,
+    /// Where the output begins; what stands in front belongs to somebody else.
+    base: usize,
     len: usize,
 }
 
 impl Out {
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    /// An output behind what stands in a vector: for output too large to be copied there later.
+    pub(crate) fn behind(bytes: Vec<u8>) -> Self {
+        Self { base: bytes.len(), len: bytes.len(), bytes }
     }
 
+    /// The vector with the output behind what stood in it.
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.len);
+        self.bytes
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.base..self.len]
+    }
+
+    /// A place to come back to: the end of what is written.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -38,7 +55,7 @@ impl Out {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.len = 0;
+        self.len = self.base;
     }
 
     #[inline]
@@ -48,7 +65,7 @@ impl Out {
 
     /// Gives back the memory that an unusually large event left behind.
     pub(crate) fn shrink(&mut self, max_bytes: usize) {
-        self.len = 0;
+        self.clear();
         if self.bytes.len() > max_bytes {
             self.bytes.truncate(max_bytes);
             self.bytes.shrink_to_fit();
@@ -76,7 +93,9 @@ impl Out {
     #[cold]
     #[inline(never)]
     fn grow(&mut self, additional: usize) {
-        self.reserve(additional.max(self.bytes.len() / 2).max(FIRST_ROOM));
+        // Large outputs in smaller steps: a guest has little memory.
+        let step = if self.bytes.len() < LARGE { 2 } else { 4 };
+        self.reserve(additional.max(self.bytes.len() / step).max(FIRST_ROOM));
     }
 
     #[inline]
@@ -224,6 +243,20 @@ mod tests {
                 }
             }
             prop_assert_eq!(out.as_slice(), expected);
+        }
+
+        #[test]
+        fn leaves_alone_what_stands_in_front(
+            front: Vec<u8>,
+            bytes in prop::collection::vec(any::<u8>(), 0..5000),
+        ) {
+            let mut out = Out::behind(front.clone());
+            prop_assert_eq!(out.last(), None);
+            out.extend_from_slice(b"to be dropped");
+            out.clear();
+            out.extend_from_slice(&bytes);
+            prop_assert_eq!(out.as_slice(), &bytes);
+            prop_assert_eq!(out.into_vec(), [front, bytes].concat());
         }
     }
 }

@@ -65,6 +65,7 @@ pub(crate) mod write;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use ev_core::AuthVersion;
 use ev_core::wire::WireType;
@@ -302,7 +303,10 @@ pub(crate) struct Message {
 /// ```
 pub struct Table {
     version: AuthVersion,
-    digest: [u8; 32],
+    /// The table's own bytes, of which the digest is made when it is first asked for: a guest
+    /// reads its table with each instance, and is asked by few.
+    bytes: Box<[u8]>,
+    digest: OnceLock<[u8; 32]>,
     pub(crate) duplicate_keys: DuplicateKeys,
     /// Whether the `struct` flavour of a print event has its bytes as `data`.
     pub(crate) print_data: bool,
@@ -341,7 +345,7 @@ impl Table {
 
     /// SHA-256 of all that determines the JSON; equal for versions with equal schemas.
     pub fn schema_sha256(&self) -> [u8; 32] {
-        self.digest
+        *self.digest.get_or_init(|| read::digest(&self.bytes))
     }
 
     /// The event types: number in the `OneOf`, and name if the table has names.

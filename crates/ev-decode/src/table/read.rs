@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use ev_core::AuthVersion;
 use sha2::{Digest, Sha256};
@@ -24,13 +25,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, TableError> {
         text: sections.text,
         oneofs: oneofs(sections.oneofs, sections.text.len())?,
         enums: &enums,
-        messages: Vec::new(),
-        levels: Vec::new(),
-        fields: Vec::new(),
-        dense: Vec::new(),
+        messages: Vec::with_capacity(sections.messages.len() / 2),
+        levels: Vec::with_capacity(sections.messages.len() / 2),
+        fields: Vec::with_capacity(sections.fields.len() / FIELD_LEN),
+        dense: Vec::with_capacity(sections.fields.len() / FIELD_LEN * 2),
         sparse: Vec::new(),
-        keys: Vec::new(),
-        defaults: Vec::new(),
+        keys: Vec::with_capacity(sections.fields.len() * 2),
+        defaults: Vec::with_capacity(sections.fields.len()),
     };
     builder.build(sections.messages, sections.fields)?;
     let Builder { messages, fields, dense, sparse, mut keys, mut defaults, .. } = builder;
@@ -39,7 +40,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, TableError> {
     defaults.extend([0; BLOCK_LEN]);
     Ok(Table {
         version: version(sections.version)?,
-        digest: sections.digest(),
+        bytes: bytes.into(),
+        digest: OnceLock::new(),
         duplicate_keys,
         print_data,
         names: sections.names.map(|names| read_names(names, fields.len())).transpose()?,
@@ -53,6 +55,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, TableError> {
         enum_values: enums.values,
         text: sections.text.to_vec(),
     })
+}
+
+/// The digest of a table that was read; of nothing for anything else.
+pub(super) fn digest(table: &[u8]) -> [u8; 32] {
+    Sections::read(table).map_or_else(|_| Sha256::digest(b"").into(), |sections| sections.digest())
 }
 
 /// A table without its names of fields, which nothing but messages to people needs. Its schema and
