@@ -165,14 +165,13 @@ fn compare(
             Class::Malformed
         }
         (
-            Verdict::Unknown { at, path, event: known, odd_entry },
+            Verdict::Unknown { at, path, event: known },
             Answer::Unknown { at: ours, facts, known: printed },
         ) => {
             ensure!(*at == *ours as usize, "unknown at {at}, ours at {ours}");
             let our_path = transcoder.path(event, *ours);
             let same = *path == our_path || our_path.ends_with('…');
-            // A path follows the tags; where they mislead, it ends or leads astray.
-            ensure!(same || *odd_entry, "{path}, ours {our_path}");
+            ensure!(same, "{path}, ours {our_path}");
             ensure!(known.is_some() == facts.is_some(), "one knows the type: {known:?}");
             let known_json = known.as_ref().and_then(expected);
             let known_json = known_json.filter(|_| mode == Mode::KnownPart);

@@ -38,9 +38,6 @@ pub enum Verdict {
         path: String,
         /// What is known of the event; `None` without a known type.
         event: Option<Event>,
-        /// A map's entry that leads there has a key or value whose tag does not say what it is.
-        /// gogo reads it all the same, but whoever follows the tags gets lost.
-        odd_entry: bool,
     },
     /// The event, all of it.
     Known(Event),
@@ -78,8 +75,8 @@ impl Schema {
         let Ok(unknown) = unknown::first(self.one_of(), event) else { return Verdict::Malformed };
         let known = found.and_then(|(case, object)| self.event(case, &object));
         match (unknown, known) {
-            (Some(unknown::Found { at, path, odd_entry }), event) => {
-                Verdict::Unknown { at, path: path.join("."), event, odd_entry }
+            (Some(unknown::Found { at, path }), event) => {
+                Verdict::Unknown { at, path: path.join("."), event }
             }
             (None, Some(event)) => Verdict::Known(event),
             (None, None) => Verdict::Malformed,

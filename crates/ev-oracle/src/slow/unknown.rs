@@ -13,8 +13,6 @@ pub(super) struct Found {
     pub(super) at: usize,
     /// The names that lead to it, and its number.
     pub(super) path: Vec<String>,
-    /// See `Verdict::Unknown`.
-    pub(super) odd_entry: bool,
 }
 
 pub(super) fn first(one_of: &MessageDescriptor, event: &[u8]) -> Result<Option<Found>, Malformed> {
@@ -27,24 +25,21 @@ fn message(
     range: Range<usize>,
 ) -> Result<Option<Found>, Malformed> {
     let entry = descriptor.is_map_entry();
-    let mut odd_entry = false;
     let mut reader = Reader::new(event, range);
     while let Some(at) = reader.next() {
         let (number, mut wire) = if entry { reader.entry_tag()? } else { reader.tag()? };
         let Some(field) = descriptor.get_field(number) else {
             reader.skip(wire)?;
-            return Ok(Some(Found { at, path: vec![number.to_string()], odd_entry }));
+            return Ok(Some(Found { at, path: vec![number.to_string()] }));
         };
         if entry {
             // Keys and values are read as what they are declared, whatever the tag says.
-            odd_entry |= wire != declared_wire(&field);
             wire = declared_wire(&field);
         }
         match field.kind() {
             Kind::Message(inner) if wire == 2 => {
                 if let Some(mut found) = message(&inner, event, reader.bytes()?)? {
                     found.path.insert(0, field.name().to_owned());
-                    found.odd_entry |= odd_entry;
                     return Ok(Some(found));
                 }
             }
