@@ -51,7 +51,7 @@ pub use state::{
     Advance, Attempt, Change, Claim, LaneRow, NewParked, ParkReason, ParkedEvent, ParkedQuery,
     Settle, Snapshot, StateError, StateStore, Totals,
 };
-pub use time::Timestamp;
+pub use time::{Rfc3339, Timestamp};
 
 /// A boxed future that may be sent to another thread.
 ///

@@ -57,14 +57,75 @@ impl Timestamp {
         (second / 3600, second / 60 % 60, second % 60)
     }
 
+    /// The time in RFC 3339, in UTC, the fraction without trailing zeros; `None` outside of the
+    /// years 1 to 9999.
+    #[inline]
+    pub fn rfc3339(self) -> Option<Rfc3339> {
+        if !self.is_printable() {
+            return None;
+        }
+        let (year, month, day) = self.date();
+        let (hour, minute, second) = self.time_of_day();
+        let year = u32::try_from(year).unwrap_or_default();
+        let mut text = *b"0000-00-00T00:00:00.000000000Z\0\0";
+        for (at, value) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, hour),
+            (14, minute),
+            (17, second),
+        ] {
+            text[at] = b'0' + digit(value / 10);
+            text[at + 1] = b'0' + digit(value);
+        }
+        // The point stands at 19, the fraction in 20..29.
+        let mut end = 19;
+        let mut rest = self.nanos;
+        let digits = if rest == 0 { 20..20 } else { 20..29 };
+        for at in digits.rev() {
+            text[at] = b'0' + digit(rest);
+            if end == 19 && text[at] != b'0' {
+                end = at + 1;
+            }
+            rest /= 10;
+        }
+        text[end] = b'Z';
+        Some(Rfc3339 { text, len: end + 1 })
+    }
+
     /// Whether the instant lies in the years 1 to 9999, the range protobuf and RFC 3339 allow.
     pub fn is_printable(self) -> bool {
         self >= Self::ZERO_YEAR_ONE && self < Self::END_OF_YEAR_9999
     }
 }
 
+/// A time in RFC 3339, as [`Timestamp::rfc3339`] gives it: at most 30 bytes of ASCII.
+#[derive(Clone, Copy, Debug)]
+pub struct Rfc3339 {
+    // Two bytes more than needed, so that it can be copied in one block.
+    text: [u8; 32],
+    len: usize,
+}
+
+impl Rfc3339 {
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.len]
+    }
+
+    /// The text with two bytes of no meaning behind, and its length.
+    pub fn block(&self) -> (&[u8; 32], usize) {
+        (&self.text, self.len)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.rfc3339() {
+            return f.write_str(&String::from_utf8_lossy(text.as_bytes()));
+        }
         let (year, month, day) = self.date();
         let (hour, minute, second) = self.time_of_day();
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
@@ -74,6 +135,11 @@ impl fmt::Display for Timestamp {
         }
         f.write_str("Z")
     }
+}
+
+/// The last decimal digit.
+fn digit(value: u32) -> u8 {
+    (value % 10) as u8
 }
 
 /// Days since 1970-01-01 to a date: shifts the year to start in March, so that the leap day is

@@ -261,7 +261,7 @@ fn is_broken_off(error: &hyper::Error) -> bool {
 fn broken(error: &hyper::Error) -> String {
     if error.is_incomplete_message() || error.is_canceled() {
         "the server closed the connection without an answer".to_owned()
-    } else if error.is_parse() || error.is_parse_too_large() {
+    } else if error.is_parse() {
         format!("the server does not answer in HTTP/1.1: {}", describe(error))
     } else {
         format!("the connection broke: {}", describe(error))

@@ -68,6 +68,8 @@ pub(crate) enum Answer {
     Outcome(Outcome),
     /// The decoder failed on this event alone.
     Failed(String),
+    /// The decoder failed on so many others that this one was not tried.
+    Untried,
 }
 
 /// Events with their answers, and the buffer with the JSON of those that have some.
@@ -276,7 +278,7 @@ impl Seen {
     fn of(event: &RawEvent, answer: Option<&Answer>) -> Self {
         let facts = match answer {
             Some(Answer::Outcome(outcome)) => facts_of(outcome),
-            Some(Answer::Failed(_)) | None => None,
+            Some(Answer::Failed(_) | Answer::Untried) | None => None,
         };
         if let Some(facts) = facts.filter(|f| f.digest.is_some() || !f.uid.is_empty()) {
             let digest = facts.event_digest(&event.bytes, sha256);
@@ -319,6 +321,13 @@ fn place(
         }
         Some(Answer::Outcome(outcome)) => explain(&outcome),
         Some(Answer::Failed(what)) => (ParkReason::DecoderFailed, what),
+        Some(Answer::Untried) => {
+            // Without a decoder's name, so that it is tried the next time, when those on which
+            // the decoder fails have longer pauses.
+            let detail = "not tried: the decoder failed too often on its page".to_owned();
+            let reason = ParkReason::DecoderFailed;
+            return Err(Trouble { reason, detail, decoder: String::new() });
+        }
         None => (ParkReason::Waiting, String::new()),
     };
     Err(Trouble { reason, detail, decoder })
@@ -370,7 +379,7 @@ fn decode_all(
     let mut failures = 0;
     for event in &events {
         if failures == MAX_FAILURES {
-            answers.push(Answer::Failed("the decoder failed too often on this page".to_owned()));
+            answers.push(Answer::Untried);
             continue;
         }
         let mut one = Output::with_buffer(buffer);

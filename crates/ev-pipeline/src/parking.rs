@@ -94,9 +94,9 @@ impl Core {
             let end = rest.iter().position(|p| !same(p)).unwrap_or(rest.len());
             let later = rest.split_off(end);
             let run = std::mem::replace(&mut rest, later);
-            if let Some(way) = self.way_for_parked(&version) {
+            if let Some((way, chosen_for)) = self.way_for_parked(&version) {
                 round.tried += run.len();
-                round.resolved += self.try_parked(&way, &version, &lane, run).await;
+                round.resolved += self.try_parked(&way, &chosen_for, &lane, run).await;
             }
         }
         self.round = Some(round);
@@ -105,17 +105,19 @@ impl Core {
     /// The decoder of the version under which the event was served. When that is not to be had,
     /// and Auth has moved on, the exact one of the version that Auth has now: what it writes is
     /// what Auth itself would write for the event today.
-    fn way_for_parked(&self, version: &AuthVersion) -> Option<Way> {
+    ///
+    /// With the version for which the decoder was chosen.
+    fn way_for_parked(&self, version: &AuthVersion) -> Option<(Way, AuthVersion)> {
         let own = self.decoders.choose(version);
         if let (Choice::Inexact { .. }, Some(current)) = (&own, &self.version)
             && current != version
         {
             let newer = self.decoders.choose(current);
             if matches!(newer, Choice::Exact(_)) {
-                return Way::of(newer);
+                return Way::of(newer).map(|way| (way, current.clone()));
             }
         }
-        Way::of(own)
+        Way::of(own).map(|way| (way, version.clone()))
     }
 
     /// Decodes parked events and puts into batches what has become decodable. Returns how many
@@ -123,7 +125,7 @@ impl Core {
     async fn try_parked(
         &mut self,
         way: &Way,
-        version: &AuthVersion,
+        chosen_for: &AuthVersion,
         route: &Route,
         run: Vec<ParkedEvent>,
     ) -> usize {
@@ -144,8 +146,8 @@ impl Core {
         let buffer = self.batches.take_buffer(route);
         let decoded = self.decode(way, events, buffer).await;
         if let Some(error) = decoded.failure.as_ref().filter(|_| is_news) {
-            // The version whose decoder it is, which need not be that of the events.
-            self.decoders.report_failure(&way.decoder.identity().auth_version, error);
+            // Not the version of the events, nor that of the decoder itself, which may be a near one.
+            self.decoders.report_failure(chosen_for, error);
         }
         let mut buffer = decoded.buffer;
         let mut added = Vec::new();
@@ -159,6 +161,8 @@ impl Core {
                 }) => Ok((mark_incomplete(&mut buffer, known), facts)),
                 Answer::Outcome(outcome) => Err(explain(&outcome)),
                 Answer::Failed(what) => Err((ParkReason::DecoderFailed, what)),
+                // No attempt, so it has its turn when those that failed have to pause.
+                Answer::Untried => continue,
             };
             match found {
                 Ok((json, facts)) => {
@@ -184,7 +188,7 @@ impl Core {
         let now = self.env.monotonic();
         self.batches.put_buffer(route, buffer, added, now);
         self.changed();
-        debug!(%version, resolved, "tried parked events");
+        debug!(version = %chosen_for, resolved, "tried parked events");
         resolved
     }
 }

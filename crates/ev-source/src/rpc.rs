@@ -29,6 +29,9 @@ pub(crate) struct Found {
     pub(crate) last_key: String,
 }
 
+/// Longest version that is taken from Auth, in bytes.
+const MAX_VERSION_LEN: usize = 128;
+
 fn auth(connection: &Connection) -> AuthServiceClient<Channel> {
     AuthServiceClient::with_origin(connection.channel.clone(), Channel::origin())
         .max_decoding_message_size(connection.max_message_bytes)
@@ -36,7 +39,12 @@ fn auth(connection: &Connection) -> AuthServiceClient<Channel> {
 
 pub(crate) async fn ping(connection: &Connection) -> Result<Survey, Status> {
     let answer = auth(connection).ping(PingRequest {}).await?.into_inner();
-    let version = AuthVersion::new(answer.server_version);
+    // It goes into keys, log lines and the state, so it has to be what a version is.
+    let text = answer.server_version;
+    if text.len() > MAX_VERSION_LEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Status::internal("auth names a version that is none in its answer to `Ping`"));
+    }
+    let version = AuthVersion::new(text);
     Ok(Survey { cluster: answer.cluster_name, version })
 }
 

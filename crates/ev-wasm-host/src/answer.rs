@@ -4,8 +4,14 @@ use ev_core::abi::{self, CallFlags, Header, Status};
 use ev_core::peek::{self, Peeked};
 use ev_core::{Facts, Flavour, Mode, Outcome, Output, RawEvent, Span, Timestamp};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::error::{Fact, HostError, Lie};
 use crate::identity;
+
+/// Most JSON that may stand in one output, in bytes: a page of 1,000 events of the size that Auth
+/// allows has less. Each call has a limit of its own, but a page takes many.
+const MAX_OUTPUT: usize = 256 << 20;
 
 /// Appends one outcome per event to `out`. Without `scan`, the JSON is not read; see
 /// [`crate::Limits::json_scan`].
@@ -80,7 +86,7 @@ fn record<'a>(
         Status::Decoded => {
             let peeked = verify(&facts, header.nanos, event, peek::metadata(event))?;
             let scan = scan.then_some((&peeked, flags.flavour));
-            let start = json(rest, event, &facts, scan, out)?;
+            let start = json(rest, event, &facts, flags.flavour, scan, out)?;
             out.decoded(start, facts);
         }
         Status::Unknown => unknown(rest, event, header, facts, flags, scan, out)?,
@@ -122,7 +128,7 @@ fn unknown(
         Some(facts) if flags.mode == Mode::KnownPart => {
             let peeked = peek::metadata_of(event, facts.case).ok_or(Lie::NotInEvent(Fact::Case))?;
             let scan = scan.then_some((&peeked, flags.flavour));
-            let start = json(payload, event, &facts, scan, out)?;
+            let start = json(payload, event, &facts, flags.flavour, scan, out)?;
             out.known_part(start, at, path, facts);
         }
         _ => return Err(Lie::UnexpectedPayload),
@@ -166,21 +172,28 @@ fn json(
     payload: &[u8],
     event: &[u8],
     facts: &Facts,
+    flavour: Flavour,
     scan: Option<(&Peeked, Flavour)>,
     out: &mut Output,
 ) -> Result<usize, Lie> {
-    if facts.uid.is_empty() && facts.digest.is_none() {
-        return Err(Lie::Missing(Fact::Digest));
-    }
-    if std::str::from_utf8(payload).is_err() {
-        return Err(Lie::NotUtf8);
+    if facts.uid.is_empty() {
+        // The digest is the event's id. It is that of the `go` bytes, so where they are at hand it
+        // is not the guest's word.
+        let digest = facts.digest.ok_or(Lie::Missing(Fact::Digest))?;
+        if flavour == Flavour::Go && digest[..] != Sha256::digest(payload)[..] {
+            return Err(Lie::NotInEvent(Fact::Digest));
+        }
     }
     match scan {
         Some((peeked, flavour)) => identity::check(payload, event, peeked, flavour)?,
+        None if std::str::from_utf8(payload).is_err() => return Err(Lie::NotUtf8),
         None if payload.starts_with(b"{") && payload.ends_with(b"}") => {}
         None => return Err(Lie::NotAnObject { at: 0 }),
     }
     let start = out.json().len();
+    if start + payload.len() > MAX_OUTPUT {
+        return Err(Lie::OutputTooLong);
+    }
     out.buffer().extend_from_slice(payload);
     Ok(start)
 }

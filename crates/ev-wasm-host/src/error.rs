@@ -211,6 +211,9 @@ pub enum Lie {
         /// Where the first fault was found, in the JSON.
         at: usize,
     },
+    /// The JSON of a page is longer than any honest decoder makes it.
+    #[error("the JSON of these events is longer than 256 MiB")]
+    OutputTooLong,
     /// A top-level key of the JSON is not what the event's bytes say.
     #[error("the JSON's key `{key}` is not that of the event")]
     Identity {

@@ -6,15 +6,14 @@
 //! empty; so a key that is missing means its zero value, here as in Go.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write};
 
 use ev_core::peek::Peeked;
 use ev_core::{Flavour, Timestamp};
 
 use crate::error::Lie;
-use crate::json;
+use crate::json::{self, Bytes};
 
-/// Checks that `text` is one JSON object whose identity is that of `event`.
+/// Checks that `text` is one JSON object in UTF-8 whose identity is that of `event`.
 pub(crate) fn check(
     text: &[u8],
     event: &[u8],
@@ -25,8 +24,12 @@ pub(crate) fn check(
         return Err(Lie::NotAnObject { at: 0 });
     }
     let mut found = Found::default();
-    json::members(text, |key, value| found.member(&key.text(), value))
-        .map_err(|at| Lie::NotAnObject { at })?;
+    let scanned = json::members(text, |key, value| found.member(&key.text(), value));
+    // Most texts are ASCII, which the scan has seen.
+    if !matches!(scanned, Ok(Bytes::Ascii)) && std::str::from_utf8(text).is_err() {
+        return Err(Lie::NotUtf8);
+    }
+    scanned.map_err(|at| Lie::NotAnObject { at })?;
     if let Some(key) = found.repeated {
         return Err(Lie::Identity { key });
     }
@@ -83,9 +86,9 @@ fn is_text(value: &[u8], bytes: &[u8]) -> bool {
 }
 
 fn is_time(value: &[u8], time: Timestamp) -> bool {
-    let mut text = Text::default();
-    let written = write!(text, "{time}").is_ok();
-    written && unquote(value).is_some_and(|raw| raw == text.bytes())
+    // Other times have no text, so nothing is equal to them.
+    let Some(text) = time.rfc3339() else { return false };
+    unquote(value).is_some_and(|raw| raw == text.as_bytes())
 }
 
 fn is_index(value: &[u8], index: i64, flavour: Flavour) -> bool {
@@ -118,34 +121,6 @@ fn go_text(bytes: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     Cow::Owned(text)
-}
-
-/// A short text on the stack: a time has at most 30 bytes in the years 1 to 9999, and others are
-/// equal to nothing.
-struct Text {
-    buffer: [u8; 40],
-    len: usize,
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Self { buffer: [0; 40], len: 0 }
-    }
-}
-
-impl Text {
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.len]
-    }
-}
-
-impl fmt::Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        self.buffer.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,15 @@ impl<'a> Key<'a> {
     }
 }
 
+/// What the bytes of a text are, if they are JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bytes {
+    /// ASCII, and so UTF-8.
+    Ascii,
+    /// Others are among them, inside of strings: UTF-8 or not.
+    Any,
+}
+
 /// Calls `visit` for each member of the object or array that `text` consists of: the key, and the
 /// text of the value.
 ///
@@ -32,7 +41,7 @@ impl<'a> Key<'a> {
 pub(crate) fn members<'a>(
     text: &'a [u8],
     mut visit: impl FnMut(Key<'a>, &'a [u8]),
-) -> Result<(), usize> {
+) -> Result<Bytes, usize> {
     let mut nesting = Nesting::default();
     // Of the member of the outermost value that is being read.
     let mut key = Key::default();
@@ -75,7 +84,7 @@ pub(crate) fn members<'a>(
         // Behind a value: to the next one, closing what ends here.
         loop {
             match nesting.depth {
-                0 if pos == text.len() => return Ok(()),
+                0 if pos == text.len() => return Ok(marks.bytes()),
                 0 => return Err(pos),
                 1 => visit(key, &text[start..pos]),
                 _ => {}
@@ -236,15 +245,22 @@ struct Marks<'a> {
     /// Where the window starts, and one bit for each of its bytes.
     start: usize,
     bits: u64,
+    /// All bytes so far, put together. Outside of strings only ASCII is accepted, and every byte
+    /// of a string stands in a window.
+    all: u8x16,
 }
 
 impl<'a> Marks<'a> {
     const WINDOW: usize = 64;
 
     fn new(text: &'a [u8]) -> Self {
-        let mut marks = Self { text, start: 0, bits: 0 };
+        let mut marks = Self { text, start: 0, bits: 0, all: u8x16::splat(0) };
         marks.load(0);
         marks
+    }
+
+    fn bytes(&self) -> Bytes {
+        if self.all.to_array().iter().all(u8::is_ascii) { Bytes::Ascii } else { Bytes::Any }
     }
 
     /// The first such byte from `pos` on, or the end. Calls come with rising positions.
@@ -290,6 +306,7 @@ impl<'a> Marks<'a> {
         self.bits = 0;
         for (index, block) in window.as_chunks().0.iter().enumerate() {
             let bytes = u8x16::new(*block);
+            self.all |= bytes;
             let quotes = bytes.simd_eq(u8x16::splat(b'"'));
             let backslashes = bytes.simd_eq(u8x16::splat(b'\\'));
             let controls = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
@@ -354,7 +371,7 @@ mod tests {
     fn collect(text: &str) -> Result<Vec<(&str, &str)>, usize> {
         let mut found = Vec::new();
         let str = |bytes| std::str::from_utf8(bytes).expect("cut at ASCII");
-        members(text.as_bytes(), |key, value| found.push((str(key.raw), str(value))))?;
+        members(text.as_bytes(), |key, value| found.push((str(key.raw), str(value)))).map(drop)?;
         Ok(found)
     }
 

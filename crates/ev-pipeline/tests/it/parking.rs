@@ -94,6 +94,20 @@ async fn the_event_that_breaks_the_decoder_is_parked_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_events_that_break_the_decoder_strand_no_others() {
+    let rig = Rig::new();
+    rig.feed.push(opened());
+    let poison = |uid: &String| event(1, "user.login", uid, "poison");
+    let mut events: Vec<_> = crate::rig::names(0..7).iter().map(poison).collect();
+    events.extend([login("a"), login("b")]);
+    rig.feed.push(page(events, "end"));
+    let summary = rig.run_until(|rig| lock(&rig.sink.stored).len() == 2).await;
+    assert_eq!(sorted(rig.sink.uids()), ["a", "b"]);
+    assert_eq!(summary.totals.parked, 7, "the guilty ones stay");
+    assert!(summary.totals.balances());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_of_a_version_that_is_gone_takes_the_decoder_of_the_present_one() {
     let rig = Rig::new();
     let old = TinyDecoder::knowing(2, DecoderKind::Native);

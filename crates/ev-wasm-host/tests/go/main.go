@@ -5,6 +5,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"strconv"
 	"time"
@@ -149,9 +150,9 @@ func record(event []byte) {
 	binary.LittleEndian.PutUint64(output[start+48:], uint64(index))
 	binary.LittleEndian.PutUint64(output[start+56:], uint64(seconds))
 	if uid.start == uid.end {
-		// A digest of the JSON belongs here; this one only has to be there.
-		output = append(output, "no digest, but one has to stand."...)
+		output = append(output, make([]byte, sha256.Size)...)
 	}
+	written := len(output)
 	output = append(output, `{"ei":`...)
 	output = strconv.AppendInt(output, index, 10)
 	output = append(output, `,"event":`...)
@@ -161,6 +162,10 @@ func record(event []byte) {
 	output = append(output, `,"time":"`...)
 	output = time.Unix(seconds, nanos).UTC().AppendFormat(output, time.RFC3339Nano)
 	output = append(output, `"}`...)
+	if uid.start == uid.end {
+		digest := sha256.Sum256(output[written:])
+		copy(output[start+headerLen:], digest[:])
+	}
 	put(0, len(output)-start)
 }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ev_core::abi::{self, Header, Status};
 use ev_core::{Flavour, Form, Mode, Outcome, Output, RawEvent, Span};
 use ev_wasm_host::{Fact, HostError, Lie, Options};
+use sha2::{Digest as _, Sha256};
 
 use crate::guest::{
     ANSWER_AT, EVENT, Guest, JSON, decoder, event, header, honest, login, patient, record,
@@ -185,13 +186,27 @@ fn an_event_without_uid_has_a_digest() {
         decoder.try_decode(std::slice::from_ref(&event), Mode::Strict, &mut out)?;
         Ok(out.into_parts().1.remove(0))
     };
-    match run([5; 32]) {
-        Ok(Outcome::Decoded { facts, .. }) => assert_eq!(facts.digest, Some([5; 32])),
+    let digest: [u8; 32] = Sha256::digest(json).into();
+    match run(digest) {
+        Ok(Outcome::Decoded { facts, .. }) => assert_eq!(facts.digest, Some(digest)),
         other => panic!("{other:?}"),
     }
-    let error: Result<Outcome, HostError> = run([0; 32]);
-    let Err(HostError::Lie { lie, .. }) = error else { panic!("{error:?}") };
-    assert_eq!(lie, Lie::Missing(Fact::Digest));
+    let lie = |digest| {
+        let error: Result<Outcome, HostError> = run(digest);
+        let Err(HostError::Lie { lie, .. }) = error else { panic!("{error:?}") };
+        lie
+    };
+    assert_eq!(lie([0; 32]), Lie::Missing(Fact::Digest));
+    // Or a guest could give one event the id of another.
+    assert_eq!(lie([5; 32]), Lie::NotInEvent(Fact::Digest));
+}
+
+#[test]
+fn a_page_has_no_more_json_than_honest_decoders_write() {
+    let decoder = Guest::answering(honest()).decoder(patient()).expect("a guest");
+    let mut out = Output::with_buffer(vec![b' '; (256 << 20) - JSON.len() + 1]);
+    let error = decoder.try_decode(&[event()], Mode::Strict, &mut out).expect_err("too long");
+    assert!(matches!(error, HostError::Lie { lie: Lie::OutputTooLong, .. }), "{error:?}");
 }
 
 #[test]
