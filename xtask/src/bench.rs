@@ -7,10 +7,6 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{cargo, root};
 
-/// Without options, all cases take turns in one process, and one table of ratios is printed: each
-/// of the medians of five rounds, with their spread, beside its bar. A run takes about five minutes
-/// once it is built. Other work on the machine moves the figures; what is compared runs in turn so
-/// that it moves both sides.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Write the results as JSON too
