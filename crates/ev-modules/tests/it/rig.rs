@@ -33,6 +33,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(key: &SigningKey, sources: &[&Arc<TestSource>]) -> Self {
+        crate::log::install();
         Self {
             settings: Settings {
                 limits: ev_modules::SizeLimits { module: 100, table: 100 },
