@@ -67,12 +67,25 @@ pub(crate) fn string_end(text: &[u8]) -> (usize, bool) {
     }
 }
 
-/// About the length of an event's JSON, keys of large numbers of small fields apart: that of its
-/// bytes as if they were one string.
+/// About the length of a large event's JSON, keys of large numbers of small fields apart: that of
+/// its bytes as if they were one string, judged by samples. Looking at every byte would cost more
+/// than printing some of them.
 pub(crate) fn printed_len(bytes: &[u8]) -> usize {
     const KEYS: usize = 64 << 10;
-    let mut len = KEYS;
-    let mut at = 0;
+    const SAMPLE: usize = 1 << 10;
+    const SAMPLES: usize = 64;
+    if bytes.len() <= SAMPLE * SAMPLES {
+        return KEYS + text_len(bytes);
+    }
+    let step = bytes.len() / SAMPLES;
+    let sampled: usize = (0..SAMPLES).map(|index| text_len(&bytes[index * step..][..SAMPLE])).sum();
+    // A little more, since samples are samples.
+    KEYS + bytes.len() / 64 + sampled / SAMPLES * (bytes.len() / SAMPLE)
+}
+
+/// Length of the bytes as the inside of a JSON string.
+fn text_len(bytes: &[u8]) -> usize {
+    let (mut len, mut at) = (0, 0);
     while let Some(&byte) = bytes.get(at) {
         if let Some((_, escape)) = escape(byte) {
             len += escape;
@@ -208,6 +221,13 @@ mod tests {
             }
             expected.push('"');
             prop_assert_eq!(quoted(&bytes), expected);
+        }
+
+        #[test]
+        fn the_length_is_told_beforehand(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'a')], 0..300)
+        ) {
+            prop_assert_eq!(text_len(&bytes) + 2, quoted(&bytes).len());
         }
 
         #[test]
