@@ -16,7 +16,7 @@ pub(super) fn index(arguments: &Index) -> Result<String, Error> {
     let mut versions = Vec::new();
     let mut notes = Vec::new();
     for version in listed {
-        match look(base, &version)? {
+        match look(base, &version) {
             Ok(()) => versions.push(version),
             Err(why) => notes.push(format!("{version} is left out: {why}")),
         }
@@ -35,23 +35,25 @@ pub(super) fn index(arguments: &Index) -> Result<String, Error> {
 
 /// Whether a folder has an artifact with its envelope; else why it has none. Nothing is verified:
 /// that is the business of whoever fetches it.
-fn look(base: &Path, version: &AuthVersion) -> Result<Result<(), String>, Error> {
+fn look(base: &Path, version: &AuthVersion) -> Result<(), String> {
     let dir = base.join(version.as_str());
-    let failed = |source| Error::Read { path: dir.clone(), source };
+    let failed = |source: std::io::Error| format!("its folder cannot be read: {source}");
     let mut why = "it holds no artifact with its envelope".to_owned();
     for entry in std::fs::read_dir(&dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         let envelope = dir.join(envelope_name(&name));
-        if !layout::is_artifact_name(&name) || !envelope.is_file() {
+        // One bad file is no reason to leave out the others.
+        if !layout::is_artifact_name(&name) || !entry.path().is_file() || !envelope.is_file() {
             continue;
         }
-        let claims = Claims::read(&file::read_named(&envelope, MAX_ENVELOPE_BYTES)?);
+        let read = file::read_named(&envelope, MAX_ENVELOPE_BYTES);
+        let claims = read.ok().as_deref().and_then(Claims::read);
         match claims.map(|claims| claims.manifest.auth_version) {
-            Some(of) if of == *version => return Ok(Ok(())),
+            Some(of) if of == *version => return Ok(()),
             Some(of) => why = format!("`{name}` is signed for {of}"),
             None => why = format!("the envelope of `{name}` cannot be read"),
         }
     }
-    Ok(Err(why))
+    Err(why)
 }

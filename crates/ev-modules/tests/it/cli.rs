@@ -246,12 +246,19 @@ fn the_versions_of_a_directory_are_listed() {
     fs::create_dir(at.join("served/18.1.4")).unwrap();
     fs::write(at.join("served/18.1.4/table-v1.evt"), "").unwrap();
     fs::write(at.join("served/18.1.4/table-v1.evt.dsse.json"), "{}").unwrap();
+    serve("18.1.5", "table-v1.evt", true);
+    fs::write(at.join("served/18.1.5/table-v1.evt.dsse.json"), vec![b' '; 65_537]).unwrap();
+    serve("18.1.6", "table-v1.evt", true);
+    fs::remove_file(at.join("served/18.1.6/table-v1.evt")).unwrap();
+    fs::create_dir(at.join("served/18.1.6/table-v1.evt")).unwrap();
     let report = decoder(at, "index --dir @/served").unwrap();
     let note = |text: &str| assert!(report.contains(text), "{text}: {report}");
     note("18.1.1 is left out: it holds no artifact with its envelope");
     note("18.1.2 is left out: `table-v1.evt` is signed for 18.1.0");
     note("18.1.3 is left out: it holds no artifact with its envelope");
     note("18.1.4 is left out: the envelope of `table-v1.evt` cannot be read");
+    note("18.1.5 is left out: the envelope of `table-v1.evt` cannot be read");
+    note("18.1.6 is left out: it holds no artifact with its envelope");
     let versions = read_versions(&fs::read(&list).unwrap()).unwrap();
     assert_eq!(versions, [version("18.1.0")], "the old list is replaced");
 
