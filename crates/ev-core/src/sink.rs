@@ -130,6 +130,9 @@ pub enum Verdict {
     Busy {
         /// When it wants to be asked again.
         after: Option<Duration>,
+        /// Whether this very batch may be at fault: the answer is one that the sink gives both
+        /// when it is full and for an event that it will never take. False for a plain "not now".
+        suspect: bool,
         /// The answer, for logs.
         detail: String,
     },

@@ -70,7 +70,7 @@ impl Core {
             Verdict::Delivered => return,
             Verdict::Guilty { detail, .. } => ("content refused", None, detail),
             Verdict::Refused { detail } => ("refused", None, detail),
-            Verdict::Busy { after, detail } => ("busy", after, detail),
+            Verdict::Busy { after, detail, .. } => ("busy", after, detail),
             Verdict::Unknown { detail } => ("unknown outcome", None, detail),
             Verdict::Unreachable { detail } => ("unreachable", None, detail),
             other => ("failed", None, format!("{other:?}")),

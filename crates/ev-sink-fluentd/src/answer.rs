@@ -25,7 +25,11 @@ pub(crate) fn verdict(answer: &Answer, url: &str, events: usize, now: Timestamp)
         500 if let Some(index) = oversized_record(body).filter(|index| *index < events) => {
             Verdict::Guilty { index: Some(index), detail }
         }
-        408 | 425 | 429 | 500..=599 => Verdict::Busy { after: retry_after(headers, now), detail },
+        // Fluentd answers 500 both when its buffer is full and for a record it never takes.
+        500 => Verdict::Busy { after: retry_after(headers, now), suspect: true, detail },
+        408 | 425 | 429 | 501..=599 => {
+            Verdict::Busy { after: retry_after(headers, now), suspect: false, detail }
+        }
         _ => Verdict::Refused { detail },
     }
 }
@@ -142,7 +146,8 @@ mod tests {
             Verdict::Delivered => "delivered",
             Verdict::Guilty { index: None, .. } => "guilty",
             Verdict::Refused { .. } => "refused",
-            Verdict::Busy { after: None, .. } => "busy",
+            Verdict::Busy { after: None, suspect: false, .. } => "busy",
+            Verdict::Busy { after: None, suspect: true, .. } => "suspect",
             other => panic!("{status}: {other:?}"),
         }
     }
@@ -153,7 +158,8 @@ mod tests {
             let expected = match status {
                 200..=299 => "delivered",
                 400 | 413 | 415 | 422 => "guilty",
-                408 | 425 | 429 | 500..=599 => "busy",
+                500 => "suspect",
+                408 | 425 | 429 | 501..=599 => "busy",
                 _ => "refused",
             };
             assert_eq!(class(status), expected, "{status}");

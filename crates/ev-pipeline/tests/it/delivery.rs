@@ -27,7 +27,11 @@ async fn every_event_is_delivered_once_and_the_lane_moves() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_sink_is_tried_again_until_it_is_well() {
     for failure in [
-        Verdict::Busy { after: Some(Duration::from_secs(90)), detail: "503".into() },
+        Verdict::Busy {
+            after: Some(Duration::from_secs(90)),
+            suspect: false,
+            detail: "503".into(),
+        },
         Verdict::Refused { detail: "403".into() },
         Verdict::Guilty { index: None, detail: "400".into() },
         Verdict::Unreachable { detail: "refused".into() },

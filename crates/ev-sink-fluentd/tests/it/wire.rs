@@ -107,7 +107,9 @@ async fn every_class_of_answer() {
             Verdict::Delivered => ("delivered", String::new()),
             Verdict::Guilty { detail, .. } => ("guilty", detail),
             Verdict::Refused { detail } => ("refused", detail),
-            Verdict::Busy { detail, after: None } => ("busy", detail),
+            Verdict::Busy { detail, after: None, suspect } => {
+                (if suspect { "suspect" } else { "busy" }, detail)
+            }
             other => panic!("{status}: {other:?}"),
         };
         assert_eq!(class, expected, "{status}");
@@ -128,10 +130,10 @@ async fn every_class_of_answer() {
     for status in ["301 Moved Permanently", "401 Unauthorized", "403 Forbidden", "404 Not Found"] {
         check(status, "refused").await;
     }
-    for status in ["408 Request Timeout", "429 Too Many Requests", "500 Internal Server Error"] {
+    for status in ["408 Request Timeout", "429 Too Many Requests", "503 Service Unavailable"] {
         check(status, "busy").await;
     }
-    check("503 Service Unavailable", "busy").await;
+    check("500 Internal Server Error", "suspect").await;
 }
 
 #[tokio::test]
