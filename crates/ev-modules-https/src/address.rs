@@ -9,6 +9,12 @@ use crate::Error;
 
 const EXPECTED: &str = "expected `https://host/path`";
 
+/// Most bytes of the host with its port, and of the path. A name in DNS has at most 253.
+const MAX_PART_BYTES: usize = 2 * 1024;
+/// Most bytes of the query. Stores that sign addresses put whole credentials into it, of some
+/// 2 KiB; servers commonly take a request line of 8 KiB.
+const MAX_QUERY_BYTES: usize = 8 * 1024;
+
 /// A base address that can be used.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
@@ -39,6 +45,7 @@ impl Base {
         if url.contains('#') {
             return Err(invalid("a `#` part is never sent"));
         }
+        check_lengths(url).map_err(|what| invalid(&what))?;
         let uri: Uri = url.parse().map_err(|error| invalid(&format!("{error}, {EXPECTED}")))?;
         let parts = uri.into_parts();
         let tls = match parts.scheme.as_ref().map(http::uri::Scheme::as_str) {
@@ -89,15 +96,46 @@ impl Base {
     }
 
     /// A file below the base, by its plain names.
-    pub(crate) fn file(&self, names: &[&str]) -> File {
-        // Plain names hold nothing that has to be escaped but `+`, which stores take for a blank.
-        let below: String =
-            names.iter().map(|name| format!("/{}", name.replace('+', "%2B"))).collect();
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the address, when no request can be made for it.
+    pub(crate) fn file(&self, names: &[&str]) -> Result<File, String> {
+        let shown = self.shown_file(names);
         let query = self.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-        let path = PathAndQuery::try_from(format!("{}{below}{query}", self.path))
-            .expect("a path that was parsed, plain names and a query that was parsed");
-        File { path, shown: format!("{}{below}", self.shown) }
+        let path = PathAndQuery::try_from(format!("{}{}{query}", self.path, below(names)))
+            .map_err(|error| format!("`{shown}` cannot be asked for: {error}"))?;
+        Ok(File { path, shown })
     }
+
+    /// The address of a file below the base, for logs.
+    pub(crate) fn shown_file(&self, names: &[&str]) -> String {
+        format!("{}{}", self.shown, below(names))
+    }
+}
+
+/// Plain names hold nothing that has to be escaped but `+`, which stores take for a blank.
+fn below(names: &[&str]) -> String {
+    names.iter().map(|name| format!("/{}", name.replace('+', "%2B"))).collect()
+}
+
+/// Holds each part of an address against its limit. What is wrong with it otherwise is told by
+/// whoever takes it apart.
+fn check_lengths(url: &str) -> Result<(), String> {
+    let (rest, query) = url.split_once('?').unwrap_or((url, ""));
+    let rest = rest.split_once("://").map_or(rest, |(_, rest)| rest);
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    for (name, part, max) in [
+        ("host", host, MAX_PART_BYTES),
+        ("path", path, MAX_PART_BYTES),
+        ("query", query, MAX_QUERY_BYTES),
+    ] {
+        if part.len() > max {
+            let len = part.len();
+            return Err(format!("its {name} has {len} bytes, more than the limit of {max}"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether that name or address is this machine. A name is looked at again when it is dialled.
@@ -133,7 +171,7 @@ mod tests {
         let check = |url: &str, host: &str, port: u16, path: &str, shown: &str| {
             let base = Base::parse(url).expect(url);
             assert_eq!((&*base.host, base.port), (host, port), "{url}");
-            let file = base.file(&["18.1.0", "table-v1.evt"]);
+            let file = base.file(&["18.1.0", "table-v1.evt"]).unwrap();
             assert_eq!((file.path.as_str(), &*file.shown), (path, shown), "{url}");
         };
         let names = "18.1.0/table-v1.evt";
@@ -182,7 +220,43 @@ mod tests {
     #[test]
     fn a_plus_is_escaped() {
         let file = Base::parse("https://h").unwrap().file(&["18.1.0+build", "table-v1.evt"]);
-        assert_eq!(file.path, "/18.1.0%2Bbuild/table-v1.evt");
+        assert_eq!(file.unwrap().path, "/18.1.0%2Bbuild/table-v1.evt");
+    }
+
+    #[test]
+    fn each_part_has_its_limit() {
+        let name = "1".repeat(128);
+        let check = |host: usize, path: usize, query: usize, refused: Option<&str>| {
+            let (host, path) = ("h".repeat(host), "p".repeat(path - 1));
+            let url = format!("https://{host}/{path}?{}", "s3cret".repeat(query / 6));
+            match (Base::parse(&url), refused) {
+                // What is taken can be asked for, whatever the names.
+                (Ok(base), None) => drop(base.file(&[&name, &name]).unwrap()),
+                (Err(error), Some(part)) => {
+                    let text = error.to_string();
+                    assert!(text.contains(part), "{text}");
+                    assert!(text.len() < 500 && !text.contains("s3cret"), "{text}");
+                }
+                (taken, _) => panic!("{host} {path} {query}: {taken:?}"),
+            }
+        };
+        check(2048, 2048, 8190, None);
+        check(2049, 1, 0, Some("its host has 2049 bytes, more than the limit of 2048"));
+        check(1, 2049, 0, Some("its path has 2049 bytes, more than the limit of 2048"));
+        check(1, 1, 8196, Some("its query has 8196 bytes, more than the limit of 8192"));
+        // So long that no request could be made of it and of a name behind it.
+        check(1, 65_500, 0, Some("its path has 65500 bytes"));
+        check(1, 70_000, 0, Some("its path has 70000 bytes"));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_an_error() {
+        // Longer than `http` takes: no panic, whatever came past the limits.
+        let base = Base::parse("https://h/a?sig=s3cret").unwrap();
+        let error = base.file(&[&"1".repeat(70_000)]).unwrap_err();
+        assert!(error.starts_with("`https://h/a/111"), "{}", &error[..40]);
+        assert!(error.ends_with("` cannot be asked for: uri too long"), "{error}");
+        assert!(!error.contains("s3cret"));
     }
 
     #[test]

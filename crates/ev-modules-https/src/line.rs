@@ -34,7 +34,7 @@ impl<'a> Line<'a> {
         names: &[&str],
         max: usize,
     ) -> Result<Option<Bytes>, String> {
-        let file = self.base.file(names);
+        let file = self.base.file(names)?;
         let failed = |what: String| format!("`{}`: {what}", file.shown);
         let (mut connection, fresh) = match self.open.take() {
             Some(connection) => (connection, false),

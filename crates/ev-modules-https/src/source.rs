@@ -119,7 +119,7 @@ impl HttpsSource {
             return Ok(FetchedArtifact::NotModified);
         }
         let max = request.max_bytes;
-        let shown = || self.base.file(&[folder, &file]).shown;
+        let shown = || self.base.shown_file(&[folder, &file]);
         if usize::try_from(manifest.size).map_or(true, |size| size > max) {
             let size = manifest.size;
             return Err(format!(
@@ -144,7 +144,7 @@ impl HttpsSource {
             return Ok(None);
         };
         let versions = read_versions(&list).map_err(|what| {
-            let shown = self.base.file(&[VERSIONS_FILE]).shown;
+            let shown = self.base.shown_file(&[VERSIONS_FILE]);
             format!("`{shown}` is no list of versions: {what}; `decoder index` writes one")
         })?;
         Ok(Some(versions))
