@@ -4,6 +4,7 @@
 use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -117,11 +118,9 @@ impl Connection {
             }
         };
         if !base.tls {
-            // `localhost` is a name like any other to whoever resolves it.
-            return match tcp.peer_addr() {
-                Ok(peer) if peer.ip().is_loopback() => Self::start(Box::new(tcp)).await,
-                _ => Err(Failure::new(format!("`{host}` is not this machine; use `https`"))),
-            };
+            let peer = tcp.peer_addr().ok().map(|peer| peer.ip());
+            check_plain(host, peer).map_err(Failure::new)?;
+            return Self::start(Box::new(tcp)).await;
         }
         // Never plain text to an `https` address, whatever happens.
         let tls = tls.ok_or_else(|| Failure::new("TLS is not set up"))?;
@@ -177,6 +176,16 @@ impl Connection {
             Some(outcome) => outcome,
             None => Err(Failure::new(format!("no whole answer within {limit:?}"))),
         }
+    }
+}
+
+/// Whether plain text may be spoken to the address that a host turned out to have: only to this
+/// machine. `localhost` is a name like any other to whoever resolves it.
+fn check_plain(host: &str, peer: Option<IpAddr>) -> Result<(), String> {
+    match peer {
+        Some(peer) if peer.to_canonical().is_loopback() => Ok(()),
+        Some(peer) => Err(format!("`{host}` is {peer}, which is not this machine; use `https`")),
+        None => Err(format!("nothing tells that `{host}` is this machine; use `https`")),
     }
 }
 
@@ -293,4 +302,34 @@ fn describe(error: &(dyn StdError + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_spoken_to_a_name_only_where_it_is_this_machine() {
+        let check = |peer: &str| check_plain("localhost", Some(peer.parse().expect(peer)));
+        for here in ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(check(here), Ok(()), "{here}");
+        }
+        for elsewhere in [
+            "10.0.0.1",
+            "192.168.1.1",
+            "128.0.0.1",
+            "0.0.0.0",
+            "169.254.169.254",
+            "::",
+            "::2",
+            "::ffff:10.0.0.1",
+            "fe80::1",
+            "2001:db8::1",
+        ] {
+            let expected =
+                format!("`localhost` is {elsewhere}, which is not this machine; use `https`");
+            assert_eq!(check(elsewhere), Err(expected));
+        }
+        assert!(check_plain("localhost", None).is_err());
+    }
 }
