@@ -6,31 +6,42 @@ use ev_core::{Timestamp, Verdict};
 use http::header::{HeaderMap, LOCATION, RETRY_AFTER};
 
 use crate::connection::Answer;
+use crate::table::{Class, class_of};
 
 /// Most characters of an answer's body in a message.
 const SNIPPET_CHARS: usize = 200;
 /// Longest wait that a receiver can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// The verdict on an answer to a request for `url` with `events` events.
-pub(crate) fn verdict(answer: &Answer, url: &str, events: usize, now: Timestamp) -> Verdict {
+/// The verdict on an answer to a request for `url` with `events` events, compressed or not.
+pub(crate) fn verdict(
+    answer: &Answer,
+    url: &str,
+    events: usize,
+    compressed: bool,
+    now: Timestamp,
+) -> Verdict {
     let Answer { status, headers, body, .. } = answer;
-    let detail = describe(answer, url);
-    match status.as_u16() {
-        200..=299 if answer.after_whole_request => Verdict::Delivered,
-        200..=299 => {
+    let mut detail = describe(answer, url);
+    let after = || retry_after(headers, now);
+    match class_of(status.as_u16()) {
+        Class::Delivered if answer.after_whole_request => Verdict::Delivered,
+        Class::Delivered | Class::Unknown => {
             Verdict::Unknown { detail: format!("{detail}, before the whole request had been sent") }
         }
-        400 | 413 | 415 | 422 => Verdict::Guilty { index: None, detail },
-        500 if let Some(index) = oversized_record(body).filter(|index| *index < events) => {
-            Verdict::Guilty { index: Some(index), detail }
+        Class::Guilty => {
+            if compressed {
+                detail.push_str(" (the request was compressed: does the receiver take gzip?)");
+            }
+            Verdict::Guilty { index: None, detail }
         }
-        // Fluentd answers 500 both when its buffer is full and for a record it never takes.
-        500 => Verdict::Busy { after: retry_after(headers, now), suspect: true, detail },
-        408 | 425 | 429 | 501..=599 => {
-            Verdict::Busy { after: retry_after(headers, now), suspect: false, detail }
-        }
-        _ => Verdict::Refused { detail },
+        Class::Suspect => match oversized_record(body).filter(|index| *index < events) {
+            Some(index) => Verdict::Guilty { index: Some(index), detail },
+            None => Verdict::Busy { after: after(), suspect: true, detail },
+        },
+        Class::Busy => Verdict::Busy { after: after(), suspect: false, detail },
+        // The last cannot come from a status.
+        Class::Refused | Class::Redirected | Class::Unreachable => Verdict::Refused { detail },
     }
 }
 
@@ -141,35 +152,45 @@ mod tests {
         }
     }
 
-    fn class(status: u16) -> &'static str {
-        match verdict(&answer(status, ""), "u", 3, NOW) {
-            Verdict::Delivered => "delivered",
-            Verdict::Guilty { index: None, .. } => "guilty",
-            Verdict::Refused { .. } => "refused",
-            Verdict::Busy { after: None, suspect: false, .. } => "busy",
-            Verdict::Busy { after: None, suspect: true, .. } => "suspect",
-            other => panic!("{status}: {other:?}"),
+    #[test]
+    fn classes_become_verdicts() {
+        for status in 100..1000 {
+            let verdict = verdict(&answer(status, ""), "u", 3, false, NOW);
+            let fits = match class_of(status) {
+                Class::Delivered => verdict == Verdict::Delivered,
+                Class::Guilty => matches!(verdict, Verdict::Guilty { index: None, .. }),
+                Class::Refused | Class::Redirected => matches!(verdict, Verdict::Refused { .. }),
+                Class::Busy => {
+                    matches!(verdict, Verdict::Busy { after: None, suspect: false, .. })
+                }
+                Class::Suspect => {
+                    matches!(verdict, Verdict::Busy { after: None, suspect: true, .. })
+                }
+                Class::Unknown | Class::Unreachable => false,
+            };
+            assert!(fits, "{status}: {verdict:?}");
         }
     }
 
     #[test]
-    fn every_status_has_its_class() {
-        for status in 100..1000 {
-            let expected = match status {
-                200..=299 => "delivered",
-                400 | 413 | 415 | 422 => "guilty",
-                500 => "suspect",
-                408 | 425 | 429 | 501..=599 => "busy",
-                _ => "refused",
+    fn a_refused_compressed_body_is_said_to_be_one() {
+        let detail =
+            |status, compressed| match verdict(&answer(status, "no"), "u", 1, compressed, NOW) {
+                Verdict::Guilty { detail, .. } | Verdict::Busy { detail, .. } => detail,
+                other => panic!("{other:?}"),
             };
-            assert_eq!(class(status), expected, "{status}");
-        }
+        assert!(
+            detail(415, true)
+                .ends_with(": no (the request was compressed: does the receiver take gzip?)")
+        );
+        assert!(!detail(415, false).contains("gzip"));
+        assert!(!detail(503, true).contains("gzip"));
     }
 
     #[test]
     fn an_answer_before_the_whole_request_delivers_nothing() {
         let early = Answer { after_whole_request: false, ..answer(200, "") };
-        assert!(matches!(verdict(&early, "u", 1, NOW), Verdict::Unknown { .. }));
+        assert!(matches!(verdict(&early, "u", 1, false, NOW), Verdict::Unknown { .. }));
     }
 
     #[test]
@@ -177,7 +198,7 @@ mod tests {
         let check = |value: &str, expected: Option<u64>| {
             let mut answer = answer(503, "");
             answer.headers.insert(RETRY_AFTER, HeaderValue::from_str(value).expect("a value"));
-            let Verdict::Busy { after, .. } = verdict(&answer, "u", 1, NOW) else {
+            let Verdict::Busy { after, .. } = verdict(&answer, "u", 1, false, NOW) else {
                 panic!("busy expected")
             };
             assert_eq!(after, expected.map(Duration::from_secs), "{value}");
@@ -202,7 +223,8 @@ mod tests {
         let text = "500 Internal Server Error\na 9000 bytes record (nth: 1) is larger than buffer \
                     chunk limit size (8000)\n";
         let check = |events, expected| {
-            let Verdict::Guilty { index, .. } = verdict(&answer(500, text), "u", events, NOW)
+            let Verdict::Guilty { index, .. } =
+                verdict(&answer(500, text), "u", events, false, NOW)
             else {
                 return assert_eq!(None, expected);
             };
@@ -211,7 +233,8 @@ mod tests {
         check(3, Some(1));
         check(1, None);
         let full = "500 Internal Server Error\nbuffer space has too many data\n";
-        assert!(matches!(verdict(&answer(500, full), "u", 3, NOW), Verdict::Busy { .. }));
+        let verdict = verdict(&answer(500, full), "u", 3, false, NOW);
+        assert!(matches!(verdict, Verdict::Busy { suspect: true, .. }), "{verdict:?}");
     }
 
     #[test]

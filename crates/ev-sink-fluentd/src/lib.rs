@@ -13,15 +13,7 @@
 //! A connection is driven by the call that uses it and by nobody else, so dropping that call
 //! closes the connection and leaves nothing behind.
 //!
-//! | Answer | Verdict |
-//! | --- | --- |
-//! | any 2xx after the whole request went out | `Delivered` |
-//! | 400, 413, 415, 422 | `Guilty` |
-//! | 500 that names a record as too large for a buffer chunk | `Guilty` with its index |
-//! | 408, 425, 429, other 5xx | `Busy`, with `Retry-After` in either form |
-//! | 3xx (not followed), 401, 403, 404, 405, 407, other 4xx | `Refused` |
-//! | no connection, no TLS, our certificate refused | `Unreachable` |
-//! | time-out or broken connection after the first byte went out | `Unknown` |
+//! What each answer means stands in one table, printed by [`answer_table`].
 
 #![forbid(unsafe_code)]
 
@@ -33,8 +25,10 @@ mod connection;
 mod error;
 mod io;
 mod sink;
+mod table;
 mod target;
 
 pub use config::{Config, Timeouts};
 pub use error::Error;
 pub use sink::FluentdSink;
+pub use table::answer_table;

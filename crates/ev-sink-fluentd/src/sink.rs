@@ -207,7 +207,7 @@ impl FluentdSink {
                 idle.push((target.server.clone(), connection));
             }
         }
-        answer::verdict(answer, url, events, self.env.now())
+        answer::verdict(answer, url, events, false, self.env.now())
     }
 
     /// The connection to `server` that was used last and is still good.
