@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use ev_core::{ArtifactKind, AuthVersion, SignedArtifact, Timestamp, abi};
-use ev_decode::{CompileOptions, Table, compile_path};
+use ev_decode::{CompileOptions, Table, compile_descriptor_set, compile_path};
 
 use super::{Build, Command, DuplicateKeys, Keygen, Sign, Verify};
 use crate::verify::{Expectation, SizeLimits};
@@ -233,7 +233,12 @@ fn compile(
         duplicate_keys: duplicate_keys.into(),
         ..CompileOptions::new(version.as_str())
     };
-    let compiled = compile_path(path, &options)?;
+    let compiled = if path.is_dir() {
+        compile_path(path, &options)?
+    } else {
+        // Read here, where a pipe or a device is refused, which might never come to its end.
+        compile_descriptor_set(&file::read_named(path, MAX_INPUT_BYTES)?, &options)?
+    };
     Ok((compiled.table, compiled.notes))
 }
 

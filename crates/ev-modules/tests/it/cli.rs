@@ -136,6 +136,33 @@ fn verify_refuses_what_the_handler_refuses() {
 }
 
 #[test]
+fn a_schema_is_read_from_plain_files_only() {
+    let dir = with_table();
+    let at = dir.path();
+    decoder(at, "sign --key @/decoder-key.pem --artifact @/table.evt").unwrap();
+    // Opening a pipe waits for whoever writes to it: for ever.
+    let pipe = at.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let check = |line: &str| {
+        let error = decoder(at, line).unwrap_err();
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(cause.as_deref(), Some("not a plain file"), "{line}: {error}");
+    };
+    // The device first: it comes to its end, so that this fails, and does not hang, if it is read.
+    for odd in ["/dev/null", "@/pipe"] {
+        for kind in ["table", "module"] {
+            let build = format!("build --version 18.1.0 --kind {kind} --out @/new");
+            check(&format!("{build} --descriptors {odd}"));
+            check(&format!("{build} --proto {odd}"));
+        }
+        check(&format!("build --kind module --out @/new --table {odd}"));
+        let verify = "verify --trust @/decoder-trust.json --artifact @/table.evt";
+        check(&format!("{verify} --rebuild {odd}"));
+    }
+    assert!(!at.join("new").exists());
+}
+
+#[test]
 fn keygen_never_replaces_a_key_unasked() {
     let dir = tempfile::tempdir().unwrap();
     decoder(dir.path(), "keygen --out @/new/dir").unwrap();
