@@ -6,13 +6,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use ev_core::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use tonic::codegen::tokio_stream::Stream;
 use tracing::warn;
 
 use super::message;
+use super::places::Place;
 use crate::generated::ev::decoder::v1::GetArtifactResponse;
 use crate::generated::ev::decoder::v1::get_artifact_response::Part;
 
@@ -38,26 +39,24 @@ impl Answer {
     }
 
     /// A header and the chunks of `size` bytes of what is read. `place` is given back with the
-    /// last of them, or when the time is up.
+    /// last of them, or when the time is up; in either case not before the last read has ended.
     pub(super) fn with_chunks(
         header: Part,
         artifact: impl Read + Send + 'static,
         size: u64,
-        place: OwnedSemaphorePermit,
+        place: Place,
         time_up: BoxFuture<'static, ()>,
     ) -> Self {
         // Room for one, so that what a client does not take stays on the disk.
         let (out, chunks) = mpsc::channel(1);
         let task = tokio::spawn(async move {
-            let ended = tokio::select! {
+            tokio::select! {
                 biased;
-                ended = feed(artifact, size, &out) => ended,
+                ended = feed(artifact, size, &out, place) => ended,
                 () = time_up => {
                     Err(Status::deadline_exceeded("the answer was not taken in time"))
                 }
-            };
-            drop(place);
-            ended
+            }
         });
         let feed = Feed { chunks, task: AbortOnDropHandle::new(task) };
         Self { first: Some(header), feed: Some(feed) }
@@ -93,21 +92,23 @@ async fn feed(
     mut artifact: impl Read + Send + 'static,
     size: u64,
     out: &mpsc::Sender<Bytes>,
+    mut place: Place,
 ) -> Result<(), Status> {
     let mut left = size;
     while left > 0 {
         // Only then is there a use for the next chunk.
         let Ok(room) = out.reserve().await else { return Ok(()) };
         let wanted = usize::try_from(left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+        // The place goes with the work: when the answer is given up, a read that hangs is not.
         let read = tokio::task::spawn_blocking(move || {
             let chunk = read_chunk(&mut artifact, wanted);
-            (artifact, chunk)
+            (artifact, place, chunk)
         });
-        let (back, chunk) = read.await.map_err(|error| {
+        let chunk;
+        (artifact, place, chunk) = read.await.map_err(|error| {
             warn!(%error, "decoder artifact not served");
             Status::internal("reading the artifact failed")
         })?;
-        artifact = back;
         let chunk = chunk.map_err(|error| {
             warn!(%error, "decoder artifact cannot be read to its end");
             Status::unavailable("the artifact cannot be read to its end")
@@ -116,7 +117,9 @@ async fn feed(
         room.send(chunk);
     }
     // The place is given back when the client has taken the last chunk, not when it was read.
-    match out.reserve().await {
+    let ended = out.reserve().await;
+    drop(place);
+    match ended {
         Ok(_) | Err(mpsc::error::SendError(())) => Ok(()),
     }
 }
@@ -136,9 +139,10 @@ mod tests {
     use std::time::Duration;
 
     use futures_util::StreamExt as _;
-    use tokio::sync::Semaphore;
     use tonic::Code;
 
+    use super::super::ServeLimits;
+    use super::super::places::Places;
     use super::*;
     use crate::generated::ev::decoder::v1::NotModified;
 
@@ -161,18 +165,22 @@ mod tests {
         Box::pin(tokio::time::sleep(Duration::from_secs(60)))
     }
 
+    fn one_place() -> Places {
+        Places::new(&ServeLimits { answers: 1, ..ServeLimits::default() })
+    }
+
     struct Table {
-        places: Arc<Semaphore>,
+        places: Places,
         read: Arc<AtomicUsize>,
     }
 
     impl Table {
         fn new() -> Self {
-            Self { places: Arc::new(Semaphore::new(1)), read: Arc::default() }
+            Self { places: one_place(), read: Arc::default() }
         }
 
         fn answer(&self, size: usize) -> Answer {
-            let place = Arc::clone(&self.places).try_acquire_owned().unwrap();
+            let place = self.places.take(None).unwrap();
             let artifact = Zeros(Arc::clone(&self.read));
             Answer::with_chunks(header(), artifact, size as u64, place, minute())
         }
@@ -212,7 +220,7 @@ mod tests {
         let answer = table.answer(100 * CHUNK_BYTES);
         let begun = tokio::time::Instant::now();
         // The place is free when the time is up, although nobody has polled the answer.
-        let place = table.places.acquire().await.unwrap();
+        let place = table.places.free().acquire().await.unwrap();
         assert_eq!(begun.elapsed(), Duration::from_secs(60));
         assert_eq!(table.read.load(Ordering::SeqCst), CHUNK_BYTES);
         drop(place);
@@ -227,9 +235,9 @@ mod tests {
         let table = Table::new();
         let answer = table.answer(10);
         tokio::time::sleep(Duration::from_secs(59)).await;
-        assert_eq!(table.places.available_permits(), 0);
+        assert_eq!(table.places.free().available_permits(), 0);
         tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(table.places.available_permits(), 1);
+        assert_eq!(table.places.free().available_permits(), 1);
         drop(answer);
     }
 
@@ -241,9 +249,52 @@ mod tests {
         answer.next().await.unwrap().unwrap();
         answer.next().await.unwrap().unwrap();
         drop(answer);
-        drop(table.places.acquire().await.unwrap());
+        drop(table.places.free().acquire().await.unwrap());
         assert_eq!(begun.elapsed(), Duration::ZERO);
         assert!(table.read.load(Ordering::SeqCst) <= 3 * CHUNK_BYTES);
+    }
+
+    /// Tells that it is read, then hangs until it is let go.
+    struct Hanging(mpsc::Sender<()>, std::sync::mpsc::Receiver<()>);
+
+    impl Read for Hanging {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.blocking_send(()).unwrap();
+            self.1.recv().unwrap();
+            buffer.fill(0);
+            Ok(buffer.len())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_that_hangs_holds_its_place_when_its_client_is_gone_and_when_the_time_is_up() {
+        for gone in [true, false] {
+            let places = one_place();
+            let (reading, mut is_reading) = mpsc::channel(1);
+            let (let_go, until) = std::sync::mpsc::sync_channel(1);
+            let (end, time_up) = tokio::sync::oneshot::channel::<()>();
+            let place = places.take(None).unwrap();
+            let artifact = Hanging(reading, until);
+            let time_up = Box::pin(async move { time_up.await.unwrap_or_default() });
+            let mut answer =
+                Answer::with_chunks(header(), artifact, CHUNK_BYTES as u64, place, time_up);
+            assert!(answer.next().await.is_some(), "the header");
+            is_reading.recv().await.unwrap();
+            if gone {
+                drop((answer, end));
+                // Time for whatever would give the place back.
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+            } else {
+                end.send(()).unwrap();
+                let status = answer.next().await.unwrap().unwrap_err();
+                assert_eq!(status.code(), Code::DeadlineExceeded);
+            }
+            assert_eq!(places.free().available_permits(), 0, "the thread is still at work");
+            let_go.send(()).unwrap();
+            drop(places.free().acquire().await.unwrap());
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -252,15 +303,14 @@ mod tests {
         let begun = tokio::time::Instant::now();
         for _ in 0..3 {
             lengths(table.answer(3 * CHUNK_BYTES)).await;
-            drop(table.places.acquire().await.unwrap());
+            drop(table.places.free().acquire().await.unwrap());
         }
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_file_that_became_shorter_is_told() {
-        let places = Arc::new(Semaphore::new(1));
-        let place = Arc::clone(&places).try_acquire_owned().unwrap();
+        let place = one_place().take(None).unwrap();
         let short = io::Cursor::new(vec![0; CHUNK_BYTES + 10]);
         let size = 2 * CHUNK_BYTES as u64;
         let answer = Answer::with_chunks(header(), short, size, place, minute());

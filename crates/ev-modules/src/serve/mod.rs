@@ -11,9 +11,11 @@
 //!
 //! A client that stops reading holds one chunk of 64 KiB and its place, and the place no longer
 //! than [`ServeLimits::answer_time`]. The answer owns its task: dropping it, as a server does when
-//! a client is gone, ends the task.
+//! a client is gone, ends the task. A blocking thread cannot be ended: it has the place with it,
+//! which is free when the thread is.
 
 mod answer;
+mod places;
 mod request;
 
 use std::convert::Infallible;
@@ -23,13 +25,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ev_core::{BoxFuture, Env};
-use tokio::sync::Semaphore;
 use tonic::codegen::{Body, Service, StdError, http};
 use tonic::server::NamedService;
 use tonic::{Request, Response, Status};
 use tracing::{debug, warn};
 
 use self::answer::Answer;
+use self::places::Places;
 use crate::directory::{Directory, Offer, ServeError};
 use crate::generated::ev::decoder::v1::decoder_module_service_server::{
     DecoderModuleService, DecoderModuleServiceServer,
@@ -48,6 +50,11 @@ const MAX_REQUEST_BYTES: usize = 4 * 1024;
 pub struct ServeLimits {
     /// Answers under way at one time; more are refused with `RESOURCE_EXHAUSTED`. 32 unless set.
     pub answers: usize,
+    /// Answers under way at one time to one peer, so that one client cannot take all places; more
+    /// are refused with `RESOURCE_EXHAUSTED`. 8 unless set. A peer is an IPv4 address or the /64 of
+    /// an IPv6 address; where the server does not tell it, as on other transports than TCP, only
+    /// the limit above counts. Behind a proxy all clients are one peer.
+    pub answers_per_peer: usize,
     /// Time for an answer; a client that has not taken all of it by then gets `DEADLINE_EXCEEDED`.
     /// 60 s unless set, which is enough for 4 MiB at 70 KB/s.
     pub answer_time: Duration,
@@ -55,7 +62,7 @@ pub struct ServeLimits {
 
 impl Default for ServeLimits {
     fn default() -> Self {
-        Self { answers: 32, answer_time: Duration::from_secs(60) }
+        Self { answers: 32, answers_per_peer: 8, answer_time: Duration::from_secs(60) }
     }
 }
 
@@ -92,7 +99,7 @@ pub struct DecoderModuleServer {
 impl DecoderModuleServer {
     /// Serves `directory`. Nothing is opened yet; `env` tells when the time of an answer is up.
     pub fn new(directory: Directory, limits: ServeLimits, env: Arc<dyn Env>) -> Self {
-        let places = Arc::new(Semaphore::new(limits.answers.min(Semaphore::MAX_PERMITS)));
+        let places = Places::new(&limits);
         let api = Api { directory: Arc::new(directory), places, limits, env };
         let inner = DecoderModuleServiceServer::new(api);
         Self { inner: inner.max_decoding_message_size(MAX_REQUEST_BYTES) }
@@ -129,8 +136,7 @@ where
 
 struct Api {
     directory: Arc<Directory>,
-    /// One permit for each answer that may be under way.
-    places: Arc<Semaphore>,
+    places: Places,
     limits: ServeLimits,
     env: Arc<dyn Env>,
 }
@@ -143,19 +149,19 @@ impl DecoderModuleService for Api {
         &self,
         request: Request<GetArtifactRequest>,
     ) -> Result<Response<Answer>, Status> {
+        let peer = request.remote_addr().map(|peer| peer.ip());
         let wanted = request::read(request.into_inner())?;
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| Status::resource_exhausted("too many answers are under way"))?;
+        let place = self.places.take(peer)?;
         let version = wanted.request.auth_version.clone();
         let directory = Arc::clone(&self.directory);
-        let opened = tokio::task::spawn_blocking(move || directory.open(&wanted.request)).await;
-        let offer = opened
-            .map_err(|error| {
-                warn!(%version, %error, "decoder artifact not served");
-                Status::internal("looking for the artifact failed")
-            })?
-            .map_err(|error| refusal(&version, &error))?;
+        // The place goes with the work: when the request is given up, the work is not.
+        let opened =
+            tokio::task::spawn_blocking(move || (directory.open(&wanted.request), place)).await;
+        let (offer, place) = opened.map_err(|error| {
+            warn!(%version, %error, "decoder artifact not served");
+            Status::internal("looking for the artifact failed")
+        })?;
+        let offer = offer.map_err(|error| refusal(&version, &error))?;
         let offered = match offer {
             Offer::Nothing => {
                 debug!(%version, "no decoder artifact to serve");

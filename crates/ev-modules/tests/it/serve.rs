@@ -9,8 +9,10 @@ use bytes::Bytes;
 use ev_core::ArtifactKind;
 use ev_modules::serve::{DecoderModuleServer, ServeLimits};
 use ev_modules::{Directory, Manifest, SigningKey, envelope_name, file_name, sha256};
+use futures_util::FutureExt as _;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
@@ -104,13 +106,25 @@ impl Rig {
     }
 
     async fn call(&self, request: GetArtifact) -> Result<Streaming<Part>, Status> {
+        self.call_as(Request::new(request)).await
+    }
+
+    /// A call that came from that address.
+    async fn call_from(&self, peer: &str) -> Result<Streaming<Part>, Status> {
+        let mut request = Request::new(request());
+        let remote_addr = Some(peer.parse().unwrap());
+        request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
+        self.call_as(request).await
+    }
+
+    async fn call_as(&self, request: Request<GetArtifact>) -> Result<Streaming<Part>, Status> {
         // The service itself takes the place of a connection.
         let origin = "http://localhost".parse().unwrap();
         let mut grpc = Grpc::with_origin(self.server.clone(), origin);
         grpc.ready().await.unwrap();
         let path = PathAndQuery::from_static("/ev.decoder.v1.DecoderModuleService/GetArtifact");
         let codec = ProstCodec::default();
-        Ok(grpc.server_streaming(Request::new(request), path, codec).await?.into_inner())
+        Ok(grpc.server_streaming(request, path, codec).await?.into_inner())
     }
 
     async fn get(&self, request: GetArtifact) -> Result<Vec<OneOf>, Status> {
@@ -299,8 +313,62 @@ async fn only_so_many_answers_are_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_client_cannot_take_all_places() {
+    let rig = Rig::with(ServeLimits::default(), 1 << 20);
+    rig.put(ArtifactKind::Table, &pattern(10 * CHUNK));
+    let mut held = Vec::new();
+    // Another port is the same peer.
+    for port in 1..=8 {
+        held.push(rig.call_from(&format!("10.0.0.1:{port}")).await.unwrap());
+    }
+    let status = rig.call_from("10.0.0.1:9").await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::ResourceExhausted, "8 answers to this address are under way, its share")
+    );
+    // Others are served, as long as there is a place at all.
+    for peer in 2..=4 {
+        for port in 1..=8 {
+            held.push(rig.call_from(&format!("10.0.0.{peer}:{port}")).await.unwrap());
+        }
+    }
+    let status = rig.call_from("10.0.0.5:1").await.unwrap_err();
+    assert_eq!(status.message(), "too many answers are under way");
+    held.truncate(7);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    held.push(rig.call_from("10.0.0.1:9").await.unwrap());
+    assert!(rig.call_from("10.0.0.1:9").await.is_err());
+    assert!(rig.call_from("10.0.0.5:1").await.is_ok());
+}
+
+#[test]
+fn a_call_that_is_given_up_holds_its_place_while_the_disk_is_asked() {
+    // One thread for what blocks, which is not free yet.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().max_blocking_threads(1).build();
+    runtime.unwrap().block_on(async {
+        let rig = Rig::with(ServeLimits { answers: 1, ..ServeLimits::default() }, 1 << 20);
+        rig.put(ArtifactKind::Table, b"table");
+        let (let_go, until) = std::sync::mpsc::sync_channel::<()>(1);
+        let busy = tokio::task::spawn_blocking(move || until.recv());
+        let mut given_up = Box::pin(rig.call(request()));
+        for _ in 0..10 {
+            assert!((&mut given_up).now_or_never().is_none(), "the disk does not answer");
+            tokio::task::yield_now().await;
+        }
+        drop(given_up);
+        assert_eq!(rig.refusal(request()).await.0, Code::ResourceExhausted);
+        let_go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        // Behind the work that was given up.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        assert_eq!(rig.get(request()).await.unwrap().len(), 2);
+    });
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_stops_reading_loses_its_place_after_a_time() {
-    let limits = ServeLimits { answers: 1, answer_time: Duration::from_secs(60) };
+    let limits = ServeLimits { answers: 1, ..ServeLimits::default() };
     let rig = Rig::with(limits, 1 << 20);
     rig.put(ArtifactKind::Table, &pattern(10 * CHUNK));
     let mut slow = rig.call(request()).await.unwrap();
