@@ -27,6 +27,11 @@ pub(crate) trait Serve: Send + Sync + 'static {
         true
     }
 
+    /// Awaited before the handshake.
+    fn ready(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Serves one connection to its end. Dropping the future cuts it.
     fn serve(
         self: Arc<Self>,
@@ -210,6 +215,7 @@ async fn connection(
     serve: Arc<dyn Serve>,
     counts: Arc<Counts>,
 ) {
+    Arc::clone(&serve).ready().await;
     let stream: io::Result<Box<dyn Transport>> = async {
         stream.set_nodelay(true)?;
         Ok(match acceptor {

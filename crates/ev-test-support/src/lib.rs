@@ -34,7 +34,8 @@ pub use auth::{
 pub use door::loopback;
 pub use error::Error;
 pub use fluentd::{
-    BodyError, FailRule, FakeFluentd, FluentdConfig, FluentdTally, Received, Switches, cut,
+    BodyError, FailRule, FakeFluentd, FluentdConfig, FluentdTally, FluentdVersion, Received,
+    Switches, cut,
 };
 pub use lines::{Lines, read_lines, write_line};
 pub use time::UtcTime;

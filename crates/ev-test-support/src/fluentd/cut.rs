@@ -37,6 +37,13 @@ pub fn cut(body: &[u8]) -> Result<Vec<Range<usize>>, BodyError> {
     }
 }
 
+/// The places of those elements of an array that are objects.
+pub(super) fn cut_objects(body: &[u8]) -> Vec<Range<usize>> {
+    let elements: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
+    let objects = elements.into_iter().filter(|element| element.get().starts_with('{'));
+    objects.map(|object| place(body, object)).collect()
+}
+
 /// Where `part`, which was borrowed from `body`, lies in it.
 fn place(body: &[u8], part: &RawValue) -> Range<usize> {
     let start = part.get().as_ptr() as usize - body.as_ptr() as usize;

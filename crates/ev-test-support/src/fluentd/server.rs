@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::cut::{BodyError, cut};
+use super::decide::{Fate, Inner, decide};
 use super::store::{FluentdTally, Received, Store};
 use super::switches::Switches;
 use crate::Error;
@@ -136,25 +136,10 @@ impl FakeFluentd {
     }
 }
 
-#[derive(Default)]
-struct Inner {
-    store: Store,
-    switches: Switches,
-    requests: u64,
-}
-
 pub(super) struct Shared {
     config: FluentdConfig,
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
-}
-
-/// What to do with a request once its events are known.
-enum Fate {
-    Answer(StatusCode, String, HeaderValue),
-    Hold,
-    Hang,
-    CutOff,
 }
 
 impl Shared {
@@ -177,6 +162,14 @@ impl Shared {
         }
     }
 
+    /// Waits as long as everything is frozen.
+    async fn thawed(&self) {
+        let mut changed = self.changed.subscribe();
+        while self.lock().switches.frozen {
+            let _alive = changed.changed().await;
+        }
+    }
+
     async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
@@ -185,13 +178,13 @@ impl Shared {
         if self.lock().switches.stop_reading {
             self.released().await;
         }
+        self.thawed().await;
         let (head, body) = request.into_parts();
         let body = match Limited::new(body, self.config.body_limit).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
-                let mut answer = self.answer(StatusCode::PAYLOAD_TOO_LARGE, "too large", None);
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                return Ok(answer);
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                return Ok(closing(self.answer(status, "too large", None)));
             }
             Err(error) => return Err(io::Error::other(error)),
         };
@@ -199,15 +192,19 @@ impl Shared {
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
+        self.thawed().await;
         if body.is_empty() && !matches!(head.method, Method::POST | Method::PUT) {
-            return Ok(self.answer(StatusCode::OK, "", None));
+            let (status, text) = self.lock().switches.without_body(&head.method);
+            let answer = self.answer(status, text, None);
+            // Fluentd keeps no connection after a `GET`.
+            return Ok(closing(answer));
         }
-        let tag = head.uri.path().trim_start_matches('/').replace('/', ".");
-        let (number, fate) = self.change(|inner| decide(inner, &head.headers, &tag, &body));
+        let (number, fate) = self.change(|inner| decide(inner, &head, body));
         match fate {
             Fate::Answer(status, text, retry_after) => {
                 Ok(self.answer(status, &text, Some((number, retry_after))))
             }
+            Fate::AnswerAndClose(status, text) => Ok(closing(self.answer(status, &text, None))),
             Fate::Hold | Fate::Hang => {
                 self.released().await;
                 let status = self.lock().switches.ok();
@@ -245,73 +242,9 @@ impl Shared {
     }
 }
 
-/// Cuts, counts and stores, as the switches say.
-fn decide(inner: &mut Inner, headers: &http::HeaderMap, tag: &str, body: &Bytes) -> (u64, Fate) {
-    inner.requests += 1;
-    inner.store.tally.requests += 1;
-    let number = inner.requests;
-    let plain = |status: StatusCode, text: String| {
-        Fate::Answer(status, format!("{status}\n{text}\n"), HeaderValue::from_static(""))
-    };
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    if kind.map(|kind| kind.split(';').next().unwrap_or_default().trim())
-        != Some("application/json")
-    {
-        inner.store.tally.refused_bodies += 1;
-        let text = "'json', 'ndjson' or 'msgpack' parameter is required".to_owned();
-        return (number, plain(StatusCode::BAD_REQUEST, text));
-    }
-    let places = match cut(body) {
-        Ok(places) => places,
-        Err(error) => {
-            inner.store.tally.refused_bodies += 1;
-            let (status, text) = match error {
-                BodyError::NotJson(text) => (StatusCode::BAD_REQUEST, text),
-                BodyError::NotAnObject => {
-                    (StatusCode::BAD_REQUEST, "the body is no object".to_owned())
-                }
-                BodyError::ElementNotAnObject(at) => (
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    format!("record is not an object (nth: {at})"),
-                ),
-            };
-            return (number, plain(status, text));
-        }
-    };
-    if body.trim_ascii_start().starts_with(b"[") {
-        inner.store.tally.arrays += 1;
-    }
-    let events: Vec<Bytes> = places.into_iter().map(|place| body.slice(place)).collect();
-    let switches = &mut inner.switches;
-    if let Some(left) = switches.hang.checked_sub(1) {
-        switches.hang = left;
-        return (number, Fate::Hang);
-    }
-    if let Some(rule) = switches.failure(tag, &events) {
-        if rule.store {
-            inner.store.keep(tag, events, number);
-        }
-        let status = StatusCode::from_u16(rule.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after =
-            HeaderValue::from_str(&rule.retry_after).unwrap_or(HeaderValue::from_static(""));
-        let text = format!("{status}\nbuffer space has too many data\n");
-        return (number, Fate::Answer(status, text, retry_after));
-    }
-    inner.store.keep(tag, events, number);
-    if let Some(left) = inner.switches.close_after_store.checked_sub(1) {
-        inner.switches.close_after_store = left;
-        return (number, Fate::CutOff);
-    }
-    if inner.switches.hold_at.is_some_and(|at| inner.store.tally.events >= at) {
-        return (number, Fate::Hold);
-    }
-    (number, Fate::Answer(inner.switches.ok(), String::new(), HeaderValue::from_static("")))
-}
-
-impl Switches {
-    fn ok(&self) -> StatusCode {
-        StatusCode::from_u16(self.ok_status).unwrap_or(StatusCode::OK)
-    }
+fn closing(mut answer: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 /// Counts a request as long as it is being answered.
@@ -343,6 +276,10 @@ impl Serve for Shared {
             }
             None => true,
         })
+    }
+
+    fn ready(self: Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move { self.thawed().await })
     }
 
     fn serve(

@@ -16,6 +16,18 @@ pub struct Received {
     pub request: u64,
     /// Whether that request was answered with success.
     pub acknowledged: bool,
+    /// The header `Ev-Batch-Id` of that request; empty without one.
+    pub batch_id: String,
+    /// The header `Ev-Event-Id` of that request; empty without one.
+    pub event_id: String,
+}
+
+/// What a request says of itself beside its body.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Label {
+    pub(crate) tag: String,
+    pub(crate) batch_id: String,
+    pub(crate) event_id: String,
 }
 
 /// Counts.
@@ -29,6 +41,10 @@ pub struct FluentdTally {
     pub requests: u64,
     /// Of those: bodies that were an array.
     pub arrays: u64,
+    /// Of those: bodies that were compressed.
+    pub compressed: u64,
+    /// Bytes of the bodies as they came over the wire.
+    pub wire_bytes: u64,
     /// Requests being answered right now, the held ones included.
     pub in_flight: u64,
     /// Events stored, repetitions included.
@@ -43,6 +59,8 @@ pub struct FluentdTally {
     pub answers: BTreeMap<u16, u64>,
     /// Bodies that are no event or array of events.
     pub refused_bodies: u64,
+    /// Requests answered as stored of which something was dropped.
+    pub dropped_requests: u64,
     /// Events stored, by tag.
     pub tags: BTreeMap<String, u64>,
 }
@@ -57,19 +75,27 @@ pub(crate) struct Store {
 
 impl Store {
     /// Keeps the events of one request.
-    pub(crate) fn keep(&mut self, tag: &str, events: Vec<Bytes>, request: u64) {
+    pub(crate) fn keep(&mut self, label: &Label, events: Vec<Bytes>, request: u64) {
+        let Label { tag, batch_id, event_id } = label;
         let count = events.len() as u64;
         self.tally.largest_batch = self.tally.largest_batch.max(count);
         if count > 0 {
-            *self.tally.tags.entry(tag.to_owned()).or_default() += count;
+            *self.tally.tags.entry(tag.clone()).or_default() += count;
         }
         for body in events {
             self.tally.events += 1;
             self.tally.bytes += body.len() as u64;
-            if !self.seen.insert((tag.to_owned(), body.clone())) {
+            if !self.seen.insert((tag.clone(), body.clone())) {
                 self.tally.repeated += 1;
             }
-            self.events.push(Received { tag: tag.to_owned(), body, request, acknowledged: false });
+            self.events.push(Received {
+                tag: tag.clone(),
+                body,
+                request,
+                acknowledged: false,
+                batch_id: batch_id.clone(),
+                event_id: event_id.clone(),
+            });
         }
     }
 

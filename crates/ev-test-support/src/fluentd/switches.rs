@@ -30,6 +30,36 @@ pub struct Switches {
     pub stop_reading: bool,
     /// Every answer closes its connection.
     pub close_after_answer: bool,
+    /// As whose version it behaves, where versions differ.
+    pub version: FluentdVersion,
+    /// Whether the source has a `<parse>` section, as it must have for Teleport's events.
+    pub parse: bool,
+    /// Events of tags that contain this have no `<match>`: answered as stored, and dropped. Every
+    /// tag has one when empty.
+    pub unmatched: String,
+    /// A record larger than so many bytes fails with 500 for ever; from 1.16 on the answer names
+    /// it and the others of its request are stored. No limit when 0.
+    pub record_limit: usize,
+    /// Nothing is answered and no TLS handshake goes on, as with `overflow_action block`; what was
+    /// waiting goes on when this ends.
+    pub frozen: bool,
+    /// Does not know `Content-Encoding` and answers 415 to it, as receivers other than Fluentd do.
+    pub no_encodings: bool,
+}
+
+/// Versions of Fluentd whose behaviour differs. Each stands for those up to the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FluentdVersion {
+    /// 1.12.4: answers 400 to a `GET`.
+    #[serde(rename = "1.12")]
+    V1_12,
+    /// 1.16.11: answers 400 to what it cannot parse.
+    #[default]
+    #[serde(rename = "1.16")]
+    V1_16,
+    /// 1.19.3, and all from 1.17 on: answers 200 to what it cannot parse, and drops it.
+    #[serde(rename = "1.19")]
+    V1_19,
 }
 
 impl Default for Switches {
@@ -45,6 +75,12 @@ impl Default for Switches {
             close_after_store: 0,
             stop_reading: false,
             close_after_answer: false,
+            version: FluentdVersion::default(),
+            parse: true,
+            unmatched: String::new(),
+            record_limit: 0,
+            frozen: false,
+            no_encodings: false,
         }
     }
 }

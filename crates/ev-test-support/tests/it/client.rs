@@ -59,7 +59,7 @@ pub(crate) async fn tls(
 
 /// One HTTP/1.1 connection.
 pub(crate) struct Http {
-    send: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     pub(crate) closed: tokio::task::JoinHandle<()>,
 }
 
@@ -74,10 +74,10 @@ impl Http {
         TokioIo<T>: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
         T: Send + 'static,
     {
-        let (send, connection) =
+        let (sender, connection) =
             hyper::client::conn::http1::handshake(io).await.expect("an HTTP connection");
         let closed = tokio::spawn(async move { drop(connection.await) });
-        Self { send, closed }
+        Self { sender, closed }
     }
 
     pub(crate) async fn post(
@@ -85,12 +85,22 @@ impl Http {
         path: &str,
         body: impl Into<Bytes>,
     ) -> Result<Response<Bytes>, hyper::Error> {
-        let request = Request::post(path)
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .body(Full::new(body.into()))
-            .expect("a good request");
-        let (head, body) = self.send.send_request(request).await?.into_parts();
+        self.send("POST", path, &[("content-type", "application/json")], body).await
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Response<Bytes>, hyper::Error> {
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).expect("a good request");
+        let (head, body) = self.sender.send_request(request).await?.into_parts();
         Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
     }
 }

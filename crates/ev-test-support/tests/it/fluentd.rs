@@ -1,11 +1,14 @@
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ev_test_support::certs::{Authority, Validity};
 use ev_test_support::{
-    AdminClient, FailRule, FakeFluentd, FluentdConfig, FluentdTally, Received, TlsVersions,
-    client_config, loopback,
+    AdminClient, FailRule, FakeFluentd, FluentdConfig, FluentdTally, FluentdVersion, Received,
+    TlsVersions, client_config, loopback,
 };
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::client::{Http, Pki, tls};
@@ -174,6 +177,114 @@ async fn holds_answers_until_released() {
     fluentd.drop_connections().await;
     assert!(hung.await.expect("a task").is_err());
     assert_eq!(fluentd.received().len(), 2);
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+#[tokio::test]
+async fn differs_with_its_version() {
+    use FluentdVersion::{V1_12, V1_16, V1_19};
+    let pki = Pki::new();
+    let fluentd = start(&pki, LONG);
+    let check = async |version, parse: bool, method: &str, headers: &[_], body: &str| {
+        fluentd.set(|switches| (switches.version, switches.parse) = (version, parse));
+        let mut http = Http::connect(fluentd.addr(), &pki).await;
+        let answer = http.send(method, "/t", headers, body.to_owned()).await.expect("an answer");
+        answer.status().as_u16()
+    };
+    for (version, get, head, broken, odd) in
+        [(V1_12, 400, 400, 400, 500), (V1_16, 200, 400, 400, 500), (V1_19, 200, 200, 200, 200)]
+    {
+        assert_eq!(check(version, true, "GET", &[], "").await, get, "{version:?}");
+        assert_eq!(check(version, true, "HEAD", &[], "").await, head, "{version:?}");
+        assert_eq!(check(version, true, "POST", &[JSON], "{").await, broken, "{version:?}");
+        assert_eq!(check(version, true, "POST", &[JSON], r#"[1,{"a":1}]"#).await, odd);
+        // With a parser the content type does not count, without one it does.
+        let text = [("content-type", "text/plain")];
+        assert_eq!(check(version, true, "POST", &text, "[]").await, 200);
+        assert_eq!(check(version, false, "POST", &text, "[]").await, 400);
+        assert_eq!(check(version, false, "POST", &[JSON], "{").await, 200);
+        let time = r#"{"time":"2026-06-01T00:00:00Z"}"#;
+        assert_eq!(check(version, false, "POST", &[JSON], time).await, 400);
+        assert_eq!(check(version, true, "POST", &[JSON], time).await, 200);
+    }
+    let stored = fluentd.received();
+    assert_eq!(stored.iter().filter(|event| &event.body[..] == br#"{"a":1}"#).count(), 1);
+    // Answered as stored: broken JSON five times, the array with one number.
+    assert_eq!(fluentd.tally().dropped_requests, 5);
+}
+
+#[tokio::test]
+async fn takes_compressed_bodies() {
+    let pki = Pki::new();
+    let fluentd = start(&pki, LONG);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(br#"[{"a":1},{"b":2}]"#).expect("memory");
+    let body = encoder.finish().expect("memory");
+    let gzip = [JSON, ("content-encoding", "gzip"), ("ev-batch-id", "b-1")];
+    let mut http = Http::connect(fluentd.addr(), &pki).await;
+    let answer = http.send("POST", "/t", &gzip, body.clone()).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(bodies(&fluentd.received()), [("t", r#"{"a":1}"#), ("t", r#"{"b":2}"#)]);
+    assert_eq!(fluentd.received()[0].batch_id, "b-1");
+    let tally = fluentd.tally();
+    assert_eq!((tally.compressed, tally.wire_bytes), (1, body.len() as u64));
+    // A damaged one costs the connection.
+    let answer = http.send("POST", "/t", &gzip, body[..9].to_vec()).await.expect("an answer");
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["connection"]),
+        (400, &"close".parse().expect("text"))
+    );
+    fluentd.set(|switches| switches.no_encodings = true);
+    let mut http = Http::connect(fluentd.addr(), &pki).await;
+    let answer = http.send("POST", "/t", &gzip, body).await.expect("an answer");
+    assert_eq!(answer.status(), 415);
+}
+
+#[tokio::test]
+async fn loses_what_nobody_matches_and_names_a_large_record() {
+    let pki = Pki::new();
+    let fluentd = start(&pki, LONG);
+    let mut http = Http::connect(fluentd.addr(), &pki).await;
+    fluentd.set(|switches| switches.unmatched = "session".to_owned());
+    assert_eq!(http.post("/session.1", "{}").await.expect("an answer").status(), 200);
+    assert_eq!((fluentd.tally().events, fluentd.tally().dropped_requests), (0, 1));
+
+    fluentd.set(|switches| switches.record_limit = 10);
+    let batch = r#"[{"a":1},{"large":"record"},{"b":2}]"#;
+    let answer = http.post("/t", batch).await.expect("an answer");
+    assert_eq!(answer.status(), 500);
+    let text = String::from_utf8_lossy(answer.body()).into_owned();
+    assert!(
+        text.contains("a 18 bytes record (nth: 1) is larger than buffer chunk limit"),
+        "{text}"
+    );
+    assert_eq!(fluentd.tally().events, 2, "the others are stored each time");
+    fluentd.set(|switches| switches.version = FluentdVersion::V1_12);
+    let answer = http.post("/t", batch).await.expect("an answer");
+    assert_eq!(answer.status(), 500);
+    assert!(!answer.body().windows(3).any(|part| part == b"nth"));
+    assert_eq!(fluentd.tally().events, 2, "an old version stores none of them");
+}
+
+#[tokio::test]
+async fn freezes_and_thaws() {
+    let pki = Pki::new();
+    let fluentd = start(&pki, LONG);
+    let mut open = Http::connect(fluentd.addr(), &pki).await;
+    fluentd.set(|switches| switches.frozen = true);
+    let asked = tokio::spawn(async move { open.post("/t", "{}").await });
+    fluentd.wait(|tally| tally.in_flight == 1).await;
+    let (addr, config) = (fluentd.addr(), pki.client(&[]));
+    let shaken = tokio::spawn(async move { tls(addr, "localhost", config).await });
+    // The connection is made, the handshake is not.
+    while fluentd.tally().connections < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!shaken.is_finished() && !asked.is_finished());
+    fluentd.set(|switches| switches.frozen = false);
+    assert_eq!(asked.await.expect("a task").expect("an answer").status(), 200);
+    shaken.await.expect("a task").expect("a handshake");
 }
 
 #[tokio::test]
