@@ -1,5 +1,7 @@
 //! Which decoder the arguments ask for.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -102,11 +104,23 @@ fn beside(file: &Path) -> PathBuf {
     name.into()
 }
 
+/// Reads a plain file. A pipe or a device might never come to its end.
 fn read(file: &Path, max: usize) -> Result<Bytes> {
     let name = || format!("failed to read `{}`", file.display());
-    let size = std::fs::metadata(file).with_context(name)?.len();
+    let metadata = std::fs::metadata(file).with_context(name)?;
+    if !metadata.is_file() {
+        bail!("`{}` is not a plain file", file.display());
+    }
+    let size = metadata.len();
     if size > max as u64 {
         bail!("`{}` has {size} bytes, at most {max} are taken", file.display());
     }
-    std::fs::read(file).map(Bytes::from).with_context(name)
+    // It may grow while it is read.
+    let mut bytes = Vec::new();
+    let opened = File::open(file).with_context(name)?;
+    opened.take(max as u64 + 1).read_to_end(&mut bytes).with_context(name)?;
+    if bytes.len() > max {
+        bail!("`{}` has more than {max} bytes, at most so many are taken", file.display());
+    }
+    Ok(bytes.into())
 }

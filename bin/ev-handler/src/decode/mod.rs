@@ -19,6 +19,10 @@ use ev_core::{Decoder, Flavour, Form, Mode, Outcome, Output, RawEvent};
 use self::report::Report;
 use crate::exit::Exit;
 
+/// Longest line that is read, in bytes: an event of 48 MiB, when the largest that Auth sends have
+/// some 4 MiB. What has no line feeds, as a device or a wrong file, must not fill the memory.
+const MAX_LINE_BYTES: usize = 64 << 20;
+
 /// Decode events given as base64, one a line
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -84,8 +88,15 @@ impl Work<'_> {
         mut errors: impl Write,
     ) -> Result<u64> {
         let mut failed = 0;
-        for (number, line) in (1..).zip(lines::Lines::new(input)) {
-            let line = line.with_context(|| format!("failed to read line {number}"))?;
+        for (number, line) in (1..).zip(lines::Lines::new(input, MAX_LINE_BYTES)) {
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => {
+                    // What was decoded before comes out before the complaint about this one.
+                    out.flush()?;
+                    return Err(error).with_context(|| format!("failed to read line {number}"));
+                }
+            };
             let report = self.one(number, &line);
             if self.report {
                 serde_json::to_writer(&mut out, &report)?;

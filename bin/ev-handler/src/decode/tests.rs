@@ -2,8 +2,8 @@ use super::*;
 
 const LOGIN: &[u8] = b"\x0a\x0c\x0a\x0a\x12\x05login\x1a\x01u";
 
-fn decode(lines: &[u8], report: bool) -> (u64, String, String) {
-    let args = Args {
+fn args(report: bool) -> Args {
+    Args {
         file: None,
         schema: Some("v13".into()),
         flavour: Flavour::Go,
@@ -13,8 +13,11 @@ fn decode(lines: &[u8], report: bool) -> (u64, String, String) {
         trust: None,
         allow_wasi_modules: false,
         report,
-    };
-    let decoder = choose::decoder(&args).expect("an embedded schema");
+    }
+}
+
+fn decode(lines: &[u8], report: bool) -> (u64, String, String) {
+    let decoder = choose::decoder(&args(report)).expect("an embedded schema");
     let work = Work { decoder: &*decoder, mode: Mode::Strict, report };
     let (mut out, mut errors) = (Vec::new(), Vec::new());
     let failed = work.all(lines, &mut out, &mut errors).expect("reading from memory");
@@ -55,4 +58,44 @@ fn a_report_has_a_line_for_every_line() {
     assert_eq!((&reports[1]["at"], &reports[1]["path"]), (&0.into(), &"5001".into()));
     assert_eq!(reports[1].get("json"), None);
     assert_eq!((&reports[2]["line"], &reports[2]["result"]), (&3.into(), &"malformed".into()));
+}
+
+#[test]
+fn a_line_without_end_is_told_and_nothing_behind_it_is_read() {
+    let login = format!("{}\n", STANDARD.encode(LOGIN));
+    // Longer than the limit, and bounded all the same, so that this ends if there is no limit.
+    let endless = std::io::repeat(b'A').take(MAX_LINE_BYTES as u64 + 2);
+    let input = login.as_bytes().chain(endless).chain(&b"\n!\n"[..]);
+    let decoder = choose::decoder(&args(false)).expect("an embedded schema");
+    let work = Work { decoder: &*decoder, mode: Mode::Strict, report: false };
+    let (mut out, mut errors) = (Vec::new(), Vec::new());
+    let error = work.all(BufReader::new(input), &mut out, &mut errors).expect_err("too long");
+    assert_eq!(format!("{error:#}"), "failed to read line 2: it is longer than 67108864 bytes");
+    assert!(out.starts_with(b"{\"ei\":0,\"event\":\"login\"") && out.ends_with(b"}\n"));
+    assert_eq!(errors, b"");
+}
+
+#[test]
+fn an_artifact_is_read_from_plain_files_only() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let key = ev_modules::SigningKey::generate().expect("a key");
+    let trust = dir.path().join("trust.json");
+    std::fs::write(&trust, key.trust_json("")).expect("a trust file");
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    let table = dir.path().join("table.evt");
+    std::fs::write(&table, b"ev-table").expect("a table");
+    let envelope = dir.path().join("table.evt.dsse.json");
+    let check = |table: PathBuf, named: &std::path::Path| {
+        let args = Args { table: Some(table), trust: Some(trust.clone()), ..args(false) };
+        let error = choose::decoder(&args).err().expect("it is refused");
+        let expected = format!("`{}` is not a plain file", named.display());
+        assert_eq!(format!("{error:#}"), expected);
+    };
+    // The device first: it comes to its end, so that this fails, and does not hang, if it is read.
+    check("/dev/null".into(), std::path::Path::new("/dev/null"));
+    check(pipe.clone(), &pipe);
+    std::fs::rename(&pipe, &envelope).expect("a pipe as envelope");
+    check(table, &envelope);
 }
