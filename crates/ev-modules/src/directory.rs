@@ -11,12 +11,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use ev_core::{
     ArtifactError, ArtifactKind, ArtifactRequest, ArtifactSource, AuthVersion, BoxError, BoxFuture,
     FetchedArtifact, SignedArtifact,
 };
+use tracing::warn;
 
 use crate::envelope::{Claims, MAX_ENVELOPE_BYTES};
 use crate::file::{self, ReadFailure};
@@ -24,7 +26,7 @@ use crate::layout;
 use crate::version::compare_versions;
 
 /// Most names in a directory that are looked at for a list of its versions.
-const MAX_LISTED: usize = 10_000;
+pub(crate) const MAX_LISTED: usize = 10_000;
 
 /// A directory with the layout of [`crate::file_name`].
 #[derive(Clone, Debug)]
@@ -72,6 +74,13 @@ pub enum ServeError {
 struct Place {
     payload: PathBuf,
     envelope: PathBuf,
+}
+
+/// The versions in a directory.
+pub(crate) struct Listing {
+    pub(crate) versions: Vec<AuthVersion>,
+    /// How many names were not looked at, because there are more than [`MAX_LISTED`].
+    pub(crate) left_out: usize,
 }
 
 /// An artifact that is opened and not read yet.
@@ -151,19 +160,25 @@ impl Directory {
         Ok(self.find(request)?.map(|(_, _, envelope)| envelope))
     }
 
-    /// The versions that have a folder, oldest first. What is in the folders is not looked at.
-    /// Blocks on the file system.
+    /// The versions that have a folder, oldest first. What is in the folders is not looked at, nor
+    /// is what stands behind the first 10,000 names in the directory. Blocks on the file system.
     ///
     /// # Errors
     ///
     /// When the directory cannot be read.
     pub fn versions(&self) -> Result<Vec<AuthVersion>, ServeError> {
+        self.listing().map(|listing| listing.versions)
+    }
+
+    /// As [`Directory::versions`], with what was not looked at.
+    pub(crate) fn listing(&self) -> Result<Listing, ServeError> {
         let failed = |source| ServeError::Io { path: self.base.clone(), source };
         if !self.base.is_dir() {
             return Err(ServeError::NoDirectory { path: self.base.clone() });
         }
         let mut versions = Vec::new();
-        for entry in fs::read_dir(&self.base).map_err(failed)?.take(MAX_LISTED) {
+        let mut entries = fs::read_dir(&self.base).map_err(failed)?;
+        for entry in entries.by_ref().take(MAX_LISTED) {
             let entry = entry.map_err(failed)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             // A link to a folder counts as one: `path` is followed, the entry's own type is not.
@@ -172,7 +187,7 @@ impl Directory {
             }
         }
         versions.sort_by(|a, b| compare_versions(a, b).then_with(|| a.cmp(b)));
-        Ok(versions)
+        Ok(Listing { versions, left_out: entries.count() })
     }
 
     fn find(
@@ -240,13 +255,15 @@ fn found<T>(
 pub struct DirectorySource {
     directory: Arc<Directory>,
     name: String,
+    /// Whether it was told that the list of versions is not whole.
+    told: Arc<AtomicBool>,
 }
 
 impl DirectorySource {
     /// Fetches from `directory`.
     pub fn new(directory: Directory) -> Self {
         let name = format!("directory {}", directory.base.display());
-        Self { directory: Arc::new(directory), name }
+        Self { directory: Arc::new(directory), name, told: Arc::default() }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -287,6 +304,18 @@ impl ArtifactSource for DirectorySource {
     }
 
     fn versions(&self) -> BoxFuture<'_, Result<Option<Vec<AuthVersion>>, ArtifactError>> {
-        Box::pin(self.blocking(|directory| directory.versions().map(Some)))
+        Box::pin(async {
+            let Listing { versions, left_out } = self.blocking(Directory::listing).await?;
+            let told = self.told.swap(left_out > 0, Ordering::Relaxed);
+            if left_out > 0 && !told {
+                warn!(
+                    from = self.name,
+                    left_out,
+                    limit = MAX_LISTED,
+                    "directory of decoder artifacts has too many names: some were not looked at"
+                );
+            }
+            Ok(Some(versions))
+        })
     }
 }

@@ -6,23 +6,42 @@ use ev_core::AuthVersion;
 
 use super::Index;
 use super::work::{Report, invalid};
-use crate::versions::{VERSIONS_FILE, write_versions};
+use crate::directory::MAX_LISTED;
+use crate::versions::{MAX_VERSIONS_BYTES, VERSIONS_FILE, write_versions};
 use crate::{Claims, Directory, Error, MAX_ENVELOPE_BYTES, envelope_name, file, layout};
 
 pub(super) fn index(arguments: &Index) -> Result<String, Error> {
     let base = &arguments.dir;
-    let listed = Directory::new(base, 0).versions().map_err(|error| invalid(&error.to_string()))?;
+    let listing = Directory::new(base, 0).listing().map_err(|error| invalid(&error.to_string()))?;
+    if listing.left_out > 0 {
+        return Err(invalid(&format!(
+            "`{}` has {} names, more than the {MAX_LISTED} that are looked at: nothing was written",
+            base.display(),
+            listing.left_out.saturating_add(MAX_LISTED),
+        )));
+    }
     let mut report = Report::default();
     let mut versions = Vec::new();
     let mut notes = Vec::new();
-    for version in listed {
+    for version in listing.versions {
         match look(base, &version) {
             Ok(()) => versions.push(version),
             Err(why) => notes.push(format!("{version} is left out: {why}")),
         }
     }
     let path = base.join(VERSIONS_FILE);
-    file::write(&path, &write_versions(&versions), 0o644, true)?;
+    let list = write_versions(&versions);
+    // Handlers would refuse the whole list, and so see none of these versions.
+    if list.len() > MAX_VERSIONS_BYTES {
+        return Err(invalid(&format!(
+            "the list of {} versions has {} bytes, more than the {MAX_VERSIONS_BYTES} that are \
+             read: nothing was written; take out of `{}` the versions that no cluster has any more",
+            versions.len(),
+            list.len(),
+            base.display(),
+        )));
+    }
+    file::write(&path, &list, 0o644, true)?;
     report.line("wrote", path.display());
     for version in versions {
         report.line("version", version);

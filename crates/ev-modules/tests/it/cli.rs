@@ -8,10 +8,11 @@ use clap::Parser;
 use ev_core::{ArtifactKind, ArtifactRequest, FetchedArtifact, abi};
 use ev_modules::cli::{Command, run};
 use ev_modules::{
-    Directory, Error, Refusal, TABLE_FORMAT, VERSIONS_FILE, envelope_name, file_name, read_versions,
+    Directory, Error, Manifest, Refusal, SigningKey, TABLE_FORMAT, VERSIONS_FILE, envelope_name,
+    file_name, read_versions,
 };
 
-use crate::support::{NOW, version};
+use crate::support::{NOW, manifest, version};
 
 #[derive(Parser)]
 struct Program {
@@ -291,4 +292,40 @@ fn the_versions_of_a_directory_are_listed() {
 
     let error = decoder(at, "index --dir @/nowhere").unwrap_err();
     assert!(error.to_string().contains("is not a directory"), "{error}");
+}
+
+#[test]
+fn a_list_that_nobody_would_read_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let key = SigningKey::generate().unwrap();
+    // Each takes 131 bytes of the list, with quotes and comma.
+    let offer = |number: usize| {
+        let of = format!("18.1.{number}-{}", "x".repeat(122 - number.to_string().len()));
+        assert_eq!(of.len(), 128);
+        let folder = at.join(&of);
+        fs::create_dir(&folder).unwrap();
+        let manifest = Manifest { auth_version: version(&of), ..manifest(&key, b"") };
+        fs::write(folder.join("table-v1.evt"), b"").unwrap();
+        fs::write(folder.join(envelope_name("table-v1.evt")), key.sign(&manifest)).unwrap();
+    };
+    (0..500).for_each(offer);
+    decoder(at, "index --dir @").unwrap();
+    let list = at.join(VERSIONS_FILE);
+    let before = fs::read(&list).unwrap();
+    assert_eq!(before.len(), 500 * 131 + 15);
+    assert_eq!(read_versions(&before).unwrap().len(), 500);
+
+    offer(500);
+    let error = decoder(at, "index --dir @").unwrap_err().to_string();
+    let figures = "the list of 501 versions has 65646 bytes, more than the 65536 that are read";
+    assert!(error.starts_with(figures), "{error}");
+    assert_eq!(fs::read(&list).unwrap(), before, "the old list stays");
+
+    // Names that are never looked at might be versions.
+    let crowd = at.join("crowd");
+    fs::create_dir(&crowd).unwrap();
+    (0..10_003).for_each(|n| fs::write(crowd.join(n.to_string()), b"").unwrap());
+    let error = decoder(at, "index --dir @/crowd").unwrap_err().to_string();
+    assert!(error.contains("has 10003 names, more than the 10000 that are looked at"), "{error}");
 }

@@ -8,6 +8,7 @@ use ev_modules::{
     Directory, DirectorySource, Manifest, ServeError, SigningKey, envelope_name, file_name, sha256,
 };
 
+use crate::log::captured;
 use crate::support::{manifest, version};
 
 fn put(base: &Path, key: &SigningKey, kind: ArtifactKind, abi: u32, payload: &[u8]) {
@@ -146,4 +147,22 @@ fn a_pipe_is_told_and_not_waited_for() {
     let error = Directory::new(base.path(), 100).answer(&request()).unwrap_err();
     let ServeError::Io { source, .. } = &error else { panic!("{error:?}") };
     assert_eq!(source.to_string(), "not a plain file");
+}
+
+#[tokio::test]
+async fn names_that_were_not_looked_at_are_told_once() {
+    let base = tempfile::tempdir().unwrap();
+    for number in 0..10_003 {
+        fs::write(base.path().join(number.to_string()), b"").unwrap();
+    }
+    let source = DirectorySource::new(Directory::new(base.path(), 100));
+    let lines = captured(async {
+        for _ in 0..3 {
+            assert_eq!(source.versions().await.unwrap(), Some(Vec::new()));
+        }
+    })
+    .await;
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].contains("some were not looked at"), "{lines:?}");
+    assert!(lines[0].contains(" left_out=3 limit=10000"), "{lines:?}");
 }
