@@ -29,12 +29,18 @@ impl Parts {
         Self(parts)
     }
 
-    /// One object, as it is.
+    /// One piece, as it is.
     pub(crate) fn object(json: Bytes) -> Self {
         Self(VecDeque::from([json]))
     }
 
-    fn len(&self) -> u64 {
+    /// The parts in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.0.iter()
+    }
+
+    /// Bytes of all parts.
+    pub(crate) fn len(&self) -> u64 {
         self.0.iter().map(|part| part.len() as u64).sum()
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     proven: bool,
     /// When it became idle, by the monotonic clock.
     pub(crate) idle_since: Duration,
+    /// Which credentials it was opened with; see [`crate::pool::Pool`].
+    pub(crate) generation: u64,
 }
 
 /// The part of a connection that moves bytes when it is polled.
@@ -93,7 +95,8 @@ impl Connection {
             .await
             .map_err(|error| ConnectError { what: describe(&error), source: Some(error.into()) })?;
         let link = Link(Some(connection));
-        Ok(Self { sender, link, progress, proven: false, idle_since: Duration::ZERO })
+        let (proven, idle_since, generation) = (false, Duration::ZERO, 0);
+        Ok(Self { sender, link, progress, proven, idle_since, generation })
     }
 
     /// Whether it can still be used, as far as can be told without sending: the receiver's

@@ -13,22 +13,34 @@
 //! A connection is driven by the call that uses it and by nobody else, so dropping that call
 //! closes the connection and leaves nothing behind.
 //!
+//! What a receiver needs to drop repeats goes with each request: `Ev-Batch-Id`, which is the same
+//! for all attempts of a batch and for nothing else, and each event's id: the member `uid` of its
+//! object, in single mode also as `Ev-Event-Id` (an array of 500 would need a header larger than
+//! many receivers take). Bodies are what the engine made, byte for byte, with or without gzip.
+//!
 //! What each answer means stands in one table, printed by [`answer_table`].
 
 #![forbid(unsafe_code)]
 
 mod answer;
+mod attempt;
 mod body;
 mod config;
 mod connect;
 mod connection;
 mod error;
+mod gzip;
+mod ids;
 mod io;
+mod pool;
+mod request;
 mod sink;
+mod stats;
 mod table;
 mod target;
 
-pub use config::{Config, Timeouts};
+pub use config::{Config, Gzip, Timeouts};
 pub use error::Error;
 pub use sink::FluentdSink;
+pub use stats::{Responses, RoundTrips, Stats};
 pub use table::answer_table;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ev_core::testing::sink::{Receiver, contract};
 use ev_core::{Framing, Route};
-use ev_sink_fluentd::FluentdSink;
+use ev_sink_fluentd::{FluentdSink, Gzip};
 use ev_test_support::certs::Validity;
 use ev_test_support::{FailRule, FakeFluentd, TlsVersions};
 
@@ -30,11 +30,12 @@ impl Receiver for Fake {
     }
 }
 
-async fn check(framing: Framing, versions: TlsVersions) {
+async fn check(framing: Framing, versions: TlsVersions, gzip: Gzip) {
     let pki = Pki::new();
     let receiver = Fake(pki.receiver(versions, Validity::Long));
     let mut config = config(&receiver.0, pki.files());
     config.framing = framing;
+    config.gzip = gzip;
     let sink = FluentdSink::new(config, ManualEnv::new()).expect("good settings");
     contract(&sink, &receiver).await;
     assert_eq!(sink.possible_duplicates(), 0, "a healthy receiver gets nothing twice");
@@ -42,10 +43,16 @@ async fn check(framing: Framing, versions: TlsVersions) {
 
 #[tokio::test]
 async fn array_mode_keeps_the_contract() {
-    check(Framing::Array, TlsVersions::Only12).await;
+    check(Framing::Array, TlsVersions::Only12, Gzip::Off).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn single_mode_keeps_the_contract() {
-    check(Framing::Single, TlsVersions::Both).await;
+    check(Framing::Single, TlsVersions::Both, Gzip::Off).await;
+}
+
+#[tokio::test]
+async fn gzip_keeps_the_contract() {
+    check(Framing::Array, TlsVersions::Only12, Gzip::Always).await;
+    check(Framing::Single, TlsVersions::Only12, Gzip::Auto { above_bytes: 1000 }).await;
 }

@@ -75,6 +75,12 @@ async fn a_reused_connection_that_breaks_without_an_answer_is_replaced_at_once()
     assert_eq!(verdict, Verdict::Delivered);
     assert_eq!(bodies, [r#"[{"n":2}]"#, r#"[{"n":2}]"#]);
     assert_eq!(stage.sink.possible_duplicates(), 1);
+    let stats = stage.sink.stats();
+    assert_eq!(
+        (stats.resent, stats.possible_duplicates, stats.possible_duplicate_events),
+        (1, 1, 1)
+    );
+    assert_eq!((stats.requests, stats.broken, stats.connections_opened), (3, 1, 2));
 }
 
 #[tokio::test]
@@ -176,6 +182,67 @@ async fn the_limits_of_request_and_response_are_separate() {
         peer.ok().await;
     });
     assert_eq!(verdict, Verdict::Delivered);
+}
+
+#[tokio::test]
+async fn half_an_answer_within_the_limit_is_unknown() {
+    let stage = Stage::new(Framing::Array).await;
+    let (verdict, ()) = join!(stage.send("{}"), async {
+        let mut peer = stage.accept().await;
+        peer.request().await;
+        peer.write("HTTP/1.1 200 O").await;
+        stage.env.advance(30 * SECOND);
+        peer.closed().await;
+    });
+    assert!(unknown(verdict).ends_with("no answer within 30s"));
+}
+
+#[tokio::test]
+async fn a_reused_connection_that_stalls_is_not_resent_at_once() {
+    let stage = Stage::new(Framing::Array).await;
+    let (verdict, mut peer) = join!(stage.send("{}"), async {
+        let mut peer = stage.accept().await;
+        peer.request().await;
+        peer.ok().await;
+        peer
+    });
+    assert_eq!(verdict, Verdict::Delivered);
+    let (verdict, ()) = join!(stage.send("{}"), async {
+        peer.request().await;
+        stage.env.advance(30 * SECOND);
+        peer.closed().await;
+    });
+    assert!(unknown(verdict).ends_with("no answer within 30s"));
+    let stats = stage.sink.stats();
+    assert_eq!((stats.resent, stats.timeouts, stats.connections_opened), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn each_limit_has_its_own_length() {
+    let limits = |config: &mut ev_sink_fluentd::Config| {
+        config.timeouts.connect = 2 * SECOND;
+        config.timeouts.handshake = 3 * SECOND;
+        config.timeouts.request = 4 * SECOND;
+        config.timeouts.response = 5 * SECOND;
+    };
+    // Taken and read, but not answered.
+    let stage = Stage::with(Framing::Array, limits).await;
+    let (verdict, ()) = join!(stage.send("{}"), async {
+        let mut peer = stage.accept().await;
+        peer.request().await;
+        stage.env.advance(5 * SECOND);
+        peer.closed().await;
+    });
+    assert!(unknown(verdict).ends_with("no answer within 5s"));
+    // Taken, but not read.
+    let large = format!("\"{}\"", "x".repeat(64 << 20));
+    let (verdict, _held) = join!(stage.send(&large), async {
+        let mut peer = stage.accept().await;
+        peer.stream.read_u8().await.expect("the first byte");
+        stage.env.advance(4 * SECOND);
+        peer
+    });
+    assert!(unknown(verdict).ends_with("the receiver did not take the request within 4s"));
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 mod contract;
 mod env;
 mod faults;
+mod gzip;
 mod raw;
+mod stats;
 mod tls;
 mod wire;

@@ -60,6 +60,12 @@ pub(crate) struct Peer {
 impl Peer {
     /// One request: its head and its body by `Content-Length`.
     pub(crate) async fn request(&mut self) -> (String, String) {
+        let (head, body) = self.request_bytes().await;
+        (head, String::from_utf8(body).expect("text"))
+    }
+
+    /// The same with a body that need not be text.
+    pub(crate) async fn request_bytes(&mut self) -> (String, Vec<u8>) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(self.stream.read_u8().await.expect("a request head"));
@@ -73,7 +79,7 @@ impl Peer {
             .unwrap_or(0);
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await.expect("a request body");
-        (head, String::from_utf8(body).expect("text"))
+        (head, body)
     }
 
     pub(crate) async fn write(&mut self, answer: &str) {

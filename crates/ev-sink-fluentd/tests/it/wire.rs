@@ -30,8 +30,9 @@ async fn an_array_request_has_exactly_these_bytes() {
         head,
         format!(
             "POST /test.log HTTP/1.1\r\ncontent-type: application/json\r\n\
-             user-agent: ev-handler/{version}\r\nhost: 127.0.0.1:{port}\r\n\
-             content-length: 19\r\n\r\n"
+             user-agent: ev-handler/{version}\r\n\
+             ev-batch-id: 00000000000000040000000000000004-1-8100b09b3151152d\r\n\
+             host: 127.0.0.1:{port}\r\ncontent-length: 19\r\n\r\n"
         )
     );
 }
@@ -60,6 +61,57 @@ async fn single_mode_sends_the_object_itself() {
     });
     assert_eq!(body, EVENTS[0]);
     assert!(head.contains("content-length: 14\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn every_attempt_of_a_batch_has_its_id_and_nothing_else_has() {
+    let stage = Stage::new(Framing::Array).await;
+    let whole = batch(7, Route::Audit, &EVENTS);
+    let mut part = whole.clone();
+    part.entries.truncate(1);
+    let mut ids = Vec::new();
+    for events in [whole.clone(), whole, part, batch(8, Route::Audit, &EVENTS)] {
+        // The answer is lost each time, so each is an attempt that may have to be repeated.
+        let (_, (head, _)) =
+            join!(stage.sink.send(events), async { stage.accept().await.request().await });
+        assert!(!head.contains("ev-event-id"), "{head}");
+        let id = head.lines().find_map(|line| line.strip_prefix("ev-batch-id: "));
+        ids.push(id.expect("an id").to_owned());
+    }
+    assert_eq!(ids[0], ids[1], "a second attempt");
+    assert_ne!(ids[1], ids[2], "a part of it");
+    assert_ne!(ids[1], ids[3], "another batch");
+}
+
+#[tokio::test]
+async fn in_single_mode_the_event_has_its_id_too() {
+    let stage = Stage::new(Framing::Single).await;
+    let head = async |event: &str| {
+        let (_, (head, _)) =
+            join!(stage.send(event), async { stage.accept().await.request().await });
+        head
+    };
+    let with = head(r#"{"ei":0,"uid":"0b5f-77"}"#).await;
+    assert!(with.contains("\r\nev-event-id: 0b5f-77\r\n"), "{with}");
+    assert!(with.contains("\r\nev-batch-id: "), "{with}");
+    let without = head(r#"{"uid":"x\r\ny"}"#).await;
+    assert!(!without.contains("ev-event-id"), "{without}");
+}
+
+#[tokio::test]
+async fn ids_in_headers_can_be_turned_off() {
+    let stage = Stage::with(Framing::Single, |config| config.id_headers = false).await;
+    let (_, (head, _)) =
+        join!(stage.send(r#"{"uid":"u"}"#), async { stage.accept().await.request().await });
+    let (version, port) = (env!("CARGO_PKG_VERSION"), stage.port());
+    assert_eq!(
+        head,
+        format!(
+            "POST /test.log HTTP/1.1\r\ncontent-type: application/json\r\n\
+             user-agent: ev-handler/{version}\r\nhost: 127.0.0.1:{port}\r\n\
+             content-length: 11\r\n\r\n"
+        )
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,186 @@
+//! One attempt: a batch becomes a request, its answer a verdict.
+
+use ev_core::{Batch, Framing, Route, Verdict};
+use http::header::CONTENT_ENCODING;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request};
+use tracing::debug;
+
+use crate::FluentdSink;
+use crate::answer::verdict;
+use crate::body::Parts;
+use crate::connect::connect;
+use crate::connection::{Answer, Connection, Failure};
+use crate::ids::event_id;
+use crate::request::{BATCH_ID, EVENT_ID, JSON, request};
+use crate::stats::count;
+use crate::target::Target;
+
+/// A request that can be sent more than once.
+struct Call<'a> {
+    target: &'a Target,
+    url: &'a str,
+    head: Request<()>,
+    body: Parts,
+    events: usize,
+    compressed: bool,
+}
+
+impl FluentdSink {
+    /// Sends a batch and says what came of it.
+    pub(crate) async fn send_batch(&self, batch: &Batch) -> Verdict {
+        let target = match batch.route {
+            Route::Audit => &self.audit,
+            Route::Session(_) => &self.session,
+        };
+        let (path, url) = target.of(&batch.route);
+        match self.config.framing {
+            Framing::Array => {
+                let body = Parts::array(batch.stretches());
+                let head = self.head(path, batch, None);
+                self.post(target, &url, head, body, batch.entries.len()).await
+            }
+            Framing::Single => {
+                // One entry, as the shape asks for; with more the first that is not delivered
+                // decides.
+                for entry in &batch.entries {
+                    let json = batch.body.slice(entry.json.start as usize..entry.json.end as usize);
+                    let head = self.head(path.clone(), batch, Some(&json));
+                    match self.post(target, &url, head, Parts::object(json), 1).await {
+                        Verdict::Delivered => {}
+                        other => return other,
+                    }
+                }
+                Verdict::Delivered
+            }
+        }
+    }
+
+    fn head(&self, path: PathAndQuery, batch: &Batch, single: Option<&[u8]>) -> Request<()> {
+        let mut head = request(Method::POST, path, &JSON);
+        if self.config.id_headers {
+            // Hexadecimal digits and dashes, so this cannot fail; without ids the request is good
+            // all the same.
+            if let Ok(id) = HeaderValue::try_from(self.ids.of(batch)) {
+                head.headers_mut().insert(BATCH_ID, id);
+            }
+            let event = single.and_then(event_id);
+            if let Some(Ok(id)) = event.map(HeaderValue::from_str) {
+                head.headers_mut().insert(EVENT_ID, id);
+            }
+        }
+        head
+    }
+
+    async fn post(
+        &self,
+        target: &Target,
+        url: &str,
+        mut head: Request<()>,
+        body: Parts,
+        events: usize,
+    ) -> Verdict {
+        // The semaphore is never closed; were it, an attempt without a permit would do no harm.
+        let _permit = self.permits.acquire().await.ok();
+        // Compressed once; the second try on a new connection sends the same bytes.
+        let (body, compressed) = match self.zipper.zip(&body).await {
+            Some(zipped) => {
+                count(&self.counters.gzip_in_bytes, body.len());
+                count(&self.counters.gzip_out_bytes, zipped.len());
+                head.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                (zipped, true)
+            }
+            None => (body, false),
+        };
+        self.call(&Call { target, url, head, body, events, compressed }).await
+    }
+
+    async fn call(&self, call: &Call<'_>) -> Verdict {
+        let Call { target, url, .. } = *call;
+        let (timeouts, env) = (&self.config.timeouts, &*self.env);
+        let mut may_have_arrived = None;
+
+        let reused = self.pool.take(&target.server, env.monotonic(), timeouts.idle).await;
+        if let Some(mut connection) = reused {
+            match self.exchange(&mut connection, call).await {
+                Ok(answer) => return self.settle(connection, &answer, call),
+                Err(failure) if failure.read || failure.timed_out => return failed(url, failure),
+                Err(failure) => {
+                    // The receiver has closed an idle connection while the request was on its
+                    // way, or has restarted; then its other connections are gone too.
+                    debug!(url, reason = failure.what, "sent again on a new connection");
+                    self.pool.clear();
+                    count(&self.counters.resent, 1);
+                    if failure.written {
+                        count(&self.counters.possible_duplicates, 1);
+                        count(&self.counters.possible_duplicate_events, call.events as u64);
+                        may_have_arrived = Some(failure.what);
+                    }
+                }
+            }
+        }
+
+        let generation = self.pool.generation();
+        let verdict = match connect(&target.server, self.tls.as_deref(), timeouts, env).await {
+            Ok(mut connection) => {
+                count(&self.counters.connections_opened, 1);
+                connection.generation = generation;
+                match self.exchange(&mut connection, call).await {
+                    Ok(answer) => self.settle(connection, &answer, call),
+                    Err(failure) => failed(url, failure),
+                }
+            }
+            Err(error) => {
+                count(&self.counters.connections_failed, 1);
+                Verdict::Unreachable { detail: format!("`{url}`: {}", error.what) }
+            }
+        };
+        match (verdict, may_have_arrived) {
+            (Verdict::Unreachable { detail }, Some(before)) => {
+                Verdict::Unknown { detail: format!("{detail}; before that: {before}") }
+            }
+            (verdict, _) => verdict,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        connection: &mut Connection,
+        call: &Call<'_>,
+    ) -> Result<Answer, Failure> {
+        let (counters, env) = (&self.counters, &*self.env);
+        count(&counters.requests, 1);
+        count(&counters.events, call.events as u64);
+        count(&counters.body_bytes, call.body.len());
+        let begun = env.monotonic();
+        let (head, body) = (call.head.clone(), call.body.clone());
+        let timeouts = &self.config.timeouts;
+        let sent = connection.exchange(head, &call.target.authority, body, timeouts, env).await;
+        match &sent {
+            Ok(answer) => {
+                let after = env.monotonic().saturating_sub(begun);
+                counters.answered(answer.status.as_u16(), after);
+            }
+            Err(failure) if failure.timed_out => count(&counters.timeouts, 1),
+            Err(_) => count(&counters.broken, 1),
+        }
+        sent
+    }
+
+    fn settle(&self, connection: Connection, answer: &Answer, call: &Call<'_>) -> Verdict {
+        if answer.reusable {
+            self.pool.put(&call.target.server, connection, self.env.monotonic());
+        }
+        verdict(answer, call.url, call.events, call.compressed, self.env.now())
+    }
+}
+
+/// The verdict when no answer came.
+fn failed(url: &str, failure: Failure) -> Verdict {
+    let detail = format!("`{url}`: {}", failure.what);
+    if failure.written && !failure.refused_us {
+        Verdict::Unknown { detail }
+    } else {
+        Verdict::Unreachable { detail }
+    }
+}
