@@ -38,9 +38,11 @@ mod sink;
 mod stats;
 mod table;
 mod target;
+mod watch;
 
 pub use config::{Config, Gzip, Timeouts};
 pub use error::Error;
 pub use sink::FluentdSink;
 pub use stats::{Responses, RoundTrips, Stats};
 pub use table::answer_table;
+pub use watch::{CertificateNews, CertificateWatch};

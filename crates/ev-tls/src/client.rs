@@ -52,7 +52,9 @@ impl ClientTls {
         clock: Clock,
     ) -> Result<Self, Error> {
         let fixed_name = options.server_name.as_deref().map(parse_name).transpose()?;
-        let current = ArcSwap::from_pointee(load(&source, &options, &clock)?);
+        let current = load(&source, &options, &clock)?;
+        warn_of_chain(&current, &clock);
+        let current = ArcSwap::from_pointee(current);
         Ok(Self { source: Box::new(source), options, clock, fixed_name, current })
     }
 
@@ -105,6 +107,8 @@ impl ClientTls {
         if fresh.credentials == self.current.load().credentials {
             return Ok(false);
         }
+        // Not for those in use already, as files may be looked at every few seconds.
+        warn_of_chain(&fresh, &self.clock);
         self.current.store(Arc::new(fresh));
         Ok(true)
     }
@@ -132,13 +136,6 @@ fn load(
     let mut config = match &credentials.identity {
         Some(identity) => {
             identity.check(clock.now())?;
-            for facts in identity.facts().iter().skip(1) {
-                if facts.is_expired(clock.now()) {
-                    let expired_at = format_time(facts.not_after);
-                    let (origin, subject) = (identity.origin(), &facts.subject);
-                    warn!(origin, subject, expired_at, "certificate in the chain has expired");
-                }
-            }
             let (chain, key) = identity.parts();
             builder.with_client_auth_cert(chain, key)?
         }
@@ -146,6 +143,18 @@ fn load(
     };
     config.alpn_protocols = options.alpn.clone();
     Ok(Current { credentials, config: Arc::new(config) })
+}
+
+/// An expired certificate behind the first may be one that the server does not need.
+fn warn_of_chain(current: &Current, clock: &Clock) {
+    let Some(identity) = &current.credentials.identity else { return };
+    for facts in identity.facts().iter().skip(1) {
+        if facts.is_expired(clock.now()) {
+            let expired_at = format_time(facts.not_after);
+            let (origin, subject) = (identity.origin(), &facts.subject);
+            warn!(origin, subject, expired_at, "certificate in the chain has expired");
+        }
+    }
 }
 
 fn parse_name(name: &str) -> Result<ServerName<'static>, Error> {

@@ -3,6 +3,8 @@
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate, X509Name};
 
+use crate::Error;
+
 /// The facts of one certificate that operators ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFacts {
@@ -17,6 +19,22 @@ pub struct CertificateFacts {
 }
 
 impl CertificateFacts {
+    /// Facts of a chain that a peer presented, in its order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadCertificate`] with `origin` as where they came from.
+    pub fn of_chain(chain: &[CertificateDer<'_>], origin: &str) -> Result<Vec<Self>, Error> {
+        let read = |(at, der)| {
+            Self::read(der).map_err(|what| Error::BadCertificate {
+                origin: origin.to_owned(),
+                number: at + 1,
+                what,
+            })
+        };
+        chain.iter().enumerate().map(read).collect()
+    }
+
     /// Reads them from DER; the text of the error says what is damaged.
     pub(crate) fn read(der: &CertificateDer<'_>) -> Result<Self, String> {
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
@@ -73,5 +91,9 @@ mod tests {
     fn damaged_bytes_are_an_error() {
         assert!(CertificateFacts::read(&CertificateDer::from(vec![0x30, 0x03, 1, 2])).is_err());
         assert!(CertificateFacts::read(&CertificateDer::from(vec![])).is_err());
+        let chain = [CertificateDer::from(vec![0x30])];
+        let error = CertificateFacts::of_chain(&chain, "the server").expect_err("damaged");
+        let text = error.to_string();
+        assert!(text.starts_with("certificate 1 in `the server` cannot be used: "), "{text}");
     }
 }

@@ -11,11 +11,26 @@ pub(crate) const START: Timestamp = Timestamp::new(1_780_272_000, 0);
 
 pub(crate) struct ManualEnv {
     elapsed: watch::Sender<Duration>,
+    sleeps: watch::Sender<u64>,
 }
 
 impl ManualEnv {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { elapsed: watch::Sender::new(Duration::ZERO) })
+        Arc::new(Self {
+            elapsed: watch::Sender::new(Duration::ZERO),
+            sleeps: watch::Sender::new(0),
+        })
+    }
+
+    /// How often somebody has begun to sleep.
+    pub(crate) fn sleeps(&self) -> u64 {
+        *self.sleeps.borrow()
+    }
+
+    /// Waits until somebody has begun to sleep for the `count`th time in all.
+    pub(crate) async fn slept(&self, count: u64) {
+        let mut sleeps = self.sleeps.subscribe();
+        sleeps.wait_for(|sleeps| *sleeps >= count).await.expect("the clock is in use");
     }
 
     pub(crate) fn advance(&self, by: Duration) {
@@ -36,6 +51,7 @@ impl Env for ManualEnv {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let mut elapsed = self.elapsed.subscribe();
         let until = *elapsed.borrow_and_update() + duration;
+        self.sleeps.send_modify(|sleeps| *sleeps += 1);
         Box::pin(async move {
             if elapsed.wait_for(|elapsed| *elapsed >= until).await.is_err() {
                 // The clock is gone, so it never gets there.

@@ -7,4 +7,5 @@ mod gzip;
 mod raw;
 mod stats;
 mod tls;
+mod watch;
 mod wire;

@@ -37,7 +37,7 @@ impl Pki {
         self.write("client.key", &leaf.key_pem);
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
