@@ -19,6 +19,9 @@
 //! exact one is not offered, is *in use* like any other, but inexact, and the exact one is asked
 //! for again and again. All times are monotonic.
 //!
+//! Only so many decoders are in use at once: one may be put out of use for that of another version
+//! ([`super::entries`]). Then the entry *sleeps* until its version is asked for.
+//!
 //! A report tells that a decoder failed, not on which event. So that a few events which no decoder
 //! survives do not look like a decoder that is broken, only one report in `failure_spacing` counts:
 //! what fails is what goes on failing. While it is failing its events wait, as they do for an
@@ -48,8 +51,18 @@ pub(super) struct Entry {
     /// When the decoder in use was reported as failing, as far as it counts.
     reports: Vec<Duration>,
     cache_tried: bool,
+    /// When the decoder in use took its place.
+    in_use_since: Duration,
+    /// Whether it was put out of use for another, and not asked for since.
+    dormant: bool,
+    /// Whether a good artifact came and there was no place for its decoder.
+    waits_for_place: bool,
     /// Order of asking, for forgetting the version that was not asked for longest.
-    pub(super) last_asked: u64,
+    pub(super) asked: u64,
+    /// When it was asked for last.
+    pub(super) asked_at: Duration,
+    /// Order of attempts, for the least recently tried to be the next; 0 before the first.
+    pub(super) tried: u64,
 }
 
 /// An artifact that passed everything.
@@ -139,7 +152,12 @@ impl Entry {
             next_attempt: Some(now),
             reports: Vec::new(),
             cache_tried: false,
-            last_asked: 0,
+            in_use_since: now,
+            dormant: false,
+            waits_for_place: false,
+            asked: 0,
+            asked_at: now,
+            tried: 0,
         }
     }
 
@@ -174,7 +192,8 @@ impl Entry {
 
     /// Takes up an attempt if one is due.
     pub(super) fn start_attempt(&mut self, now: Duration) -> Option<Task> {
-        self.next_attempt.take_if(|at| *at <= now)?;
+        self.next_attempt().filter(|at| *at <= now)?;
+        self.next_attempt = None;
         let held = self.in_use.as_ref().filter(|_| !self.is_failing());
         Some(Task {
             held: held.map(|in_use| in_use.held.clone()),
@@ -185,12 +204,14 @@ impl Entry {
         })
     }
 
-    /// Notes how the attempt ended. Returns whether the choice may have changed.
+    /// Notes how the attempt ended. The pause before the next one is `crowd` times as long as it is
+    /// with a few versions. Returns whether the choice may have changed.
     pub(super) fn attempt_ended(
         &mut self,
         now: Duration,
         outcome: Outcome,
         settings: &Settings,
+        crowd: u32,
         jitter: impl FnOnce(Duration) -> Duration,
     ) -> bool {
         self.end_trial(now, settings);
@@ -207,7 +228,10 @@ impl Entry {
                     self.failures = 0;
                     self.overdue = false;
                 }
-                self.in_use = Some(usable);
+                if self.in_use.replace(usable).is_none() {
+                    self.in_use_since = now;
+                }
+                self.waits_for_place = false;
                 self.not_offered = false;
                 self.reports.clear();
                 self.next_attempt = Some(if cached { now } else { self.next_look(now, settings) });
@@ -226,21 +250,17 @@ impl Entry {
             }
             Outcome::NotOffered if self.in_use.is_none() => {
                 self.failures = 0;
-                self.next_attempt = Some(now + settings.recheck);
+                self.next_attempt = Some(now + settings.recheck.saturating_mul(crowd));
                 !std::mem::replace(&mut self.not_offered, true)
             }
             Outcome::Failed { offered } => {
                 // A place that offered nothing and does not answer now still offers nothing.
-                let appeared = offered && std::mem::replace(&mut self.not_offered, false);
-                if appeared && self.in_use.is_none() {
-                    self.waiting_since = now;
-                    self.overdue = false;
-                }
-                self.retry(now, settings, jitter);
+                let appeared = offered && self.is_offered(now);
+                self.retry(now, settings, crowd, jitter);
                 appeared
             }
             Outcome::NotModified | Outcome::NotOffered => {
-                self.retry(now, settings, jitter);
+                self.retry(now, settings, crowd, jitter);
                 false
             }
         }
@@ -279,7 +299,7 @@ impl Entry {
         self.overdue = now.saturating_sub(since) >= settings.artifact_wait;
         // An attempt under way goes on; when it ends it is seen that this is failing.
         if self.next_attempt.is_some() {
-            self.retry(now, settings, jitter);
+            self.retry(now, settings, 1, jitter);
         }
         true
     }
@@ -293,13 +313,8 @@ impl Entry {
     /// one that was refused before may be good now.
     pub(super) fn trust_changed(&mut self, now: Duration, refused: bool) {
         if refused {
-            self.in_use = None;
-            self.health = Health::Good;
-            self.reports.clear();
             // What is offered may be just this, which is no absence.
-            self.not_offered = false;
-            self.waiting_since = now;
-            self.overdue = false;
+            self.without_decoder(now);
         }
         if self.in_use.is_none() {
             self.failures = 0;
@@ -319,7 +334,7 @@ impl Entry {
     /// When the time runs out that events of this version may wait.
     pub(super) fn wait_ends(&self, settings: &Settings) -> Option<Duration> {
         let since = match self.health {
-            _ if self.overdue => return None,
+            _ if self.overdue || self.dormant => return None,
             Health::Failing { since } => since,
             _ if self.in_use.is_none() && !self.not_offered => self.waiting_since,
             _ => return None,
@@ -327,9 +342,68 @@ impl Entry {
         Some(since.saturating_add(settings.artifact_wait))
     }
 
-    /// When the next attempt is due; `None` while one is under way.
+    /// When the next attempt is due; `None` while one is under way, and for one that sleeps.
     pub(super) fn next_attempt(&self) -> Option<Duration> {
-        self.next_attempt
+        self.next_attempt.filter(|_| !self.dormant)
+    }
+
+    /// Whether an attempt is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.next_attempt.is_none()
+    }
+
+    /// Since when the decoder in use has its place; `None` without one.
+    pub(super) fn in_use_since(&self) -> Option<Duration> {
+        self.in_use.as_ref().map(|_| self.in_use_since)
+    }
+
+    /// Gives up the decoder in use, which others have a use for, until this version is asked for
+    /// again, and not before `next_attempt`. What failed before is not forgotten.
+    pub(super) fn put_out_of_use(&mut self, now: Duration, next_attempt: Duration) {
+        self.without_decoder(now);
+        self.cache_tried = false;
+        self.dormant = true;
+        self.next_attempt = Some(next_attempt);
+    }
+
+    /// Notes that it is asked for. Returns whether it was asleep.
+    pub(super) fn wake(&mut self, now: Duration) -> bool {
+        let slept = std::mem::replace(&mut self.dormant, false);
+        if slept {
+            self.waiting_since = now;
+        }
+        slept
+    }
+
+    /// Whether a good artifact came and there was no place for its decoder.
+    pub(super) fn waits_for_place(&self) -> bool {
+        self.waits_for_place
+    }
+
+    /// Notes that there is no place before `at`. The artifact, which is kept, is loaded then.
+    pub(super) fn wait_for_place(&mut self, at: Duration) {
+        self.waits_for_place = true;
+        self.cache_tried = false;
+        self.next_attempt = Some(at);
+    }
+
+    /// Notes that it is offered, whatever becomes of it. Returns whether the choice has changed.
+    pub(super) fn is_offered(&mut self, now: Duration) -> bool {
+        let appeared = std::mem::replace(&mut self.not_offered, false);
+        if appeared && self.in_use.is_none() {
+            self.waiting_since = now;
+            self.overdue = false;
+        }
+        appeared
+    }
+
+    fn without_decoder(&mut self, now: Duration) {
+        self.in_use = None;
+        self.health = Health::Good;
+        self.reports.clear();
+        self.not_offered = false;
+        self.waiting_since = now;
+        self.overdue = false;
     }
 
     /// Ends a trial that went well: nothing was reported for a whole window.
@@ -359,9 +433,11 @@ impl Entry {
         &mut self,
         now: Duration,
         settings: &Settings,
+        crowd: u32,
         jitter: impl FnOnce(Duration) -> Duration,
     ) {
         self.failures = self.failures.saturating_add(1);
-        self.next_attempt = Some(now + jitter(settings.backoff.limit(self.failures)));
+        let limit = settings.backoff.limit(self.failures).saturating_mul(crowd);
+        self.next_attempt = Some(now + jitter(limit));
     }
 }

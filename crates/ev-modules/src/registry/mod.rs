@@ -15,6 +15,7 @@
 //! work under way is waited for.
 
 mod attempt;
+mod entries;
 mod entry;
 mod highest;
 mod known_first;
@@ -23,14 +24,14 @@ mod settings;
 mod trusting;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ev_core::{
     ArtifactSource, AuthVersion, BoxError, BoxFuture, Choice, Decoder, DecoderError, DecoderSet,
-    Env, StateStore,
+    Env, StateStore, UnknownPolicy,
 };
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -38,7 +39,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::entry::{Entry, Outcome, Task};
+use self::entries::{Asked, Entries, MAX_IN_USE, MAX_VERSIONS};
+use self::entry::{Entry, Outcome};
 use self::highest::Highest;
 pub use self::settings::{Backoff, Downgrade, Exactness, Settings, VersionPolicy};
 use self::trusting::TrustWatch;
@@ -46,10 +48,6 @@ use crate::Error;
 use crate::trust::Trust;
 use crate::verify::Verified;
 use crate::version::{compare_versions, nearest, same_minor};
-
-/// Versions that are remembered. Auth says its version, so somebody who has taken it over could
-/// name a new one each minute; the one that was not asked for longest is forgotten.
-const MAX_VERSIONS: usize = 32;
 
 /// Attempts at once. Each may hold an artifact of some MiB.
 const MAX_ATTEMPTS: usize = 4;
@@ -141,11 +139,10 @@ struct Inner {
 
 #[derive(Default)]
 struct Shared {
-    entries: BTreeMap<AuthVersion, Entry>,
+    entries: Entries,
     highest: Highest,
     /// Versions below it that were told of.
     older: BTreeSet<AuthVersion>,
-    asked: u64,
 }
 
 #[derive(Default)]
@@ -207,7 +204,9 @@ impl Registry {
             inner.read_trust(&mut watch, now).await;
             inner.open_overdue(now);
             inner.keep_highest(now).await;
-            for (version, task) in inner.due(now, MAX_ATTEMPTS.saturating_sub(attempts.len())) {
+            let room = MAX_ATTEMPTS.saturating_sub(attempts.len());
+            let due = inner.lock().entries.due(now, room);
+            for (version, task) in due {
                 attempts.push(attempt::attempt(Arc::clone(inner), version, task, stop.clone()));
             }
             let next = inner.next_deadline(attempts.len() < MAX_ATTEMPTS);
@@ -251,11 +250,11 @@ impl DecoderSet for Registry {
         if let Some(embedded) = embedded {
             return Choice::Exact(Arc::clone(&embedded.decoder));
         }
-        shared.asked += 1;
-        let asked = shared.asked;
-        let entry = inner.entry(&mut shared, version);
-        entry.last_asked = asked;
-        entry.choice(&inner.settings, &inner.nearest(version).decoder)
+        let nearest = &inner.nearest(version).decoder;
+        match inner.entry(&mut shared, version) {
+            Some(entry) => entry.choice(&inner.settings, nearest),
+            None => Choice::Inexact { decoder: Arc::clone(nearest), unknown: UnknownPolicy::Park },
+        }
     }
 
     fn generation(&self) -> u64 {
@@ -330,24 +329,21 @@ impl Inner {
         }
     }
 
-    /// The entry for a version. For a new one, room is made and the task is asked to get its
-    /// artifact.
-    fn entry<'a>(&self, shared: &'a mut Shared, version: &AuthVersion) -> &'a mut Entry {
-        if !shared.entries.contains_key(version) {
-            if shared.entries.len() >= MAX_VERSIONS {
-                let oldest = shared.entries.iter().min_by_key(|(_, entry)| entry.last_asked);
-                if let Some(oldest) = oldest.map(|(version, _)| version.clone()) {
-                    shared.entries.remove(&oldest);
-                }
-            }
+    /// The entry for a version. For a new one, the task is asked to get its artifact. `None` when
+    /// there is no room for another one.
+    fn entry<'a>(&self, shared: &'a mut Shared, version: &AuthVersion) -> Option<&'a mut Entry> {
+        let now = self.env.monotonic();
+        let nobody_to_ask = self.sources.is_empty() && self.store.is_none();
+        let new = || Entry::new(now, nobody_to_ask);
+        let (entry, asked) = shared.entries.ask(version, now, new)?;
+        if asked == Asked::New {
             let nearest = &self.nearest(version).auth_version;
             info!(%version, %nearest, "no embedded table for this Auth version: an artifact is wanted");
+        }
+        if asked != Asked::Again {
             self.wake.notify_one();
         }
-        shared.entries.entry(version.clone()).or_insert_with(|| {
-            let nobody_to_ask = self.sources.is_empty() && self.store.is_none();
-            Entry::new(self.env.monotonic(), nobody_to_ask)
-        })
+        Some(entry)
     }
 
     /// The highest version seen, if the policy forbids artifacts of this older one.
@@ -364,7 +360,7 @@ impl Inner {
 
     fn open_overdue(&self, now: Duration) {
         let mut changed = false;
-        for (version, entry) in &mut self.lock().entries {
+        for (version, entry) in self.lock().entries.iter_mut() {
             if entry.open_if_overdue(now, &self.settings) {
                 changed = true;
                 let waited_secs = self.settings.artifact_wait.as_secs();
@@ -380,17 +376,9 @@ impl Inner {
         }
     }
 
-    fn due(&self, now: Duration, room: usize) -> Vec<(AuthVersion, Task)> {
-        let mut shared = self.lock();
-        let started = shared.entries.iter_mut().filter_map(|(version, entry)| {
-            entry.start_attempt(now).map(|task| (version.clone(), task))
-        });
-        started.take(room).collect()
-    }
-
     fn next_deadline(&self, room: bool) -> Option<Duration> {
         let shared = self.lock();
-        let deadlines = shared.entries.values().flat_map(|entry| {
+        let deadlines = shared.entries.iter().flat_map(|entry| {
             // Without room, the end of an attempt is what is waited for.
             [entry.wait_ends(&self.settings), entry.next_attempt().filter(|_| room)]
         });
@@ -400,13 +388,31 @@ impl Inner {
 
     fn attempt_ended(&self, version: &AuthVersion, outcome: Outcome) {
         let now = self.env.monotonic();
-        let changed = match self.lock().entries.get_mut(version) {
-            Some(entry) => {
-                entry.attempt_ended(now, outcome, &self.settings, |limit| self.env.jitter(limit))
-            }
-            // Forgotten meanwhile.
-            None => false,
+        let mut shared = self.lock();
+        let crowd = shared.entries.crowd();
+        let place = match &outcome {
+            Outcome::Ready { .. } => shared.entries.make_place(version, now),
+            _ => Ok(None),
         };
+        let Some(entry) = shared.entries.get_mut(version) else { return };
+        let changed = match place {
+            Ok(gone) => {
+                if let Some(gone) = &gone {
+                    info!(%version, %gone, limit = MAX_IN_USE, "decoder artifact makes place for another");
+                }
+                let jitter = |limit| self.env.jitter(limit);
+                entry.attempt_ended(now, outcome, &self.settings, crowd, jitter)
+            }
+            Err(at) => {
+                if !entry.waits_for_place() {
+                    let limit = MAX_IN_USE;
+                    warn!(%version, limit, "decoder artifact waits, as so many others are in use");
+                }
+                entry.wait_for_place(at);
+                entry.is_offered(now)
+            }
+        };
+        drop(shared);
         if changed {
             self.bump();
         }

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "cli")]
 mod cli;
+mod crowd;
 mod directory;
 mod downgrade;
 mod failing;
