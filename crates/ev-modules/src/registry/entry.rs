@@ -57,6 +57,9 @@ pub(super) struct Entry {
     dormant: bool,
     /// Whether a good artifact came and there was no place for its decoder.
     waits_for_place: bool,
+    /// The last of the near versions, and the index of its place, that were tried in vain, when
+    /// there are others behind it.
+    pub(super) tried_near: Option<(AuthVersion, usize)>,
     /// Order of asking, for forgetting the version that was not asked for longest.
     pub(super) asked: u64,
     /// When it was asked for last.
@@ -155,6 +158,7 @@ impl Entry {
             in_use_since: now,
             dormant: false,
             waits_for_place: false,
+            tried_near: None,
             asked: 0,
             asked_at: now,
             tried: 0,

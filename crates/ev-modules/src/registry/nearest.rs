@@ -6,8 +6,10 @@
 //! is taken on the word of a place: the artifact that comes must be signed for the version that was
 //! chosen, and passes every other check too.
 
+use std::cmp::Ordering;
+
 use ev_core::AuthVersion;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::VersionPolicy;
 use super::attempt::{Attempt, Found};
@@ -17,12 +19,21 @@ use crate::hex;
 use crate::version::{compare_versions, is_newer_in_major};
 
 /// Most fetches of an attempt. A folder need not hold anything that this program can use, so that
-/// the next one is looked at; a place that lists many such must not keep it busy.
+/// the next one is looked at; a place that lists many such must not keep it busy. The next attempt
+/// goes on with those behind them, and after the last one they are all looked at again.
 const MAX_TRIES: usize = 4;
+
+/// A version that a place lists, and the index of the place.
+type Candidate = (AuthVersion, usize);
+
+fn order(a: &Candidate, b: &Candidate) -> Ordering {
+    compare_versions(&a.0, &b.0).then_with(|| a.cmp(b))
+}
 
 impl Attempt<'_> {
     /// Asks for the nearest newer version that a place lists, and when there is nothing usable of
-    /// it, for the next.
+    /// it, for the next. As long as some are left for the next attempt it is not known whether
+    /// there is one, as with a place that does not answer.
     pub(super) async fn nearest(&self, held: Option<&Held>) -> Found {
         if self.inner.settings.version_policy == VersionPolicy::Exact {
             return Found::NotOffered;
@@ -39,22 +50,46 @@ impl Attempt<'_> {
                 None => unreachable = true,
             }
         }
-        candidates.sort_by(|(a, place_a), (b, place_b)| {
-            compare_versions(a, b).then_with(|| a.cmp(b)).then_with(|| place_a.cmp(place_b))
-        });
+        candidates.sort_by(order);
         candidates.dedup();
-        for (of, place) in candidates.into_iter().take(MAX_TRIES) {
-            match self.ask(self.inner.sources[place].as_ref(), &of, held).await {
+        let begin = self.tried_near().map_or(0, |last| {
+            candidates.partition_point(|candidate| order(candidate, &last) != Ordering::Greater)
+        });
+        let candidates =
+            candidates.get(begin..).filter(|left| !left.is_empty()).unwrap_or(&candidates);
+        let (now, later) = candidates.split_at(candidates.len().min(MAX_TRIES));
+        for (of, place) in now {
+            match self.ask(self.inner.sources[*place].as_ref(), of, held).await {
                 Found::NotOffered => {}
                 Found::Refused => refused = true,
                 Found::Unreachable => unreachable = true,
-                found => return found,
+                found => {
+                    // The next time, a nearer one may be there.
+                    self.set_tried_near(None);
+                    return found;
+                }
             }
         }
-        match (refused, unreachable) {
+        self.set_tried_near(now.last().filter(|_| !later.is_empty()).cloned());
+        if let Some((next, _)) = later.first() {
+            let (version, tried, left) = (self.version, now.len(), later.len());
+            info!(%version, tried, left, %next, "no usable artifact of the nearest newer versions: others are tried next");
+        }
+        match (refused, unreachable || !later.is_empty()) {
             (true, _) => Found::Refused,
             (false, true) => Found::Unreachable,
             (false, false) => Found::NotOffered,
+        }
+    }
+
+    /// The last one that was tried in vain when there were others behind it.
+    fn tried_near(&self) -> Option<Candidate> {
+        self.inner.lock().entries.get(self.version)?.tried_near.clone()
+    }
+
+    fn set_tried_near(&self, last: Option<Candidate>) {
+        if let Some(entry) = self.inner.lock().entries.get_mut(self.version) {
+            entry.tried_near = last;
         }
     }
 

@@ -278,7 +278,68 @@ async fn a_listed_version_need_not_be_there() {
     (0..1000).for_each(|patch| liar.list_empty(&format!("18.1.{patch}")));
     let rig = setup(&key, &liar, &nothing()).start();
     rig.until("18.1.0-dev", PARKED).await;
-    assert_eq!(liar.take_asked().len(), 1 + 4);
+    // 1 + 2 + 4 + 8 + 16 s between six attempts, then at most one a minute.
+    assert_eq!(liar.take_asked().len(), 6 * (1 + 4));
+    pass(600).await;
+    assert!(liar.take_asked().len() <= 11 * (1 + 4));
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_good_one_is_hidden_by_others_for_ever() {
+    let key = key();
+    let place = Place::new();
+    // Nearer ones that nobody offers, and that cannot be used.
+    for patch in 1..=7 {
+        place.list_empty(&format!("18.1.{patch}"));
+    }
+    for patch in 10..=15 {
+        let of = format!("18.1.{patch}");
+        place.put(&of, good(&self::key(), &of));
+    }
+    place.put("18.1.20", good(&key, "18.1.20"));
+    let lines = captured(async {
+        let rig = setup(&key, &place, &nothing()).start();
+        // Within the time that events wait.
+        for _ in 0..59 {
+            assert!(["pending", "inexact table 18.1.20 Park"].contains(&&*rig.state("18.1.0")));
+            pass(1).await;
+        }
+        assert_eq!(rig.state("18.1.0"), "inexact table 18.1.20 Park");
+        let asked = place.take_asked();
+        let nearer: Vec<_> = asked.iter().filter(|of| *of != "18.1.0").collect();
+        let mut in_order: Vec<String> = (1..=7).map(|patch| format!("18.1.{patch}")).collect();
+        // A refused table is no reason not to take a module of the same version.
+        in_order.extend((10..=15).flat_map(|patch| vec![format!("18.1.{patch}"); 2]));
+        in_order.push("18.1.20".to_owned());
+        assert_eq!(nearer[..in_order.len()], in_order.iter().collect::<Vec<_>>());
+
+        // Then it begins anew: a nearer one that appears is found, and nothing is sent twice.
+        assert_eq!(place.downloads(), 2 * 6 + 1);
+        place.put("18.1.2", good(&key, "18.1.2"));
+        rig.until("18.1.0", NEAREST).await;
+        rig.end().await;
+    })
+    .await;
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("others are tried next")).collect();
+    assert!(told[0].contains("version=18.1.0 tried=4 left=10 next=18.1.5"), "{told:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_in_use_stays_while_those_before_it_are_tried() {
+    let key = key();
+    let place = Place::new();
+    (1..=9).for_each(|patch| place.list_empty(&format!("18.1.{patch}")));
+    place.put("18.1.20", good(&key, "18.1.20"));
+    place.put("18.1.30", good(&key, "18.1.30"));
+    let rig = setup(&key, &place, &nothing()).start();
+    rig.until("18.1.0", "inexact table 18.1.20 Park").await;
+    for _ in 0..600 {
+        pass(1).await;
+        assert_eq!(rig.state("18.1.0"), "inexact table 18.1.20 Park");
+    }
+    assert_eq!(place.downloads(), 1);
+    assert!(!place.take_asked().contains(&"18.1.30".to_owned()), "nothing behind it is wanted");
     rig.end().await;
 }
 
