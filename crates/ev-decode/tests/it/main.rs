@@ -6,6 +6,7 @@ mod decoder;
 mod deep;
 mod golden;
 mod hostile;
+mod memory;
 mod older;
 mod order;
 #[cfg(feature = "compile")]
