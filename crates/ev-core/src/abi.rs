@@ -19,7 +19,8 @@
 //! | `ev_error` | `() -> i64` | packed pointer to a short UTF-8 text: why the last call was refused |
 //!
 //! `len` and the answer's parts are unsigned 32-bit numbers. The answer stays valid until the next
-//! call. A module may not keep anything of one call for the next.
+//! call. A module may not keep anything of one call for the next, but a buffer that it gave out
+//! serves for any number of batches, until the host asks for a larger one.
 //!
 //! # The question
 //!
@@ -308,19 +309,44 @@ pub fn write_batch<'a>(
 }
 
 /// The events of a question; `None` when lengths and count do not add up exactly.
-pub fn read_batch(question: &[u8]) -> Option<Vec<&[u8]>> {
-    let (count, mut rest) = question.split_first_chunk::<4>()?;
-    // The count is not believed before the events are there: nothing is reserved by it.
-    let mut events = Vec::new();
-    for _ in 0..u32::from_le_bytes(*count) {
-        let (len, tail) = rest.split_first_chunk::<4>()?;
+pub fn read_batch(question: &[u8]) -> Option<Questions<'_>> {
+    let (count, rest) = question.split_first_chunk::<4>()?;
+    let questions = Questions { left: u32::from_le_bytes(*count), rest };
+    let mut all = questions.clone();
+    // Each step takes four bytes at least, whatever the count claims.
+    while all.left > 0 {
+        all.next()?;
+    }
+    all.rest.is_empty().then_some(questions)
+}
+
+/// The events of one question, in order: see [`read_batch`].
+#[derive(Clone, Debug)]
+pub struct Questions<'a> {
+    left: u32,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Questions<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let (len, tail) = self.rest.split_first_chunk::<4>()?;
         let (event, tail) =
             tail.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
-        events.push(event);
-        rest = tail;
+        self.rest = tail;
+        Some(event)
     }
-    rest.is_empty().then_some(events)
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        (left, Some(left))
+    }
 }
+
+/// [`read_batch`] has seen that all of them are there.
+impl ExactSizeIterator for Questions<'_> {}
 
 fn word(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
@@ -418,13 +444,14 @@ mod tests {
         let len = batch_len(events).expect("a small batch") as usize;
         let mut question = vec![0; len];
         assert!(write_batch(events.into_iter(), &mut question));
-        assert_eq!(read_batch(&question).as_deref(), Some(&events[..]));
+        let read = read_batch(&question).map(Iterator::collect::<Vec<_>>);
+        assert_eq!(read.as_deref(), Some(&events[..]));
         assert!(!write_batch(events.into_iter(), &mut vec![0; len - 1]));
         assert!(!write_batch(events.into_iter(), &mut vec![0; len + 1]));
         for cut in 0..len {
-            assert_eq!(read_batch(&question[..cut]), None, "cut at {cut}");
+            assert!(read_batch(&question[..cut]).is_none(), "cut at {cut}");
         }
         question.push(0);
-        assert_eq!(read_batch(&question), None);
+        assert!(read_batch(&question).is_none());
     }
 }

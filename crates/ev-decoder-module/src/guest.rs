@@ -7,6 +7,9 @@ use ev_core::abi::{self, CallFlags, Header, Status};
 use ev_core::{Facts, LoginFacts};
 use ev_decode::{Answer, Options, Scratch, Table, Transcoder};
 
+/// No event of this many bytes leaves anything behind that would have to be given back.
+const SMALL: usize = 4096;
+
 /// The guest's one state: buffers that are used again, and nothing of an event.
 pub(crate) struct Guest {
     /// Read once; a module without a usable table refuses everything and says why.
@@ -68,16 +71,19 @@ impl Guest {
             return Err("the batch is not in the buffer given out last".into());
         }
         let question = usize::try_from(len).ok().and_then(|len| self.input.get(..len));
-        let events = question.and_then(abi::read_batch).ok_or("the batch is damaged")?;
+        let question = question.ok_or("the batch is damaged")?;
+        let events = abi::read_batch(question).ok_or("the batch is damaged")?;
 
         let options = Options { login: flags.login, ..Options::default() };
         let transcoder = Transcoder::new(Arc::clone(table), flags.flavour, options);
         self.output.clear();
-        self.output.reserve(answer_len(&events));
+        self.output.reserve(answer_len(events.len(), question.len()));
         for event in events {
             record(&transcoder, &mut self.scratch, event, flags, &mut self.output)?;
         }
-        self.scratch.trim();
+        if question.len() > SMALL {
+            self.scratch.trim();
+        }
         Ok(())
     }
 
@@ -97,10 +103,9 @@ impl Guest {
 
 /// About as many bytes as the answer to a usual batch will have. Large events make their own room,
 /// exactly: growing step by step needs up to three times the length at once.
-fn answer_len(events: &[&[u8]]) -> usize {
+fn answer_len(events: usize, wire: usize) -> usize {
     const LARGE: usize = 1 << 20;
-    let wire: usize = events.iter().map(|event| event.len()).sum();
-    events.len() * abi::HEADER_LEN + if wire < LARGE { wire / 2 * 3 } else { 0 }
+    events * abi::HEADER_LEN + if wire < LARGE { wire / 2 * 3 } else { 0 }
 }
 
 /// Appends the record of one event.

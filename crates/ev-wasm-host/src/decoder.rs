@@ -1,8 +1,8 @@
 //! A decoder backed by a pool of instances.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ev_core::abi::CallFlags;
 use ev_core::{Cost, Decoder, DecoderError, DecoderIdentity, Form, Mode, Output, RawEvent};
@@ -11,6 +11,7 @@ use crate::error::HostError;
 use crate::host::CompiledModule;
 use crate::instance::Instance;
 use crate::limits::Limits;
+use crate::pool::Pool;
 use crate::usage::CountedInstance;
 
 /// What else is asked of a module.
@@ -28,8 +29,7 @@ pub struct ModuleDecoder {
     module: CompiledModule,
     identity: DecoderIdentity,
     options: Options,
-    /// Instances that wait for the next call and have not misbehaved.
-    idle: Mutex<Vec<Instance>>,
+    pool: Pool,
     /// Instances made, and events that were answered, so far.
     created: AtomicU64,
     events: AtomicU64,
@@ -60,11 +60,10 @@ impl ModuleDecoder {
         identity: DecoderIdentity,
         options: Options,
     ) -> Result<Self, HostError> {
-        let idle = Mutex::default();
+        let pool = Pool::new(module.limits.idle_instances);
         let (created, events) = (AtomicU64::new(0), AtomicU64::new(0));
-        let this = Self { module, identity, options, idle, created, events };
-        let instance = this.instance()?;
-        this.give_back(instance);
+        let this = Self { module, identity, options, pool, created, events };
+        this.with_instance(|this, place| this.filled(place).map(|_| ()))?;
         Ok(this)
     }
 
@@ -74,10 +73,8 @@ impl ModuleDecoder {
     ///
     /// Those of a guest that fails.
     pub fn describe(&self) -> Result<String, HostError> {
-        let mut instance = self.instance()?;
-        let text = instance.describe(&self.module.limits, &self.module.shared.ticker)?;
-        self.give_back(instance);
-        Ok(text)
+        let (limits, ticker) = (&*self.module.limits, &self.module.shared.ticker);
+        self.with_instance(|this, place| this.filled(place)?.describe(limits, ticker))
     }
 
     /// Instances of the module made so far: one to begin with, and one more whenever one was thrown
@@ -119,46 +116,49 @@ impl ModuleDecoder {
     fn batches(&self, events: &[RawEvent], mode: Mode, out: &mut Output) -> Result<(), HostError> {
         let (limits, ticker) = (&*self.module.limits, &self.module.shared.ticker);
         let flags = CallFlags { flavour: self.identity.flavour, mode, login: self.options.login };
-        let mut rest = events;
-        let mut instance = None;
-        while !rest.is_empty() {
-            let (batch, tail) = rest.split_at(batch_len(rest, limits));
-            let mut guest: Instance = match instance.take() {
-                Some(instance) => instance,
-                None => self.instance()?,
-            };
-            // An instance that fails is dropped here, and its memory with it.
-            guest.decode(batch, flags, limits, ticker, out)?;
-            instance = Some(guest).filter(|guest| !guest.is_spent(limits));
-            rest = tail;
-        }
-        if let Some(instance) = instance {
-            self.give_back(instance);
-        }
-        Ok(())
+        self.with_instance(|this, place| {
+            let mut rest = events;
+            while !rest.is_empty() {
+                let (batch, tail) = rest.split_at(batch_len(rest, limits));
+                let guest = this.filled(place)?;
+                guest.decode(batch, flags, limits, ticker, out)?;
+                if guest.is_spent(limits) {
+                    *place = None;
+                }
+                rest = tail;
+            }
+            Ok(())
+        })
     }
 
-    fn instance(&self) -> Result<Instance, HostError> {
-        if let Some(instance) = self.lock().pop() {
-            return Ok(instance);
+    /// Does `work` with an instance to itself. When it fails, the instance is dropped, and its
+    /// memory with it.
+    fn with_instance<T>(
+        &self,
+        work: impl FnOnce(&Self, &mut Option<Instance>) -> Result<T, HostError>,
+    ) -> Result<T, HostError> {
+        let mut held = self.pool.place();
+        let mut own = None;
+        let place = held.as_deref_mut().unwrap_or(&mut own);
+        let result = work(self, place);
+        if result.is_err() {
+            *place = None;
         }
-        let CompiledModule { shared, limits, instances, .. } = &self.module;
-        let counted = CountedInstance::new(Arc::clone(&shared.counts));
-        let instance = Instance::new(instances, limits, &shared.ticker, counted)?;
-        self.created.fetch_add(1, Ordering::Relaxed);
-        Ok(instance)
+        result
     }
 
-    fn give_back(&self, instance: Instance) {
-        let mut idle = self.lock();
-        if idle.len() < self.module.limits.idle_instances {
-            idle.push(instance);
+    /// The instance in this place, made if there is none.
+    fn filled<'a>(&self, place: &'a mut Option<Instance>) -> Result<&'a mut Instance, HostError> {
+        match place {
+            Some(instance) => Ok(instance),
+            None => {
+                let CompiledModule { shared, limits, instances, .. } = &self.module;
+                let counted = CountedInstance::new(Arc::clone(&shared.counts));
+                let instance = Instance::new(instances, limits, &shared.ticker, counted)?;
+                self.created.fetch_add(1, Ordering::Relaxed);
+                Ok(place.insert(instance))
+            }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Instance>> {
-        // Nobody panics while holding the lock, and a list of instances is always valid.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,10 +19,15 @@ const MAX_REFUSAL: u32 = 512;
 /// Longest description of a module, in bytes: about 200 event names of the newest schema are 8 KiB.
 const MAX_DESCRIPTION: u32 = 1 << 20;
 
+/// Buffers are asked for in multiples of this many bytes.
+const BUFFER_STEP: u32 = 16 << 10;
+
 /// What belongs to one instance inside wasmtime.
 #[derive(Debug)]
 pub(crate) struct State {
     limits: StoreLimits,
+    /// When the clock of deadlines last heard of a call: see [`Ticker::begin`].
+    announced: u64,
     /// More memory was asked for than there may be, since the last call.
     memory_refused: bool,
     counted: CountedInstance,
@@ -41,7 +46,7 @@ impl State {
             .tables(limits.tables)
             .memories(1)
             .build();
-        Self { limits, memory_refused: false, counted, memory_before: 0, clock: 0 }
+        Self { limits, announced: 0, memory_refused: false, counted, memory_before: 0, clock: 0 }
     }
 }
 
@@ -98,7 +103,16 @@ pub(crate) struct Instance {
     decode: TypedFunc<(u32, u32, u32), i64>,
     describe: TypedFunc<(), i64>,
     error: TypedFunc<(), i64>,
+    /// What `ev_alloc` gave last: it stays valid until the next one, so most calls need none.
+    buffer: Buffer,
     events: u64,
+}
+
+/// A buffer of the guest's.
+#[derive(Clone, Copy, Default)]
+struct Buffer {
+    address: u32,
+    len: u32,
 }
 
 impl Instance {
@@ -112,10 +126,10 @@ impl Instance {
         let refused = |error: wasmtime::Error| HostError::Instantiate(error.into());
         let mut store = Store::new(module.module().engine(), State::new(limits, counted));
         store.limiter(|state| state);
-        store.set_epoch_deadline(Ticker::ticks(limits.call_time));
-        let running = ticker.running();
+        let ticks = Ticker::ticks(limits.call_time);
+        store.set_epoch_deadline(ticks);
+        ticker.begin(ticks, &mut store.data_mut().announced);
         let instance = module.instantiate(&mut store).map_err(refused)?;
-        drop(running);
         let memory = instance
             .get_memory(&mut store, abi::EXPORT_MEMORY)
             .ok_or(HostError::MissingExport { name: abi::EXPORT_MEMORY })?;
@@ -129,17 +143,18 @@ impl Instance {
             error: instance.get_typed_func(&mut store, abi::EXPORT_ERROR).map_err(refused)?,
             store,
             memory,
+            buffer: Buffer::default(),
             events: 0,
         };
         if instance.get_func(&mut this.store, abi::EXPORT_INITIALIZE).is_some() {
             let initialize: TypedFunc<(), ()> = instance
                 .get_typed_func(&mut this.store, abi::EXPORT_INITIALIZE)
                 .map_err(refused)?;
-            this.call(&initialize, (), 0, limits, ticker)?;
+            call(&mut this.store, &initialize, (), 0, limits, ticker)?;
         }
         let version: TypedFunc<(), u32> =
             instance.get_typed_func(&mut this.store, abi::EXPORT_ABI_VERSION).map_err(refused)?;
-        match this.call(&version, (), 0, limits, ticker)? {
+        match call(&mut this.store, &version, (), 0, limits, ticker)? {
             abi::ABI_VERSION => Ok(this),
             found => Err(HostError::AbiVersion { found }),
         }
@@ -148,7 +163,7 @@ impl Instance {
     /// Whether the instance has served its time.
     pub(crate) fn is_spent(&self, limits: &Limits) -> bool {
         self.events >= limits.recycle_events
-            || self.memory.data_size(&self.store) > limits.recycle_memory_bytes
+            || self.store.data().counted.memory_bytes() > limits.recycle_memory_bytes
     }
 
     /// Appends one outcome per event to `out`; after an error, what is in `out` is of no use.
@@ -165,10 +180,7 @@ impl Instance {
         let Some(len) = abi::batch_len(bytes()) else { return Err(too_long) };
         let size = len as usize;
 
-        let address = self.call(&self.alloc.clone(), len, size, limits, ticker)?;
-        if address == 0 {
-            return Err(HostError::NoBuffer { bytes: len });
-        }
+        let address = self.buffer_for(len, limits, ticker)?;
         let buffer = place(self.memory.data_mut(&mut self.store), address, len);
         let written = buffer.is_some_and(|buffer| abi::write_batch(bytes(), buffer));
         if !written {
@@ -176,7 +188,7 @@ impl Instance {
         }
 
         let parameters = (address, len, flags.to_bits());
-        let packed = self.call(&self.decode.clone(), parameters, size, limits, ticker)?;
+        let packed = call(&mut self.store, &self.decode, parameters, size, limits, ticker)?;
         if packed == 0 {
             return Err(self.refusal(limits, ticker));
         }
@@ -186,20 +198,40 @@ impl Instance {
         Ok(())
     }
 
+    /// The address of a buffer of at least `len` bytes.
+    fn buffer_for(&mut self, len: u32, limits: &Limits, ticker: &Ticker) -> Result<u32, HostError> {
+        if self.buffer.len >= len {
+            return Ok(self.buffer.address);
+        }
+        self.buffer = Buffer::default();
+        let mut alloc = |len| call(&mut self.store, &self.alloc, len, len as usize, limits, ticker);
+        // Somewhat more, so that batches of about the same size share a buffer; or what is needed.
+        let more = len.checked_next_multiple_of(BUFFER_STEP).unwrap_or(len);
+        let (address, len) = match alloc(more)? {
+            0 => (alloc(len)?, len),
+            address => (address, more),
+        };
+        if address == 0 {
+            return Err(HostError::NoBuffer { bytes: len });
+        }
+        self.buffer = Buffer { address, len };
+        Ok(address)
+    }
+
     /// What the module says of itself: JSON, unverified.
     pub(crate) fn describe(
         &mut self,
         limits: &Limits,
         ticker: &Ticker,
     ) -> Result<String, HostError> {
-        let packed = self.call(&self.describe.clone(), (), 0, limits, ticker)?;
+        let packed = call(&mut self.store, &self.describe, (), 0, limits, ticker)?;
         let text = self.answer(packed, MAX_DESCRIPTION as usize)?;
         Ok(String::from_utf8_lossy(text).into_owned())
     }
 
     /// Why the guest refused a batch; or what went wrong in asking.
     fn refusal(&mut self, limits: &Limits, ticker: &Ticker) -> HostError {
-        let packed = match self.call(&self.error.clone(), (), 0, limits, ticker) {
+        let packed = match call(&mut self.store, &self.error, (), 0, limits, ticker) {
             Ok(packed) => packed,
             Err(error) => return error,
         };
@@ -223,36 +255,36 @@ impl Instance {
             .and_then(|end| self.memory.data(&self.store).get(start..end))
             .ok_or_else(|| outside(address, len))
     }
+}
 
-    /// One call under a deadline that fits `bytes` of events.
-    fn call<P: WasmParams, R: WasmResults>(
-        &mut self,
-        function: &TypedFunc<P, R>,
-        parameters: P,
-        bytes: usize,
-        limits: &Limits,
-        ticker: &Ticker,
-    ) -> Result<R, HostError> {
-        let allowed = limits.time_for(bytes);
-        self.store.data_mut().memory_refused = false;
-        self.store.set_epoch_deadline(Ticker::ticks(allowed));
-        let running = ticker.running();
-        let result = function.call(&mut self.store, parameters);
-        drop(running);
-        result.map_err(|error| match error.downcast_ref() {
-            Some(Trap::Interrupt) => HostError::Deadline { allowed_ms: allowed.as_millis() },
-            Some(Trap::StackOverflow) => HostError::StackLimit { limit: limits.stack_bytes },
-            _ if self.store.data().memory_refused => {
-                HostError::MemoryLimit { limit: limits.memory_bytes }
-            }
-            // The trap alone, without the guest's stack around it, which fills lines.
-            Some(trap) => HostError::Trap(BoxError::from(*trap)),
-            None => HostError::Trap(match error.downcast_ref::<wasi::Exit>() {
-                Some(exit) => BoxError::from(*exit),
-                None => BoxError::from(error),
-            }),
-        })
-    }
+/// One call under a deadline that fits `bytes` of events.
+///
+/// Takes the parts of an instance and not the whole: a copy of a function costs as much as a call.
+fn call<P: WasmParams, R: WasmResults>(
+    store: &mut Store<State>,
+    function: &TypedFunc<P, R>,
+    parameters: P,
+    bytes: usize,
+    limits: &Limits,
+    ticker: &Ticker,
+) -> Result<R, HostError> {
+    let allowed = limits.time_for(bytes);
+    store.data_mut().memory_refused = false;
+    let ticks = Ticker::ticks(allowed);
+    store.set_epoch_deadline(ticks);
+    ticker.begin(ticks, &mut store.data_mut().announced);
+    let result = function.call(&mut *store, parameters);
+    result.map_err(|error| match error.downcast_ref() {
+        Some(Trap::Interrupt) => HostError::Deadline { allowed_ms: allowed.as_millis() },
+        Some(Trap::StackOverflow) => HostError::StackLimit { limit: limits.stack_bytes },
+        _ if store.data().memory_refused => HostError::MemoryLimit { limit: limits.memory_bytes },
+        // The trap alone, without the guest's stack around it, which fills lines.
+        Some(trap) => HostError::Trap(BoxError::from(*trap)),
+        None => HostError::Trap(match error.downcast_ref::<wasi::Exit>() {
+            Some(exit) => BoxError::from(*exit),
+            None => BoxError::from(error),
+        }),
+    })
 }
 
 fn place(memory: &mut [u8], address: u32, len: u32) -> Option<&mut [u8]> {

@@ -2,6 +2,7 @@
 //! members, without building anything. Depth costs no stack.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use wide::u8x16;
 
@@ -13,6 +14,12 @@ pub(crate) struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
+    /// Whether its text may have a length in this range.
+    #[inline]
+    pub(crate) fn may_have(&self, lens: RangeInclusive<usize>) -> bool {
+        self.escaped || lens.contains(&self.raw.len())
+    }
+
     /// The text that it stands for.
     pub(crate) fn text(&self) -> Cow<'a, [u8]> {
         // Nobody has to escape a key, but whoever reads one sees through it.
@@ -57,6 +64,8 @@ pub(crate) fn members<'a>(
             start = pos;
         }
         match byte(text, pos) {
+            // First, as most values are texts.
+            b'"' => pos = string(text, pos, &mut marks)?.0,
             open @ (b'{' | b'[') => {
                 let object = open == b'{';
                 nesting.push(object);
@@ -75,7 +84,6 @@ pub(crate) fn members<'a>(
                 pos += 1;
                 nesting.pop();
             }
-            b'"' => pos = string(text, pos, &mut marks)?.0,
             b't' => pos = literal(text, pos, b"true")?,
             b'f' => pos = literal(text, pos, b"false")?,
             b'n' => pos = literal(text, pos, b"null")?,

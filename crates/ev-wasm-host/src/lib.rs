@@ -23,6 +23,7 @@ mod identity;
 mod instance;
 mod json;
 mod limits;
+mod pool;
 mod selftest;
 mod ticker;
 mod usage;

@@ -2,7 +2,8 @@
 //! are called, and sleeps when none was for a while.
 //!
 //! Waking a thread costs more than most calls, so a call only counts itself; the thread looks at
-//! the count with each tick, and must be woken only when it went to sleep.
+//! the count with each tick, and must be woken only when it went to sleep. It sleeps when no call
+//! began for longer than any call may take, so that it needs not be told when one ends.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,8 +14,10 @@ use std::time::Duration;
 /// Time between two ticks.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// Ticks without a new call after which the thread goes to sleep.
-const LINGER: u32 = 20;
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Ticks without a new call after which the thread goes to sleep, at least.
+const LINGER: u64 = 20;
 
 /// Owns the thread: dropping it stops the thread and waits for it.
 #[derive(Debug)]
@@ -25,9 +28,12 @@ pub(crate) struct Ticker {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Guest calls begun and ended.
+    /// Number of the tick that comes next, from 1 on.
+    now: AtomicU64,
+    /// Calls announced.
     begun: AtomicU64,
-    ended: AtomicU64,
+    /// Most ticks that a call was ever given.
+    longest: AtomicU64,
     asleep: AtomicBool,
     /// Whether the thread has to end.
     stop: Mutex<bool>,
@@ -53,7 +59,7 @@ impl Shared {
 impl Ticker {
     /// Starts the thread; `tick` is called on it.
     pub(crate) fn start(tick: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { now: AtomicU64::new(1), ..Shared::default() });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("ev-guest-ticker".into())
@@ -61,14 +67,26 @@ impl Ticker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Ticks at least as long as the returned guard lives.
-    pub(crate) fn running(&self) -> Running<'_> {
-        // Either this sees that the thread sleeps, or the thread sees the call before it does.
+    /// A call begins now and may take `ticks`: until then, the clock ticks.
+    ///
+    /// `announced` belongs to whoever calls, one call at a time, and is 0 at first.
+    pub(crate) fn begin(&self, ticks: u64, announced: &mut u64) {
+        if ticks > self.shared.longest.load(Ordering::Relaxed) {
+            self.shared.longest.fetch_max(ticks, Ordering::SeqCst);
+            *announced = 0;
+        }
+        // Once in a tick is enough: the thread does not sleep for many ticks after it.
+        let now = self.shared.now.load(Ordering::Acquire);
+        if *announced == now {
+            return;
+        }
+        *announced = now;
+        // Either this sees that the thread sleeps, or the thread sees the call before it does, and
+        // with it what `longest` is now.
         self.shared.begun.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
             self.shared.wake();
         }
-        Running(&self.shared)
     }
 
     /// Ticks after which a call has had at least `time`.
@@ -76,7 +94,10 @@ impl Ticker {
     /// The tick under way may end at once, and the one after it bears the rounding: less than two
     /// more would be no deadline.
     pub(crate) fn ticks(time: Duration) -> u64 {
-        2 + u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2)
+        let whole = time.as_secs().saturating_mul(TICKS_PER_SECOND);
+        let rest = time.subsec_nanos().div_ceil(TICK.subsec_nanos());
+        // Half of what the epoch can count is no deadline either.
+        whole.saturating_add(2 + u64::from(rest)).min(u64::MAX / 2)
     }
 }
 
@@ -92,32 +113,21 @@ impl Drop for Ticker {
     }
 }
 
-/// A guest call under way.
-#[derive(Debug)]
-pub(crate) struct Running<'a>(&'a Shared);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::Release);
-    }
-}
-
 fn run(shared: &Shared, tick: impl Fn()) {
     let mut stop = shared.lock();
-    let (mut last, mut idle) = (0, 0);
+    let (mut last, mut idle) = (0, 0u64);
     while !*stop {
-        // A wake-up before its time is a tick too early at worst, which the two ticks that each
-        // deadline has to spare cover.
-        stop = match shared.changed.wait_timeout(stop, TICK) {
+        // The whole time, whoever else still wakes it: a tick too early would cut deadlines short.
+        stop = match shared.changed.wait_timeout_while(stop, TICK, |stop| !*stop) {
             Ok((stop, _)) => stop,
             Err(poisoned) => poisoned.into_inner().0,
         };
         tick();
+        shared.now.fetch_add(1, Ordering::Release);
         let begun = shared.begun.load(Ordering::SeqCst);
-        let running = begun != shared.ended.load(Ordering::Acquire);
-        idle = if running || begun != last { 0 } else { idle + 1 };
+        idle = if begun != last { 0 } else { idle + 1 };
         last = begun;
-        if idle < LINGER {
+        if idle <= LINGER.max(shared.longest.load(Ordering::SeqCst)) {
             continue;
         }
         shared.asleep.store(true, Ordering::SeqCst);
@@ -144,22 +154,21 @@ mod tests {
             assert_ne!(sent, Err(TrySendError::Disconnected(())));
         })
         .expect("a thread");
-        let running = ticker.running();
+        let mut announced = 0;
+        ticker.begin(3, &mut announced);
         for _ in 0..3 {
             ticks.recv().expect("a tick");
         }
-        drop(running);
         // Sooner or later it sleeps; the next call wakes it.
         while !ticker.shared.asleep.load(Ordering::SeqCst) {
             std::thread::yield_now();
         }
         // What it sent before it slept.
         ticks.try_iter().for_each(drop);
-        let running = ticker.running();
+        ticker.begin(3, &mut announced);
         for _ in 0..3 {
             ticks.recv().expect("a tick");
         }
-        drop(running);
         drop(ticker);
         // The thread is gone, and its sender with it: at most one tick was left behind.
         assert!(ticks.iter().count() <= 1);
@@ -170,5 +179,7 @@ mod tests {
         assert_eq!(Ticker::ticks(Duration::ZERO), 2);
         assert_eq!(Ticker::ticks(Duration::from_millis(100)), 12);
         assert_eq!(Ticker::ticks(Duration::from_millis(101)), 13);
+        assert_eq!(Ticker::ticks(Duration::from_millis(2_001)), 203);
+        assert_eq!(Ticker::ticks(Duration::MAX), u64::MAX / 2);
     }
 }

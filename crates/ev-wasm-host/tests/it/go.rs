@@ -79,7 +79,9 @@ fn a_go_reactor_decodes_behind_the_same_host_code() {
 
     // A panic of Go: its runtime cannot write the message, panics about that, and so on until the
     // stack is used up. The next instance is as good as the first.
-    let cut = RawEvent { form: Form::OneOf, bytes: Bytes::from_static(&[26, 100, 10, 50, 8]) };
+    // The length of what it claims to hold is more than any buffer has.
+    let cut = Bytes::from_static(&[26, 0xff, 0xff, 0xff, 0x7f, 10, 50, 8]);
+    let cut = RawEvent { form: Form::OneOf, bytes: cut };
     let error = decode(&decoder, &[event(), cut]).expect_err("it reads behind the end");
     assert!(matches!(error, HostError::StackLimit { .. }), "{error:?}");
     assert_eq!(decode(&decoder, &[event()]).expect("an answer"), [json]);
