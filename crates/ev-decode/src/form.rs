@@ -149,6 +149,16 @@ pub(crate) enum Refused {
     TooLong,
 }
 
+impl Refused {
+    /// What is wrong, for whoever reads why an event was not printed.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::DuplicateKey => "two keys of an object are equal once invalid bytes are replaced",
+            Self::TooLong => "the JSON is longer than 2 GiB",
+        }
+    }
+}
+
 /// Appends the `struct` flavour of `go`, which is a JSON object as this crate writes it.
 ///
 /// Nothing is appended when it is refused.

@@ -154,6 +154,7 @@ impl Transcoder {
         // finished, it would take twice the memory for a moment.
         let room = json::printed_len(event) + SPARE;
         if self.flavour == Flavour::Struct {
+            scratch.go.clear();
             scratch.go.reserve(room);
             return self.decode_with(scratch, event, mode, out, None);
         }
@@ -201,14 +202,11 @@ impl Transcoder {
                 }
                 let written =
                     form::write_struct(go.as_slice(), self.table.duplicate_keys, out, form);
-                if written.is_err() {
+                if let Err(refused) = written {
                     out.truncate(start);
                     printed = false;
                     digest = None;
-                    unprintable = Some((
-                        0,
-                        "two keys of an object are equal once invalid bytes are replaced",
-                    ));
+                    unprintable = Some((0, refused.what()));
                 }
             } else if !placed {
                 out.extend_from_slice(go.as_slice());

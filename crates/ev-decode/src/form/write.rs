@@ -74,7 +74,7 @@ fn write_text(go: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
                 let end = start + len.min(text.len() - start);
                 if escaped {
                     out.extend_from_slice(&text[from..start]);
-                    json::write_utf8_from_escapes(out, &text[start..end], false);
+                    json::write_utf8_from_escapes(out, &text[start..end]);
                     from = end;
                 }
                 pos = end + 1;

@@ -130,26 +130,14 @@ pub(super) fn char_len(bytes: &[u8]) -> usize {
     }
 }
 
-/// The inside of a string that [`super::Out::string`] wrote, with all escapes replaced that plain UTF-8
-/// needs not: `<`, `>`, `&`, U+2028, U+2029, U+FFFD. With `unquoted`, the rest too, so that the
-/// result is the text itself.
-pub(crate) fn write_utf8_from_escapes(out: &mut Vec<u8>, mut text: &[u8], unquoted: bool) {
+/// The inside of a string that [`super::Out::string`] wrote, with all escapes replaced that plain
+/// UTF-8 needs not: `<`, `>`, `&`, U+2028, U+2029, U+FFFD.
+pub(crate) fn write_utf8_from_escapes(out: &mut Vec<u8>, mut text: &[u8]) {
     while let Some(backslash) = text.iter().position(|byte| *byte == b'\\') {
         out.extend_from_slice(&text[..backslash]);
         let kind = text.get(backslash + 1).copied().unwrap_or_default();
         if kind != b'u' {
-            if unquoted {
-                out.push(match kind {
-                    b'n' => b'\n',
-                    b'r' => b'\r',
-                    b't' => b'\t',
-                    b'b' => 8,
-                    b'f' => 12,
-                    other => other,
-                });
-            } else {
-                out.extend_from_slice(&[b'\\', kind]);
-            }
+            out.extend_from_slice(&[b'\\', kind]);
             text = text.get(backslash + 2..).unwrap_or_default();
             continue;
         }
@@ -157,7 +145,7 @@ pub(crate) fn write_utf8_from_escapes(out: &mut Vec<u8>, mut text: &[u8], unquot
         let code = digits.iter().fold(0u32, |code, digit| {
             code << 4 | char::from(*digit).to_digit(16).unwrap_or_default()
         });
-        if code < 0x20 && !unquoted {
+        if code < 0x20 {
             out.extend_from_slice(&text[backslash..backslash + 2]);
             out.extend_from_slice(digits);
         } else {
@@ -234,13 +222,15 @@ mod tests {
         fn escapes_go_back_to_text(bytes: Vec<u8>) {
             let quoted = quoted(&bytes);
             let inside = &quoted.as_bytes()[1..quoted.len() - 1];
-            let mut out = Vec::new();
-            write_utf8_from_escapes(&mut out, inside, true);
+            let mut out = b"\"".to_vec();
+            write_utf8_from_escapes(&mut out, inside);
+            out.push(b'"');
             let expected: String = bytes
                 .utf8_chunks()
                 .map(|c| c.valid().to_owned() + &"\u{fffd}".repeat(c.invalid().len()))
                 .collect();
-            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+            let text: String = serde_json::from_slice(&out).unwrap();
+            prop_assert_eq!(text, expected);
         }
     }
 }
