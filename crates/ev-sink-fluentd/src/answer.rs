@@ -64,7 +64,8 @@ pub(crate) fn describe(answer: &Answer, url: &str) -> String {
     }
 }
 
-fn printable(bytes: &[u8]) -> String {
+/// The first characters of a text from outside, without anything that could forge a log line.
+pub(crate) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let words: Vec<&str> = text
         .split(|c: char| c.is_control() || c.is_whitespace())

@@ -29,6 +29,16 @@ pub(crate) async fn connect(
     timeouts: &Timeouts,
     env: &dyn Env,
 ) -> Result<Connection, ConnectError> {
+    Connection::start(dial(server, tls, timeouts, env).await?).await
+}
+
+/// Opens what carries a connection.
+pub(crate) async fn dial(
+    server: &Server,
+    tls: Option<&ClientTls>,
+    timeouts: &Timeouts,
+    env: &dyn Env,
+) -> Result<Stream, ConnectError> {
     let Server { host, port, .. } = server;
     let failed = |what: String, source: Option<BoxError>| ConnectError { what, source };
 
@@ -49,7 +59,7 @@ pub(crate) async fn connect(
         failed(format!("cannot prepare the connection: {error}"), Some(error.into()))
     })?;
     if !server.tls {
-        return Connection::start(Stream::Plain(tcp)).await;
+        return Ok(Stream::Plain(tcp));
     }
     // Never plain text to an `https` address, whatever happens.
     let tls = tls.ok_or_else(|| failed("TLS is not set up".to_owned(), None))?;
@@ -57,7 +67,7 @@ pub(crate) async fn connect(
     let name = tls.server_name(host).map_err(|error| failed(error.to_string(), None))?;
     let connector = TlsConnector::from(tls.config());
     match within(env, timeouts.handshake, connector.connect(name, tcp)).await {
-        Some(Ok(stream)) => Connection::start(Stream::Tls(Box::new(stream))).await,
+        Some(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
         Some(Err(error)) => {
             let what = format!("TLS handshake failed: {}", describe_io(&error));
             Err(failed(what, Some(error.into())))

@@ -66,6 +66,11 @@ fn zip(free: &Mutex<Vec<Compress>>, body: &Parts) -> Option<Bytes> {
     zipped
 }
 
+/// A small body compressed, whatever the setting.
+pub(crate) fn zipped(body: &Parts) -> Option<Bytes> {
+    gzip(&mut Compress::new(Compression::new(LEVEL), false), body)
+}
+
 /// One gzip member (RFC 1952); `None` if the compressor fails, which it does for no input.
 fn gzip(compress: &mut Compress, body: &Parts) -> Option<Bytes> {
     compress.reset();

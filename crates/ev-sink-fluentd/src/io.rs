@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ProtocolVersion;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 /// What has happened on a connection since the last [`Progress::begin`].
 ///
@@ -56,6 +58,20 @@ impl Progress {
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Version and certificates of the peer, its own first; `None` without TLS.
+    pub(crate) fn tls(&self) -> Option<(&'static str, &[CertificateDer<'static>])> {
+        let Self::Tls(stream) = self else { return None };
+        let connection = stream.get_ref().1;
+        let version = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            _ => "TLS",
+        };
+        Some((version, connection.peer_certificates().unwrap_or_default()))
+    }
 }
 
 /// A stream that keeps its [`Progress`].

@@ -29,6 +29,7 @@ mod config;
 mod connect;
 mod connection;
 mod error;
+mod examine;
 mod gzip;
 mod ids;
 mod io;
@@ -42,6 +43,7 @@ mod watch;
 
 pub use config::{Config, Gzip, Timeouts};
 pub use error::Error;
+pub use examine::{Examination, Family, Finding, TlsFacts, Topic, Weight};
 pub use sink::FluentdSink;
 pub use stats::{Responses, RoundTrips, Stats};
 pub use table::answer_table;

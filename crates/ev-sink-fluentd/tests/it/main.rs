@@ -2,6 +2,7 @@
 
 mod contract;
 mod env;
+mod examine;
 mod faults;
 mod gzip;
 mod raw;

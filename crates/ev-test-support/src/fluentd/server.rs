@@ -300,6 +300,8 @@ impl Serve for Shared {
             });
             let mut connection = pin!(
                 hyper::server::conn::http1::Builder::new()
+                    // As Fluentd, which sends neither date nor name.
+                    .auto_date_header(false)
                     .serve_connection(TokioIo::new(stream), service)
             );
             tokio::select! {
