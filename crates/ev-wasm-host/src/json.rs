@@ -231,9 +231,18 @@ fn literal(text: &[u8], pos: usize, word: &[u8]) -> Result<usize, usize> {
 }
 
 /// Steps over the string whose opening quote is at `pos`; says whether it has escapes.
-#[inline]
+#[inline(always)]
 fn string(text: &[u8], pos: usize, marks: &mut Marks<'_>) -> Result<(usize, bool), usize> {
-    let mut pos = pos + 1;
+    // Most end in the window in which they begin.
+    match marks.near(pos + 1) {
+        Some(end) if byte(text, end) == b'"' => Ok((end + 1, false)),
+        _ => far_string(text, pos + 1, marks),
+    }
+}
+
+/// The rest of a string, from `pos` on.
+#[inline(never)]
+fn far_string(text: &[u8], mut pos: usize, marks: &mut Marks<'_>) -> Result<(usize, bool), usize> {
     let mut escaped = false;
     loop {
         pos = marks.next(pos);
@@ -274,14 +283,18 @@ impl<'a> Marks<'a> {
     /// The first such byte from `pos` on, or the end. Calls come with rising positions.
     #[inline]
     fn next(&mut self, pos: usize) -> usize {
+        self.near(pos).unwrap_or_else(|| self.next_window(pos))
+    }
+
+    /// As [`Marks::next`], but only if it is in the window at hand.
+    #[inline]
+    fn near(&self, pos: usize) -> Option<usize> {
         let inside = pos.wrapping_sub(self.start);
-        if inside < Self::WINDOW {
-            let bits = self.bits >> inside;
-            if bits != 0 {
-                return pos + bits.trailing_zeros() as usize;
-            }
+        if inside >= Self::WINDOW {
+            return None;
         }
-        self.next_window(pos)
+        let bits = self.bits >> inside;
+        if bits == 0 { None } else { Some(pos + bits.trailing_zeros() as usize) }
     }
 
     fn next_window(&mut self, pos: usize) -> usize {
