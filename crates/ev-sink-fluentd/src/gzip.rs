@@ -8,8 +8,8 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 use crate::Gzip;
 use crate::body::Parts;
 
-/// Bodies up to this size are compressed in place, in about half a millisecond; larger ones on a
-/// thread for blocking work, so that nothing else waits for them.
+/// Bodies up to this size are compressed in place, in less than half a millisecond (8 µs for an
+/// event of 1.1 KB); larger ones on a thread for blocking work, so that nothing else waits.
 const IN_PLACE_BYTES: u64 = 32 * 1024;
 /// A compressor holds about 300 KiB; so many are kept for the next request.
 const MAX_KEPT: usize = 8;
@@ -24,7 +24,8 @@ const GROWTH: usize = 4 * 1024;
 /// Compresses bodies as the setting says.
 pub(crate) struct Zipper {
     gzip: Gzip,
-    /// Used before and free now; making one anew costs more than compressing a small body.
+    /// Used before and free now; making one anew costs several times as much as compressing one
+    /// event.
     free: Arc<Mutex<Vec<Compress>>>,
 }
 
@@ -75,8 +76,8 @@ pub(crate) fn zipped(body: &Parts) -> Option<Bytes> {
 fn gzip(compress: &mut Compress, body: &Parts) -> Option<Bytes> {
     compress.reset();
     let mut crc = Crc::new();
-    // Events in JSON shrink to a fifth or less.
-    let guess = usize::try_from(body.len() / 5).unwrap_or(0) + GROWTH;
+    // Arrays of Teleport's events shrink to less than a third.
+    let guess = usize::try_from(body.len() / 3).unwrap_or(0) + GROWTH;
     let mut out = Vec::with_capacity(guess);
     out.extend_from_slice(&HEADER);
     for part in body.iter() {

@@ -10,8 +10,13 @@
 //!     Verdict ◀── answer ◀── status, first bytes of the body ◀──┘ driven in place: no tasks
 //! ```
 //!
+//! [`FluentdSink::examine`] finds out before anything is sent whether a receiver will store it, as
+//! far as that can be told from outside; [`CertificateWatch`] takes certificates from changed
+//! files; [`FluentdSink::stats`] counts.
+//!
 //! A connection is driven by the call that uses it and by nobody else, so dropping that call
-//! closes the connection and leaves nothing behind.
+//! closes the connection and leaves nothing behind; a large body that is being compressed at that
+//! moment is compressed to its end, for nothing.
 //!
 //! What a receiver needs to drop repeats goes with each request: `Ev-Batch-Id`, which is the same
 //! for all attempts of a batch and for nothing else, and each event's id: the member `uid` of its
