@@ -1,14 +1,16 @@
 //! Batches in the making, and those that wait for a free connection.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use ev_core::{
-    Batch, BatchId, DecoderKind, Entry, EventDigest, LaneId, ParkedId, Route, SessionId, Shape,
-    Span,
+    AuthVersion, Batch, BatchId, DecoderKind, Entry, EventDigest, LaneId, ParkedId, RawEvent,
+    Route, SessionId, Shape, Span,
 };
 
+use crate::judge::{Case, Cut};
 use crate::lanes::Slot;
 
 /// Where an event came from, and what follows from its delivery.
@@ -23,12 +25,39 @@ pub(crate) struct Ticket {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    Lane(Slot),
+    Lane {
+        slot: Slot,
+        /// The event itself, should it have to be parked. Keeps its page in memory, which is why
+        /// it counts as held.
+        event: RawEvent,
+        /// The version that served it.
+        version: AuthVersion,
+    },
     Parked {
         id: ParkedId,
         /// The id by which its lane will have to recognise it, if it was parked without one.
         learned: Option<(LaneId, EventDigest)>,
+        /// What decoded it.
+        decoder: Arc<str>,
     },
+}
+
+impl Ticket {
+    /// The event itself, if it is held.
+    pub(crate) fn event_mut(&mut self) -> Option<&mut RawEvent> {
+        match &mut self.origin {
+            Origin::Lane { event, .. } => Some(event),
+            Origin::Parked { .. } => None,
+        }
+    }
+
+    /// Bytes that it holds beside the JSON.
+    fn raw_len(&self) -> usize {
+        match &self.origin {
+            Origin::Lane { event, .. } => event.bytes.len(),
+            Origin::Parked { .. } => 0,
+        }
+    }
 }
 
 /// A batch together with what the engine knows of its events.
@@ -38,6 +67,12 @@ pub(crate) struct Parcel {
     /// Indexed by [`Entry::ticket`].
     pub(crate) tickets: Vec<Ticket>,
     pub(crate) attempts: u32,
+    /// What is held against it.
+    pub(crate) case: Case,
+    /// It is one event that is under suspicion and waits for its trial: it holds no connection.
+    pub(crate) aside: bool,
+    /// When it was last sent.
+    pub(crate) sent: Duration,
     /// Its share of the memory that batches hold, in bytes.
     pub(crate) held: usize,
 }
@@ -93,6 +128,7 @@ impl Batches {
         if builder.events.is_empty() {
             builder.since = now;
         }
+        let raw: usize = added.iter().map(|(_, ticket)| ticket.raw_len()).sum();
         builder.events.extend(added);
         if builder.events.is_empty() {
             // Nothing points into the buffer: what was written turned out to be known.
@@ -101,7 +137,7 @@ impl Batches {
             return;
         }
         // The whole buffer is held, what nobody points at included.
-        self.held_bytes = self.held_bytes - builder.held + builder.buffer.len();
+        self.held_bytes = self.held_bytes - builder.held + builder.buffer.len() + raw;
         builder.held = builder.buffer.len();
         if builder.events.len() >= shape.max_events || builder.held >= shape.max_bytes {
             self.close(route);
@@ -183,14 +219,58 @@ impl Batches {
                 entries.push(Entry { json: span, ticket: tickets.len() as u64 });
                 tickets.push(ticket);
             }
-            self.next_id += 1;
-            let id = BatchId(self.next_id);
+            let id = self.new_id();
             let batch = Batch { id, route: route.clone(), body: body.clone(), entries };
             // The buffer lives as long as the last batch of it, so that one has what is left over.
             let held = if events.peek().is_none() { unshared } else { bytes.min(unshared) };
             unshared -= held;
-            let parcel = Parcel { batch, tickets, attempts: 0, held };
+            let held = held + tickets.iter().map(Ticket::raw_len).sum::<usize>();
+            let (case, sent) = (Case::default(), Duration::ZERO);
+            let parcel = Parcel { batch, tickets, attempts: 0, case, aside: false, sent, held };
             self.waiting.entry(route.clone()).or_default().push_back(parcel);
         }
+    }
+
+    /// Cuts a batch of several entries; its parts are the next of their route, in order. Nothing
+    /// is copied.
+    pub(crate) fn cut(&mut self, parcel: Parcel, cut: Cut) {
+        let Parcel { batch, tickets, case, sent, held, .. } = parcel;
+        let Batch { route, body, entries, .. } = batch;
+        let ends = match cut {
+            Cut::Half => [entries.len() / 2, entries.len(), entries.len()],
+            Cut::Around(index) => [index, index + 1, entries.len()],
+        };
+        let total = entries.len();
+        let mut unshared = held;
+        let mut entries = entries.into_iter().zip(tickets);
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for end in ends {
+            let (mut part, mut part_tickets) = (Vec::new(), Vec::new());
+            for (entry, ticket) in entries.by_ref().take(end - start) {
+                part.push(Entry { ticket: part_tickets.len() as u64, ..entry });
+                part_tickets.push(ticket);
+            }
+            start = end;
+            if part.is_empty() {
+                continue;
+            }
+            let held = if end == total { unshared } else { held / total * part.len() };
+            unshared -= held;
+            let id = self.new_id();
+            let batch = Batch { id, route: route.clone(), body: body.clone(), entries: part };
+            let case = case.of_part();
+            let tickets = part_tickets;
+            parts.push(Parcel { batch, tickets, attempts: 0, case, aside: false, sent, held });
+        }
+        let waiting = self.waiting.entry(route).or_default();
+        for part in parts.into_iter().rev() {
+            waiting.push_front(part);
+        }
+    }
+
+    fn new_id(&mut self) -> BatchId {
+        self.next_id += 1;
+        BatchId(self.next_id)
     }
 }

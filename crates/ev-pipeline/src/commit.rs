@@ -77,7 +77,7 @@ impl Core {
             info!(attempts, "state can be written again");
         }
         self.summary.commits += 1;
-        for id in &change.resolve {
+        for id in change.resolve.iter().chain(change.attempt.iter().map(|tried| &tried.id)) {
             self.retrying.remove(id);
         }
         self.worth_a_round |= change.park.iter().any(|parked| may_pass_by_itself(parked.reason));

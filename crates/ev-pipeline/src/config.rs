@@ -27,6 +27,12 @@ pub struct Config {
     pub retry_base: Duration,
     /// Longest such pause. Default 15 s.
     pub retry_cap: Duration,
+    /// Longest such pause while the receiver refuses us (credentials, path) or all content: only
+    /// an operator mends that. Default 60 s.
+    pub refused_cap: Duration,
+    /// Always as many requests under way as the sink takes at most, however it answers. Default
+    /// no: between one and that, by how fast and how well it answers.
+    pub fixed_in_flight: bool,
     /// How long reading waits for a decoder that is on its way, before events are parked for it.
     /// Default 1 s: a kept module is compiled in a fraction of that, and parking writes to disk.
     pub decoder_patience: Duration,
@@ -58,6 +64,8 @@ impl Default for Config {
             max_held_bytes: 16 << 20,
             retry_base: Duration::from_millis(250),
             retry_cap: Duration::from_secs(15),
+            refused_cap: Duration::from_secs(60),
+            fixed_in_flight: false,
             decoder_patience: Duration::from_secs(1),
             park_retry: Duration::from_secs(30),
             reopen_base: Duration::from_secs(5),

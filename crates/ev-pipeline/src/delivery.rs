@@ -2,97 +2,168 @@
 
 use std::time::Duration;
 
-use ev_core::{Route, Verdict};
-use tracing::{info, warn};
+use ev_core::{Attempt, NewParked, ParkReason, Route, Verdict};
 
 use crate::batches::{Origin, Parcel, Ticket};
 use crate::engine::Core;
+use crate::judge::{Charge, Ruling, judge};
+use crate::receiver::Alarm;
 use crate::tally::{Settled, count_decoder};
 
-/// Longest silence about a trouble that lasts.
-const REPEAT_WARNING: Duration = Duration::from_secs(60);
-
-/// Keeps the log readable while a sink is in trouble: one line when the kind of trouble changes,
-/// then one a minute.
-#[derive(Debug, Default)]
-pub(crate) struct Trouble {
-    kind: Option<&'static str>,
-    said: Duration,
-    failures: u64,
-}
-
 impl Core {
-    pub(crate) fn slots_free(&self) -> bool {
-        self.in_flight.len() < self.max_in_flight
-    }
-
-    /// Starts as many requests as there are slots: failed batches that are due first.
-    ///
-    /// A batch that waits to be tried again keeps its slot, so that a sink in trouble is not met
-    /// by ever more batches.
+    /// Starts as many requests as there may be: batches that failed and are due first.
     pub(crate) fn start_sends(&mut self, now: Duration) {
-        while self.slots_free() {
-            let due = self.delayed.first_key_value().filter(|((at, _), _)| *at <= now);
-            let parcel = if due.is_some() {
-                self.delayed.pop_first().map(|(_, parcel)| parcel)
-            } else if self.in_flight.len() + self.delayed.len() < self.max_in_flight {
-                let busy = &self.busy;
-                self.batches.next(self.last_route.as_ref(), |route| !busy.contains(route))
-            } else {
-                None
-            };
+        while self.receivers.any_free() {
+            let parcel = self.receivers.due(now).or_else(|| {
+                let (busy, receivers) = (&self.busy, &self.receivers);
+                self.batches.next(self.last_route.as_ref(), |route| {
+                    !busy.contains(route) && receivers.of(route).may_get_new()
+                })
+            });
             let Some(parcel) = parcel else { return };
-            self.send(parcel);
+            self.send(parcel, now);
         }
     }
 
-    fn send(&mut self, parcel: Parcel) {
+    fn send(&mut self, mut parcel: Parcel, now: Duration) {
         let route = &parcel.batch.route;
         self.last_route = Some(route.clone());
         if matches!(route, Route::Session(_)) {
             self.busy.insert(route.clone());
         }
+        self.receivers.of_mut(route).begins(&parcel);
+        parcel.sent = now;
         let sink = self.sink.clone();
         self.in_flight.push(Box::pin(async move {
-            let Parcel { batch, tickets, attempts, held } = parcel;
+            let Parcel { batch, tickets, attempts, case, aside, sent, held } = parcel;
             let (batch, verdict) = sink.send(batch).await;
-            (Parcel { batch, tickets, attempts, held }, verdict)
+            (Parcel { batch, tickets, attempts, case, aside, sent, held }, verdict)
         }));
     }
 
     /// What the answer to a batch means for its events.
-    pub(crate) fn answered(&mut self, mut parcel: Parcel, verdict: Verdict) {
-        if verdict == Verdict::Delivered {
-            self.delivered(parcel);
-            return;
+    pub(crate) fn answered(&mut self, parcel: Parcel, verdict: Verdict) {
+        let now = self.env.monotonic();
+        let route = parcel.batch.route.clone();
+        let all_used = !self.receivers.any_free();
+        let receiver = self.receivers.of_mut(&route);
+        let pressing = all_used || receiver.in_flight >= receiver.pace.limit();
+        receiver.ended(&parcel);
+        if verdict != Verdict::Delivered {
+            self.summary.retries += 1;
         }
-        let (kind, after, detail) = match verdict {
-            Verdict::Delivered => return,
-            Verdict::Guilty { detail, .. } => ("content refused", None, detail),
-            Verdict::Refused { detail } => ("refused", None, detail),
-            Verdict::Busy { after, detail, .. } => ("busy", after, detail),
-            Verdict::Unknown { detail } => ("unknown outcome", None, detail),
-            Verdict::Unreachable { detail } => ("unreachable", None, detail),
-            other => ("failed", None, format!("{other:?}")),
+        match verdict {
+            Verdict::Delivered => {
+                receiver.took(parcel.sent, now, pressing);
+                self.delivered(parcel);
+            }
+            Verdict::Guilty { index, detail } => {
+                if index.is_some() {
+                    // Who can name one has looked at the others, and may have stored them.
+                    self.summary.unknown_outcomes += parcel.batch.entries.len() as u64 - 1;
+                }
+                self.charged(parcel, Charge::Refused(index), &detail, None);
+            }
+            Verdict::Busy { after, suspect: true, detail } => {
+                receiver.pace.failed(parcel.sent, now);
+                if parcel.batch.entries.len() > 1 {
+                    self.summary.unknown_outcomes += parcel.batch.entries.len() as u64;
+                }
+                self.charged(parcel, Charge::Failed, &detail, after);
+            }
+            Verdict::Busy { after, suspect: false, detail } => {
+                self.troubled(parcel, "busy", Alarm::No, &detail, after);
+            }
+            Verdict::Refused { detail } => {
+                self.troubled(parcel, "refused", Alarm::Yes, &detail, None);
+            }
+            Verdict::Unknown { detail } => {
+                self.summary.unknown_outcomes += parcel.batch.entries.len() as u64;
+                self.troubled(parcel, "unknown outcome", Alarm::No, &detail, None);
+            }
+            Verdict::Unreachable { detail } => {
+                self.troubled(parcel, "unreachable", Alarm::No, &detail, None);
+            }
+            other => self.troubled(parcel, "failed", Alarm::No, &format!("{other:?}"), None),
+        }
+    }
+
+    /// The trouble is the receiver's.
+    fn troubled(
+        &mut self,
+        parcel: Parcel,
+        kind: &'static str,
+        alarm: Alarm,
+        detail: &str,
+        after: Option<Duration>,
+    ) {
+        let now = self.env.monotonic();
+        let receiver = self.receivers.of_mut(&parcel.batch.route);
+        receiver.pace.failed(parcel.sent, now);
+        if !parcel.aside {
+            receiver.record.trouble();
+        }
+        receiver.failed(kind, alarm, detail, &parcel, now);
+        let longest = match alarm {
+            Alarm::No => self.config.retry_cap,
+            // Nobody mends a setting within seconds.
+            Alarm::Yes => self.config.refused_cap,
         };
-        if kind == "unknown outcome" {
-            self.summary.unknown_outcomes += parcel.batch.entries.len() as u64;
+        self.retry(parcel, longest, after);
+    }
+
+    /// The trouble may be an event's.
+    fn charged(
+        &mut self,
+        mut parcel: Parcel,
+        charge: Charge,
+        detail: &str,
+        after: Option<Duration>,
+    ) {
+        let now = self.env.monotonic();
+        let lonely = self.batches.is_empty() && self.receivers.in_flight() == 0;
+        let receiver = self.receivers.of_mut(&parcel.batch.route);
+        let lonely = lonely && receiver.delayed.is_empty();
+        let entries = parcel.batch.entries.len();
+        let ruling = judge(&mut parcel.case, charge, entries, &mut receiver.record, lonely);
+        match ruling {
+            Ruling::Cut(cut) => {
+                self.busy.remove(&parcel.batch.route);
+                self.batches.cut(parcel, cut);
+            }
+            Ruling::Retry => {
+                receiver.failed("failing", Alarm::No, detail, &parcel, now);
+                self.retry(parcel, self.config.retry_cap, after);
+            }
+            Ruling::SetAside => {
+                parcel.aside = true;
+                let (kind, alarm) = match charge {
+                    // It may refuse everything: nobody knows until it takes something else.
+                    Charge::Refused(_) => ("content refused, nothing else taken since", Alarm::Yes),
+                    Charge::Failed => ("failing on one event", Alarm::No),
+                };
+                receiver.failed(kind, alarm, detail, &parcel, now);
+                self.retry(parcel, self.config.retry_cap, after);
+            }
+            Ruling::Park => {
+                receiver.failed("event refused and parked", Alarm::No, detail, &parcel, now);
+                self.park_refused(parcel, detail);
+            }
         }
-        self.summary.retries += 1;
+    }
+
+    /// Sends a batch again after a pause that doubles up to `longest`, with full jitter, or after
+    /// the time that the receiver asked for.
+    fn retry(&mut self, mut parcel: Parcel, longest: Duration, after: Option<Duration>) {
         let limit = self.config.retry_base.saturating_mul(1 << parcel.attempts.min(16));
-        let pause = self.env.jitter(limit.min(self.config.retry_cap));
+        let pause = self.env.jitter(limit.min(longest));
         let pause = after.map_or(pause, |after| after.max(pause));
         parcel.attempts += 1;
-        self.say_trouble(kind, &detail, &parcel);
         let at = self.env.monotonic() + pause;
-        self.delayed.insert((at, parcel.batch.id), parcel);
+        self.receivers.of_mut(&parcel.batch.route).delay(parcel, at);
     }
 
     fn delivered(&mut self, parcel: Parcel) {
-        if self.trouble.kind.take().is_some() {
-            info!(failures = self.trouble.failures, "delivery works again");
-            self.trouble.failures = 0;
-        }
         self.busy.remove(&parcel.batch.route);
         self.batches.released(parcel.held);
         self.summary.sent += parcel.tickets.len() as u64;
@@ -106,11 +177,11 @@ impl Core {
         let Ticket { by, inexact, .. } = ticket;
         self.change_events += 1;
         match ticket.origin {
-            Origin::Lane(slot) => {
+            Origin::Lane { slot, .. } => {
                 self.summary.passed += 1;
                 self.book.settle(slot, Settled::Delivered { by, inexact });
             }
-            Origin::Parked { id, learned } => {
+            Origin::Parked { id, learned, .. } => {
                 if let Some((lane, digest)) = learned {
                     self.book.remember(&lane, digest);
                 }
@@ -126,17 +197,41 @@ impl Core {
         self.announced.extend(ticket.announces);
     }
 
-    fn say_trouble(&mut self, kind: &'static str, detail: &str, parcel: &Parcel) {
-        let now = self.env.monotonic();
-        let trouble = &mut self.trouble;
-        trouble.failures += 1;
-        if trouble.kind == Some(kind) && now.saturating_sub(trouble.said) < REPEAT_WARNING {
-            return;
+    /// The receiver refuses this one event for good: it waits in the state, and the rest goes on.
+    fn park_refused(&mut self, parcel: Parcel, detail: &str) {
+        self.busy.remove(&parcel.batch.route);
+        self.batches.released(parcel.held);
+        for ticket in parcel.tickets {
+            let at = self.env.now();
+            let (reason, detail) = (ParkReason::Refused, detail.to_owned());
+            match ticket.origin {
+                Origin::Lane { slot, event, version } => {
+                    let Some(lane) = self.book.lane_of(&slot).cloned() else { continue };
+                    let digest = slot.digest(&event.bytes);
+                    self.change_park_bytes += event.bytes.len();
+                    let parked = NewParked {
+                        lane,
+                        digest,
+                        form: event.form,
+                        // Copied out, or it would keep its whole page alive.
+                        bytes: bytes::Bytes::copy_from_slice(&event.bytes),
+                        version,
+                        reason,
+                        detail,
+                        // It was decoded; whatever decodes it next may send it again.
+                        decoder: String::new(),
+                        at,
+                    };
+                    self.settle_now(slot, Settled::Parked(parked));
+                }
+                Origin::Parked { id, decoder, .. } => {
+                    let decoder = decoder.to_string();
+                    self.change.attempt.push(Attempt { id, reason, detail, decoder, at });
+                }
+            }
+            // The recording that it announces is there, whether or not the receiver wants to know.
+            self.announced.extend(ticket.announces);
         }
-        trouble.kind = Some(kind);
-        trouble.said = now;
-        let (events, attempts, failures) =
-            (parcel.tickets.len(), parcel.attempts, trouble.failures);
-        warn!(kind, detail, events, attempts, failures, "delivery failed, trying again");
+        self.changed();
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ev_core::{
-    AuthVersion, BatchId, BoxFuture, Change, Choice, Credit, DecoderSet, Env, Epoch, LaneId,
-    ParkedId, Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent,
-    StateStore, Stopped, Token, Verdict,
+    AuthVersion, BoxFuture, Change, Choice, Credit, DecoderSet, Env, Epoch, LaneId, ParkedId,
+    Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent, StateStore,
+    Stopped, Token, Verdict,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::batches::{Batches, Parcel};
-use crate::delivery::Trouble;
 use crate::lanes::LaneBook;
 use crate::parking::Round;
+use crate::receiver::Receivers;
 use crate::{Config, Error, Exec, Summary};
 
 /// Pages a source may ask for at one time while there is room.
@@ -63,17 +63,14 @@ pub(crate) struct Core {
     pub(crate) epoch: Epoch,
     pub(crate) exec: Exec,
     pub(crate) config: Config,
-    pub(crate) max_in_flight: usize,
 
     pub(crate) book: LaneBook,
     pub(crate) batches: Batches,
     pub(crate) in_flight: FuturesUnordered<BoxFuture<'static, (Parcel, Verdict)>>,
-    /// Failed batches, by the time at which they are tried again.
-    pub(crate) delayed: BTreeMap<(Duration, BatchId), Parcel>,
+    pub(crate) receivers: Receivers,
     /// Recordings with a batch under way or delayed: order is kept inside them.
     pub(crate) busy: BTreeSet<Route>,
     pub(crate) last_route: Option<Route>,
-    pub(crate) trouble: Trouble,
 
     pub(crate) change: Change,
     /// When the first thing that is not committed yet happened.
@@ -124,15 +121,13 @@ impl Engine {
             next_round: env.monotonic(),
             epoch: snapshot.epoch,
             exec: parts.exec,
+            receivers: Receivers::new(shape.max_in_flight, parts.config.fixed_in_flight),
             config: parts.config,
-            max_in_flight: shape.max_in_flight.max(1),
             book,
             batches: Batches::new(shape),
             in_flight: FuturesUnordered::new(),
-            delayed: BTreeMap::new(),
             busy: BTreeSet::new(),
             last_route: None,
-            trouble: Trouble::default(),
             change: Change::default(),
             change_since: None,
             change_events: 0,
@@ -282,12 +277,11 @@ impl Core {
     /// How long nothing is due.
     fn nap(&self) -> Duration {
         let now = self.env.monotonic();
-        let free = self.slots_free();
         [
             self.commit_at(),
             self.batches.due_at(self.config.batch_age),
             self.patience,
-            free.then(|| self.delayed.keys().next().map(|(at, _)| *at)).flatten(),
+            self.receivers.due_at(),
             self.stopped.values().filter(|r| r.waiting).map(|r| r.at).min(),
             (self.any_parked() && self.worth_a_round && self.round.is_none())
                 .then_some(self.next_round),
@@ -337,7 +331,7 @@ impl Core {
             && self.book.only_live_left()
             && self.batches.is_empty()
             && self.in_flight.is_empty()
-            && self.delayed.is_empty()
+            && self.receivers.none_waiting()
             && self.announced.is_empty()
             && self.round.is_none()
     }

@@ -108,6 +108,7 @@ impl Core {
             LaneId::Window { .. } | LaneId::Chunk { .. } => Route::Audit,
         };
         let total = events.len();
+        let page_bytes: usize = events.iter().map(|event| event.bytes.len()).sum();
         let (plan, fresh) = self.plan(key, &route, events, repeats);
         let way = Way::of(self.decoders.choose(&version));
         let buffer = self.batches.take_buffer(&route);
@@ -146,15 +147,12 @@ impl Core {
                     let by = way.as_ref().map_or(DecoderKind::Native, Way::kind);
                     let inexact = way.as_ref().is_some_and(|way| way.inexact);
                     let announces = self.announces(&route, &event, &facts);
-                    let origin = Origin::Lane(slot);
+                    let version = version.clone();
+                    let origin = Origin::Lane { slot, event, version };
                     added.push((json, Ticket { origin, by, inexact, announces }));
                 }
                 Err(trouble) => {
-                    // A recording may hold equal events: there the place tells them apart.
-                    let digest = match &route {
-                        Route::Audit => seen.digest,
-                        Route::Session(_) => slot.place_digest(&event.bytes),
-                    };
+                    let digest = slot.digest(&event.bytes);
                     self.change_park_bytes += event.bytes.len();
                     let parked = NewParked {
                         lane: lane.clone(),
@@ -175,6 +173,7 @@ impl Core {
         for mark in marks.filter(|mark| mark.after <= total) {
             self.book.mark(key, mark.token);
         }
+        own_rare_events(&mut added, page_bytes);
         let now = self.env.monotonic();
         self.batches.put_buffer(&route, buffer, added, now);
         self.changed();
@@ -246,7 +245,7 @@ impl Core {
         std::str::from_utf8(kind).is_ok_and(|kind| skip.contains(kind))
     }
 
-    fn settle_now(&mut self, slot: Slot, how: Settled) {
+    pub(crate) fn settle_now(&mut self, slot: Slot, how: Settled) {
         self.summary.passed += 1;
         self.change_events += 1;
         self.book.settle(slot, how);
@@ -265,6 +264,18 @@ impl Core {
         SessionId::try_new(facts.session.of(&event.bytes))
             .inspect_err(|error| warn!(%error, "recording with an unusable session id is left out"))
             .ok()
+    }
+}
+
+/// Copies events out of their page when they are the smaller part of it: each keeps the whole page
+/// in memory until it is settled.
+fn own_rare_events(added: &mut [(Span, Ticket)], page_bytes: usize) {
+    let kept = |(_, ticket): &mut (Span, Ticket)| ticket.event_mut().map(|event| event.bytes.len());
+    let kept: usize = added.iter_mut().filter_map(kept).sum();
+    if kept < page_bytes / 2 {
+        for event in added.iter_mut().filter_map(|(_, ticket)| ticket.event_mut()) {
+            event.bytes = Bytes::copy_from_slice(&event.bytes);
+        }
     }
 }
 

@@ -28,9 +28,13 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// A digest that tells equal events of a recording apart by their place, and is the same when
-    /// the recording is read again from its resume point.
-    pub(crate) fn place_digest(&self, event: &[u8]) -> EventDigest {
+    /// What a parked event is recognised by. A recording may hold equal events: there it tells
+    /// them apart by their place, and is the same when the recording is read again from its resume
+    /// point.
+    pub(crate) fn digest(&self, event: &[u8]) -> EventDigest {
+        if let Some(digest) = self.digest {
+            return digest;
+        }
         let mut bytes = self.segment.to_be_bytes().to_vec();
         bytes.extend_from_slice(event);
         EventDigest::of(&sha256(&bytes))
@@ -171,6 +175,11 @@ impl LaneBook {
 
     pub(crate) fn key(&self, id: &LaneId) -> Option<LaneKey> {
         self.by_id.get(id).copied()
+    }
+
+    /// The lane that an event was taken from, as long as it is in the book.
+    pub(crate) fn lane_of(&self, slot: &Slot) -> Option<&LaneId> {
+        self.lanes.get(&slot.lane).map(|lane| &lane.id)
     }
 
     /// Where reading of a lane stands.

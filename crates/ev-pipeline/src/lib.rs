@@ -31,9 +31,12 @@ mod env;
 mod error;
 mod exec;
 mod intake;
+mod judge;
 mod known;
 mod lanes;
+mod pace;
 mod parking;
+mod receiver;
 mod summary;
 mod tally;
 

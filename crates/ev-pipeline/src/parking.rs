@@ -1,5 +1,6 @@
 //! Rounds over the parked events: when a decoder has come or changed, and on a timer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ev_core::{
@@ -17,8 +18,8 @@ use crate::intake::{Answer, Way, explain, mark_incomplete};
 const CHUNK_EVENTS: usize = 256;
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// First pause before an event on which a decoder failed is tried with it again, and how often the
-/// pause doubles: up to about an hour.
+/// First pause before an event on which a decoder failed, or that the receiver refused, is tried
+/// again, and how often the pause doubles: up to about an hour.
 const FAILED_PAUSE_SECONDS: i64 = 60;
 const FAILED_PAUSE_DOUBLINGS: u32 = 6;
 
@@ -130,6 +131,7 @@ impl Core {
         run: Vec<ParkedEvent>,
     ) -> usize {
         let name = way.name();
+        let shared_name: Arc<str> = name.as_str().into();
         let now = self.env.now();
         let run: Vec<ParkedEvent> =
             run.into_iter().filter(|parked| is_worth_trying(parked, way, &name, now)).collect();
@@ -171,8 +173,11 @@ impl Core {
                         continue;
                     };
                     self.retrying.insert(parked.id);
-                    let announces = self.announces(route, event, &facts);
-                    let origin = Origin::Parked { id: parked.id, learned };
+                    // One that was refused has announced its recording when it was parked.
+                    let told = parked.event.reason == ParkReason::Refused;
+                    let announces = (!told).then(|| self.announces(route, event, &facts)).flatten();
+                    let decoder = shared_name.clone();
+                    let origin = Origin::Parked { id: parked.id, learned, decoder };
                     let ticket = Ticket { origin, by: way.kind(), inexact: way.inexact, announces };
                     added.push((json, ticket));
                 }
@@ -194,7 +199,8 @@ impl Core {
 }
 
 /// The same decoder gives the same answer about the same bytes, unless it failed: that may have
-/// been the machine's fault, so it is tried again, after a pause that doubles.
+/// been the machine's fault, so it is tried again, after a pause that doubles. So is what the
+/// receiver refuses: its settings may have changed.
 fn is_worth_trying(parked: &ParkedEvent, way: &Way, name: &str, now: Timestamp) -> bool {
     let event = &parked.event;
     if event.decoder != name {
@@ -203,8 +209,8 @@ fn is_worth_trying(parked: &ParkedEvent, way: &Way, name: &str, now: Timestamp) 
     match event.reason {
         ParkReason::Unknown => way.mode == Mode::KnownPart,
         ParkReason::Malformed | ParkReason::Unprintable => false,
-        ParkReason::Waiting | ParkReason::Refused => true,
-        ParkReason::DecoderFailed => {
+        ParkReason::Waiting => true,
+        ParkReason::DecoderFailed | ParkReason::Refused => {
             let pause = FAILED_PAUSE_SECONDS << parked.attempts.min(FAILED_PAUSE_DOUBLINGS);
             parked.last_attempt.unwrap_or(event.at).plus_seconds(pause) <= now
         }

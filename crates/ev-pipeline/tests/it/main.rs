@@ -6,5 +6,6 @@
 mod crash;
 mod delivery;
 mod parking;
+mod receivers;
 mod recordings;
 mod rig;

@@ -10,9 +10,9 @@ use ev_core::testing::MemoryStore;
 use ev_core::{
     AuthVersion, Batch, BoxFuture, Choice, Claim, Cost, Credit, Decoder, DecoderError,
     DecoderIdentity, DecoderKind, DecoderSet, Env, Facts, Flavour, Form, Framing, LaneId, Lanes,
-    Mark, Mode, Outcome, Output, Page, ParkedQuery, RawEvent, Resume, Road, Route, Shape, Sink,
-    SinkError, SinkId, Source, SourceError, SourceEvent, StateStore, Survey, Timestamp, Token,
-    Verdict, peek,
+    Mark, Mode, Outcome, Output, Page, ParkedEvent, ParkedQuery, RawEvent, Resume, Road, Route,
+    Shape, Sink, SinkError, SinkId, Source, SourceError, SourceEvent, StateStore, Survey,
+    Timestamp, Token, Verdict, peek,
 };
 use ev_pipeline::{Config, Engine, Error, Exec, Parts, Summary, TokioEnv};
 use tokio::sync::{Notify, watch};
@@ -246,8 +246,11 @@ impl DecoderSet for Decoders {
     }
 }
 
+/// Looks at the JSON of a batch's events and says what becomes of them.
+type Judge = Arc<dyn Fn(&[String]) -> Verdict + Send + Sync>;
+
 /// How the sink behaves.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Mood {
     Well,
     /// Every request fails with this.
@@ -256,6 +259,24 @@ pub(crate) enum Mood {
     Stalled,
     /// Stores, then says that nobody knows.
     LosesAnswers,
+    /// Depends on the events; stores those that it takes.
+    Judging(Judge),
+}
+
+impl Mood {
+    /// Refuses every batch with an event of which `is_bad` holds.
+    pub(crate) fn refusing(
+        verdict: Verdict,
+        is_bad: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self::Judging(Arc::new(move |events: &[String]| {
+            if events.iter().any(|json| is_bad(json)) {
+                verdict.clone()
+            } else {
+                Verdict::Delivered
+            }
+        }))
+    }
 }
 
 pub(crate) struct MoodySink {
@@ -301,6 +322,17 @@ impl Sink for MoodySink {
                 Mood::LosesAnswers => {
                     store(&batch);
                     Verdict::Unknown { detail: "connection closed".into() }
+                }
+                Mood::Judging(judge) => {
+                    let json = |entry: &ev_core::Entry| {
+                        String::from_utf8(entry.json.of(&batch.body).to_vec()).unwrap()
+                    };
+                    let events: Vec<_> = batch.entries.iter().map(json).collect();
+                    let verdict = judge(&events);
+                    if verdict == Verdict::Delivered {
+                        store(&batch);
+                    }
+                    verdict
                 }
             };
             (batch, verdict)
@@ -388,9 +420,14 @@ impl Rig {
     }
 
     /// Parked events in the state.
-    pub(crate) fn parked(&self) -> usize {
+    pub(crate) fn parked_events(&self) -> Vec<ParkedEvent> {
         let all = ParkedQuery { after: None, limit: 1000, max_bytes: usize::MAX };
-        self.store.parked(&SinkId("test".into()), &all).unwrap().len()
+        self.store.parked(&SinkId("test".into()), &all).unwrap()
+    }
+
+    /// How many those are.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked_events().len()
     }
 
     /// A new life of the process on the same state and sink, with an empty script.

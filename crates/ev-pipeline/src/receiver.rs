@@ -1,0 +1,249 @@
+//! What the engine knows of the two receivers that a sink may have: where the audit log goes, and
+//! where recordings go. They may be set up differently, so each is judged by itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ev_core::{BatchId, Route};
+use tracing::{error, info, warn};
+
+use crate::batches::Parcel;
+use crate::judge::Record;
+use crate::pace::Pace;
+
+/// Longest silence about a trouble that lasts.
+const REPEAT_WARNING: Duration = Duration::from_secs(60);
+
+/// Batches that wait for their time.
+pub(crate) type Waiting = BTreeMap<(Duration, BatchId), Parcel>;
+
+/// One receiver.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    pub(crate) record: Record,
+    pub(crate) pace: Pace,
+    /// Failed batches, by the time at which they are tried again. Each keeps its connection, so
+    /// that a receiver in trouble is not met by ever more batches.
+    pub(crate) delayed: Waiting,
+    /// Single events under suspicion. They keep none: others have to go by, or there would be no
+    /// proof.
+    pub(crate) aside: Waiting,
+    /// Requests under way.
+    pub(crate) in_flight: usize,
+    /// One of those is an event under suspicion.
+    trial: bool,
+    /// Since it last took something, a request has failed.
+    troubled: bool,
+    trouble: Trouble,
+}
+
+/// How loud a trouble is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// It may pass by itself.
+    No,
+    /// Somebody has to look at it.
+    Yes,
+}
+
+impl Receiver {
+    fn new(most: usize, fixed: bool) -> Self {
+        Self {
+            record: Record::default(),
+            pace: Pace::new(most, fixed),
+            delayed: Waiting::new(),
+            aside: Waiting::new(),
+            in_flight: 0,
+            trial: false,
+            troubled: false,
+            trouble: Trouble::default(),
+        }
+    }
+
+    /// Whether it may get a batch that was not sent yet.
+    pub(crate) fn may_get_new(&self) -> bool {
+        self.in_flight + self.delayed.len() < self.pace.limit()
+    }
+
+    /// The next batch that was sent before and is due.
+    pub(crate) fn due(&mut self, now: Duration) -> Option<Parcel> {
+        if self.in_flight >= self.pace.limit() {
+            return None;
+        }
+        let is_due = |waiting: &Waiting| waiting.keys().next().is_some_and(|(at, _)| *at <= now);
+        if is_due(&self.delayed) {
+            return self.delayed.pop_first().map(|(_, parcel)| parcel);
+        }
+        if !self.trial && is_due(&self.aside) {
+            return self.aside.pop_first().map(|(_, parcel)| parcel);
+        }
+        None
+    }
+
+    /// When the next such batch is due, if there is room for it.
+    pub(crate) fn due_at(&self) -> Option<Duration> {
+        if self.in_flight >= self.pace.limit() {
+            return None;
+        }
+        let aside = if self.trial { None } else { self.aside.keys().next() };
+        self.delayed.keys().next().into_iter().chain(aside).map(|(at, _)| *at).min()
+    }
+
+    /// A batch is on its way.
+    pub(crate) fn begins(&mut self, parcel: &Parcel) {
+        self.in_flight += 1;
+        self.trial |= parcel.aside;
+    }
+
+    /// The answer to a batch is there.
+    pub(crate) fn ended(&mut self, parcel: &Parcel) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if parcel.aside {
+            self.trial = false;
+        }
+    }
+
+    /// Tries a batch again at that time.
+    pub(crate) fn delay(&mut self, parcel: Parcel, at: Duration) {
+        let waiting = if parcel.aside { &mut self.aside } else { &mut self.delayed };
+        waiting.insert((at, parcel.batch.id), parcel);
+    }
+
+    /// It took a request that was sent at `sent`.
+    pub(crate) fn took(&mut self, sent: Duration, now: Duration, pressing: bool) {
+        self.record.took();
+        self.pace.answered(sent, now, pressing);
+        self.trouble.over();
+        if std::mem::take(&mut self.troubled) {
+            // Whatever waits for its return need not wait longer; the pace keeps it from being
+            // overrun.
+            for ((at, id), parcel) in std::mem::take(&mut self.delayed) {
+                self.delayed.insert((at.min(now), id), parcel);
+            }
+        }
+    }
+
+    /// A request failed.
+    pub(crate) fn failed(
+        &mut self,
+        kind: &'static str,
+        alarm: Alarm,
+        detail: &str,
+        parcel: &Parcel,
+        now: Duration,
+    ) {
+        self.troubled = true;
+        self.trouble.say(kind, alarm, detail, parcel, now);
+    }
+}
+
+/// Keeps the log readable while a receiver is in trouble: one line when the kind of trouble
+/// changes, then one a minute.
+#[derive(Debug, Default)]
+struct Trouble {
+    kind: Option<&'static str>,
+    said: Duration,
+    failures: u64,
+}
+
+impl Trouble {
+    fn say(
+        &mut self,
+        kind: &'static str,
+        alarm: Alarm,
+        detail: &str,
+        parcel: &Parcel,
+        now: Duration,
+    ) {
+        self.failures += 1;
+        // Kinds may alternate for as long as the trouble lasts: then a line a minute has to do,
+        // but an alarm is never kept back by something less.
+        let recently = now.saturating_sub(self.said) < REPEAT_WARNING;
+        if recently && self.kind.is_some() && (self.kind == Some(kind) || alarm == Alarm::No) {
+            return;
+        }
+        self.kind = Some(kind);
+        self.said = now;
+        let (events, attempts, failures) = (parcel.tickets.len(), parcel.attempts, self.failures);
+        match alarm {
+            Alarm::No => {
+                warn!(kind, detail, events, attempts, failures, "delivery failed, trying again");
+            }
+            Alarm::Yes => {
+                error!(
+                    kind,
+                    detail,
+                    events,
+                    attempts,
+                    failures,
+                    "delivery stands still until this is mended"
+                );
+            }
+        }
+    }
+
+    fn over(&mut self) {
+        if self.kind.take().is_some() {
+            info!(failures = self.failures, "delivery works again");
+            self.failures = 0;
+        }
+    }
+}
+
+/// Both receivers.
+#[derive(Debug)]
+pub(crate) struct Receivers {
+    audit: Receiver,
+    sessions: Receiver,
+    most: usize,
+}
+
+impl Receivers {
+    /// Of a sink that takes at most so many requests at one time.
+    pub(crate) fn new(most: usize, fixed: bool) -> Self {
+        let most = most.max(1);
+        Self { audit: Receiver::new(most, fixed), sessions: Receiver::new(most, fixed), most }
+    }
+
+    pub(crate) fn of(&self, route: &Route) -> &Receiver {
+        match route {
+            Route::Audit => &self.audit,
+            Route::Session(_) => &self.sessions,
+        }
+    }
+
+    pub(crate) fn of_mut(&mut self, route: &Route) -> &mut Receiver {
+        match route {
+            Route::Audit => &mut self.audit,
+            Route::Session(_) => &mut self.sessions,
+        }
+    }
+
+    /// Whether another request may begin at all.
+    pub(crate) fn any_free(&self) -> bool {
+        self.in_flight() < self.most
+    }
+
+    /// Requests under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.audit.in_flight + self.sessions.in_flight
+    }
+
+    /// The next batch of either that was sent before and is due.
+    pub(crate) fn due(&mut self, now: Duration) -> Option<Parcel> {
+        self.audit.due(now).or_else(|| self.sessions.due(now))
+    }
+
+    /// When the next such batch is due, if there is room for it.
+    pub(crate) fn due_at(&self) -> Option<Duration> {
+        if !self.any_free() {
+            return None;
+        }
+        self.audit.due_at().into_iter().chain(self.sessions.due_at()).min()
+    }
+
+    /// Whether no batch waits to be sent again.
+    pub(crate) fn none_waiting(&self) -> bool {
+        [&self.audit, &self.sessions].iter().all(|r| r.delayed.is_empty() && r.aside.is_empty())
+    }
+}

@@ -1,0 +1,262 @@
+//! Receivers that refuse, fail or are overrun: what is parked, what stands still, what is sent on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ev_core::{LaneId, Lanes, Mark, Page, ParkReason, Route, SessionId, SourceEvent, Verdict};
+
+use crate::rig::{Mood, Rig, event, lock, names, opened, page, sorted, token, uids, version};
+
+fn guilty() -> Verdict {
+    Verdict::Guilty { index: None, detail: "400".into() }
+}
+
+fn failing() -> Verdict {
+    Verdict::Busy { after: None, suspect: true, detail: "500".into() }
+}
+
+/// Feeds `count` pages of 30 events.
+fn feed(rig: &Rig, count: usize) {
+    rig.feed.push(opened());
+    for n in 0..count {
+        rig.feed.push(page(uids(n * 30..n * 30 + 30), &format!("after {n}")));
+    }
+}
+
+fn stored(rig: &Rig) -> usize {
+    lock(&rig.sink.stored).len()
+}
+
+fn all_but(bad: &[usize], count: usize) -> Vec<String> {
+    names(0..count).into_iter().enumerate().filter(|(n, _)| !bad.contains(n)).map(|e| e.1).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_guilty_events_of_a_refused_batch_are_parked() {
+    for index in [false, true] {
+        let rig = Rig::new();
+        let bad = |json: &str| json.contains("u0007") || json.contains("u0055");
+        rig.sink.mood.send_replace(Mood::Judging(Arc::new(move |events: &[String]| {
+            let Some(at) = events.iter().position(|json| bad(json)) else {
+                return Verdict::Delivered;
+            };
+            Verdict::Guilty { index: index.then_some(at), detail: "422".into() }
+        })));
+        feed(&rig, 4);
+        let summary = rig.run_until(|rig| stored(rig) == 118 && rig.parked() == 2).await;
+        assert_eq!(sorted(rig.sink.uids()), all_but(&[7, 55], 120), "each once");
+        assert_eq!((summary.totals.delivered, summary.totals.parked), (118, 2));
+        assert!(summary.totals.balances());
+        assert_eq!(rig.snapshot().lanes[0].token, token("after 3"), "the rest goes on");
+        assert!(rig.parked_events().iter().all(|p| p.event.reason == ParkReason::Refused));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_one_event_a_request_the_guilty_one_is_parked_too() {
+    let mut rig = Rig::new();
+    Arc::get_mut(&mut rig.sink).unwrap().shape.max_events = 1;
+    // More of them in a row than there are connections.
+    let bad = |json: &str| ["u000", "u001"].iter().any(|part| json.contains(part));
+    rig.sink.mood.send_replace(Mood::refusing(guilty(), bad));
+    feed(&rig, 2);
+    let summary = rig.run_until(|rig| stored(rig) == 40 && rig.parked() == 20).await;
+    assert_eq!(sorted(rig.sink.uids()), names(20..60));
+    assert!(summary.totals.balances());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_refuses_everything_gets_nothing_parked() {
+    for verdict in [guilty(), failing(), Verdict::Refused { detail: "403".into() }] {
+        let rig = Rig::new();
+        rig.sink.mood.send_replace(Mood::Failing(verdict));
+        feed(&rig, 10);
+        let hour = tokio::time::Instant::now() + Duration::from_secs(3000);
+        let summary = rig.run_until(|_| tokio::time::Instant::now() >= hour).await;
+        assert_eq!((rig.parked(), summary.totals.passed), (0, 0));
+        assert_eq!(rig.snapshot().lanes[0].token, token("start"), "the resume point stands");
+        // Asked now and then, also by single events, and never in a loop.
+        let requests = rig.sink.requests.load(Ordering::Relaxed);
+        assert!((50..2000).contains(&requests), "{requests}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stood_still_goes_on_when_the_receiver_is_mended() {
+    for verdict in [guilty(), failing(), Verdict::Refused { detail: "403".into() }] {
+        let rig = Rig::new();
+        feed(&rig, 2);
+        let broken = std::cell::Cell::new(None);
+        let summary = rig
+            .run_until(|rig| {
+                if stored(rig) == 60 && broken.get().is_none() {
+                    // It was well, and is set up wrongly from now on.
+                    rig.sink.mood.send_replace(Mood::Failing(verdict.clone()));
+                    for n in 2..20 {
+                        rig.feed.push(page(uids(n * 30..n * 30 + 30), &format!("after {n}")));
+                    }
+                    broken.set(Some(tokio::time::Instant::now()));
+                }
+                if broken.get().is_some_and(|at| at.elapsed() > Duration::from_secs(1800)) {
+                    assert!(rig.parked() <= 3, "{} parked", rig.parked());
+                    rig.sink.mood.send_replace(Mood::Well);
+                }
+                stored(rig) == 600
+            })
+            .await;
+        assert_eq!(sorted(rig.sink.uids()), names(0..600), "each once");
+        assert!(summary.totals.balances());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_fails_for_ever_is_parked_while_others_go_by() {
+    let rig = Rig::new();
+    rig.sink.mood.send_replace(Mood::refusing(failing(), |json| json.contains("u0003")));
+    feed(&rig, 1);
+    let pages = AtomicU64::new(1);
+    let summary = rig
+        .run_until(|rig| {
+            // Events go on coming.
+            let n = pages.load(Ordering::Relaxed);
+            if n < 400 && stored(rig) as u64 + 30 >= n * 30 {
+                let from = usize::try_from(n).unwrap() * 30;
+                rig.feed.push(page(uids(from..from + 30), &format!("after {n}")));
+                pages.fetch_add(1, Ordering::Relaxed);
+            }
+            rig.parked() == 1
+        })
+        .await;
+    let parked = rig.parked_events();
+    assert!(String::from_utf8_lossy(&parked[0].event.bytes).contains("u0003"));
+    assert!(summary.totals.balances());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overload_parks_nothing() {
+    let rig = Rig::new();
+    let requests = Arc::new(AtomicU64::new(0));
+    let seen = requests.clone();
+    rig.sink.mood.send_replace(Mood::Judging(Arc::new(move |_: &[String]| {
+        // Two of three requests find the buffers full, in no order that an event could cause.
+        let n = seen.fetch_add(1, Ordering::Relaxed);
+        if n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62 == 0 {
+            Verdict::Delivered
+        } else {
+            failing()
+        }
+    })));
+    feed(&rig, 10);
+    let summary = rig.run_until(|rig| stored(rig) >= 300).await;
+    assert_eq!(sorted(rig.sink.uids()), names(0..300));
+    assert_eq!((rig.parked(), summary.totals.delivered), (0, 300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_event_is_tried_again_and_delivered_when_the_receiver_takes_it() {
+    let rig = Rig::new();
+    rig.sink.mood.send_replace(Mood::refusing(guilty(), |json| json.contains("u0003")));
+    feed(&rig, 2);
+    let since = std::cell::Cell::new(None);
+    let summary = rig
+        .run_until(|rig| {
+            if stored(rig) == 59 && rig.parked() == 1 && since.get().is_none() {
+                since.set(Some(tokio::time::Instant::now()));
+            }
+            if since.get().is_some_and(|at| at.elapsed() > Duration::from_secs(600)) {
+                rig.sink.mood.send_replace(Mood::Well);
+            }
+            stored(rig) == 60
+        })
+        .await;
+    assert_eq!((summary.totals.parked, summary.totals.resolved), (0, 1));
+    assert!(summary.totals.balances());
+    assert!((5..60).contains(&summary.retries), "{summary:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_keeps_its_order_around_a_refused_event() {
+    let rig = Rig::new();
+    let session = SessionId::try_new(b"s-1").unwrap();
+    let lane = LaneId::Session(session.clone());
+    rig.sink.mood.send_replace(Mood::refusing(guilty(), |json| json.contains("e013")));
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![event(1, "session.upload", "upload", "s-1")], "end"));
+    let fed = std::cell::Cell::new(false);
+    let summary = rig
+        .run_until(|rig| {
+            if !fed.get() && !lock(&rig.feed.opened).is_empty() {
+                fed.set(true);
+                let name = |n| event(2, "exec", &format!("e{n:03}"), "s-1");
+                let marks = (1..=40).map(|n| Mark { after: n, token: token(&n.to_string()) });
+                rig.feed.push(SourceEvent::Page(Page {
+                    lane: lane.clone(),
+                    version: version("1.0.0"),
+                    marks: marks.collect(),
+                    events: (0..40).map(name).collect(),
+                    repeats: false,
+                }));
+                let ended = vec![lane.clone()];
+                rig.feed.push(SourceEvent::Lanes(Lanes { opened: vec![], ended }));
+            }
+            stored(rig) == 40 && rig.parked() == 1
+        })
+        .await;
+    let stored = lock(&rig.sink.stored).clone();
+    let of_session = |(route, json): &(Route, String)| {
+        (*route == Route::Session(session.clone())).then(|| json.clone())
+    };
+    let bodies: Vec<String> = stored.iter().filter_map(of_session).collect();
+    assert_eq!(bodies.len(), 39);
+    assert!(bodies.is_sorted(), "order is kept");
+    assert!(summary.totals.balances());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_receiver_in_trouble_does_not_hold_up_the_other() {
+    let rig = Rig::new();
+    // Only what belongs to the recording is refused: its address is wrong.
+    let refused = Verdict::Refused { detail: "404".into() };
+    rig.sink.mood.send_replace(Mood::refusing(refused, |json| json.contains("\"e0")));
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![event(1, "session.upload", "u9999", "s-1")], "begin"));
+    let fed = std::cell::Cell::new(false);
+    rig.run_until(|rig| {
+        if !fed.get() && !lock(&rig.feed.opened).is_empty() {
+            fed.set(true);
+            let lane = lock(&rig.feed.opened)[0].clone();
+            let events = (0..10).map(|n| event(2, "exec", &format!("e{n:03}"), "s-1")).collect();
+            let (version, marks) = (version("1.0.0"), vec![]);
+            rig.feed.push(SourceEvent::Page(Page { lane, version, events, marks, repeats: false }));
+            for n in 0..10 {
+                rig.feed.push(page(uids(n * 30..n * 30 + 30), &format!("after {n}")));
+            }
+        }
+        stored(rig) == 301
+    })
+    .await;
+    assert_eq!(rig.parked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_was_away_for_days_is_served_again_at_once() {
+    let rig = Rig::new();
+    rig.sink.mood.send_replace(Mood::Failing(Verdict::Unreachable { detail: "refused".into() }));
+    feed(&rig, 100);
+    let back = std::cell::Cell::new(None);
+    let start = tokio::time::Instant::now();
+    rig.run_until(|rig| {
+        if start.elapsed() > Duration::from_secs(3500) && back.get().is_none() {
+            rig.sink.mood.send_replace(Mood::Well);
+            back.set(Some(tokio::time::Instant::now()));
+        }
+        stored(rig) == 3000
+    })
+    .await;
+    // Within one pause of the longest kind, and a moment for the events themselves.
+    let took = back.get().unwrap().elapsed();
+    assert!(took < Duration::from_secs(16), "{took:?}");
+    let requests = rig.sink.requests.load(Ordering::Relaxed);
+    assert!(requests < 1500, "{requests} requests, 300 of them for the events");
+}
