@@ -1,5 +1,7 @@
 //! From resolved options to settings: ranges, and what must or must not stand together.
 
+mod fluentd;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,11 +11,10 @@ use crate::options::{Kind, Toml};
 use crate::origin::Origin;
 use crate::resolve::{Resolved, Setting};
 use crate::settings::{
-    ArtifactPlace, BatchMode, BatchModeReason, Batching, ClientCertificate, Credentials, Decoder,
-    Downgrade, EmbeddedTables, Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Road,
-    Settings, Teleport, Unknown, VersionPolicy,
+    ArtifactPlace, ClientCertificate, Credentials, Decoder, Downgrade, EmbeddedTables, Exactness,
+    Ingest, Json, JsonFlavour, LogFormat, Road, Settings, Teleport, Unknown, VersionPolicy,
 };
-use crate::value::{Value, quoted, redacted, redacted_with_query};
+use crate::value::{Value, quoted, redacted_with_query};
 
 const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;
@@ -22,12 +23,6 @@ const HOUR: i64 = 3600 * SECOND;
 const MAX_PAGE: i64 = 5_000;
 /// Streams that Auth allows on one connection.
 const MAX_CONCURRENCY: i64 = 1_000;
-/// Requests at one time when they are arrays and nobody says otherwise.
-const ARRAY_CONNECTIONS: i64 = 4;
-/// Each is a connection with its buffers.
-const MAX_CONNECTIONS: i64 = 10_000;
-/// Fluentd's `in_http` refuses larger bodies by default.
-const MAX_BATCH_BYTES: i64 = 32 << 20;
 
 /// Builds the settings; `None` when there are problems, all of which are then in `resolved`.
 pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
@@ -135,39 +130,6 @@ impl Build<'_> {
         })
     }
 
-    fn fluentd(&mut self) -> Option<Fluentd> {
-        let url = self.url("fluentd-url");
-        let session_url = self.url("fluentd-session-url");
-        let client = self.client_certificate("fluentd-cert", "fluentd-key");
-        let ca = self.path("fluentd-ca");
-        let batching = self.batching();
-        let max_connections = self.max_connections(batching.mode);
-        let (url, session_url) = (url?, session_url?);
-        let is_plain = |url: &str| !url.starts_with("https:");
-        if is_plain(&url) && is_plain(&session_url) {
-            for name in ["fluentd-ca", "fluentd-cert"] {
-                if self.setting(name).origin.is_given() {
-                    self.warn(name, "has no effect, because both addresses are `http`".to_owned());
-                }
-            }
-        }
-        if session_url.contains(['?', '#']) {
-            let message = "`.<session id>.log` is put behind the whole address, so behind its \
-                           query too";
-            self.warn("fluentd-session-url", message.to_owned());
-        }
-        Some(Fluentd { url, session_url, ca, client, max_connections, batching })
-    }
-
-    fn url(&mut self, name: &str) -> Option<String> {
-        let Some(Value::Text(url)) = self.required(name) else { return None };
-        if let Err(message) = check_url(&url) {
-            let message = format!("`{}` {message}", redacted(&url));
-            self.problem(name, message);
-        }
-        Some(url)
-    }
-
     fn client_certificate(&mut self, cert: &str, key: &str) -> Option<ClientCertificate> {
         for (one, other) in [(cert, key), (key, cert)] {
             if self.setting(one).origin.is_given() && !self.setting(other).origin.is_given() {
@@ -176,45 +138,6 @@ impl Build<'_> {
             }
         }
         Some(ClientCertificate { cert: self.path(cert)?, key: self.path(key)? })
-    }
-
-    /// What is asked for, if it is at least one. Else, with one event a request, twice the
-    /// concurrency as in the reference handler, and with arrays four: more gained nothing with a
-    /// Fluentd worker, and whatever is under way may be sent again after a crash.
-    fn max_connections(&mut self, mode: BatchMode) -> usize {
-        let asked = match self.setting("fluentd-max-connections").value {
-            Some(Value::Number(number)) if number >= 1 => {
-                self.clamped("fluentd-max-connections", 1, MAX_CONNECTIONS)
-            }
-            _ if mode == BatchMode::Array => ARRAY_CONNECTIONS,
-            _ => 2 * self.number("concurrency").clamp(1, MAX_CONCURRENCY),
-        };
-        usize::try_from(asked).unwrap_or(1)
-    }
-
-    fn batching(&mut self) -> Batching {
-        let max_events = self.ranged("fluentd-batch-events", 1, 10_000);
-        let max_bytes = self.ranged("fluentd-batch-bytes", 1_024, MAX_BATCH_BYTES);
-        let max_age = self.duration("fluentd-batch-age", 0, 60 * SECOND);
-        let asked = self.setting("fluentd-batch-mode");
-        let (mode, reason) = match (&asked.value, self.resolved.first_own()) {
-            (Some(Value::Choice(word)), _) => {
-                let mode = if *word == "single" { BatchMode::Single } else { BatchMode::Array };
-                (mode, BatchModeReason::Set(asked.origin.clone()))
-            }
-            (_, None) => (BatchMode::Single, BatchModeReason::OnlyReferenceSettings),
-            (_, Some(own)) => {
-                let (setting, origin) = (own.option.setting(), own.origin.clone());
-                (BatchMode::Array, BatchModeReason::OwnSetting { setting, origin })
-            }
-        };
-        Batching {
-            mode,
-            reason,
-            max_events: usize::try_from(max_events).unwrap_or(1),
-            max_bytes: usize::try_from(max_bytes).unwrap_or(1_024),
-            max_age,
-        }
     }
 
     fn ingest(&mut self) -> Option<Ingest> {

@@ -60,6 +60,6 @@ pub use options::{Group, Kind, OptionSpec, Owner, Support, Toml, options};
 pub use origin::Origin;
 pub use settings::{
     ArtifactPlace, BatchMode, BatchModeReason, Batching, ClientCertificate, Credentials, Decoder,
-    Downgrade, EmbeddedTables, Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Road,
-    Settings, Teleport, Unknown, VersionPolicy,
+    Downgrade, EmbeddedTables, Exactness, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour,
+    LogFormat, Road, Settings, Teleport, Timeouts, Unknown, VersionPolicy,
 };

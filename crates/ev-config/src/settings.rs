@@ -73,10 +73,42 @@ pub struct Fluentd {
     pub ca: Option<PathBuf>,
     /// Certificate and key that we show.
     pub client: Option<ClientCertificate>,
+    /// How often the certificate files are looked at for changes, one second to one hour.
+    pub refresh: Duration,
     /// Most requests at one time, at least 1.
     pub max_connections: usize,
+    /// How many of them are under way.
+    pub in_flight: InFlight,
     /// What a request holds.
     pub batching: Batching,
+    /// Whether requests carry the ids of their batch and event in headers.
+    pub id_headers: bool,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// Whether the receiver is examined at the start.
+    pub probe: bool,
+}
+
+/// How many requests are under way at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InFlight {
+    /// Between one and the most, by how fast and how well the receiver answers.
+    Adaptive,
+    /// The most.
+    Fixed,
+}
+
+/// How long to wait for what, each from 100 milliseconds to 10 minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name resolution and TCP connect together.
+    pub connect: Duration,
+    /// TLS handshake.
+    pub handshake: Duration,
+    /// Until the whole request has been taken by the network.
+    pub request: Duration,
+    /// From then until the whole answer is there.
+    pub response: Duration,
 }
 
 /// A certificate and its key.
@@ -101,6 +133,22 @@ pub struct Batching {
     pub max_bytes: usize,
     /// Longest time that an event waits for its array to fill, up to one minute.
     pub max_age: Duration,
+    /// Which requests are compressed.
+    pub gzip: Gzip,
+}
+
+/// Which requests are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gzip {
+    /// None.
+    Off,
+    /// Those larger than a bound, if they shrink.
+    Auto {
+        /// The bound, in bytes, up to 33,554,432.
+        above_bytes: usize,
+    },
+    /// All.
+    Always,
 }
 
 /// Form of a request.

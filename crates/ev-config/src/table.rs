@@ -206,6 +206,18 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "Most requests to Fluentd at one time; less than 1, or nothing, means twice `concurrency` in \
          batch mode `single`, and 4 in batch mode `array`.",
     ),
+    default(
+        ours(
+            "fluentd-in-flight",
+            Kind::Choice(&["adaptive", "fixed"]),
+            &["EV_FLUENTD_IN_FLIGHT"],
+            "forward.fluentd.in-flight",
+            Group::Fluentd,
+            "Requests to Fluentd at one time: between one and `max-connections`, by how fast and \
+             how well it answers, or always `max-connections`.",
+        ),
+        "adaptive",
+    ),
     ours(
         "fluentd-batch-mode",
         Kind::Choice(&["array", "single"]),
@@ -247,6 +259,113 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
             "Longest time that an event waits for its array to fill, 0s to 1m.",
         ),
         "200ms",
+    ),
+    ours(
+        "fluentd-gzip",
+        Kind::Choice(&["off", "auto", "always"]),
+        &["EV_FLUENTD_GZIP"],
+        "forward.fluentd.gzip",
+        Group::Fluentd,
+        "Requests that are compressed: none, those above `gzip-above` if they shrink, or all. Every \
+         Fluentd takes gzip without being told. Arrays of events shrink to less than a third, for \
+         some 8 µs of CPU time an event. Default: `auto` in batch mode `array`; `off` in batch \
+         mode `single`, whose requests are those of the reference handler.",
+    ),
+    default(
+        ours(
+            "fluentd-gzip-above",
+            Kind::Number,
+            &["EV_FLUENTD_GZIP_ABOVE"],
+            "forward.fluentd.gzip-above",
+            Group::Fluentd,
+            "Largest body, in bytes, that `gzip` `auto` leaves as it is, 0 to 33554432; below the \
+             default compressing saves no packet worth its time.",
+        ),
+        "8192",
+    ),
+    default(
+        ours(
+            "fluentd-id-headers",
+            Kind::Switch,
+            &["EV_FLUENTD_ID_HEADERS"],
+            "forward.fluentd.id-headers",
+            Group::Fluentd,
+            "Send ids by which a receiver can drop repeats: `Ev-Batch-Id`, the same for all \
+             attempts of a batch, and in batch mode `single` `Ev-Event-Id`. Fluentd takes no notice \
+             of them.",
+        ),
+        "true",
+    ),
+    default(
+        ours(
+            "fluentd-connect-timeout",
+            Kind::Duration,
+            &["EV_FLUENTD_CONNECT_TIMEOUT"],
+            "forward.fluentd.connect-timeout",
+            Group::Fluentd,
+            "Longest time until a TCP connection to Fluentd is there, name resolution included, \
+             100ms to 10m.",
+        ),
+        "5s",
+    ),
+    default(
+        ours(
+            "fluentd-handshake-timeout",
+            Kind::Duration,
+            &["EV_FLUENTD_HANDSHAKE_TIMEOUT"],
+            "forward.fluentd.handshake-timeout",
+            Group::Fluentd,
+            "Longest time for the TLS handshake with Fluentd, 100ms to 10m; one that restarts lets \
+             it hang for seconds.",
+        ),
+        "5s",
+    ),
+    default(
+        ours(
+            "fluentd-request-timeout",
+            Kind::Duration,
+            &["EV_FLUENTD_REQUEST_TIMEOUT"],
+            "forward.fluentd.request-timeout",
+            Group::Fluentd,
+            "Longest time until a whole request has been taken by the network, 100ms to 10m.",
+        ),
+        "30s",
+    ),
+    default(
+        ours(
+            "fluentd-response-timeout",
+            Kind::Duration,
+            &["EV_FLUENTD_RESPONSE_TIMEOUT"],
+            "forward.fluentd.response-timeout",
+            Group::Fluentd,
+            "Longest time from then until Fluentd's whole answer is there, 100ms to 10m; without \
+             one it is unknown whether the request was stored, and it is sent again.",
+        ),
+        "30s",
+    ),
+    default(
+        ours(
+            "fluentd-probe-receiver",
+            Kind::Switch,
+            &["EV_FLUENTD_PROBE_RECEIVER"],
+            "forward.fluentd.probe-receiver",
+            Group::Fluentd,
+            "Ask Fluentd at the start whether it stores what it is sent, as far as that can be told \
+             without sending an event, and log the answer; events flow whatever it is.",
+        ),
+        "false",
+    ),
+    default(
+        ours(
+            "fluentd-refresh-interval",
+            Kind::Duration,
+            &["EV_FLUENTD_REFRESH_INTERVAL"],
+            "forward.fluentd.refresh-interval",
+            Group::Fluentd,
+            "Longest time until a change of the certificate, key and CA files for Fluentd is \
+             noticed, 1s to 1h. Files that cannot be used are reported once, and those in use stay.",
+        ),
+        "30s",
     ),
     // Ingestion.
     reference(

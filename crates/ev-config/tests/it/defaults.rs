@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ev_config::{
     ArtifactPlace, BatchMode, BatchModeReason, Batching, Credentials, Decoder, Downgrade,
-    EmbeddedTables, Exactness, Fluentd, Ingest, Json, JsonFlavour, LogFormat, Origin, Road,
-    Settings, Teleport, Unknown, VersionPolicy, options,
+    EmbeddedTables, Exactness, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour, LogFormat,
+    Origin, Road, Settings, Teleport, Timeouts, Unknown, VersionPolicy, options,
 };
 
 use crate::rig::Rig;
@@ -28,14 +28,25 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
             session_url: "https://fluentd:8888/session".into(),
             ca: None,
             client: None,
+            refresh: Duration::from_secs(30),
             max_connections: 10,
+            in_flight: InFlight::Adaptive,
             batching: Batching {
                 mode: BatchMode::Single,
                 reason: BatchModeReason::OnlyReferenceSettings,
                 max_events: 500,
                 max_bytes: 1 << 20,
                 max_age: Duration::from_millis(200),
+                gzip: Gzip::Off,
             },
+            id_headers: true,
+            timeouts: Timeouts {
+                connect: Duration::from_secs(5),
+                handshake: Duration::from_secs(5),
+                request: Duration::from_secs(30),
+                response: Duration::from_secs(30),
+            },
+            probe: false,
         },
         ingest: Ingest {
             page_size: 20,
@@ -135,6 +146,15 @@ fn everything_can_be_set_by_the_file() {
         batch-events = 10
         batch-bytes = 2048
         batch-age = "1s"
+        in-flight = "fixed"
+        gzip = "always"
+        id-headers = false
+        connect-timeout = "1s"
+        handshake-timeout = "2s"
+        request-timeout = "3s"
+        response-timeout = "4s"
+        probe-receiver = true
+        refresh-interval = "1m"
 
         [decoder]
         trust = "other"
@@ -175,14 +195,25 @@ fn everything_can_be_set_by_the_file() {
                 cert: rig.path("cert"),
                 key: rig.path("key"),
             }),
+            refresh: Duration::from_secs(60),
             max_connections: 3,
+            in_flight: InFlight::Fixed,
             batching: Batching {
                 mode: BatchMode::Array,
                 reason: BatchModeReason::Set(loaded.origin("fluentd-batch-mode").clone()),
                 max_events: 10,
                 max_bytes: 2048,
                 max_age: Duration::from_secs(1),
+                gzip: Gzip::Always,
             },
+            id_headers: false,
+            timeouts: Timeouts {
+                connect: Duration::from_secs(1),
+                handshake: Duration::from_secs(2),
+                request: Duration::from_secs(3),
+                response: Duration::from_secs(4),
+            },
+            probe: true,
         },
         ingest: Ingest {
             page_size: 500,
@@ -261,6 +292,24 @@ fn the_batch_mode_follows_whom_the_configuration_was_written_for() {
     check(Rig::new().env("EV_PRINT_DATA", "false"), BatchMode::Array, "print-data EV_PRINT_DATA");
     let single = Rig::new().flag("--fluentd-batch-mode=single").toml(own);
     check(single, BatchMode::Single, "set --fluentd-batch-mode");
+}
+
+#[test]
+fn arrays_are_compressed_above_a_size_and_single_objects_are_not() {
+    let check = |toml: &str, gzip| {
+        let toml = format!("[forward.fluentd]\n{toml}");
+        assert_eq!(Rig::new().toml(&toml).load().settings.fluentd.batching.gzip, gzip, "{toml}");
+    };
+    let auto = |above_bytes| Gzip::Auto { above_bytes };
+    check("", Gzip::Off);
+    check("max-connections = 3", Gzip::Off);
+    check("batch-mode = 'single'", Gzip::Off);
+    check("batch-mode = 'array'", auto(8192));
+    check("gzip-above = 100", auto(100));
+    check("gzip-above = 0\ngzip = 'auto'", auto(0));
+    check("batch-mode = 'array'\ngzip = 'off'", Gzip::Off);
+    check("batch-mode = 'single'\ngzip = 'auto'", auto(8192));
+    check("batch-mode = 'single'\ngzip = 'always'", Gzip::Always);
 }
 
 #[test]

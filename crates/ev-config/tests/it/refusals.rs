@@ -60,6 +60,8 @@ fn numbers_out_of_range() {
     assert_snapshot!(Rig::new().env("FDFWD_BATCH", "0").refusal(), @"`batch` (FDFWD_BATCH): 0 is not in the range 1 to 5000");
     assert_snapshot!(flag("--fluentd-batch-events=0"), @"`forward.fluentd.batch-events` (--fluentd-batch-events): 0 is not in the range 1 to 10000");
     assert_snapshot!(flag("--fluentd-batch-bytes=33554433"), @"`forward.fluentd.batch-bytes` (--fluentd-batch-bytes): 33554433 is not in the range 1024 to 33554432");
+    assert_snapshot!(flag("--fluentd-gzip-above=-1"), @"`forward.fluentd.gzip-above` (--fluentd-gzip-above): -1 is not in the range 0 to 33554432");
+    assert_snapshot!(toml("[forward.fluentd]\ngzip-above = 33554433"), @"`forward.fluentd.gzip-above` (DIR/ev.toml:2): 33554433 is not in the range 0 to 33554432");
     assert_snapshot!(flag("--batch=many"), @"`batch` (--batch): `many` is not a whole number");
     assert_snapshot!(toml("batch = 1.5"), @"`batch` (DIR/ev.toml:1): must be a whole number, not a number with a fraction");
     assert_snapshot!(toml("batch = [1]"), @"`batch` (DIR/ev.toml:1): must be a whole number, not an array of other things than texts");
@@ -76,6 +78,12 @@ fn durations_out_of_range() {
     assert_snapshot!(flag("--timeout=10"), @"`timeout` (--timeout): `10` lacks a unit (`ns`, `us`, `ms`, `s`, `m` or `h`)");
     assert_snapshot!(flag("--teleport-refresh-interval=0s"), @"`teleport.refresh.interval` (--teleport-refresh-interval): 0s must be more than 0s");
     assert_snapshot!(flag("--fluentd-batch-age=2m"), @"`forward.fluentd.batch-age` (--fluentd-batch-age): 2m0s is not in the range 0s to 1m0s");
+    assert_snapshot!(flag("--fluentd-connect-timeout=0s"), @"`forward.fluentd.connect-timeout` (--fluentd-connect-timeout): 0s is not in the range 100ms to 10m0s");
+    assert_snapshot!(toml("[forward.fluentd]\nhandshake-timeout = '99ms'"), @"`forward.fluentd.handshake-timeout` (DIR/ev.toml:2): 99ms is not in the range 100ms to 10m0s");
+    assert_snapshot!(Rig::new().env("EV_FLUENTD_REQUEST_TIMEOUT", "11m").refusal(), @"`forward.fluentd.request-timeout` (EV_FLUENTD_REQUEST_TIMEOUT): 11m0s is not in the range 100ms to 10m0s");
+    assert_snapshot!(flag("--fluentd-response-timeout=600001ms"), @"`forward.fluentd.response-timeout` (--fluentd-response-timeout): 10m0.001s is not in the range 100ms to 10m0s");
+    assert_snapshot!(flag("--fluentd-refresh-interval=999ms"), @"`forward.fluentd.refresh-interval` (--fluentd-refresh-interval): 999ms is not in the range 1s to 1h0m0s");
+    assert_snapshot!(toml("[forward.fluentd]\nrefresh-interval = '61m'"), @"`forward.fluentd.refresh-interval` (DIR/ev.toml:2): 1h1m0s is not in the range 1s to 1h0m0s");
     assert_snapshot!(flag("--decoder-artifact-wait=-1s"), @"`decoder.artifact-wait` (--decoder-artifact-wait): -1s is not in the range 0s to 24h0m0s");
 }
 
@@ -91,6 +99,11 @@ fn other_values() {
     assert_snapshot!(toml("json-flavour = 'strukt'"), @"`json-flavour` (DIR/ev.toml:1): `strukt` is not one of `auto`, `go` or `struct`; did you mean `struct`?");
     assert_snapshot!(toml("[decoder]\nexactness = 'native'"), @"`decoder.exactness` (DIR/ev.toml:2): `native` is not one of `auth` or `known-native`");
     assert_snapshot!(toml("[teleport]\naddr = 1"), @"`teleport.addr` (DIR/ev.toml:2): must be text in quotes, not a number");
+    assert_snapshot!(toml("[forward.fluentd]\ngzip = true"), @"`forward.fluentd.gzip` (DIR/ev.toml:2): must be text in quotes, not `true` or `false`");
+    assert_snapshot!(flag("--fluentd-gzip=on"), @"`forward.fluentd.gzip` (--fluentd-gzip): `on` is not one of `off`, `auto` or `always`");
+    assert_snapshot!(flag("--fluentd-in-flight=fix"), @"`forward.fluentd.in-flight` (--fluentd-in-flight): `fix` is not one of `adaptive` or `fixed`");
+    assert_snapshot!(toml("[forward.fluentd]\nid-headers = 'batch'"), @"`forward.fluentd.id-headers` (DIR/ev.toml:2): `batch` is neither `true` nor `false`");
+    assert_snapshot!(Rig::new().env("EV_FLUENTD_PROBE_RECEIVER", "maybe").refusal(), @"`forward.fluentd.probe-receiver` (EV_FLUENTD_PROBE_RECEIVER): `maybe` is neither `true` nor `false`");
     assert_snapshot!(Rig::new().env("FDFWD_BATCH", OsString::from_vec(vec![0xff])).refusal(), @"`batch` (FDFWD_BATCH): is not UTF-8");
 }
 

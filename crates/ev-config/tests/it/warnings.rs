@@ -87,4 +87,8 @@ fn settings_without_effect() {
     assert_snapshot!(rig.warnings(), @"`decoder.artifacts-ca` (--decoder-artifacts-ca): has no effect, because `decoder.artifacts` (--decoder-artifacts) is no `https` address");
     let rig = Rig::new().flag("--decoder-version-policy=nearest-newer-in-major");
     assert_snapshot!(rig.warnings(), @"`decoder.version-policy` (--decoder-version-policy): has no effect on what Auth itself offers; set `decoder.artifacts`");
+    let rig = Rig::new().flag("--fluentd-gzip=off").flag("--fluentd-gzip-above=1");
+    assert_snapshot!(rig.warnings(), @"`forward.fluentd.gzip-above` (--fluentd-gzip-above): has no effect, because `forward.fluentd.gzip` (--fluentd-gzip) is `off`");
+    let rig = Rig::new().flag("--fluentd-batch-mode=single").flag("--fluentd-gzip-above=1");
+    assert_snapshot!(rig.warnings(), @"`forward.fluentd.gzip-above` (--fluentd-gzip-above): has no effect, because `forward.fluentd.gzip` is `off`");
 }
