@@ -186,6 +186,11 @@ impl Batches {
         parcel
     }
 
+    /// Whether there are events of a route for which `wanted` holds.
+    pub(crate) fn any(&self, wanted: impl Fn(&Route) -> bool) -> bool {
+        self.builders.keys().chain(self.waiting.keys()).any(wanted)
+    }
+
     /// A batch has left memory for good; `held` is its share.
     pub(crate) fn released(&mut self, held: usize) {
         self.held_bytes = self.held_bytes.saturating_sub(held);

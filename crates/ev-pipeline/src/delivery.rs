@@ -10,19 +10,29 @@ use crate::judge::{Charge, Ruling, judge};
 use crate::receiver::Alarm;
 use crate::tally::{Settled, count_decoder};
 
+/// A kind of trouble.
+const REFUSES_ALL: &str = "all content refused";
+
 impl Core {
     /// Starts as many requests as there may be: batches that failed and are due first.
     pub(crate) fn start_sends(&mut self, now: Duration) {
         while self.receivers.any_free() {
-            let parcel = self.receivers.due(now).or_else(|| {
-                let (busy, receivers) = (&self.busy, &self.receivers);
-                self.batches.next(self.last_route.as_ref(), |route| {
-                    !busy.contains(route) && receivers.of(route).may_get_new()
-                })
-            });
+            let parcel = self
+                .receivers
+                .due(now)
+                .or_else(|| self.receivers.due_trial(now, false))
+                .or_else(|| self.next_new(now))
+                .or_else(|| self.receivers.due_trial(now, true));
             let Some(parcel) = parcel else { return };
             self.send(parcel, now);
         }
+    }
+
+    fn next_new(&mut self, now: Duration) -> Option<Parcel> {
+        let (busy, receivers) = (&self.busy, &self.receivers);
+        self.batches.next(self.last_route.as_ref(), |route| {
+            !busy.contains(route) && receivers.of(route).may_get_new(now)
+        })
     }
 
     fn send(&mut self, mut parcel: Parcel, now: Duration) {
@@ -100,9 +110,7 @@ impl Core {
         let now = self.env.monotonic();
         let receiver = self.receivers.of_mut(&parcel.batch.route);
         receiver.pace.failed(parcel.sent, now);
-        if !parcel.aside {
-            receiver.record.trouble();
-        }
+        receiver.record.failed();
         receiver.failed(kind, alarm, detail, &parcel, now);
         let longest = match alarm {
             Alarm::No => self.config.retry_cap,
@@ -121,25 +129,36 @@ impl Core {
         after: Option<Duration>,
     ) {
         let now = self.env.monotonic();
-        let lonely = self.batches.is_empty() && self.receivers.in_flight() == 0;
+        let same = |route: &Route| is_session(route) == is_session(&parcel.batch.route);
+        let others = self.batches.any(|route| same(route) && !self.busy.contains(route));
         let receiver = self.receivers.of_mut(&parcel.batch.route);
-        let lonely = lonely && receiver.delayed.is_empty();
+        let lonely = !others && receiver.in_flight == 0 && receiver.delayed.is_empty();
         let entries = parcel.batch.entries.len();
         let ruling = judge(&mut parcel.case, charge, entries, &mut receiver.record, lonely);
+        if receiver.record.is_stuck() {
+            let doublings = receiver.refused_again();
+            let pause = self.config.retry_base.saturating_mul(1 << doublings.min(16));
+            let pause = pause.min(self.config.refused_cap);
+            receiver.shut_until(now + pause / 2 + self.env.jitter(pause / 2));
+        }
         match ruling {
             Ruling::Cut(cut) => {
                 self.busy.remove(&parcel.batch.route);
                 self.batches.cut(parcel, cut);
             }
             Ruling::Retry => {
-                receiver.failed("failing", Alarm::No, detail, &parcel, now);
-                self.retry(parcel, self.config.retry_cap, after);
+                let (kind, alarm, longest) = match charge {
+                    Charge::Refused(_) => (REFUSES_ALL, Alarm::Yes, self.config.refused_cap),
+                    Charge::Failed => ("failing", Alarm::No, self.config.retry_cap),
+                };
+                receiver.failed(kind, alarm, detail, &parcel, now);
+                self.retry(parcel, longest, after);
             }
             Ruling::SetAside => {
                 parcel.aside = true;
                 let (kind, alarm) = match charge {
-                    // It may refuse everything: nobody knows until it takes something else.
-                    Charge::Refused(_) => ("content refused, nothing else taken since", Alarm::Yes),
+                    Charge::Refused(_) if receiver.record.is_stuck() => (REFUSES_ALL, Alarm::Yes),
+                    Charge::Refused(_) => ("content refused", Alarm::No),
                     Charge::Failed => ("failing on one event", Alarm::No),
                 };
                 receiver.failed(kind, alarm, detail, &parcel, now);
@@ -234,4 +253,8 @@ impl Core {
         }
         self.changed();
     }
+}
+
+fn is_session(route: &Route) -> bool {
+    matches!(route, Route::Session(_))
 }

@@ -281,7 +281,7 @@ impl Core {
             self.commit_at(),
             self.batches.due_at(self.config.batch_age),
             self.patience,
-            self.receivers.due_at(),
+            self.receivers.due_at(now),
             self.stopped.values().filter(|r| r.waiting).map(|r| r.at).min(),
             (self.any_parked() && self.worth_a_round && self.round.is_none())
                 .then_some(self.next_round),

@@ -5,18 +5,19 @@
 //!
 //! - A batch is cut until the one event is left that is refused.
 //! - A refusal of content (400, 413, 415, 422) is proof when the receiver has taken another
-//!   request since it refused this event the last time. One that refuses everything is set up
-//!   wrongly: then nothing is parked and the resume point stands.
+//!   request since it refused this event the last time.
 //! - A 500 says less, as Fluentd also answers it while its buffers are full. It is proof when it
-//!   comes again and again for the same event while others are taken, and none of the others meets
-//!   with trouble in between. When one event alone fails and nothing is taken either, the receiver
-//!   is full, and cutting further would be of no use.
+//!   comes again and again for the same event while nearly all others are taken.
+//! - While one event alone is refused and nothing else is taken, the receiver is *stuck*: set up
+//!   wrongly, or full. Then nothing is parked and nothing is cut, and it is asked slowly.
 
 /// How often the same batch meets a 500 before it is cut.
 const FAILURES_TO_CUT: u32 = 3;
 /// How often a 500 has to come for an event, each time with others taken since the last, before
 /// it counts as proof.
 const CONVICTIONS: u32 = 5;
+/// So many requests have to be taken for each that fails, or it may be an overload.
+const TAKEN_PER_FAILURE: u64 = 4;
 /// How often a lone event is refused before it may be parked although nothing else is there that
 /// could be tried.
 const LONELY_REFUSALS: u32 = 6;
@@ -28,10 +29,10 @@ const TRUST: u32 = 3;
 pub(crate) struct Record {
     /// Requests that it took.
     taken: u64,
-    /// Requests under no suspicion that failed.
-    troubles: u64,
-    /// A lone event failed and nothing was taken since.
-    full: bool,
+    /// Requests that failed.
+    failed: u64,
+    /// It refused or failed on a lone event, and took nothing since.
+    stuck: bool,
     /// Events that may be parked without proof.
     trust: u32,
 }
@@ -40,13 +41,18 @@ impl Record {
     /// A request was taken.
     pub(crate) fn took(&mut self) {
         self.taken += 1;
-        self.full = false;
+        self.stuck = false;
         self.trust = TRUST;
     }
 
-    /// A request failed that is under no suspicion.
-    pub(crate) fn trouble(&mut self) {
-        self.troubles += 1;
+    /// A request failed, whatever its content.
+    pub(crate) fn failed(&mut self) {
+        self.failed += 1;
+    }
+
+    /// Whether it takes nothing at all, as far as anybody can tell.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck
     }
 }
 
@@ -56,14 +62,17 @@ pub(crate) struct Case {
     /// Failures of the kind that may be the content's fault.
     failures: u32,
     convictions: u32,
-    /// What the receiver's record said at the last of them.
+    /// How many requests the receiver had taken at the first of them.
+    first: Option<u64>,
+    /// How many it had taken, and how many had failed, at the last one of the lone event.
     last: Option<(u64, u64)>,
 }
 
 impl Case {
     /// Of a part of a batch that was cut: where the whole stood.
     pub(crate) fn of_part(&self) -> Self {
-        Self { failures: self.failures.min(FAILURES_TO_CUT - 1), ..Self::default() }
+        let failures = self.failures.min(FAILURES_TO_CUT - 1);
+        Self { failures, first: self.first, ..Self::default() }
     }
 }
 
@@ -107,35 +116,34 @@ pub(crate) fn judge(
     lonely: bool,
 ) -> Ruling {
     case.failures = case.failures.saturating_add(1);
+    let first = *case.first.get_or_insert(record.taken);
+    if charge == Charge::Failed {
+        record.failed();
+        if case.failures < FAILURES_TO_CUT {
+            return Ruling::Retry;
+        }
+    }
     if entries > 1 {
         return match charge {
+            _ if record.stuck => Ruling::Retry,
             Charge::Refused(Some(index)) if index < entries => Ruling::Cut(Cut::Around(index)),
-            Charge::Refused(_) => Ruling::Cut(Cut::Half),
-            Charge::Failed if case.failures >= FAILURES_TO_CUT && !record.full => {
-                Ruling::Cut(Cut::Half)
-            }
-            Charge::Failed => {
-                record.trouble();
-                Ruling::Retry
-            }
+            Charge::Refused(_) | Charge::Failed => Ruling::Cut(Cut::Half),
         };
     }
-    if charge == Charge::Failed && case.failures < FAILURES_TO_CUT {
-        record.trouble();
-        return Ruling::Retry;
-    }
-    let last = case.last.replace((record.taken, record.troubles));
-    let taken_since = last.is_some_and(|(taken, _)| record.taken > taken);
-    let quiet_since = last.is_some_and(|(_, troubles)| record.troubles == troubles);
+    let last = case.last.replace((record.taken, record.failed));
+    // Its own failure is not one of the others.
+    let own = u64::from(charge == Charge::Failed);
+    let since = last.map_or((0, 0), |(taken, failed)| {
+        (record.taken - taken, (record.failed - failed).saturating_sub(own))
+    });
+    record.stuck |= record.taken == first || last.is_some() && since.0 == 0;
     let proved = match charge {
-        Charge::Refused(_) => taken_since,
+        Charge::Refused(_) => since.0 > 0,
         Charge::Failed => {
-            if last.is_some() && !taken_since {
-                record.full = true;
-            }
-            if taken_since && quiet_since {
+            let (taken, failed) = since;
+            if taken > 0 && taken >= failed.saturating_mul(TAKEN_PER_FAILURE) {
                 case.convictions += 1;
-            } else if !quiet_since {
+            } else if failed >= taken && failed > 0 {
                 case.convictions = 0;
             }
             case.convictions >= CONVICTIONS
@@ -216,14 +224,21 @@ mod tests {
         assert_eq!(rule(case, 500, record), Ruling::Cut(Cut::Half));
         // Its parts do not have to begin anew.
         assert_eq!(rule(&mut case.of_part(), 250, record), Ruling::Cut(Cut::Half));
-        // One event fails, twice, and nothing is taken: the receiver is full.
-        let one = &mut case.of_part();
-        assert_eq!(rule(one, 1, record), Ruling::SetAside);
-        assert_eq!(rule(&mut case.of_part(), 250, record), Ruling::Cut(Cut::Half), "not yet");
-        assert_eq!(rule(one, 1, record), Ruling::SetAside);
+        // One event fails, and nothing was taken: the receiver is full.
+        assert_eq!(rule(&mut case.of_part(), 1, record), Ruling::SetAside);
         assert_eq!(rule(&mut case.of_part(), 250, record), Ruling::Retry);
         record.took();
         assert_eq!(rule(&mut case.of_part(), 250, record), Ruling::Cut(Cut::Half));
+    }
+
+    #[test]
+    fn who_refuses_the_first_event_too_is_not_sent_every_part() {
+        let (record, case) = (&mut Record::default(), &mut Case::default());
+        record.took();
+        let mut refuse = |case: &mut Case, entries| judge(case, REFUSED, entries, record, false);
+        assert_eq!(refuse(case, 2), Ruling::Cut(Cut::Half));
+        assert_eq!(refuse(&mut case.of_part(), 1), Ruling::SetAside);
+        assert_eq!(refuse(&mut Case::default(), 500), Ruling::Retry, "stuck");
     }
 
     #[test]
@@ -233,21 +248,24 @@ mod tests {
             assert_eq!(rule(case, Charge::Failed, record), Ruling::Retry);
         }
         assert_eq!(rule(case, Charge::Failed, record), Ruling::SetAside);
-        for _ in 1..CONVICTIONS {
-            record.took();
-            assert_eq!(rule(case, Charge::Failed, record), Ruling::SetAside);
+        for round in 1..=CONVICTIONS {
+            for _ in 0..10 {
+                record.took();
+            }
+            // Another one like it.
+            record.failed();
+            let expected = if round == CONVICTIONS { Ruling::Park } else { Ruling::SetAside };
+            assert_eq!(rule(case, Charge::Failed, record), expected);
         }
-        record.took();
-        assert_eq!(rule(case, Charge::Failed, record), Ruling::Park);
     }
 
     #[test]
-    fn an_overload_never_proves_anything() {
+    fn an_overload_proves_nothing() {
         let (record, case) = (&mut Record::default(), &mut Case::default());
         for _ in 0..1000 {
             // Some are taken and some are not.
             record.took();
-            record.trouble();
+            record.failed();
             let ruling = rule(case, Charge::Failed, record);
             assert!(matches!(ruling, Ruling::Retry | Ruling::SetAside), "{ruling:?}");
         }

@@ -32,6 +32,10 @@ pub(crate) struct Receiver {
     pub(crate) in_flight: usize,
     /// One of those is an event under suspicion.
     trial: bool,
+    /// While it is stuck, nothing is sent before this but what keeps its connection.
+    gate: Duration,
+    /// How often it refused to take anything since it last did.
+    refusals: u32,
     /// Since it last took something, a request has failed.
     troubled: bool,
     trouble: Trouble,
@@ -55,38 +59,55 @@ impl Receiver {
             aside: Waiting::new(),
             in_flight: 0,
             trial: false,
+            gate: Duration::ZERO,
+            refusals: 0,
             troubled: false,
             trouble: Trouble::default(),
         }
     }
 
+    fn has_slot(&self) -> bool {
+        self.in_flight < self.pace.limit()
+    }
+
+    /// Whether the gate is open. While it is stuck, one request at a time.
+    fn is_open(&self, now: Duration) -> bool {
+        !self.record.is_stuck() || self.gate <= now && self.in_flight == 0
+    }
+
     /// Whether it may get a batch that was not sent yet.
-    pub(crate) fn may_get_new(&self) -> bool {
-        self.in_flight + self.delayed.len() < self.pace.limit()
+    pub(crate) fn may_get_new(&self, now: Duration) -> bool {
+        self.in_flight + self.delayed.len() < self.pace.limit() && self.is_open(now)
     }
 
-    /// The next batch that was sent before and is due.
+    /// The next failed batch that is due.
     pub(crate) fn due(&mut self, now: Duration) -> Option<Parcel> {
-        if self.in_flight >= self.pace.limit() {
-            return None;
-        }
-        let is_due = |waiting: &Waiting| waiting.keys().next().is_some_and(|(at, _)| *at <= now);
-        if is_due(&self.delayed) {
-            return self.delayed.pop_first().map(|(_, parcel)| parcel);
-        }
-        if !self.trial && is_due(&self.aside) {
-            return self.aside.pop_first().map(|(_, parcel)| parcel);
-        }
-        None
+        let due = self.has_slot() && is_due(&self.delayed, now);
+        if due { self.delayed.pop_first().map(|(_, parcel)| parcel) } else { None }
     }
 
-    /// When the next such batch is due, if there is room for it.
-    pub(crate) fn due_at(&self) -> Option<Duration> {
-        if self.in_flight >= self.pace.limit() {
+    /// The next event under suspicion whose trial is due.
+    pub(crate) fn due_trial(&mut self, now: Duration) -> Option<Parcel> {
+        let due = self.has_slot() && !self.trial && is_due(&self.aside, now) && self.is_open(now);
+        if due { self.aside.pop_first().map(|(_, parcel)| parcel) } else { None }
+    }
+
+    /// When something may be sent that may not be sent now, if there is room for it.
+    pub(crate) fn due_at(&self, now: Duration) -> Option<Duration> {
+        if !self.has_slot() {
             return None;
         }
-        let aside = if self.trial { None } else { self.aside.keys().next() };
-        self.delayed.keys().next().into_iter().chain(aside).map(|(at, _)| *at).min()
+        let first = |waiting: &Waiting| waiting.keys().next().map(|(at, _)| *at);
+        let (delayed, aside) = (first(&self.delayed), first(&self.aside));
+        if self.record.is_stuck() {
+            // Behind the gate, new batches may be waiting too.
+            let open = Some(self.gate).filter(|gate| *gate > now);
+            let aside = aside.filter(|_| self.in_flight == 0);
+            let aside = aside.map(|at| at.max(self.gate));
+            return delayed.into_iter().chain(open).chain(aside).min();
+        }
+        let aside = aside.filter(|_| !self.trial);
+        delayed.into_iter().chain(aside).min()
     }
 
     /// A batch is on its way.
@@ -109,9 +130,21 @@ impl Receiver {
         waiting.insert((at, parcel.batch.id), parcel);
     }
 
+    /// Nothing is taken: how long to wait before the next request. Slow to grow, as there may be a
+    /// row of events that are really guilty in front of one that is not.
+    pub(crate) fn refused_again(&mut self) -> u32 {
+        self.refusals = self.refusals.saturating_add(1);
+        self.refusals / 8
+    }
+
+    pub(crate) fn shut_until(&mut self, at: Duration) {
+        self.gate = at;
+    }
+
     /// It took a request that was sent at `sent`.
     pub(crate) fn took(&mut self, sent: Duration, now: Duration, pressing: bool) {
         self.record.took();
+        self.refusals = 0;
         self.pace.answered(sent, now, pressing);
         self.trouble.over();
         if std::mem::take(&mut self.troubled) {
@@ -135,6 +168,10 @@ impl Receiver {
         self.troubled = true;
         self.trouble.say(kind, alarm, detail, parcel, now);
     }
+}
+
+fn is_due(waiting: &Waiting, now: Duration) -> bool {
+    waiting.keys().next().is_some_and(|(at, _)| *at <= now)
 }
 
 /// Keeps the log readable while a receiver is in trouble: one line when the kind of trouble
@@ -229,17 +266,26 @@ impl Receivers {
         self.audit.in_flight + self.sessions.in_flight
     }
 
-    /// The next batch of either that was sent before and is due.
+    /// The next failed batch of either that is due.
     pub(crate) fn due(&mut self, now: Duration) -> Option<Parcel> {
         self.audit.due(now).or_else(|| self.sessions.due(now))
     }
 
+    /// The next event under suspicion of either whose trial is due. Of one that is stuck only if
+    /// `stuck`: something else may be taken, and would be the proof.
+    pub(crate) fn due_trial(&mut self, now: Duration, stuck: bool) -> Option<Parcel> {
+        let of = |receiver: &mut Receiver| {
+            if receiver.record.is_stuck() == stuck { receiver.due_trial(now) } else { None }
+        };
+        of(&mut self.audit).or_else(|| of(&mut self.sessions))
+    }
+
     /// When the next such batch is due, if there is room for it.
-    pub(crate) fn due_at(&self) -> Option<Duration> {
+    pub(crate) fn due_at(&self, now: Duration) -> Option<Duration> {
         if !self.any_free() {
             return None;
         }
-        self.audit.due_at().into_iter().chain(self.sessions.due_at()).min()
+        self.audit.due_at(now).into_iter().chain(self.sessions.due_at(now)).min()
     }
 
     /// Whether no batch waits to be sent again.

@@ -115,19 +115,21 @@ async fn a_record_that_fails_for_ever_is_parked_while_others_go_by() {
     let rig = Rig::new();
     rig.sink.mood.send_replace(Mood::refusing(failing(), |json| json.contains("u0003")));
     feed(&rig, 1);
-    let pages = AtomicU64::new(1);
+    let (pages, last) = (AtomicU64::new(1), std::cell::Cell::new(tokio::time::Instant::now()));
     let summary = rig
         .run_until(|rig| {
             // Events go on coming.
-            let n = pages.load(Ordering::Relaxed);
-            if n < 400 && stored(rig) as u64 + 30 >= n * 30 {
-                let from = usize::try_from(n).unwrap() * 30;
-                rig.feed.push(page(uids(from..from + 30), &format!("after {n}")));
+            let n = usize::try_from(pages.load(Ordering::Relaxed)).unwrap();
+            if last.get().elapsed() >= Duration::from_millis(200) {
+                rig.feed.push(page(uids(n * 30..n * 30 + 30), &format!("after {n}")));
                 pages.fetch_add(1, Ordering::Relaxed);
+                last.set(tokio::time::Instant::now());
             }
             rig.parked() == 1
         })
         .await;
+    assert!(last.get().elapsed() < Duration::from_secs(1));
+    assert!(pages.load(Ordering::Relaxed) < 600, "within two minutes");
     let parked = rig.parked_events();
     assert!(String::from_utf8_lossy(&parked[0].event.bytes).contains("u0003"));
     assert!(summary.totals.balances());
