@@ -2,13 +2,18 @@
 
 mod decoders;
 mod parts;
+mod receiver;
 
 use std::sync::Arc;
 
 use clap::ArgMatches;
 use ev_config::{BatchMode, BatchModeReason, Settings};
-use ev_core::{Claim, Env, Flavour, Road, Sink, SinkId, Source, StateStore, Timestamp};
+use ev_core::{
+    ArtifactSource, Claim, Env, Flavour, Road, Sink, SinkId, Source, StateStore, Timestamp,
+};
+use ev_modules::Trust;
 use ev_pipeline::{Engine, Exec, Parts, Summary, TokioEnv};
+use ev_source::TypedSource;
 use ev_state::SqliteStore;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -17,6 +22,8 @@ use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::logging;
 use crate::signals::Signals;
+
+use self::receiver::Beside;
 
 /// The sink's name in the state.
 const SINK: &str = "fluentd";
@@ -129,10 +136,36 @@ pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summar
     tell(&settings);
     let trust = decoders::trust(&settings.decoder)?;
     let place = decoders::place(&settings.decoder, env.clone())?;
-    let sink: Arc<dyn Sink> = Arc::new(parts::sink(&settings.fluentd, env.clone())?);
+    let sink = Arc::new(parts::sink(&settings.fluentd, env.clone())?);
     let store: Arc<dyn StateStore> = Arc::new(SqliteStore::open(&settings.storage)?);
-    let mut source = parts::source(&settings, env.clone())?;
+    let source = parts::source(&settings, env.clone())?;
 
+    let beside = Beside::start(&sink, &settings.fluentd, &env);
+    let ready = Ready { trust, place, sink, store, source, env };
+    let result = forward(&settings, ready, stop).await;
+    let ended = beside.end().await;
+    let summary = result?;
+    ended?;
+    Ok(summary)
+}
+
+/// What could be made without any peer.
+struct Ready {
+    trust: Trust,
+    place: Option<Arc<dyn ArtifactSource>>,
+    sink: Arc<dyn Sink>,
+    store: Arc<dyn StateStore>,
+    source: TypedSource,
+    env: Arc<dyn Env>,
+}
+
+/// From the first word with Auth to the end of the engine.
+async fn forward(
+    settings: &Settings,
+    ready: Ready,
+    stop: CancellationToken,
+) -> Result<Summary, Error> {
+    let Ready { trust, place, sink, store, mut source, env } = ready;
     let survey = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(Summary::default()),
@@ -162,7 +195,7 @@ pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summar
     );
 
     let registry = decoders::registry(&decoders::Needs {
-        settings: &settings,
+        settings,
         trust,
         flavour: snapshot.flavour,
         seen: snapshot.seen_version.clone(),
@@ -181,7 +214,7 @@ pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summar
         snapshot,
         road: Road::Typed,
         exec: Exec::Threads,
-        config: parts::engine(&settings),
+        config: parts::engine(settings),
     })?;
 
     // The registry lives as long as the engine and is waited for.
@@ -205,6 +238,8 @@ fn tell(settings: &Settings) {
         session_url = fluentd.session_url,
         batch_mode = fluentd.batching.mode.as_str(),
         max_connections = fluentd.max_connections,
+        in_flight = ?fluentd.in_flight,
+        gzip = ?fluentd.batching.gzip,
         "using Fluentd"
     );
     if fluentd.batching.reason == BatchModeReason::OnlyReferenceSettings

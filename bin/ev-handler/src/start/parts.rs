@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ev_config::{BatchMode, Credentials, Fluentd, Settings};
+use ev_config::{BatchMode, Credentials, Fluentd, Gzip, InFlight, Settings};
 use ev_core::{Env, Framing};
-use ev_sink_fluentd::FluentdSink;
+use ev_sink_fluentd::{FluentdSink, Timeouts};
 use ev_source::TypedSource;
 use ev_tls::CredentialFiles;
 
@@ -24,6 +24,19 @@ pub(super) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink,
     config.max_connections = settings.max_connections;
     config.max_events = settings.batching.max_events;
     config.max_bytes = settings.batching.max_bytes;
+    config.gzip = match settings.batching.gzip {
+        Gzip::Off => ev_sink_fluentd::Gzip::Off,
+        Gzip::Auto { above_bytes } => ev_sink_fluentd::Gzip::Auto { above_bytes },
+        Gzip::Always => ev_sink_fluentd::Gzip::Always,
+    };
+    config.id_headers = settings.id_headers;
+    config.timeouts = Timeouts {
+        connect: settings.timeouts.connect,
+        handshake: settings.timeouts.handshake,
+        request: settings.timeouts.request,
+        response: settings.timeouts.response,
+        ..Timeouts::default()
+    };
     FluentdSink::new(config, env).map_err(|error| Error::setting("forward.fluentd", error))
 }
 
@@ -49,6 +62,7 @@ pub(super) fn engine(settings: &Settings) -> ev_pipeline::Config {
     let ingest = &settings.ingest;
     ev_pipeline::Config {
         batch_age: settings.fluentd.batching.max_age,
+        fixed_in_flight: settings.fluentd.in_flight == InFlight::Fixed,
         skip_event_types: ingest.skip_event_types.iter().cloned().collect(),
         skip_session_types: ingest.skip_session_types.iter().cloned().collect(),
         exit_on_last_event: ingest.exit_on_last_event,

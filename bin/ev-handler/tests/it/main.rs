@@ -6,6 +6,7 @@ mod artifacts;
 mod decode_command;
 mod faults;
 mod https;
+mod receiver;
 mod road;
 mod stage;
 mod toolchains;

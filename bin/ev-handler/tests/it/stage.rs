@@ -26,8 +26,12 @@ pub(crate) struct Stage {
     pub(crate) auth: FakeAuth,
     pub(crate) fluentd: FakeFluentd,
     pub(crate) authority: Authority,
+    /// Who signed the certificates of Fluentd's side.
+    pub(crate) fluentd_ca: Authority,
     pub(crate) key: SigningKey,
     pub(crate) extra: String,
+    /// More lines under `[forward.fluentd]`.
+    pub(crate) forward: String,
     /// More lines under `[decoder]`.
     pub(crate) decoder: String,
     start_time: UtcTime,
@@ -69,8 +73,10 @@ impl Stage {
             auth,
             fluentd,
             authority,
+            fluentd_ca,
             key,
             extra: String::new(),
+            forward: String::new(),
             decoder: String::new(),
             start_time,
         }
@@ -101,6 +107,7 @@ ca = "fluentd-ca.crt"
 cert = "client.crt"
 key = "client.key"
 batch-mode = "array"
+{}
 
 [decoder]
 trust = "trust.json"
@@ -110,6 +117,7 @@ embedded = "oldest"
             self.extra,
             self.fluentd.url("events.log"),
             self.fluentd.url("session"),
+            self.forward,
             self.decoder,
         );
         write(self.dir.path(), "handler.toml", &text)
