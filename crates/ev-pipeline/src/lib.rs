@@ -34,6 +34,7 @@ mod intake;
 mod judge;
 mod known;
 mod lanes;
+pub mod ledger;
 mod pace;
 mod parking;
 mod receiver;
