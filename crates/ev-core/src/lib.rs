@@ -48,8 +48,8 @@ pub use outcome::{Flavour, Mode, Outcome, Output, UnknownPolicy};
 pub use sink::{Batch, Entry, Framing, Ordering, Route, Shape, Sink, SinkError, Verdict};
 pub use source::{Credit, Lanes, Resume, Source, SourceError, SourceEvent, Stopped, Survey};
 pub use state::{
-    Advance, Attempt, Change, Claim, LaneRow, NewParked, ParkReason, ParkedEvent, ParkedQuery,
-    Settle, Snapshot, StateError, StateStore, Totals,
+    Advance, Attempt, Change, Claim, LaneRow, LedgerHour, NewParked, ParkReason, ParkedEvent,
+    ParkedGroup, ParkedQuery, SessionLedger, Settle, Snapshot, StateError, StateStore, Totals,
 };
 pub use time::{Rfc3339, Timestamp};
 

@@ -1,13 +1,18 @@
 //! What must survive a restart.
 
+mod ledger;
+
+use std::ops::Range;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use crate::{
-    AuthVersion, BoxError, Epoch, EventDigest, Flavour, Form, LaneId, ParkedId, SignedArtifact,
-    SinkId, Timestamp, Token,
+    AuthVersion, BoxError, Epoch, EventDigest, Flavour, Form, LaneId, ParkedId, SessionId,
+    SignedArtifact, SinkId, Timestamp, Token,
 };
+
+pub use ledger::{LedgerHour, SessionLedger};
 
 /// Keeps resume points, parked events, totals and artifacts durably.
 ///
@@ -37,6 +42,62 @@ pub trait StateStore: Send + Sync {
     ///
     /// When the store cannot be read.
     fn parked(&self, sink: &SinkId, query: &ParkedQuery) -> Result<Vec<ParkedEvent>, StateError>;
+
+    /// How many events are parked in each group, in order. Reads no raw bytes and costs little,
+    /// however many are parked.
+    ///
+    /// A round over parked events asks this first and then reads with [`StateStore::parked_in`]
+    /// only the groups about which there is something new: another decoder than the group's has
+    /// come for its version, or its reason may pass by itself. An event whose decoder is empty has
+    /// been tried by none, or is to be tried again because somebody asked for it: it is always
+    /// worth a try.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn parked_groups(&self, sink: &SinkId) -> Result<Vec<(ParkedGroup, u64)>, StateError>;
+
+    /// As [`StateStore::parked`], of one group alone.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn parked_in(
+        &self,
+        sink: &SinkId,
+        group: &ParkedGroup,
+        query: &ParkedQuery,
+    ) -> Result<Vec<ParkedEvent>, StateError>;
+
+    /// The ledger of these hours, in their order; hours without a row are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn ledger(&self, sink: &SinkId, hours: Range<i64>) -> Result<Vec<LedgerHour>, StateError>;
+
+    /// The ledger of one recording; `None` if there is no row.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn session_ledger(
+        &self,
+        sink: &SinkId,
+        session: &SessionId,
+    ) -> Result<Option<SessionLedger>, StateError>;
+
+    /// The ledgers of the recordings that were read to their end within these seconds since
+    /// 1970-01-01T00:00:00Z, in the order of that and of their ids.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn closed_sessions(
+        &self,
+        sink: &SinkId,
+        seconds: Range<i64>,
+    ) -> Result<Vec<SessionLedger>, StateError>;
 
     /// The last good artifact for a version.
     ///
@@ -100,6 +161,13 @@ pub struct Snapshot {
     pub lanes: Vec<LaneRow>,
     /// Sums over the life of the state.
     pub totals: Totals,
+    /// Raw bytes of all events parked now; how many those are is `totals.parked`.
+    ///
+    /// What bounds the parked events starts from these two: it adds the length of
+    /// [`NewParked::bytes`] for each event that it parks and takes it off for each that it
+    /// resolves. The store counts what is there, so whatever was added twice (an event parked
+    /// again under the same lane and digest) is gone at the next opening.
+    pub parked_bytes: u64,
 }
 
 /// A lane as stored.
@@ -122,10 +190,11 @@ pub struct LaneRow {
 /// One atomic change of a sink's state. Parts that stay empty change nothing.
 ///
 /// The parts take effect in this order: `open`, `settle`, `advance`, `done`, `park`, `attempt`,
-/// `resolve`, `forget`, then `totals` and `seen_version`. Opening a lane that is there leaves it as
-/// it is; settling, advancing or ending one that is not there refuses the whole change, because a
-/// resume point would be lost without a word. Parking an event that is parked already (same lane
-/// and digest), and naming a parked event or a lane to forget that is gone, changes nothing.
+/// `resolve`, `forget`, `ledger`, `session_ledger`, then `totals` and `seen_version`. Opening a lane
+/// that is there leaves it as it is; settling, advancing or ending one that is not there refuses the
+/// whole change, because a resume point would be lost without a word. Parking an event that is
+/// parked already (same lane and digest), and naming a parked event or a lane to forget that is
+/// gone, changes nothing. A row of a ledger takes the place of the one that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// New lanes.
@@ -144,6 +213,10 @@ pub struct Change {
     pub resolve: Vec<ParkedId>,
     /// Parked events that were tried in vain.
     pub attempt: Vec<Attempt>,
+    /// Hours of the ledger as they are after this change.
+    pub ledger: Vec<LedgerHour>,
+    /// Recordings of the ledger as they are after this change.
+    pub session_ledger: Vec<SessionLedger>,
     /// The sums as they are after this change.
     pub totals: Option<Totals>,
     /// Auth version seen.
@@ -264,6 +337,29 @@ pub struct Attempt {
     pub decoder: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// What parked events have in common that were tried in vain by the same decoder for the same
+/// reason. Whether another try is worth it is the same for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParkedGroup {
+    /// The version of Auth that served them.
+    pub version: AuthVersion,
+    /// Why they are parked now.
+    pub reason: ParkReason,
+    /// The decoder that could not; empty if none has tried, or if another try was asked for.
+    pub decoder: String,
+}
+
+impl ParkedGroup {
+    /// The group that an event belongs to as it is stored now.
+    pub fn of(event: &NewParked) -> Self {
+        Self {
+            version: event.version.clone(),
+            reason: event.reason,
+            decoder: event.decoder.clone(),
+        }
+    }
 }
 
 /// Which parked events.

@@ -61,6 +61,23 @@ impl Directory {
     }
 }
 
+/// Where the database of a state is that must be there already.
+pub(crate) fn existing(storage: &Path) -> Result<PathBuf, StateError> {
+    let database = storage.join(DIRECTORY).join(DATABASE);
+    match fs::metadata(&database) {
+        Ok(_) => Ok(database),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {
+            let message = format!(
+                "there is no state in `{}` (no `{}`); name the handler's storage directory",
+                storage.display(),
+                database.display()
+            );
+            Err(error::storage(message, cause))
+        }
+        Err(cause) => Err(error::file(&database, "examine", cause)),
+    }
+}
+
 fn make_directory(path: &Path) -> Result<(), StateError> {
     if path.is_dir() {
         return Ok(());

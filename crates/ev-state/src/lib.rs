@@ -1,5 +1,7 @@
 //! What must survive a restart, in SQLite behind [`ev_core::StateStore`]: resume points, known
-//! ids, parked events, totals and the last good decoder artifacts.
+//! ids, parked events, totals, the ledger and the last good decoder artifacts.
+//!
+//! [`SqliteStore`] is what a handler runs on. [`StateReader`] looks at parked events beside it.
 //!
 //! Decides nothing about any of it: that is `ev-pipeline`. The only crate with SQL.
 //!
@@ -24,8 +26,14 @@
 //! # Failures
 //!
 //! A commit that fails has written nothing and may be tried again: a full disk, a file system gone
-//! read-only. A damaged database is reported and left byte for byte as it was found; nothing is
-//! rebuilt behind the operator's back, because a rebuilt state would forget events.
+//! read-only. A commit that returned survives a power cut, as far as the disk keeps what it said it
+//! had written. Nothing here asks for the time, so a clock that jumps changes nothing.
+//!
+//! A damaged database is reported and left byte for byte as it was found; nothing is rebuilt behind
+//! the operator's back, because a rebuilt state would forget events. The check at opening finds
+//! broken structure: pages that were overwritten or cut off, rows that break the rules of their
+//! tables, rows that belong to nobody. SQLite keeps no checksums of its pages, so it cannot find a
+//! bit that flipped inside a token or an event.
 //!
 //! ```
 //! use ev_core::{Change, Claim, SinkId, StateStore, Timestamp};
@@ -46,13 +54,20 @@
 
 #![forbid(unsafe_code)]
 
+mod by_hand;
 mod database;
 mod directory;
 mod error;
+mod ledger;
 mod migrations;
+mod parked;
 mod read;
+mod reader;
 mod store;
 mod words;
 mod write;
 
+pub use by_hand::Dropped;
+pub use parked::ParkedFacts;
+pub use reader::StateReader;
 pub use store::SqliteStore;

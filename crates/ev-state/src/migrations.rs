@@ -14,6 +14,7 @@ const APPLICATION_ID: i32 = 0x6576_5354;
 const STEPS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_highest_version.sql"),
+    include_str!("../migrations/0003_ledger.sql"),
 ];
 
 /// Brings the database to the current layout; a newer or foreign one is refused unchanged.
@@ -21,8 +22,24 @@ pub(crate) fn run(connection: &mut Connection, place: &Place) -> Result<(), Stat
     run_steps(connection, place, STEPS)
 }
 
-fn run_steps(connection: &mut Connection, place: &Place, steps: &[&str]) -> Result<(), StateError> {
-    let failed = |cause| error::database(&place.database, "read the layout's number", cause);
+/// Whether rows can be read as they are: any layout up to ours, but not a database that has none.
+pub(crate) fn check_readable(connection: &Connection, place: &Place) -> Result<(), StateError> {
+    if found(connection, place)? > 0 {
+        return Ok(());
+    }
+    let message =
+        format!("holds an empty database `{}`; start the handler once", place.database.display());
+    Err(place.mismatch(message))
+}
+
+/// The layout that the database has, 0 for an empty one; a newer or foreign one is refused.
+pub(crate) fn found(connection: &Connection, place: &Place) -> Result<i64, StateError> {
+    layout(connection, place, STEPS)
+}
+
+/// The layout of the database, 0 for an empty one; a newer or foreign one is refused.
+fn layout(connection: &Connection, place: &Place, steps: &[&str]) -> Result<i64, StateError> {
+    let failed = |cause| error::read_only(place, "read the layout's number", cause);
     let number = |name: &str| -> Result<i64, StateError> {
         connection.pragma_query_value(None, name, |row| row.get(0)).map_err(failed)
     };
@@ -45,6 +62,11 @@ fn run_steps(connection: &mut Connection, place: &Place, steps: &[&str]) -> Resu
     if !is_new && found < 1 {
         return Err(error::damaged(&place.database, &format_args!("it has layout {found}")));
     }
+    Ok(found)
+}
+
+fn run_steps(connection: &mut Connection, place: &Place, steps: &[&str]) -> Result<(), StateError> {
+    let found = layout(connection, place, steps)?;
     for (step, number) in steps.iter().zip(1..).skip_while(|(_, number)| *number <= found) {
         let failed = |cause| {
             error::database(&place.database, &format!("change the layout to {number}"), cause)

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use ev_core::{
-    AuthVersion, Epoch, Flavour, LaneRow, NewParked, ParkedEvent, ParkedId, ParkedQuery,
-    SignedArtifact, SinkId, Snapshot, Timestamp, Token, Totals,
+    AuthVersion, Epoch, Flavour, LaneRow, SignedArtifact, SinkId, Snapshot, Timestamp, Token,
+    Totals,
 };
 use rusqlite::types::{FromSqlError, FromSqlResult, Type, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::words;
 
@@ -36,7 +36,8 @@ pub(crate) fn snapshot(
     connection
         .prepare_cached(
             "SELECT epoch, start_seconds, seen_version, passed, delivered, filtered, parked,
-                    resolved, dropped, given_up, by_native, by_table, by_module, inexact, sessions
+                    resolved, dropped, given_up, by_native, by_table, by_module, inexact, sessions,
+                    parked_bytes
              FROM sink WHERE id = ?1",
         )?
         .query_row([sink], |row| {
@@ -47,6 +48,7 @@ pub(crate) fn snapshot(
                 seen_version: row.get::<_, Option<String>>("seen_version")?.map(AuthVersion::new),
                 lanes,
                 totals: totals(row)?,
+                parked_bytes: count(row, "parked_bytes")?,
             })
         })
 }
@@ -104,58 +106,6 @@ fn lanes(connection: &Connection, sink: i64) -> rusqlite::Result<Vec<LaneRow>> {
     Ok(found)
 }
 
-/// Parked events of a sink, within the bounds of the query.
-pub(crate) fn parked(
-    connection: &Connection,
-    sink: &SinkId,
-    query: &ParkedQuery,
-) -> rusqlite::Result<Vec<ParkedEvent>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT parked.id, lane, digest, form, version, reason, detail, decoder, first_seconds,
-                first_nanos, attempts, last_seconds, last_nanos, length(bytes), bytes
-         FROM parked JOIN sink ON sink.id = parked.sink
-         WHERE sink.name = :sink AND parked.id > :after ORDER BY parked.id LIMIT :limit",
-    )?;
-    let mut rows = statement.query(named_params! {
-        ":sink": sink.0,
-        ":after": query.after.map_or(i64::MIN, |id| id.0),
-        ":limit": i64::try_from(query.limit).unwrap_or(i64::MAX),
-    })?;
-    let mut found = Vec::new();
-    let mut bytes = 0usize;
-    while let Some(row) = rows.next()? {
-        bytes = bytes.saturating_add(row.get::<_, u32>(13)? as usize);
-        if !found.is_empty() && bytes > query.max_bytes {
-            break;
-        }
-        found.push(parked_event(row)?);
-    }
-    Ok(found)
-}
-
-fn parked_event(row: &Row<'_>) -> rusqlite::Result<ParkedEvent> {
-    let last_attempt = match (row.get(11)?, row.get(12)?) {
-        (Some(seconds), Some(nanos)) => Some(Timestamp::new(seconds, nanos)),
-        _ => None,
-    };
-    Ok(ParkedEvent {
-        id: ParkedId(row.get(0)?),
-        event: NewParked {
-            lane: word(row, 1, words::lane)?,
-            digest: word(row, 2, words::digest)?,
-            form: word(row, 3, words::form)?,
-            bytes: blob(row, 14)?,
-            version: AuthVersion::new(row.get::<_, String>(4)?),
-            reason: word(row, 5, words::reason)?,
-            detail: row.get(6)?,
-            decoder: row.get(7)?,
-            at: Timestamp::new(row.get(8)?, row.get(9)?),
-        },
-        attempts: row.get(10)?,
-        last_attempt,
-    })
-}
-
 /// The artifact kept for a version.
 pub(crate) fn artifact(
     connection: &Connection,
@@ -177,21 +127,25 @@ pub(crate) fn highest_version(connection: &Connection) -> rusqlite::Result<Optio
         .optional()
 }
 
-/// A column that only ever counted up.
+/// A column that is never below zero, by its name.
 fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
-    let index = row.as_ref().column_index(column)?;
-    word(row, index, |value| {
+    number(row, row.as_ref().column_index(column)?)
+}
+
+/// A column that is never below zero.
+pub(crate) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    word(row, column, |value| {
         let value = value.as_i64()?;
         u64::try_from(value).map_err(|_| FromSqlError::OutOfRange(value))
     })
 }
 
-fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+pub(crate) fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
     word(row, column, |value| Ok(Bytes::copy_from_slice(value.as_blob()?)))
 }
 
 /// Reads a column by a function; a value it refuses is reported with the column's number.
-fn word<T>(
+pub(crate) fn word<T>(
     row: &Row<'_>,
     column: usize,
     read: impl FnOnce(ValueRef<'_>) -> FromSqlResult<T>,

@@ -1,18 +1,19 @@
 //! The store itself: transactions, the lease, and the fence.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ev_core::{
-    AuthVersion, Change, Claim, Epoch, Flavour, ParkedEvent, ParkedQuery, SignedArtifact, SinkId,
-    Snapshot, StateError, StateStore,
+    AuthVersion, Change, Claim, Epoch, Flavour, LedgerHour, ParkedEvent, ParkedGroup, ParkedQuery,
+    SessionId, SessionLedger, SignedArtifact, SinkId, Snapshot, StateError, StateStore,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::database::{self, Place};
 use crate::directory::Directory;
 use crate::write::Refusal;
-use crate::{error, read, write};
+use crate::{error, ledger, parked, read, write};
 
 /// Statements kept ready; all of this crate's fit.
 const STATEMENT_CACHE: usize = 64;
@@ -74,7 +75,7 @@ impl SqliteStore {
     ///
     /// The write lock is taken at the start: what `work` reads (the epoch above all) still holds
     /// when it writes.
-    fn transaction<T>(
+    pub(crate) fn transaction<T>(
         &self,
         what: &str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StateError>,
@@ -92,18 +93,16 @@ impl SqliteStore {
         Ok(answer)
     }
 
-    fn failed(&self, what: &str, cause: rusqlite::Error) -> StateError {
-        match cause {
-            // Only this program writes these rows, so a word it does not know is damage.
-            rusqlite::Error::FromSqlConversionFailure(_, _, found) => {
-                error::damaged(&self.place.database, &found)
-            }
-            rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..) => {
-                error::damaged(&self.place.database, &cause)
-            }
-            _ => error::database(&self.place.database, what, cause),
-        }
+    pub(crate) fn reading<T>(
+        &self,
+        what: &str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StateError> {
+        read(&self.lock()).map_err(|cause| self.failed(what, cause))
+    }
+
+    pub(crate) fn failed(&self, what: &str, cause: rusqlite::Error) -> StateError {
+        error::rows(&self.place.database, what, cause)
     }
 
     fn flavour_of(
@@ -168,13 +167,48 @@ impl StateStore for SqliteStore {
     }
 
     fn parked(&self, sink: &SinkId, query: &ParkedQuery) -> Result<Vec<ParkedEvent>, StateError> {
-        read::parked(&self.lock(), sink, query)
-            .map_err(|cause| self.failed("read parked events", cause))
+        self.reading("read parked events", |connection| parked::events(connection, sink, query))
+    }
+
+    fn parked_groups(&self, sink: &SinkId) -> Result<Vec<(ParkedGroup, u64)>, StateError> {
+        self.reading("read parked events", |connection| parked::groups(connection, sink))
+    }
+
+    fn parked_in(
+        &self,
+        sink: &SinkId,
+        group: &ParkedGroup,
+        query: &ParkedQuery,
+    ) -> Result<Vec<ParkedEvent>, StateError> {
+        self.reading("read parked events", |connection| {
+            parked::events_in(connection, sink, group, query)
+        })
+    }
+
+    fn ledger(&self, sink: &SinkId, hours: Range<i64>) -> Result<Vec<LedgerHour>, StateError> {
+        self.reading("read the ledger", |connection| ledger::hours(connection, sink, &hours))
+    }
+
+    fn session_ledger(
+        &self,
+        sink: &SinkId,
+        session: &SessionId,
+    ) -> Result<Option<SessionLedger>, StateError> {
+        self.reading("read the ledger", |connection| ledger::session(connection, sink, session))
+    }
+
+    fn closed_sessions(
+        &self,
+        sink: &SinkId,
+        seconds: Range<i64>,
+    ) -> Result<Vec<SessionLedger>, StateError> {
+        self.reading("read the ledger", |connection| {
+            ledger::closed_sessions(connection, sink, &seconds)
+        })
     }
 
     fn artifact(&self, version: &AuthVersion) -> Result<Option<SignedArtifact>, StateError> {
-        read::artifact(&self.lock(), version)
-            .map_err(|cause| self.failed("read a decoder artifact", cause))
+        self.reading("read a decoder artifact", |connection| read::artifact(connection, version))
     }
 
     fn put_artifact(
@@ -190,8 +224,7 @@ impl StateStore for SqliteStore {
     }
 
     fn highest_version(&self) -> Result<Option<AuthVersion>, StateError> {
-        read::highest_version(&self.lock())
-            .map_err(|cause| self.failed("read the highest version", cause))
+        self.reading("read the highest version", read::highest_version)
     }
 
     fn put_highest_version(&self, version: &AuthVersion) -> Result<(), StateError> {

@@ -1,9 +1,9 @@
 //! The words of `ev-core` as they stand in the database, and back.
 
-use ev_core::{EventDigest, Flavour, Form, LaneId, ParkReason, Road};
+use ev_core::{EventDigest, Flavour, Form, LaneId, ParkReason, Road, SessionId};
 use rusqlite::types::{FromSqlError, FromSqlResult, ValueRef};
 
-/// Length of one digest in a blob of known ids.
+/// Length of a digest, also in a blob of known ids, and of a sum of the ledger.
 const DIGEST_LEN: usize = 16;
 
 pub(crate) fn form_name(form: Form) -> &'static str {
@@ -34,10 +34,30 @@ pub(crate) fn lane(value: ValueRef<'_>) -> FromSqlResult<LaneId> {
     value.as_str()?.parse().map_err(|_| FromSqlError::Other("unknown kind of lane".into()))
 }
 
+pub(crate) fn session(value: ValueRef<'_>) -> FromSqlResult<SessionId> {
+    let invalid = |_| FromSqlError::Other("no session id".into());
+    SessionId::try_new(value.as_str()?.as_bytes()).map_err(invalid)
+}
+
+/// Which of two words it is: `true` for the second.
+pub(crate) fn either(
+    value: ValueRef<'_>,
+    what: &str,
+    no: &'static str,
+    yes: &'static str,
+) -> FromSqlResult<bool> {
+    find(value, what, [false, true], |is| if is { yes } else { no })
+}
+
 pub(crate) fn digest(value: ValueRef<'_>) -> FromSqlResult<EventDigest> {
+    sixteen(value).map(EventDigest)
+}
+
+pub(crate) fn sixteen(value: ValueRef<'_>) -> FromSqlResult<[u8; DIGEST_LEN]> {
     let bytes = value.as_blob()?;
-    <[u8; DIGEST_LEN]>::try_from(bytes).map(EventDigest).map_err(|_| {
-        FromSqlError::InvalidBlobSize { expected_size: DIGEST_LEN, blob_size: bytes.len() }
+    <[u8; DIGEST_LEN]>::try_from(bytes).map_err(|_| FromSqlError::InvalidBlobSize {
+        expected_size: DIGEST_LEN,
+        blob_size: bytes.len(),
     })
 }
 
@@ -48,13 +68,18 @@ pub(crate) fn pack(digests: &[EventDigest]) -> Vec<u8> {
 
 /// Appends the digests of a blob to `into`.
 pub(crate) fn unpack(value: ValueRef<'_>, into: &mut Vec<EventDigest>) -> FromSqlResult<()> {
+    each(value, |digest| into.push(EventDigest(*digest)))
+}
+
+/// Looks at each digest of a blob.
+pub(crate) fn each(value: ValueRef<'_>, look: impl FnMut(&[u8; DIGEST_LEN])) -> FromSqlResult<()> {
     let bytes = value.as_blob()?;
     let (digests, rest) = bytes.as_chunks::<DIGEST_LEN>();
     if !rest.is_empty() {
         let expected_size = bytes.len() - rest.len();
         return Err(FromSqlError::InvalidBlobSize { expected_size, blob_size: bytes.len() });
     }
-    into.extend(digests.iter().copied().map(EventDigest));
+    digests.iter().for_each(look);
     Ok(())
 }
 

@@ -1,12 +1,12 @@
 //! From the words of `ev-core` to rows, inside the caller's transaction.
 
 use ev_core::{
-    Advance, Attempt, AuthVersion, Change, Flavour, LaneId, NewParked, Settle, SignedArtifact,
-    SinkId, Timestamp, Token, Totals,
+    Advance, AuthVersion, Change, Flavour, LaneId, Settle, SignedArtifact, SinkId, Timestamp,
+    Token, Totals,
 };
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use crate::words;
+use crate::{ledger, parked, words};
 
 /// A change was not written.
 pub(crate) enum Refusal {
@@ -70,21 +70,25 @@ pub(crate) fn change(connection: &Connection, sink: i64, change: &Change) -> Res
         there(changed, lane)?;
     }
     for event in &change.park {
-        park(connection, sink, event)?;
+        parked::park(connection, sink, event)?;
     }
     for tried in &change.attempt {
-        attempt(connection, sink, tried)?;
+        parked::attempt(connection, sink, tried)?;
     }
     for id in &change.resolve {
-        connection
-            .prepare_cached("DELETE FROM parked WHERE sink = ?1 AND id = ?2")?
-            .execute((sink, id.0))?;
+        parked::resolve(connection, sink, *id)?;
     }
     for lane in &change.forget {
         // Its known ids go with it.
         connection
             .prepare_cached("DELETE FROM lane WHERE sink = ?1 AND name = ?2")?
             .execute((sink, lane.to_string()))?;
+    }
+    for row in &change.ledger {
+        ledger::put_hour(connection, sink, row)?;
+    }
+    for row in &change.session_ledger {
+        ledger::put_session(connection, sink, row)?;
     }
     if let Some(sums) = &change.totals {
         totals(connection, sink, sums)?;
@@ -153,52 +157,6 @@ fn advance(connection: &Connection, sink: i64, moved: &Advance) -> Result<(), Re
     there(changed, &moved.lane)
 }
 
-fn park(connection: &Connection, sink: i64, event: &NewParked) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO parked (sink, lane, digest, form, version, reason, detail, decoder,
-                                 first_seconds, first_nanos, bytes)
-             VALUES (:sink, :lane, :digest, :form, :version, :reason, :detail, :decoder,
-                     :first_seconds, :first_nanos, :bytes)
-             ON CONFLICT (sink, lane, digest) DO NOTHING",
-        )?
-        .execute(named_params! {
-            ":sink": sink,
-            ":lane": event.lane.to_string(),
-            ":digest": &event.digest.0[..],
-            ":form": words::form_name(event.form),
-            ":version": event.version.as_str(),
-            ":reason": event.reason.as_str(),
-            ":detail": event.detail,
-            ":decoder": event.decoder,
-            ":first_seconds": event.at.seconds(),
-            ":first_nanos": event.at.subsec_nanos(),
-            ":bytes": &event.bytes[..],
-        })?;
-    Ok(())
-}
-
-fn attempt(connection: &Connection, sink: i64, tried: &Attempt) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE parked
-             SET reason = :reason, detail = :detail, decoder = :decoder,
-                 attempts = min(attempts + 1, 4294967295),
-                 last_seconds = :seconds, last_nanos = :nanos
-             WHERE sink = :sink AND id = :id",
-        )?
-        .execute(named_params! {
-            ":sink": sink,
-            ":id": tried.id.0,
-            ":reason": tried.reason.as_str(),
-            ":detail": tried.detail,
-            ":decoder": tried.decoder,
-            ":seconds": tried.at.seconds(),
-            ":nanos": tried.at.subsec_nanos(),
-        })?;
-    Ok(())
-}
-
 fn totals(connection: &Connection, sink: i64, sums: &Totals) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -258,7 +216,7 @@ pub(crate) fn artifact(
 }
 
 /// SQLite's integers are signed; no count comes near their end in earnest.
-fn count(value: u64) -> rusqlite::Result<i64> {
+pub(crate) fn count(value: u64) -> rusqlite::Result<i64> {
     i64::try_from(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 

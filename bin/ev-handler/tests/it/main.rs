@@ -4,7 +4,6 @@
 
 mod artifacts;
 mod decode_command;
-mod docs;
 mod faults;
 mod https;
 mod receiver;

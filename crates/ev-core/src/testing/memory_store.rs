@@ -2,13 +2,14 @@
 //! durable stores are compared with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
-    AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, LaneId, LaneRow, ParkedEvent,
-    ParkedId, ParkedQuery, Settle, SignedArtifact, SinkId, Snapshot, StateError, StateStore,
-    Timestamp, Token, Totals,
+    AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, LaneId, LaneRow, LedgerHour,
+    ParkedEvent, ParkedGroup, ParkedId, ParkedQuery, SessionId, SessionLedger, Settle,
+    SignedArtifact, SinkId, Snapshot, StateError, StateStore, Timestamp, Token, Totals,
 };
 
 /// [`StateStore`] in memory. A clone is another handle on the same rows, as a second opening of
@@ -38,6 +39,8 @@ struct SinkRows {
     lanes: BTreeMap<LaneId, Lane>,
     parked: BTreeMap<ParkedId, ParkedEvent>,
     parked_keys: BTreeSet<(LaneId, EventDigest)>,
+    ledger: BTreeMap<i64, LedgerHour>,
+    session_ledger: BTreeMap<SessionId, SessionLedger>,
     totals: Totals,
 }
 
@@ -96,6 +99,8 @@ impl StateStore for MemoryStore {
             lanes: BTreeMap::new(),
             parked: BTreeMap::new(),
             parked_keys: BTreeSet::new(),
+            ledger: BTreeMap::new(),
+            session_ledger: BTreeMap::new(),
             totals: Totals::default(),
         });
         rows.epoch += 1;
@@ -106,6 +111,7 @@ impl StateStore for MemoryStore {
             seen_version: rows.seen_version.clone(),
             lanes: rows.lanes.iter().map(|(lane, row)| row.stored(lane)).collect(),
             totals: rows.totals,
+            parked_bytes: rows.parked.values().map(|row| row.event.bytes.len() as u64).sum(),
         })
     }
 
@@ -131,20 +137,55 @@ impl StateStore for MemoryStore {
     }
 
     fn parked(&self, sink: &SinkId, query: &ParkedQuery) -> Result<Vec<ParkedEvent>, StateError> {
+        Ok(self.lock().parked(sink, query, |_| true))
+    }
+
+    fn parked_groups(&self, sink: &SinkId) -> Result<Vec<(ParkedGroup, u64)>, StateError> {
         let state = self.lock();
         let Some(rows) = state.sinks.get(sink) else { return Ok(Vec::new()) };
-        let mut bytes = 0usize;
-        let mut found = Vec::new();
-        for event in rows.parked.values() {
-            if query.after.is_some_and(|after| event.id <= after) {
-                continue;
-            }
-            bytes = bytes.saturating_add(event.event.bytes.len());
-            if found.len() >= query.limit || (!found.is_empty() && bytes > query.max_bytes) {
-                break;
-            }
-            found.push(event.clone());
+        let mut groups = BTreeMap::new();
+        for row in rows.parked.values() {
+            *groups.entry(ParkedGroup::of(&row.event)).or_default() += 1;
         }
+        Ok(groups.into_iter().collect())
+    }
+
+    fn parked_in(
+        &self,
+        sink: &SinkId,
+        group: &ParkedGroup,
+        query: &ParkedQuery,
+    ) -> Result<Vec<ParkedEvent>, StateError> {
+        Ok(self.lock().parked(sink, query, |row| ParkedGroup::of(&row.event) == *group))
+    }
+
+    fn ledger(&self, sink: &SinkId, hours: Range<i64>) -> Result<Vec<LedgerHour>, StateError> {
+        let state = self.lock();
+        let rows = state.sinks.get(sink).into_iter().flat_map(|rows| rows.ledger.values());
+        Ok(rows.filter(|row| hours.contains(&row.hour)).cloned().collect())
+    }
+
+    fn session_ledger(
+        &self,
+        sink: &SinkId,
+        session: &SessionId,
+    ) -> Result<Option<SessionLedger>, StateError> {
+        let state = self.lock();
+        Ok(state.sinks.get(sink).and_then(|rows| rows.session_ledger.get(session)).cloned())
+    }
+
+    fn closed_sessions(
+        &self,
+        sink: &SinkId,
+        seconds: Range<i64>,
+    ) -> Result<Vec<SessionLedger>, StateError> {
+        let state = self.lock();
+        let rows = state.sinks.get(sink).into_iter().flat_map(|rows| rows.session_ledger.values());
+        let is_within =
+            |row: &&SessionLedger| row.closed_seconds.is_some_and(|at| seconds.contains(&at));
+        let mut found: Vec<_> = rows.filter(is_within).cloned().collect();
+        // Stable: by their ids where the time is the same.
+        found.sort_by_key(|row| row.closed_seconds);
         Ok(found)
     }
 
@@ -168,6 +209,31 @@ impl StateStore for MemoryStore {
     fn put_highest_version(&self, version: &AuthVersion) -> Result<(), StateError> {
         self.lock().highest_version = Some(version.clone());
         Ok(())
+    }
+}
+
+impl State {
+    /// Parked events that fit, within the bounds of the query.
+    fn parked(
+        &self,
+        sink: &SinkId,
+        query: &ParkedQuery,
+        fits: impl Fn(&ParkedEvent) -> bool,
+    ) -> Vec<ParkedEvent> {
+        let Some(rows) = self.sinks.get(sink) else { return Vec::new() };
+        let mut bytes = 0usize;
+        let mut found = Vec::new();
+        for event in rows.parked.values().filter(|row| fits(row)) {
+            if query.after.is_some_and(|after| event.id <= after) {
+                continue;
+            }
+            bytes = bytes.saturating_add(event.event.bytes.len());
+            if found.len() >= query.limit || (!found.is_empty() && bytes > query.max_bytes) {
+                break;
+            }
+            found.push(event.clone());
+        }
+        found
     }
 }
 
@@ -235,6 +301,12 @@ impl SinkRows {
         }
         for lane in &change.forget {
             self.lanes.remove(lane);
+        }
+        for row in &change.ledger {
+            self.ledger.insert(row.hour, row.clone());
+        }
+        for row in &change.session_ledger {
+            self.session_ledger.insert(row.session.clone(), row.clone());
         }
         if let Some(totals) = change.totals {
             self.totals = totals;

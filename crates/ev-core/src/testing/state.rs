@@ -3,6 +3,9 @@
 //! What outlives the process (reopening, locks, file modes, damage) is each implementation's own
 //! to test: these checks use one open store only.
 
+mod groups;
+mod ledger;
+
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
@@ -44,6 +47,14 @@ const CHECKS: &[fn(&dyn StateStore)] = &[
     sinks_do_not_see_each_other,
     artifacts_are_replaced,
     the_highest_version_is_replaced,
+    groups::events_are_counted_by_group,
+    groups::sinks_have_their_own_groups,
+    groups::parked_bytes_are_summed,
+    ledger::hours_come_back_in_order,
+    ledger::a_row_replaces_the_one_before,
+    ledger::sessions_are_found_by_id_and_by_their_end,
+    ledger::it_changes_with_the_rest_or_not_at_all,
+    ledger::each_sink_has_its_own,
 ];
 
 /// A claim for the sink `name` of cluster `example` that starts at 1,700,000,000.

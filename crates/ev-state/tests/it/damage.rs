@@ -89,6 +89,72 @@ fn an_emptied_file_beside_its_log_is_found() {
     });
 }
 
+/// Does something to the rows that only a fault does.
+fn tamper(path: &Path, sql: &str) {
+    let connection = Connection::open(path).expect("is a database");
+    connection.execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}")).expect("valid");
+}
+
+/// The file is whole, its rows are not.
+#[test]
+fn rows_that_cannot_be_are_found() {
+    for sql in [
+        "UPDATE sink SET delivered = -1",
+        "UPDATE sink SET epoch = 0",
+        "DELETE FROM sink",
+        "INSERT INTO known_ids (lane, page, inner, border) VALUES (77, 0, x'', x'')",
+        "INSERT INTO lane (sink, name, road, format, token) VALUES (7, 'window/9/0', 'typed', 1, x'')",
+        // A rule of its table that does not hold for it.
+        "PRAGMA ignore_check_constraints = ON;
+         INSERT INTO ledger VALUES (1, 5, 'ajar', 0, zeroblob(16), x'')",
+        "PRAGMA ignore_check_constraints = ON;
+         INSERT INTO ledger VALUES (1, 5, 'open', 0, zeroblob(15), x'')",
+        // An index that does not say what the table says.
+        "PRAGMA writable_schema = ON;
+         CREATE TABLE other (sink, version, reason, decoder);
+         CREATE INDEX other_index ON other (sink, version, reason, decoder);
+         UPDATE sqlite_schema SET rootpage =
+             (SELECT rootpage FROM sqlite_schema WHERE name = 'other_index')
+         WHERE name = 'parked_by_group';
+         DELETE FROM sqlite_schema WHERE name = 'other_index';",
+    ] {
+        check(|path| tamper(path, sql));
+    }
+}
+
+/// Also in an earlier layout, before anything is written into it.
+#[test]
+fn an_earlier_layout_is_checked_before_it_is_changed() {
+    check(|path| {
+        let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/layout-2/state.db");
+        fs::copy(recorded, path).expect("can be copied");
+        tamper(path, "UPDATE sink SET passed = -1");
+    });
+}
+
+/// Every page is looked at: whatever is overwritten, it is found at opening or was not in use.
+#[test]
+fn every_page_in_use_is_looked_at() {
+    let storage = crate::child::fast_directory();
+    filled(storage.path());
+    let path = database(storage.path());
+    let whole = fs::read(&path).expect("readable");
+    let mut found = 0;
+    let pages = whole.len() / 4096;
+    for page in 0..pages {
+        let mut content = whole.clone();
+        content[page * 4096..(page + 1) * 4096].fill(0xa5);
+        fs::write(&path, content).expect("writable");
+        match SqliteStore::open(storage.path()) {
+            Ok(_) => {}
+            Err(StateError::Damaged { .. }) => found += 1,
+            // The first page says whose database it is.
+            Err(error) => panic!("page {page}: {error:?}"),
+        }
+    }
+    assert_eq!(found, pages, "none of them is unused");
+}
+
 #[test]
 fn a_word_that_nobody_wrote_is_found_when_it_is_read() {
     let storage = tempfile::tempdir().expect("temporary directories can be made");

@@ -112,3 +112,18 @@ fn a_directory_where_a_file_should_be_is_refused_naming_it() {
     fs::create_dir(ours.join("state.db")).expect("can be made");
     refused(storage.path(), &ours.join("state.db"));
 }
+
+/// The database is opened by an address, in which some characters mean something.
+#[test]
+fn any_name_will_do() {
+    use std::os::unix::ffi::OsStrExt;
+    let parent = tempfile::tempdir().expect("temporary directories can be made");
+    for name in [&b"a b?mode=ro&c#d%2f"[..], "\u{e4}".as_bytes(), b"%00", b"\xff\xfe"] {
+        let storage = parent.path().join(std::ffi::OsStr::from_bytes(name));
+        drop(opened(&storage));
+        assert!(fs::metadata(database(&storage)).expect("is there").len() > 0, "{name:?}");
+        let reader = ev_state::StateReader::open(&storage).expect("readable");
+        assert_eq!(reader.parked(None, 9).expect("readable").len(), 1, "{name:?}");
+        SqliteStore::open(&storage).expect("opens again");
+    }
+}

@@ -1,8 +1,20 @@
 //! The store on a real disk, and against the model.
 
+#![allow(
+    clippy::print_stderr,
+    reason = "long forms say what they counted, and what is skipped why"
+)]
+
+mod by_hand;
+mod child;
 mod damage;
 mod directory;
+mod disk;
+mod kill;
 mod model;
+mod numbered;
+mod power;
+mod recorded;
 mod reopen;
 
 use std::path::{Path, PathBuf};

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use ev_core::testing::MemoryStore;
 use ev_core::testing::state::{claim, everything, normalised};
 use ev_core::{
-    Advance, Attempt, AuthVersion, Change, Epoch, EventDigest, Form, LaneId, NewParked, ParkReason,
-    ParkedId, Road, SessionId, Settle, SinkId, StateError, StateStore, Timestamp, Token, Totals,
+    Advance, Attempt, AuthVersion, Change, Epoch, EventDigest, Form, LaneId, LedgerHour, NewParked,
+    ParkReason, ParkedId, Road, SessionId, SessionLedger, Settle, SinkId, StateError, StateStore,
+    Timestamp, Token, Totals,
 };
 use ev_state::SqliteStore;
 use proptest::collection::vec;
@@ -87,10 +88,27 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn hour()(hour in 0..3i64, closed in any::<bool>(), count in 0..9u64, sum in any::<[u8; 16]>(),
+              sketch in vec(any::<u8>(), 0..3)) -> LedgerHour {
+        LedgerHour { hour, closed, count, sum, sketch: sketch.into() }
+    }
+}
+
+prop_compose! {
+    fn session()(id in "[abc]", last_index in any::<i64>(), count in 0..9u64, gaps in 0..9u64,
+                 sum in any::<[u8; 16]>(), closed_seconds in proptest::option::of(0..4i64))
+        -> SessionLedger {
+        let session = SessionId::try_new(id.as_bytes()).expect("letters are valid");
+        SessionLedger { session, last_index, count, sum, gaps, closed_seconds }
+    }
+}
+
+prop_compose! {
     fn change()(open in vec((lane(), token()), 0..4), settle in vec(settle(), 0..2),
                 advance in vec((lane(), token(), 0..4u64), 0..2), done in vec(lane(), 0..1),
                 forget in vec(lane(), 0..2), park in vec(event(), 0..3),
                 resolve in vec(parked_id(), 0..2), attempt in vec(attempt(), 0..2),
+                ledger in vec(hour(), 0..2), session_ledger in vec(session(), 0..2),
                 passed in proptest::option::of(0..1000u64),
                 version in proptest::option::of("[0-9]{1,2}")) -> Change {
         let advance = advance
@@ -99,7 +117,10 @@ prop_compose! {
             .collect();
         let totals = passed.map(|passed| Totals { passed, delivered: passed, ..Totals::default() });
         let seen_version = version.map(AuthVersion::new);
-        Change { open, advance, settle, done, forget, park, resolve, attempt, totals, seen_version }
+        Change {
+            open, advance, settle, done, forget, park, resolve, attempt, ledger, session_ledger,
+            totals, seen_version,
+        }
     }
 }
 
@@ -135,6 +156,23 @@ fn parked_of(store: &dyn StateStore, sink: &SinkId) -> Vec<(NewParked, u32, Opti
     rows.into_iter().map(|row| (row.event, row.attempts, row.last_attempt)).collect()
 }
 
+/// Everything that is asked for beside the snapshot and the parked events themselves.
+fn others_of(store: &dyn StateStore, sink: &SinkId) -> String {
+    let all = i64::MIN..i64::MAX;
+    format!(
+        "{:#?}",
+        (
+            store.parked_groups(sink).expect("readable"),
+            store.ledger(sink, all.clone()).expect("readable"),
+            store.closed_sessions(sink, all).expect("readable"),
+            ["a", "b", "c"].map(|id| {
+                let id = SessionId::try_new(id.as_bytes()).expect("letters are valid");
+                store.session_ledger(sink, &id).expect("readable")
+            }),
+        )
+    )
+}
+
 /// Both answer alike: both succeed, or both fail in the same way with the same words.
 fn agree(real: Result<(), StateError>, model: Result<(), StateError>) -> Result<(), TestCaseError> {
     let words = |error: StateError| (std::mem::discriminant(&error), error.to_string());
@@ -166,6 +204,7 @@ proptest! {
                     let theirs = with_rows_of(&model, &sink, &change);
                     agree(store.commit(&sink, epoch, &ours), model.commit(&sink, epoch, &theirs))?;
                     prop_assert_eq!(parked_of(store, &sink), parked_of(&model, &sink));
+                    prop_assert_eq!(others_of(store, &sink), others_of(&model, &sink));
                 }
                 Step::OpenSink(name) => {
                     let ours = normalised(store.open_sink(&claim(name)).expect("opens"));

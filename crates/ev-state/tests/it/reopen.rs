@@ -105,6 +105,51 @@ fn a_mismatch_says_what_to_do() {
     assert!(text.contains("json-flavour"), "{text}");
 }
 
+/// The store never asks for the time: what it is told may jump back and forth, and so may the
+/// times of its files.
+#[test]
+fn a_clock_that_jumps_changes_nothing() {
+    let storage = tempfile::tempdir().expect("temporary directories can be made");
+    let times = [0, 1_700_000_000, -1, i64::MAX, i64::MIN, 1_600_000_000].map(|seconds| {
+        let at = Timestamp::new(seconds, 999_999_999);
+        assert_eq!((at.seconds(), at.subsec_nanos()), (seconds, 999_999_999));
+        at
+    });
+    let mut last = None;
+    for (byte, at) in (1..).zip(times) {
+        let touch = |name: &str, age: u64| {
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(age);
+            let path = storage.path().join("ev-state").join(name);
+            let file = std::fs::File::options().write(true).open(path);
+            if let Ok(file) = file {
+                file.set_modified(time).expect("is ours");
+            }
+        };
+        touch("state.db", if byte % 2 == 0 { 0 } else { 4_000_000_000 });
+        touch("lock", 4_000_000_000);
+        let store = SqliteStore::open(storage.path()).expect("opens at any time");
+        let mut asked = claim("main");
+        asked.start_time = at;
+        let snapshot = store.open_sink(&asked).expect("opens at any time");
+        assert!(last < Some(snapshot.epoch), "epochs grow all the same");
+        last = Some(snapshot.epoch);
+        let mut event = parked(&window(0), byte);
+        event.at = at;
+        let sink = claim("main").sink;
+        let change = Change { park: vec![event], ..Change::default() };
+        store.commit(&sink, snapshot.epoch, &change).expect("commits");
+        let first = store.parked(&sink, &everything()).expect("readable")[0].id;
+        let (reason, detail) = (ev_core::ParkReason::Refused, String::new());
+        let attempt = ev_core::Attempt { id: first, reason, detail, decoder: String::new(), at };
+        let change = Change { attempt: vec![attempt], ..Change::default() };
+        store.commit(&sink, snapshot.epoch, &change).expect("commits");
+        let rows = store.parked(&sink, &everything()).expect("readable");
+        let found: Vec<_> = rows.iter().map(|row| row.event.at).collect();
+        assert_eq!(found, times[..usize::from(byte)], "in the order in which they came");
+        assert_eq!((rows[0].attempts, rows[0].last_attempt), (u32::from(byte), Some(at)));
+    }
+}
+
 /// Opens the database behind the store's back and runs `sql`.
 fn tamper(storage: &std::path::Path, sql: &str) {
     let connection = Connection::open(database(storage)).expect("the file is a database");
@@ -120,24 +165,8 @@ fn a_newer_layout_is_refused_naming_both() {
     let error = SqliteStore::open(storage.path()).expect_err("a newer release wrote it");
     assert!(matches!(error, StateError::Mismatch { .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("layout 99") && text.contains("up to 2"), "{text}");
+    assert!(text.contains("layout 99") && text.contains("up to 3"), "{text}");
     assert_eq!(std::fs::read(database(storage.path())).expect("readable"), before);
-}
-
-#[test]
-fn a_database_of_the_first_layout_takes_its_last_version_for_the_highest() {
-    let storage = tempfile::tempdir().expect("temporary directories can be made");
-    let store = SqliteStore::open(storage.path()).expect("a new state opens");
-    let epoch = store.open_sink(&claim("main")).expect("opens").epoch;
-    let version = AuthVersion::new("18.2.0");
-    let change = Change { seen_version: Some(version.clone()), ..Change::default() };
-    store.commit(&claim("main").sink, epoch, &change).expect("commits");
-    assert_eq!(store.highest_version().expect("readable"), None, "nobody has kept one");
-    drop(store);
-    tamper(storage.path(), "DROP TABLE highest_version; PRAGMA user_version = 1");
-    let store = SqliteStore::open(storage.path()).expect("is brought to the new layout");
-    assert_eq!(store.highest_version().expect("readable"), Some(version.clone()));
-    assert_eq!(store.open_sink(&claim("main")).expect("opens").seen_version, Some(version));
 }
 
 #[test]

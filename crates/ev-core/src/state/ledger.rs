@@ -1,0 +1,45 @@
+//! What the ledger keeps of events, so that the log can be held against it later.
+
+use bytes::Bytes;
+
+use crate::SessionId;
+
+/// What is kept of the audit events of one hour of event time.
+///
+/// A store keeps the rows as they are given and knows nothing of how `sum` and `sketch` are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerHour {
+    /// The hour: whole seconds since 1970-01-01T00:00:00Z divided by 3,600, rounded down.
+    pub hour: i64,
+    /// Whether the last re-scan of its windows is done, so that nothing is added any more.
+    pub closed: bool,
+    /// Number of events.
+    pub count: u64,
+    /// Sum modulo 2^128 of the events' keyed hashes, in the byte order of whoever wrote it.
+    pub sum: [u8; 16],
+    /// What names differing events; opaque, at most some 1.5 KiB.
+    pub sketch: Bytes,
+}
+
+impl LedgerHour {
+    /// Seconds in an hour.
+    pub const SECONDS: i64 = 3600;
+}
+
+/// What is kept of one session recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionLedger {
+    /// The recording.
+    pub session: SessionId,
+    /// Index of its last event.
+    pub last_index: i64,
+    /// Number of events.
+    pub count: u64,
+    /// Sum modulo 2^128 of the events' keyed hashes, in the byte order of whoever wrote it.
+    pub sum: [u8; 16],
+    /// Number of gaps in the indexes of its events.
+    pub gaps: u64,
+    /// When it was read to its end, in whole seconds since 1970-01-01T00:00:00Z; `None` while it
+    /// is being read.
+    pub closed_seconds: Option<i64>,
+}

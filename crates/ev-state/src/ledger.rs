@@ -1,0 +1,130 @@
+//! The ledger: hours and recordings, from rows and to rows.
+
+use std::ops::Range;
+
+use ev_core::{LedgerHour, SessionId, SessionLedger, SinkId};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use crate::read::{blob, number, word};
+use crate::words;
+use crate::write::count;
+
+const OPEN: &str = "open";
+const CLOSED: &str = "closed";
+
+/// Sets the row of an hour.
+pub(crate) fn put_hour(
+    connection: &Connection,
+    sink: i64,
+    row: &LedgerHour,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO ledger (sink, hour, state, count, sum, sketch)
+             VALUES (:sink, :hour, :state, :count, :sum, :sketch)
+             ON CONFLICT (sink, hour) DO UPDATE
+             SET state = excluded.state, count = excluded.count, sum = excluded.sum,
+                 sketch = excluded.sketch",
+        )?
+        .execute(named_params! {
+            ":sink": sink,
+            ":hour": row.hour,
+            ":state": if row.closed { CLOSED } else { OPEN },
+            ":count": count(row.count)?,
+            ":sum": &row.sum[..],
+            ":sketch": &row.sketch[..],
+        })?;
+    Ok(())
+}
+
+/// Sets the row of a recording.
+pub(crate) fn put_session(
+    connection: &Connection,
+    sink: i64,
+    row: &SessionLedger,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO session_ledger (sink, session, last_index, count, sum, gaps,
+                                         closed_seconds)
+             VALUES (:sink, :session, :last_index, :count, :sum, :gaps, :closed_seconds)
+             ON CONFLICT (sink, session) DO UPDATE
+             SET last_index = excluded.last_index, count = excluded.count, sum = excluded.sum,
+                 gaps = excluded.gaps, closed_seconds = excluded.closed_seconds",
+        )?
+        .execute(named_params! {
+            ":sink": sink,
+            ":session": row.session.as_str(),
+            ":last_index": row.last_index,
+            ":count": count(row.count)?,
+            ":sum": &row.sum[..],
+            ":gaps": count(row.gaps)?,
+            ":closed_seconds": row.closed_seconds,
+        })?;
+    Ok(())
+}
+
+/// The rows of these hours, in their order.
+pub(crate) fn hours(
+    connection: &Connection,
+    sink: &SinkId,
+    hours: &Range<i64>,
+) -> rusqlite::Result<Vec<LedgerHour>> {
+    connection
+        .prepare_cached(
+            "SELECT hour, ledger.state, count, sum, sketch
+             FROM ledger JOIN sink ON sink.id = ledger.sink
+             WHERE sink.name = ?1 AND hour >= ?2 AND hour < ?3 ORDER BY hour",
+        )?
+        .query_map((&sink.0, hours.start, hours.end), |row| {
+            Ok(LedgerHour {
+                hour: row.get(0)?,
+                closed: word(row, 1, |value| words::either(value, "state", OPEN, CLOSED))?,
+                count: number(row, 2)?,
+                sum: word(row, 3, words::sixteen)?,
+                sketch: blob(row, 4)?,
+            })
+        })?
+        .collect()
+}
+
+const SESSION: &str = "SELECT session, last_index, count, sum, gaps, closed_seconds
+     FROM session_ledger JOIN sink ON sink.id = session_ledger.sink WHERE sink.name = ?1";
+
+/// The row of a recording.
+pub(crate) fn session(
+    connection: &Connection,
+    sink: &SinkId,
+    session: &SessionId,
+) -> rusqlite::Result<Option<SessionLedger>> {
+    connection
+        .prepare_cached(&format!("{SESSION} AND session = ?2"))?
+        .query_row([&sink.0, session.as_str()], session_row)
+        .optional()
+}
+
+/// The rows of the recordings that ended within these seconds.
+pub(crate) fn closed_sessions(
+    connection: &Connection,
+    sink: &SinkId,
+    seconds: &Range<i64>,
+) -> rusqlite::Result<Vec<SessionLedger>> {
+    connection
+        .prepare_cached(&format!(
+            "{SESSION} AND closed_seconds >= ?2 AND closed_seconds < ?3
+             ORDER BY closed_seconds, session"
+        ))?
+        .query_map((&sink.0, seconds.start, seconds.end), session_row)?
+        .collect()
+}
+
+fn session_row(row: &Row<'_>) -> rusqlite::Result<SessionLedger> {
+    Ok(SessionLedger {
+        session: word(row, 0, words::session)?,
+        last_index: row.get(1)?,
+        count: number(row, 2)?,
+        sum: word(row, 3, words::sixteen)?,
+        gaps: number(row, 4)?,
+        closed_seconds: row.get(5)?,
+    })
+}

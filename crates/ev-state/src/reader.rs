@@ -1,0 +1,71 @@
+//! Looking into a state without changing it, also while a handler runs.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use ev_core::{ParkedId, StateError};
+use rusqlite::Connection;
+
+use crate::database::{self, Place};
+use crate::parked::ParkedFacts;
+use crate::{directory, error, parked};
+
+/// Parked events of a state, to be read and nothing else.
+///
+/// Needs no lock, so it works beside a running handler: in a write-ahead log readers and the writer
+/// do not wait for each other, each call sees what was committed when it began, and a reader that
+/// is killed leaves nothing behind. A handler's log cannot be cut while a call is under way, which
+/// is why calls are short and bounded.
+///
+/// Reads the layouts of earlier releases as they are. Does not look for damage first: what can
+/// still be read of a damaged database is read, so that parked events can be saved from it.
+#[derive(Debug)]
+pub struct StateReader {
+    connection: Connection,
+    place: Place,
+}
+
+impl StateReader {
+    /// Opens the state under a storage directory.
+    ///
+    /// # Errors
+    ///
+    /// - [`StateError::Storage`] when there is no state, or when it cannot be read: naming the
+    ///   path and what to do.
+    /// - [`StateError::Mismatch`] when a newer release, or something else, wrote the database.
+    /// - [`StateError::Damaged`] when it is no database.
+    pub fn open(storage: impl AsRef<Path>) -> Result<Self, StateError> {
+        let storage = storage.as_ref();
+        let place = Place { storage: storage.to_owned(), database: directory::existing(storage)? };
+        let connection = database::open_read_only(&place)?;
+        Ok(Self { connection, place })
+    }
+
+    /// At most `limit` parked events of all sinks behind `after`, in the order in which they were
+    /// parked, without their bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn parked(
+        &self,
+        after: Option<ParkedId>,
+        limit: usize,
+    ) -> Result<Vec<ParkedFacts>, StateError> {
+        parked::facts(&self.connection, after, limit).map_err(|cause| self.failed(cause))
+    }
+
+    /// A parked event with its raw bytes, which hold what people typed in terminals; `None` if
+    /// there is none of that number.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn parked_event(&self, id: ParkedId) -> Result<Option<(ParkedFacts, Bytes)>, StateError> {
+        parked::one(&self.connection, id).map_err(|cause| self.failed(cause))
+    }
+
+    fn failed(&self, cause: rusqlite::Error) -> StateError {
+        error::rows(&self.place.database, "read parked events", cause)
+    }
+}
