@@ -1,4 +1,5 @@
-//! `docs/coverage.md` names a test for each feature; this checks that the test exists.
+//! `docs/coverage.md` names a test for each feature, `docs/reliability.md` one for each fault; this
+//! checks that the tests exist.
 
 use std::fs;
 
@@ -6,12 +7,22 @@ use anyhow::{Context, Result};
 
 use crate::root;
 
+/// The pages that name tests.
+const PAGES: [&str; 2] = ["docs/coverage.md", "docs/reliability.md"];
+
 /// Adds a line to `wrong` for each named test that is not there.
 ///
 /// A test is named as `` `path/to/file.rs::function` ``, the path relative to the root.
 pub(crate) fn check(wrong: &mut Vec<String>) -> Result<()> {
-    let page = root().join("docs/coverage.md");
-    let text = fs::read_to_string(&page).context("failed to read `docs/coverage.md`")?;
+    for page in PAGES {
+        check_page(page, wrong)?;
+    }
+    Ok(())
+}
+
+fn check_page(page: &str, wrong: &mut Vec<String>) -> Result<()> {
+    let text = fs::read_to_string(root().join(page))
+        .with_context(|| format!("failed to read `{page}`"))?;
     let mut named = 0;
     for (index, line) in text.lines().enumerate() {
         for name in line.split('`').skip(1).step_by(2) {
@@ -19,17 +30,17 @@ pub(crate) fn check(wrong: &mut Vec<String>) -> Result<()> {
             named += 1;
             let file = format!("{file}.rs");
             let Ok(source) = fs::read_to_string(root().join(&file)) else {
-                wrong.push(format!("docs/coverage.md:{}: `{file}` is not there", index + 1));
+                wrong.push(format!("{page}:{}: `{file}` is not there", index + 1));
                 continue;
             };
             if !source.contains(&format!("fn {function}(")) {
                 let line = index + 1;
-                wrong.push(format!("docs/coverage.md:{line}: `{file}` has no test `{function}`"));
+                wrong.push(format!("{page}:{line}: `{file}` has no test `{function}`"));
             }
         }
     }
     if named == 0 {
-        wrong.push("docs/coverage.md names no test".to_owned());
+        wrong.push(format!("{page} names no test"));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod decode_command;
+mod docs;
 mod faults;
 mod https;
 mod receiver;

@@ -102,6 +102,45 @@ async fn requests_carry_ids_unless_told_otherwise() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_come_within_the_limit_set_is_an_unknown_outcome() {
+    let mut stage = Stage::new("13.3.8");
+    stage.forward = r#"response-timeout = "500ms""#.to_owned();
+    stage.fluentd.set(|switches| switches.hang = 1);
+    let made = some(38, 50);
+    stage.auth.append(made.iter().map(|event| event.event()));
+    let summary = stage
+        .run_until(async |stage| {
+            // Less than the limit that nobody set.
+            let received = tokio::time::timeout(Duration::from_secs(20), stage.received(50));
+            received.await.expect("sent again in time");
+        })
+        .await;
+    assert!(summary.unknown_outcomes >= 1, "{summary:?}");
+    assert_eq!(summary.totals.delivered, 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fixed_number_of_requests_is_under_way_before_the_first_answer() {
+    let mut stage = Stage::new("13.3.8");
+    stage.forward = "in-flight = \"fixed\"\nmax-connections = 6\nbatch-events = 10".to_owned();
+    stage.fluentd.set(|switches| switches.hold_at = Some(1));
+    let made = some(39, 200);
+    stage.auth.append(made.iter().map(|event| event.event()));
+    let summary = stage
+        .run_until(async |stage| {
+            let tally = stage.fluentd.wait(|tally| tally.in_flight >= 6).await;
+            assert_eq!((tally.in_flight, tally.answers.len()), (6, 0), "{tally:?}");
+            stage.fluentd.set(|switches| {
+                switches.hold_at = None;
+                switches.release += 1;
+            });
+            stage.received(200).await;
+        })
+        .await;
+    assert_eq!(summary.totals.delivered, 200);
+}
+
 /// The real binary and its log, told to examine the receiver.
 struct Examiner {
     child: Child,
