@@ -46,10 +46,14 @@ pub use id::{
 pub use lane::{InvalidLaneId, LaneId, Road, Token};
 pub use outcome::{Flavour, Mode, Outcome, Output, UnknownPolicy};
 pub use sink::{Batch, Entry, Framing, Ordering, Route, Shape, Sink, SinkError, Verdict};
-pub use source::{Credit, Lanes, Resume, Source, SourceError, SourceEvent, Stopped, Survey};
+pub use source::{
+    Credit, Gap, LaneGap, Lanes, Resume, Source, SourceError, SourceEvent, SpanPage, SpanQuery,
+    SpanReader, Stopped, Survey,
+};
 pub use state::{
-    Advance, Attempt, Change, Claim, LaneRow, LedgerHour, NewParked, ParkReason, ParkedEvent,
-    ParkedGroup, ParkedQuery, SessionLedger, Settle, Snapshot, StateError, StateStore, Totals,
+    Advance, Attempt, Change, Claim, Known, KnownQuery, LaneRow, LedgerHour, NewParked, ParkReason,
+    ParkedEvent, ParkedGroup, ParkedQuery, SessionLedger, Settle, Snapshot, StateError, StateStore,
+    Totals,
 };
 pub use time::{Rfc3339, Timestamp};
 

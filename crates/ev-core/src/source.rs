@@ -2,13 +2,22 @@
 
 use std::time::Duration;
 
-use crate::{AuthVersion, BoxError, BoxFuture, LaneId, Page, Road, Timestamp, Token};
+use crate::{AuthVersion, BoxError, BoxFuture, LaneId, Page, RawEvent, Road, Timestamp, Token};
 
 /// Reads Auth's log in lanes.
 ///
 /// A source reconnects by itself, for ever, with jittered backoff; it asks Auth for its version
 /// at every connection and each minute. It never drops an event by its time: windows overlap, and
 /// whoever receives the pages recognises events by their id.
+///
+/// # Late events
+///
+/// Auth may store an event long after its time, behind what reading has passed. So a source reads
+/// a window again after it has ended, once or several times, in lanes of their own: the same
+/// `start`, the next `pass`. It schedules that itself. Such a lane is opened, yields pages (all with
+/// [`Page::repeats`]) and ends like any other, and is resumed like any other. Whoever receives it
+/// has to keep the ids of a window until the window and both of its neighbours are
+/// [retired](Lanes::retired): a lane reaches a little over the borders of its window.
 pub trait Source: Send {
     /// Who is there. Connects if need be, and waits until somebody answers.
     ///
@@ -43,6 +52,51 @@ pub trait Source: Send {
 
     /// Stops reading a lane and forgets it. Closing a lane that is not open is harmless.
     fn close(&mut self, lane: &LaneId);
+
+    /// Reads a past stretch of the log outside lanes, for whoever compares or sends it again.
+    ///
+    /// Works beside a source that is in use elsewhere, over its connection and within its request
+    /// budget, and waits while there is no connection. Only [`Source::next`] and
+    /// [`Source::survey`] connect, so somebody has to be in one of them.
+    fn span(&self, query: SpanQuery) -> Box<dyn SpanReader>;
+}
+
+/// A stretch of the log that is being read.
+///
+/// Dropping it ends the reading.
+pub trait SpanReader: Send {
+    /// The next events, `None` behind the last. Events may come twice, and also from a little
+    /// outside the stretch: whoever asked tells them by their id and time.
+    ///
+    /// Cancel-safe: a dropped future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// Only what waiting cannot mend. A second that cannot be read (an event in it is too large)
+    /// is no error: it is told in [`SpanPage::gaps`].
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<SpanPage>, SourceError>>;
+}
+
+/// Which stretch of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanQuery {
+    /// First second, since 1970-01-01T00:00:00Z.
+    pub from: i64,
+    /// First second behind it.
+    pub to: i64,
+    /// Event types, exact names; empty means what the source's own settings ask for.
+    pub types: Vec<String>,
+}
+
+/// Events of a stretch, in the order in which Auth gave them.
+#[derive(Clone, Debug)]
+pub struct SpanPage {
+    /// The version that Auth reported on the connection over which they came.
+    pub version: AuthVersion,
+    /// The events.
+    pub events: Vec<RawEvent>,
+    /// Seconds in front of which reading stopped and behind which it goes on.
+    pub gaps: Vec<Gap>,
 }
 
 /// Who is there.
@@ -61,6 +115,9 @@ pub struct Resume {
     pub road: Road,
     /// Lanes of an earlier run that are not finished.
     pub lanes: Vec<(LaneId, Token)>,
+    /// Lanes that have ended, but whose window is not known to be retired: what the schedule of
+    /// re-scans is made from. All passes of a window, each with its last token.
+    pub closed: Vec<(LaneId, Token)>,
     /// First instant to read when there are no window lanes; cut to whole seconds.
     pub start_time: Timestamp,
 }
@@ -86,6 +143,35 @@ pub enum SourceEvent {
     CaughtUp,
     /// A lane cannot be read at the moment. It is closed; open it again later.
     Stopped(Stopped),
+    /// A second of a lane cannot be read, whatever is tried; the lane goes on behind it. To be kept
+    /// as a record, like an event of the lane that stands at this place: the next mark of the lane
+    /// lies behind it.
+    Gap(LaneGap),
+}
+
+/// A gap, with what a record of it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneGap {
+    /// The lane.
+    pub lane: LaneId,
+    /// The version that Auth reported on the connection.
+    pub version: AuthVersion,
+    /// What is missing.
+    pub gap: Gap,
+}
+
+/// A part of the log that cannot be read: an event in it is larger than Auth sends or we take.
+///
+/// Always one whole second, so that it is the same gap whoever meets it, in whichever window or
+/// pass. Events of that second in front of the large one have been yielded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// First second, since 1970-01-01T00:00:00Z.
+    pub from: i64,
+    /// First second behind it.
+    pub to: i64,
+    /// What Auth said, lower case.
+    pub reason: String,
 }
 
 /// A change of the set of lanes.
@@ -95,6 +181,10 @@ pub struct Lanes {
     pub opened: Vec<(LaneId, Token)>,
     /// Lanes that have no more events than those already yielded.
     pub ended: Vec<LaneId>,
+    /// Windows, named by the last lane of each, that will not be re-scanned any more. All their
+    /// lanes have ended, at the latest in this step. A source that never re-scans retires each
+    /// window when it ends; one that is never retired keeps its ids for ever.
+    pub retired: Vec<LaneId>,
 }
 
 /// A lane that was stopped by its own trouble, not by the connection's.

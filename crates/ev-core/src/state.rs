@@ -36,6 +36,16 @@ pub trait StateStore: Send + Sync {
     /// nothing was written.
     fn commit(&self, sink: &SinkId, epoch: Epoch, change: &Change) -> Result<(), StateError>;
 
+    /// Which of these events the lanes of some windows have settled, as far as that is committed.
+    ///
+    /// An id that is known here is known for certain; lanes that were forgotten know nothing any
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn known(&self, sink: &SinkId, query: &KnownQuery) -> Result<Known, StateError>;
+
     /// Parked events in the order in which they were parked.
     ///
     /// # Errors
@@ -181,10 +191,10 @@ pub struct LaneRow {
     pub page: u64,
     /// Whether it has ended and all its events are settled.
     pub done: bool,
-    /// Digests of settled events of page `page` and later: what resuming will bring again.
+    /// Digests of settled events of page `page` and later: what resuming will bring again. Empty
+    /// when it is done. What its neighbours or a re-scan may bring again is found by
+    /// [`StateStore::known`].
     pub recent: Vec<EventDigest>,
-    /// Digests of settled events near the lane's borders: what its neighbours may bring again.
-    pub border: Vec<EventDigest>,
 }
 
 /// One atomic change of a sink's state. Parts that stay empty change nothing.
@@ -247,6 +257,32 @@ pub struct Settle {
     pub border: Vec<EventDigest>,
 }
 
+/// Which events to look for among those that windows have settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownQuery {
+    /// First second of the window, all of whose settled events count, in every pass; `None` for
+    /// none.
+    pub window: Option<i64>,
+    /// First seconds of its neighbours, of which only the events near their borders count, in
+    /// every pass.
+    pub neighbours: Vec<i64>,
+    /// What to look for.
+    pub digests: Vec<EventDigest>,
+    /// Where to look first: [`Known::page`] of the last answer about that window, or 0. Costs
+    /// less when it is near, and never changes what is found.
+    pub page: u64,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// For each digest of the query, whether it was settled.
+    pub known: Vec<bool>,
+    /// The first page of the window's first reading in which something was found; that of the
+    /// query if nothing was.
+    pub page: u64,
+}
+
 /// Why an event is parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ParkReason {
@@ -262,17 +298,21 @@ pub enum ParkReason {
     DecoderFailed,
     /// The sink refuses it.
     Refused,
+    /// Auth does not send it, because it is too large: the record stands for all that may be
+    /// missing of its second, and has no bytes. Nothing can be tried with it.
+    Gap,
 }
 
 impl ParkReason {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Waiting,
         Self::Unknown,
         Self::Malformed,
         Self::Unprintable,
         Self::DecoderFailed,
         Self::Refused,
+        Self::Gap,
     ];
 
     /// The name used in the state, logs and metrics.
@@ -284,6 +324,7 @@ impl ParkReason {
             Self::Unprintable => "unprintable",
             Self::DecoderFailed => "decoder-failed",
             Self::Refused => "refused",
+            Self::Gap => "gap",
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{Change, NewParked, ParkReason, StateError};
+use ev_core::{Change, Env, NewParked, ParkReason, StateError};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -15,6 +15,12 @@ use crate::parking::may_pass_by_itself;
 /// Pauses between attempts while the state cannot be written.
 const RETRY_BASE: Duration = Duration::from_millis(250);
 const RETRY_CAP: Duration = Duration::from_secs(15);
+
+/// The pause after so many attempts in vain to use the state.
+pub(crate) fn pause_after(attempts: u32, env: &dyn Env) -> Duration {
+    let pause = RETRY_BASE.saturating_mul(1 << attempts.min(10)).min(RETRY_CAP);
+    pause / 2 + env.jitter(pause / 2)
+}
 
 impl Core {
     /// Something happened that has to be committed.
@@ -61,8 +67,7 @@ impl Core {
                         error = &error as &dyn std::error::Error,
                         attempts, "state cannot be written, delivery stands still"
                     );
-                    let pause = RETRY_BASE.saturating_mul(1 << attempts.min(10)).min(RETRY_CAP);
-                    let pause = pause / 2 + self.env.jitter(pause / 2);
+                    let pause = pause_after(attempts, &*self.env);
                     tokio::select! {
                         biased;
                         // When stopping, one attempt is all there is time for.
@@ -79,6 +84,9 @@ impl Core {
         self.summary.commits += 1;
         for id in change.resolve.iter().chain(change.attempt.iter().map(|tried| &tried.id)) {
             self.retrying.remove(id);
+        }
+        for id in &change.resolve {
+            self.learned.remove(id);
         }
         self.worth_a_round |= change.park.iter().any(|parked| may_pass_by_itself(parked.reason));
         // Their decoder came while they were on their way into the state.

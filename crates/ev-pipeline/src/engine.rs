@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ev_core::{
-    AuthVersion, BoxFuture, Change, Choice, Credit, DecoderSet, Env, Epoch, LaneId, ParkedId,
-    Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent, StateStore,
-    Stopped, Token, Verdict,
+    AuthVersion, BoxFuture, Change, Choice, Credit, DecoderSet, Env, Epoch, EventDigest, LaneId,
+    ParkedId, Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent,
+    StateStore, Stopped, Token, Verdict,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -79,6 +79,8 @@ pub(crate) struct Core {
     pub(crate) change_park_bytes: usize,
 
     pub(crate) retrying: BTreeSet<ParkedId>,
+    /// Ids of parked events that had none when they were parked.
+    pub(crate) learned: BTreeMap<ParkedId, EventDigest>,
     pub(crate) round: Option<Round>,
     pub(crate) next_round: Duration,
     /// Whether the timer may find something: the state may hold parked events that can become
@@ -114,6 +116,7 @@ impl Engine {
         source.resume(Resume {
             road: parts.road,
             lanes: book.unfinished(),
+            closed: book.closed(),
             start_time: snapshot.start_time,
         })?;
         let shape = sink.shape();
@@ -133,6 +136,7 @@ impl Engine {
             change_events: 0,
             change_park_bytes: 0,
             retrying: BTreeSet::new(),
+            learned: BTreeMap::new(),
             round: None,
             worth_a_round: true,
             version: snapshot.seen_version,
@@ -183,7 +187,7 @@ impl Engine {
                     core.begin_round();
                 }
                 () = core.env.sleep(nap) => {}
-                event = self.source.next(credit) => core.handle(event?).await,
+                event = self.source.next(credit) => core.handle(event?, &stop).await?,
             }
         }
         core.drain().await;
@@ -208,18 +212,18 @@ impl Core {
             if self.book.has_parks() {
                 self.commit(stop).await?;
             }
-            self.continue_round().await;
+            self.continue_round(stop).await?;
         }
         self.batches.close_older(now.saturating_sub(self.config.batch_age));
         self.start_sends(now);
         Ok(())
     }
 
-    async fn handle(&mut self, event: SourceEvent) {
+    async fn handle(&mut self, event: SourceEvent, stop: &CancellationToken) -> Result<(), Error> {
         match event {
             SourceEvent::Page(page) => {
                 self.caught_up = false;
-                self.take_page(page).await;
+                self.take_page(page, stop).await?;
             }
             SourceEvent::Upstream(survey) => {
                 let choice = self.decoders.choose(&survey.version);
@@ -241,6 +245,9 @@ impl Core {
                     self.book.end(&lane);
                     self.stopped.remove(&lane);
                 }
+                for lane in lanes.retired {
+                    self.book.retire(&lane);
+                }
                 self.changed();
             }
             SourceEvent::CaughtUp => {
@@ -249,7 +256,9 @@ impl Core {
                 }
             }
             SourceEvent::Stopped(stopped) => self.note_stopped(&stopped),
+            SourceEvent::Gap(gap) => self.take_gap(gap, stop).await?,
         }
+        Ok(())
     }
 
     /// How much more may be read. None while too much is held for a sink that does not take it,

@@ -1,19 +1,23 @@
 //! What becomes of a page: events that are known, filtered, decoded or parked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ev_core::{
-    Choice, Cost, Decoder, DecoderKind, EventDigest, Facts, LaneId, Mode, NewParked, Outcome,
-    Output, Page, ParkReason, RawEvent, Route, SessionId, Span, Timestamp, UnknownPolicy, peek,
+    Choice, Cost, Decoder, DecoderKind, EventDigest, Facts, Form, Gap, LaneGap, LaneId, Mode,
+    NewParked, Outcome, Output, Page, ParkReason, RawEvent, Route, SessionId, Span, Timestamp,
+    UnknownPolicy, peek,
 };
-use tracing::{debug, warn};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
 
+use crate::Error;
 use crate::batches::{Origin, Ticket};
 use crate::digest::sha256;
 use crate::engine::Core;
-use crate::known::LaneKey;
-use crate::lanes::Slot;
+use crate::known::{LaneKey, Nearby};
+use crate::lanes::{Slot, is_near};
 use crate::tally::Settled;
 
 /// Type of the events that announce a recording.
@@ -87,6 +91,15 @@ struct Planned {
     filtered: Option<RawEvent>,
 }
 
+/// An event of a page that may be new.
+struct Item {
+    position: usize,
+    is_filtered: bool,
+    event: RawEvent,
+    answer: Option<Answer>,
+    seen: Seen,
+}
+
 /// An event that cannot be sent now.
 struct Trouble {
     reason: ParkReason,
@@ -96,11 +109,19 @@ struct Trouble {
 
 impl Core {
     /// Takes a page: afterwards each of its events is in a batch, settled, or known.
-    pub(crate) async fn take_page(&mut self, page: Page) {
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be asked what is known; then nothing of the page was taken.
+    pub(crate) async fn take_page(
+        &mut self,
+        page: Page,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
         let Page { lane, version, events, marks, repeats } = page;
         let Some(key) = self.book.key(&lane) else {
             debug!(%lane, "page of a lane that is closed");
-            return;
+            return Ok(());
         };
         self.summary.read += events.len() as u64;
         let route = match &lane {
@@ -109,7 +130,10 @@ impl Core {
         };
         let total = events.len();
         let page_bytes: usize = events.iter().map(|event| event.bytes.len()).sum();
-        let (plan, fresh) = self.plan(key, &route, events, repeats);
+        let repeated = self.summary.repeated;
+        let nearby = self.book.nearby(key);
+        let known = self.known_by_uid(key, nearby.as_ref(), &events, stop).await?;
+        let (plan, fresh) = self.plan(key, &route, events, repeats, &known);
         let way = Way::of(self.decoders.choose(&version));
         let buffer = self.batches.take_buffer(&route);
         let decoded = match &way {
@@ -121,19 +145,29 @@ impl Core {
         }
         let Decoded { events, answers, mut buffer, .. } = decoded;
 
-        let mut added = Vec::new();
-        let mut marks = marks.into_iter().peekable();
         let mut decoded = events.into_iter();
         let mut answers = answers.into_iter();
+        let mut items = Vec::with_capacity(plan.len());
         for Planned { position, filtered } in plan {
-            while let Some(mark) = marks.next_if(|mark| mark.after <= position) {
-                self.book.mark(key, mark.token);
-            }
             let is_filtered = filtered.is_some();
             let Some(event) = filtered.or_else(|| decoded.next()) else { break };
             let answer = if is_filtered { None } else { answers.next() };
             let seen = Seen::of(&event, answer.as_ref());
-            if self.book.recognise(key, &seen.digest) {
+            items.push(Item { position, is_filtered, event, answer, seen });
+        }
+        let known = match &nearby {
+            Some(nearby) => self.known_by_place(key, nearby, &items, repeats, stop).await?,
+            None => BTreeSet::new(),
+        };
+        let newest = items.iter().map(|item| item.seen.time.seconds()).max();
+
+        let mut added = Vec::new();
+        let mut marks = marks.into_iter().peekable();
+        for Item { position, is_filtered, event, answer, seen } in items {
+            while let Some(mark) = marks.next_if(|mark| mark.after <= position) {
+                self.book.mark(key, mark.token);
+            }
+            if self.book.recognise(key, &seen.digest) || known.contains(&seen.digest) {
                 self.summary.repeated += 1;
                 continue;
             }
@@ -173,10 +207,105 @@ impl Core {
         for mark in marks.filter(|mark| mark.after <= total) {
             self.book.mark(key, mark.token);
         }
+        if total > 0 {
+            let newest = newest.unwrap_or(i64::MIN);
+            self.book.looked_at(key, newest, self.summary.repeated > repeated);
+        }
         own_rare_events(&mut added, page_bytes);
         let now = self.env.monotonic();
         self.batches.put_buffer(&route, buffer, added, now);
         self.changed();
+        Ok(())
+    }
+
+    /// Takes a gap: a record of it is parked in its place, once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Core::take_page`].
+    pub(crate) async fn take_gap(
+        &mut self,
+        gap: LaneGap,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let LaneGap { lane, version, gap: Gap { from, to, reason } } = gap;
+        let Some(key) = self.book.key(&lane) else { return Ok(()) };
+        self.summary.read += 1;
+        // The same in whichever window or pass it is met.
+        let digest = EventDigest::of(&sha256(format!("gap {from} {to}").as_bytes()));
+        let known = match &self.book.nearby(key) {
+            Some(nearby) => self.look_up(key, nearby, BTreeSet::from([digest]), stop).await?,
+            None => BTreeSet::new(),
+        };
+        if self.book.recognise(key, &digest) || !known.is_empty() {
+            self.summary.repeated += 1;
+            return Ok(());
+        }
+        let at = Timestamp::new(from, 0);
+        let Some(slot) = self.book.take(key, digest, at) else { return Ok(()) };
+        let detail = format!("from {at} to {}: {reason}", Timestamp::new(to, 0));
+        error!(%lane, detail, "a part of the log cannot be read, passing over it");
+        let parked = NewParked {
+            lane,
+            digest,
+            form: Form::OneOf,
+            bytes: Bytes::new(),
+            version,
+            reason: ParkReason::Gap,
+            detail,
+            decoder: String::new(),
+            at: self.env.now(),
+        };
+        self.settle_now(slot, Settled::Parked(parked));
+        self.changed();
+        Ok(())
+    }
+
+    /// Those of a page's events that are known by their uid, where any of them may be: so that what
+    /// is known need not be decoded.
+    async fn known_by_uid(
+        &mut self,
+        key: LaneKey,
+        nearby: Option<&Nearby>,
+        events: &[RawEvent],
+        stop: &CancellationToken,
+    ) -> Result<BTreeSet<EventDigest>, Error> {
+        let Some(nearby) = nearby.filter(|nearby| nearby.all) else { return Ok(BTreeSet::new()) };
+        let digest = |event: &RawEvent| {
+            let uid = peek::metadata(&event.bytes)?.uid;
+            (!uid.is_empty()).then(|| EventDigest::of(&sha256(uid.of(&event.bytes))))
+        };
+        let digests = events.iter().filter_map(digest).collect();
+        self.look_up(key, nearby, digests, stop).await
+    }
+
+    /// Those of a page's events that are known and stand where another lane may have read them, or
+    /// this one before.
+    async fn known_by_place(
+        &mut self,
+        key: LaneKey,
+        nearby: &Nearby,
+        items: &[Item],
+        repeats: bool,
+        stop: &CancellationToken,
+    ) -> Result<BTreeSet<EventDigest>, Error> {
+        let Nearby { window, behind, before, all, newest: newest_before, .. } = *nearby;
+        let mut newest = newest_before;
+        let mut digests = BTreeSet::new();
+        for Seen { digest, time, has_uid } in items.iter().map(|item| &item.seen) {
+            let second = time.seconds();
+            let is_read_again = repeats && second < newest_before;
+            let is_near = match before {
+                Some(_) => is_near(second, newest, window, behind),
+                None => behind.is_some() && is_near(second, newest, i64::MIN, behind),
+            };
+            // With a uid it was looked for before, where any event was.
+            if if all { !has_uid } else { is_near || is_read_again } {
+                digests.insert(*digest);
+            }
+            newest = newest.max(second);
+        }
+        self.look_up(key, nearby, digests, stop).await
     }
 
     /// What is to be done with each event, as far as it can be told without decoding: what is
@@ -188,12 +317,13 @@ impl Core {
         route: &Route,
         events: Vec<RawEvent>,
         repeats: bool,
+        known: &BTreeSet<EventDigest>,
     ) -> (Vec<Planned>, Vec<RawEvent>) {
         let filters = match route {
             Route::Audit => !self.config.skip_event_types.is_empty(),
             Route::Session(_) => !self.config.skip_session_types.is_empty(),
         };
-        if !repeats && !filters {
+        if !repeats && !filters && known.is_empty() {
             let plan = (0..events.len()).map(|position| Planned { position, filtered: None });
             return (plan.collect(), events);
         }
@@ -201,9 +331,9 @@ impl Core {
         for (position, event) in events.into_iter().enumerate() {
             let peeked = peek::metadata(&event.bytes);
             let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
-            if repeats && !uid.is_empty() {
+            if (repeats || !known.is_empty()) && !uid.is_empty() {
                 let digest = EventDigest::of(&sha256(uid.of(&event.bytes)));
-                if self.book.recognise(key, &digest) {
+                if self.book.recognise(key, &digest) || known.contains(&digest) {
                     self.summary.repeated += 1;
                     continue;
                 }
@@ -283,6 +413,7 @@ fn own_rare_events(added: &mut [(Span, Ticket)], page_bytes: usize) {
 struct Seen {
     digest: EventDigest,
     time: Timestamp,
+    has_uid: bool,
 }
 
 impl Seen {
@@ -293,7 +424,7 @@ impl Seen {
         };
         if let Some(facts) = facts.filter(|f| f.digest.is_some() || !f.uid.is_empty()) {
             let digest = facts.event_digest(&event.bytes, sha256);
-            return Self { digest, time: facts.time };
+            return Self { digest, time: facts.time, has_uid: !facts.uid.is_empty() };
         }
         let peeked = peek::metadata(&event.bytes);
         let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
@@ -303,6 +434,7 @@ impl Seen {
         Self {
             digest: EventDigest::of(&sha256(id)),
             time: peeked.map_or(Timestamp::ZERO_YEAR_ONE, |peeked| peeked.time),
+            has_uid: !uid.is_empty(),
         }
     }
 }

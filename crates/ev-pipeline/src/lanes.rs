@@ -10,12 +10,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use ev_core::{Advance, Change, EventDigest, LaneId, LaneRow, Settle, Timestamp, Token, Totals};
 
 use crate::digest::sha256;
-use crate::known::{BorderIds, LaneKey, RecentIds};
+use crate::known::{LaneKey, Nearby, RecentIds};
 use crate::tally::{Passed, Settled, add_totals};
 
 /// How near to a border, in seconds, an event counts as one that a neighbour may bring too:
 /// windows overlap by 2 s on both sides, and back ends may keep time in whole seconds.
 const BORDER_SECONDS: i64 = 4;
+/// How far behind its start, in seconds, a window must be read without an event that is known
+/// before it is taken to have left behind what its neighbour had read: a live window is read up to
+/// the newest event before its end is decided, which is at least a minute before that event.
+const OVERLAP_SECONDS: i64 = 120;
 
 /// An event that was taken from a lane and is not settled yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +69,16 @@ struct Lane {
     unsettled: usize,
     ended: bool,
     done: bool,
+    /// Whether its window will not be re-scanned any more.
+    retired: bool,
     moved: bool,
+    /// Second of the newest event that has come.
+    newest: i64,
+    /// Whether what comes may lie in front of what was read before: true at the beginning, until
+    /// a page brings nothing known.
+    overlapping: bool,
+    /// Page of the window's first reading in which ids were found last.
+    hint: u64,
     recent: RecentIds,
     /// Ids that an earlier run settled at or behind the resume point, until they come again.
     resumed: BTreeSet<EventDigest>,
@@ -88,7 +101,11 @@ impl Lane {
             unsettled: 0,
             ended: false,
             done: false,
+            retired: false,
             moved: false,
+            newest: i64::MIN,
+            overlapping: true,
+            hint: 0,
             recent: RecentIds::default(),
             resumed: BTreeSet::new(),
             floor: front,
@@ -98,6 +115,10 @@ impl Lane {
 
     fn is_window(&self) -> bool {
         matches!(self.id, LaneId::Window { .. })
+    }
+
+    fn is_rescan(&self) -> bool {
+        matches!(self.id, LaneId::Window { pass, .. } if pass > 0)
     }
 
     /// Number of the segment that events are added to.
@@ -131,7 +152,6 @@ pub(crate) struct LaneBook {
     lanes: BTreeMap<LaneKey, Lane>,
     by_id: BTreeMap<LaneId, LaneKey>,
     next_key: LaneKey,
-    border: BorderIds,
     opened: Vec<LaneKey>,
     passed: Passed,
 }
@@ -142,9 +162,6 @@ impl LaneBook {
         let mut book = Self::default();
         for row in rows {
             let key = book.insert(row.lane.clone(), row.token.clone(), row.page);
-            for digest in &row.border {
-                book.border.insert(*digest, key);
-            }
             let Some(lane) = book.lanes.get_mut(&key) else { continue };
             lane.done = row.done;
             lane.ended = row.done;
@@ -157,6 +174,12 @@ impl LaneBook {
     pub(crate) fn unfinished(&self) -> Vec<(LaneId, Token)> {
         let open = self.lanes.values().filter(|lane| !lane.ended);
         open.map(|lane| (lane.id.clone(), lane.read.clone())).collect()
+    }
+
+    /// Windows that are read and may be re-scanned, each lane with its last resume point.
+    pub(crate) fn closed(&self) -> Vec<(LaneId, Token)> {
+        let closed = self.lanes.values().filter(|lane| lane.is_window() && lane.ended);
+        closed.map(|lane| (lane.id.clone(), lane.read.clone())).collect()
     }
 
     /// Adds a lane, unless it is there already; returns whether it was added.
@@ -187,7 +210,84 @@ impl LaneBook {
         self.lanes.get(self.by_id.get(id)?).map(|lane| &lane.read)
     }
 
-    /// Whether the event was taken before, by this lane or a neighbour.
+    /// Where else the events of a lane may be known from; `None` for recordings, whose events are
+    /// told by their place.
+    pub(crate) fn nearby(&self, key: LaneKey) -> Option<Nearby> {
+        let lane = self.lanes.get(&key)?;
+        let LaneId::Window { start: window, .. } = lane.id else { return None };
+        let (before, behind) = (self.window_before(window), self.window_after(window));
+        let mut lanes = Vec::new();
+        let mut twice = false;
+        for start in [before, Some(window), behind].into_iter().flatten() {
+            let passes =
+                LaneId::Window { start, pass: 0 }..=LaneId::Window { start, pass: u8::MAX };
+            for (_, other) in self.by_id.range(passes) {
+                lanes.push(*other);
+                twice |= start == window && *other != key;
+            }
+        }
+        Some(Nearby {
+            lanes,
+            window,
+            before,
+            behind,
+            all: lane.is_rescan() || lane.overlapping || twice,
+            newest: lane.newest,
+            page: lane.hint,
+        })
+    }
+
+    /// Those of the digests that lanes have taken and that may not be in the state yet.
+    pub(crate) fn taken(
+        &self,
+        lanes: &[LaneKey],
+        digests: &BTreeSet<EventDigest>,
+    ) -> BTreeSet<EventDigest> {
+        let mut taken = BTreeSet::new();
+        for lane in lanes.iter().filter_map(|key| self.lanes.get(key)) {
+            let is_held = |digest: &&EventDigest| {
+                lane.recent.contains(digest) || lane.resumed.contains(*digest)
+            };
+            taken.extend(digests.iter().filter(is_held));
+            let settled =
+                lane.settled.values().flat_map(|(inner, border)| inner.iter().chain(border));
+            taken.extend(settled.filter(|digest| digests.contains(digest)));
+        }
+        taken
+    }
+
+    /// Where ids were found that the state was asked for.
+    pub(crate) fn found(&mut self, key: LaneKey, page: u64) {
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.hint = page;
+        }
+    }
+
+    /// A page has been looked at: the newest second in it, and whether something of it was known
+    /// although this lane had not taken it lately.
+    pub(crate) fn looked_at(&mut self, key: LaneKey, newest: i64, known: bool) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        lane.newest = lane.newest.max(newest);
+        if let LaneId::Window { start, .. } = lane.id
+            && !known
+            && lane.newest >= start.saturating_add(OVERLAP_SECONDS)
+        {
+            lane.overlapping = false;
+        }
+    }
+
+    /// Windows that will not be re-scanned any more, each named by one of its lanes.
+    pub(crate) fn retire(&mut self, id: &LaneId) {
+        let LaneId::Window { start, .. } = *id else { return };
+        let passes = LaneId::Window { start, pass: 0 }..=LaneId::Window { start, pass: u8::MAX };
+        for (_, key) in self.by_id.range(passes) {
+            if let Some(lane) = self.lanes.get_mut(key) {
+                lane.retired = true;
+            }
+        }
+    }
+
+    /// Whether the lane took the event lately.
     pub(crate) fn recognise(&mut self, key: LaneKey, digest: &EventDigest) -> bool {
         let Some(lane) = self.lanes.get_mut(&key) else { return false };
         if !lane.is_window() {
@@ -201,7 +301,7 @@ impl LaneBook {
             lane.moved |= lane.resumed.is_empty() && lane.front > lane.floor;
             return true;
         }
-        lane.recent.contains(digest) || self.border.contains(digest)
+        lane.recent.contains(digest)
     }
 
     /// Takes an event; it is unsettled from now on. `None` for a lane that is not in the book.
@@ -220,37 +320,24 @@ impl LaneBook {
             return Some(Slot { lane: key, segment, digest: None, border: false });
         }
         lane.recent.insert(segment, digest);
-        if border {
-            self.border.insert(digest, key);
-        }
+        lane.newest = lane.newest.max(time.seconds());
         Some(Slot { lane: key, segment, digest: Some(digest), border })
     }
 
-    /// An event that was parked without an id turns out to have one. Returns whether that was
-    /// known: then it has come twice. From now on it is known within this run; the state learns
-    /// of it by [`LaneBook::remember`].
-    pub(crate) fn learn(&mut self, id: &LaneId, digest: EventDigest, time: Timestamp) -> bool {
-        let Some(key) = self.key(id) else { return false };
-        if self.recognise(key, &digest) {
-            return true;
+    /// An event that was parked without an id turns out to have one: from now on it is known within
+    /// this run. The state learns of it by [`LaneBook::remember`].
+    pub(crate) fn learn(&mut self, key: LaneKey, digest: EventDigest) {
+        if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.is_window()) {
+            let segment = lane.open_segment();
+            lane.recent.insert(segment, digest);
         }
-        let border = self.is_border(key, time);
-        let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.is_window()) else {
-            return false;
-        };
-        let segment = lane.open_segment();
-        lane.recent.insert(segment, digest);
-        if border {
-            self.border.insert(digest, key);
-        }
-        false
     }
 
     /// An event that was learned is delivered: its id goes into the same change.
     pub(crate) fn remember(&mut self, id: &LaneId, digest: EventDigest) {
         let Some(lane) = self.key(id).and_then(|key| self.lanes.get_mut(&key)) else { return };
-        if lane.is_window() && !lane.done {
-            // As one near the border, so that it stays known as long as the lane is.
+        if lane.is_window() {
+            // As one near the border, so that the neighbours find it too.
             lane.settled.entry(lane.open_segment()).or_default().1.push(digest);
         }
     }
@@ -357,7 +444,6 @@ impl LaneBook {
         for key in finished.into_iter().chain(self.unneeded_windows()) {
             if let Some(lane) = self.lanes.remove(&key) {
                 self.by_id.remove(&lane.id);
-                self.border.forget(key);
                 change.forget.push(lane.id);
             }
         }
@@ -376,14 +462,22 @@ impl LaneBook {
 
     /// Whether a neighbour may bring an event of that time too. In the live lane every event
     /// counts as such, because where it will end is not known yet.
+    ///
+    /// An event that was stored late stands behind newer ones, and it is by its place that the
+    /// neighbour behind finds it.
     fn is_border(&self, key: LaneKey, time: Timestamp) -> bool {
-        let Some(LaneId::Window { start, .. }) = self.lanes.get(&key).map(|lane| &lane.id) else {
-            return false;
-        };
-        let second = time.seconds();
-        let Some(end) = self.window_after(*start) else { return true };
-        second < start.saturating_add(BORDER_SECONDS)
-            || second >= end.saturating_sub(BORDER_SECONDS)
+        let Some(lane) = self.lanes.get(&key) else { return false };
+        let LaneId::Window { start, .. } = lane.id else { return false };
+        let Some(end) = self.window_after(start) else { return true };
+        is_near(time.seconds(), lane.newest, start, Some(end))
+    }
+
+    fn window_before(&self, start: i64) -> Option<i64> {
+        let from = LaneId::Window { start, pass: 0 };
+        match self.by_id.range(..from).next_back() {
+            Some((LaneId::Window { start, .. }, _)) => Some(*start),
+            _ => None,
+        }
     }
 
     fn window_after(&self, start: i64) -> Option<i64> {
@@ -396,26 +490,40 @@ impl LaneBook {
         }
     }
 
-    /// Finished windows whose neighbours are finished too: nobody brings their events again.
+    /// Windows that are finished and retired, and whose neighbours are too: nobody brings their
+    /// events again. All lanes of each.
     fn unneeded_windows(&self) -> Vec<LaneKey> {
-        let windows: Vec<(LaneKey, bool)> = self
-            .by_id
-            .iter()
-            .filter(|(id, _)| matches!(id, LaneId::Window { .. }))
-            .map(|(_, key)| (*key, self.lanes.get(key).is_some_and(|lane| lane.done)))
-            .collect();
-        let is_done = |index: Option<usize>| {
-            index.and_then(|index| windows.get(index)).map(|(_, done)| *done)
+        let mut windows: Vec<(i64, Vec<LaneKey>, bool)> = Vec::new();
+        for (id, key) in &self.by_id {
+            let LaneId::Window { start, .. } = *id else { continue };
+            let over = self.lanes.get(key).is_some_and(|lane| lane.done && lane.retired);
+            match windows.last_mut().filter(|(same, ..)| *same == start) {
+                Some((_, lanes, all_over)) => {
+                    lanes.push(*key);
+                    *all_over &= over;
+                }
+                None => windows.push((start, vec![*key], over)),
+            }
+        }
+        let is_over = |index: Option<usize>| {
+            index.and_then(|index| windows.get(index)).map(|(_, _, over)| *over)
         };
         (0..windows.len())
             .filter(|&index| {
-                windows[index].1
-                    && is_done(index.checked_sub(1)).unwrap_or(true)
-                    && is_done(Some(index + 1)).unwrap_or(false)
+                windows[index].2
+                    && is_over(index.checked_sub(1)).unwrap_or(true)
+                    && is_over(Some(index + 1)).unwrap_or(false)
             })
-            .map(|index| windows[index].0)
+            .flat_map(|index| windows[index].1.iter().copied())
             .collect()
     }
+}
+
+/// Whether an event of a window stands where a neighbour reads too. `newest`: the newest second in
+/// front of it; `end`: where the next window starts, if there is one.
+pub(crate) fn is_near(second: i64, newest: i64, start: i64, end: Option<i64>) -> bool {
+    second < start.saturating_add(BORDER_SECONDS)
+        || end.is_some_and(|end| second.max(newest) >= end.saturating_sub(BORDER_SECONDS))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Rounds over the parked events: when a decoder has come or changed, and on a timer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,10 @@ use ev_core::{
     Attempt, AuthVersion, Choice, EventDigest, Facts, LaneId, Mode, ParkReason, ParkedEvent,
     ParkedId, ParkedQuery, RawEvent, Route, Timestamp,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::Error;
 use crate::batches::{Origin, Ticket};
 use crate::digest::sha256;
 use crate::engine::Core;
@@ -36,7 +39,9 @@ pub(crate) struct Round {
 /// Whether an event parked for that reason may become decodable by the same decoder.
 pub(crate) fn may_pass_by_itself(reason: ParkReason) -> bool {
     match reason {
-        ParkReason::Unknown | ParkReason::Malformed | ParkReason::Unprintable => false,
+        ParkReason::Unknown | ParkReason::Malformed | ParkReason::Unprintable | ParkReason::Gap => {
+            false
+        }
         ParkReason::Waiting | ParkReason::DecoderFailed | ParkReason::Refused => true,
     }
 }
@@ -62,8 +67,12 @@ impl Core {
     ///
     /// A state that cannot be read now is no reason to stop anything else: the next round tries
     /// again.
-    pub(crate) async fn continue_round(&mut self) {
-        let Some(mut round) = self.round.take() else { return };
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be asked what is known.
+    pub(crate) async fn continue_round(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let Some(mut round) = self.round.take() else { return Ok(()) };
         let query = ParkedQuery { after: round.after, limit: CHUNK_EVENTS, max_bytes: CHUNK_BYTES };
         let (store, sink) = (self.store.clone(), self.sink_id.clone());
         let parked = match self.exec.run(move || store.parked(&sink, &query)).await {
@@ -72,7 +81,7 @@ impl Core {
                 let error = &error as &dyn std::error::Error;
                 warn!(error, "parked events cannot be read, trying again later");
                 self.worth_a_round = true;
-                return;
+                return Ok(());
             }
         };
         let Some(last) = parked.last() else {
@@ -81,7 +90,7 @@ impl Core {
                 let Round { resolved, tried, .. } = round;
                 info!(resolved, tried, "parked events can be decoded now");
             }
-            return;
+            return Ok(());
         };
         round.after = Some(last.id);
         round.waiting |= parked.iter().any(|parked| may_pass_by_itself(parked.event.reason));
@@ -97,10 +106,11 @@ impl Core {
             let run = std::mem::replace(&mut rest, later);
             if let Some((way, chosen_for)) = self.way_for_parked(&version) {
                 round.tried += run.len();
-                round.resolved += self.try_parked(&way, &chosen_for, &lane, run).await;
+                round.resolved += self.try_parked(&way, &chosen_for, &lane, run, stop).await?;
             }
         }
         self.round = Some(round);
+        Ok(())
     }
 
     /// The decoder of the version under which the event was served. When that is not to be had,
@@ -129,14 +139,15 @@ impl Core {
         chosen_for: &AuthVersion,
         route: &Route,
         run: Vec<ParkedEvent>,
-    ) -> usize {
+        stop: &CancellationToken,
+    ) -> Result<usize, Error> {
         let name = way.name();
         let shared_name: Arc<str> = name.as_str().into();
         let now = self.env.now();
         let run: Vec<ParkedEvent> =
             run.into_iter().filter(|parked| is_worth_trying(parked, way, &name, now)).collect();
         if run.is_empty() {
-            return 0;
+            return Ok(0);
         }
         // A decoder that is known to fail on one of these is not told of again, or a single event
         // could have it declared failing for ever.
@@ -168,9 +179,13 @@ impl Core {
             };
             match found {
                 Ok((json, facts)) => {
-                    let Ok(learned) = self.learn(parked, event, &facts) else {
-                        self.drop_repeated(parked.id);
-                        continue;
+                    let learned = match self.learn(parked, event, &facts, stop).await? {
+                        Learned::Nothing => None,
+                        Learned::Id(lane, digest) => Some((lane, digest)),
+                        Learned::Repeated => {
+                            self.drop_repeated(parked.id);
+                            continue;
+                        }
                     };
                     self.retrying.insert(parked.id);
                     // One that was refused has announced its recording when it was parked.
@@ -194,7 +209,7 @@ impl Core {
         self.batches.put_buffer(route, buffer, added, now);
         self.changed();
         debug!(version = %chosen_for, resolved, "tried parked events");
-        resolved
+        Ok(resolved)
     }
 }
 
@@ -203,12 +218,15 @@ impl Core {
 /// receiver refuses: its settings may have changed.
 fn is_worth_trying(parked: &ParkedEvent, way: &Way, name: &str, now: Timestamp) -> bool {
     let event = &parked.event;
+    if event.reason == ParkReason::Gap {
+        return false;
+    }
     if event.decoder != name {
         return true;
     }
     match event.reason {
         ParkReason::Unknown => way.mode == Mode::KnownPart,
-        ParkReason::Malformed | ParkReason::Unprintable => false,
+        ParkReason::Malformed | ParkReason::Unprintable | ParkReason::Gap => false,
         ParkReason::Waiting => true,
         ParkReason::DecoderFailed | ParkReason::Refused => {
             let pause = FAILED_PAUSE_SECONDS << parked.attempts.min(FAILED_PAUSE_DOUBLINGS);
@@ -217,26 +235,43 @@ fn is_worth_trying(parked: &ParkedEvent, way: &Way, name: &str, now: Timestamp) 
     }
 }
 
-/// The event has been taken before, and is delivered or on its way.
-struct Repeated;
+/// What follows from the id of an event that is decoded at last.
+enum Learned {
+    /// It had that id when it was parked.
+    Nothing,
+    /// It is known by this id from now on.
+    Id(LaneId, EventDigest),
+    /// The event has been taken before, and is delivered or on its way.
+    Repeated,
+}
 
 impl Core {
     /// The id of an event that had none when it was parked, because nobody could decode it then.
-    fn learn(
+    async fn learn(
         &mut self,
         parked: &ParkedEvent,
         event: &RawEvent,
         facts: &Facts,
-    ) -> Result<Option<(LaneId, EventDigest)>, Repeated> {
+        stop: &CancellationToken,
+    ) -> Result<Learned, Error> {
         let lane = &parked.event.lane;
         let digest = facts.event_digest(&event.bytes, sha256);
         if matches!(lane, LaneId::Session(_)) || digest == parked.event.digest {
-            return Ok(None);
+            return Ok(Learned::Nothing);
         }
-        if self.book.learn(lane, digest, facts.time) {
-            return Err(Repeated);
+        let Some(key) = self.book.key(lane) else { return Ok(Learned::Id(lane.clone(), digest)) };
+        // Its own id, from an attempt in vain to deliver it.
+        if self.learned.get(&parked.id) == Some(&digest) {
+            return Ok(Learned::Id(lane.clone(), digest));
         }
-        Ok(Some((lane.clone(), digest)))
+        if let Some(nearby) = self.book.nearby(key)
+            && !self.look_up(key, &nearby, BTreeSet::from([digest]), stop).await?.is_empty()
+        {
+            return Ok(Learned::Repeated);
+        }
+        self.book.learn(key, digest);
+        self.learned.insert(parked.id, digest);
+        Ok(Learned::Id(lane.clone(), digest))
     }
 
     /// Takes a parked event back that was no new one.

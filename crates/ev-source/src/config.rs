@@ -25,6 +25,10 @@ pub struct Config {
     /// How far the live window may reach from its start to the newest event, less a minute, before
     /// the next one takes over; cut to whole seconds, at least 60. Default 1 h.
     pub live_width: Duration,
+    /// When a window is read again for events that were stored late, counted from its end: at most
+    /// eight times, each at least one second; none turns that off. Default 10 min and 6 h. One
+    /// window is read again at a time, beside the others and within the request budget.
+    pub rescan: Vec<Duration>,
     /// Pause between two looks at the tip of the log. Default 5 s.
     pub poll_interval: Duration,
     /// Catch-up windows that are read at once, beside the live one; at least 1. Default 10.
@@ -37,8 +41,9 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Pause between two Pings on a living connection. Default 1 min.
     pub ping_interval: Duration,
-    /// Largest page to take, in bytes. Auth cuts pages at 1 MiB, unless one event alone is larger.
-    /// Default 32 MiB.
+    /// Largest page to take, and largest event of a recording, in bytes. Auth cuts pages at 1 MiB;
+    /// one event alone that is larger it sends or refuses, by its version and storage. What is
+    /// larger than this, or refused, is reported as a gap. Default 32 MiB.
     pub max_message_bytes: usize,
 }
 
@@ -69,6 +74,7 @@ impl Config {
             batch: 500,
             window_size: Duration::from_secs(24 * 3600),
             live_width: Duration::from_secs(3600),
+            rescan: vec![Duration::from_secs(600), Duration::from_secs(6 * 3600)],
             poll_interval: Duration::from_secs(5),
             catch_up_lanes: 10,
             concurrency: 5,
@@ -98,6 +104,8 @@ impl Config {
         at_least("batch", "must be 1 to 5000", (1..=5000).contains(&self.batch))?;
         at_least("window_size", "must be at least 1 s", self.window_size.as_secs() >= 1)?;
         at_least("live_width", "must be at least 60 s", self.live_width.as_secs() >= 60)?;
+        let rescan = self.rescan.len() <= 8 && self.rescan.iter().all(|d| d.as_secs() >= 1);
+        at_least("rescan", "must be at most eight delays of at least 1 s", rescan)?;
         at_least("poll_interval", "must not be 0", !self.poll_interval.is_zero())?;
         at_least("catch_up_lanes", "must be at least 1", self.catch_up_lanes >= 1)?;
         at_least("concurrency", "must be 1 to 1000", (1..=1000).contains(&self.concurrency))?;

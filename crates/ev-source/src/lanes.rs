@@ -11,23 +11,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ev_core::{
-    AuthVersion, Credit, Env, Form, LaneId, Lanes, Mark, Page, RawEvent, SessionId, SourceEvent,
-    Stopped, Token,
+    AuthVersion, Credit, Env, Form, Gap, LaneGap, LaneId, Lanes, Mark, Page, RawEvent, SessionId,
+    SourceEvent, Stopped, Token,
 };
 use futures_util::future::{AbortHandle, Abortable};
 use tonic::Status;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::Config;
 use crate::backoff::Backoff;
 use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::link::{Link, Troubles};
+use crate::rescan::{Due, Rescans};
 use crate::rpc::{self, Trouble};
 use crate::session::{self, Look, Position, Stream};
 use crate::tasks::{Done, Fetched, Kind, Tasks, Ticket, within};
-use crate::token::{SessionToken, WindowToken};
-use crate::window::{Query, Then, Window};
+use crate::token::{Search, SessionToken, WindowToken};
+use crate::window::{Narrowed, Query, Then, Window};
 
 /// Attempts without a single event after which a recording is given back to the engine.
 const SESSION_ATTEMPTS: u32 = 5;
@@ -35,8 +36,13 @@ const SESSION_ATTEMPTS: u32 = 5;
 /// Pause before a search is begun anew for the second time; it doubles with each time.
 const RESTART_PAUSE: Duration = Duration::from_secs(30);
 
+/// Longest time until the wall clock is looked at again for windows to re-scan.
+const RESCAN_LOOK: Duration = Duration::from_secs(60);
+
 /// All lanes.
 pub(crate) struct Reader {
+    /// Start of the very first window, in front of which nothing is wanted.
+    first: Option<i64>,
     config: Arc<Config>,
     env: Arc<dyn Env>,
     active: BTreeMap<LaneId, Lane>,
@@ -47,10 +53,10 @@ pub(crate) struct Reader {
     /// What the engine has not taken yet, in order.
     out: VecDeque<SourceEvent>,
     budget: Budget,
+    rescans: Rescans,
+    /// Somebody wakes up to look for windows to read again.
+    rescan_awaited: bool,
     steps: u64,
-    /// Searches under way, and those of closed windows among them.
-    searching: usize,
-    catching_up: usize,
     /// The tip was told of, and no page has come since.
     told_of_tip: bool,
 }
@@ -110,9 +116,14 @@ impl Reader {
     pub(crate) fn new(config: Arc<Config>, env: Arc<dyn Env>) -> Self {
         // All catch-up windows and the live one.
         let budget = Budget::new(config.catch_up_lanes.saturating_add(1));
+        let seconds = |delay: &Duration| i64::try_from(delay.as_secs()).unwrap_or(i64::MAX);
+        let rescans = Rescans::new(config.rescan.iter().map(seconds).collect());
         Self {
+            first: None,
             config,
             env,
+            rescans,
+            rescan_awaited: false,
             active: BTreeMap::new(),
             windows: BTreeMap::new(),
             sessions: VecDeque::new(),
@@ -120,19 +131,79 @@ impl Reader {
             out: VecDeque::new(),
             budget,
             steps: 0,
-            searching: 0,
-            catching_up: 0,
             told_of_tip: false,
         }
     }
 
     /// Adds a window; closed ones wait for their turn. `known`: the engine has this very token.
     pub(crate) fn add_window(&mut self, lane: LaneId, token: WindowToken, known: bool) {
+        if let LaneId::Window { start, pass } = lane {
+            self.rescans.began(start, pass);
+        }
         if token.search.end.is_none() {
             self.begin_window(lane, token, known);
         } else {
             self.windows.insert(lane, (token, known));
         }
+    }
+
+    /// A window that an earlier run read to its end, once more or for the first time.
+    pub(crate) fn add_ended(&mut self, lane: &LaneId, end: i64, opened: Option<i64>) {
+        if let LaneId::Window { start, pass } = *lane {
+            self.rescans.ended(start, pass, end, opened);
+        }
+    }
+
+    /// Windows that need not be read again, each named by its last lane.
+    pub(crate) fn retire(&mut self) -> Vec<LaneId> {
+        let retired = self.rescans.retire().into_iter();
+        retired.map(|(start, pass)| LaneId::Window { start, pass }).collect()
+    }
+
+    /// Nothing in front of that second is wanted.
+    pub(crate) fn begin_at(&mut self, first: i64) {
+        self.first = Some(first);
+    }
+
+    /// The request budget, for whoever searches beside the lanes.
+    pub(crate) fn budget(&self) -> Budget {
+        self.budget.clone()
+    }
+
+    /// Begins to read the oldest window again that is due, unless one is being read again already,
+    /// and sees to it that this is asked for again in time.
+    pub(crate) fn begin_rescan(&mut self, tasks: &mut Tasks) {
+        if self.active.keys().chain(self.windows.keys()).any(is_rescan) {
+            return;
+        }
+        let now = self.env.now().seconds();
+        if let Some(Due { start, end, pass }) = self.rescans.due(now) {
+            let lane = LaneId::Window { start, pass };
+            let bare_start = self.first == Some(start);
+            let types = self.config.types.clone();
+            let search = Search { start, end: Some(end), bare_start, types };
+            let token = WindowToken { search, key: String::new(), opened: Some(now) };
+            debug!(%lane, "reading a window again for late events");
+            let opened = vec![(lane.clone(), token.encode())];
+            self.out.push_back(SourceEvent::Lanes(Lanes { opened, ..Lanes::default() }));
+            self.rescans.began(start, pass);
+            self.begin_window(lane, token, true);
+        } else if let Some(at) = self.rescans.next_at()
+            && !std::mem::replace(&mut self.rescan_awaited, true)
+        {
+            // The wall clock may jump: it is looked at now and then.
+            let left = u64::try_from(at.saturating_sub(now)).unwrap_or_default();
+            let pause = self.env.sleep(Duration::from_secs(left).min(RESCAN_LOOK));
+            tasks.push(async move {
+                pause.await;
+                Done::RescanDue
+            });
+        }
+    }
+
+    /// It is time to look for windows to read again.
+    pub(crate) fn rescan_due(&mut self) {
+        self.rescan_awaited = false;
     }
 
     pub(crate) fn add_session(&mut self, id: SessionId, token: SessionToken) {
@@ -147,6 +218,9 @@ impl Reader {
     }
 
     pub(crate) fn close(&mut self, lane: &LaneId) {
+        if let LaneId::Window { start, .. } = *lane {
+            self.rescans.forget(start);
+        }
         self.active.remove(lane);
         self.windows.remove(lane);
         self.sessions.retain(|(id, _)| !matches!(lane, LaneId::Session(closed) if closed == id));
@@ -156,8 +230,9 @@ impl Reader {
             SourceEvent::Stopped(stopped) => stopped.lane != *lane,
             SourceEvent::Lanes(lanes) => {
                 lanes.ended.retain(|ended| ended != lane);
-                !(lanes.ended.is_empty() && lanes.opened.is_empty())
+                !(lanes.ended.is_empty() && lanes.opened.is_empty() && lanes.retired.is_empty())
             }
+            SourceEvent::Gap(gap) => gap.lane != *lane,
             SourceEvent::Upstream(_) | SourceEvent::CaughtUp => true,
         });
     }
@@ -192,25 +267,24 @@ impl Reader {
             let Some(id) = self.ready.pop_front() else { return };
             let Some(lane) = self.active.get_mut(&id) else { continue };
             let kind = lane.work.kind();
-            let room = match kind {
-                Kind::Live => self.budget.admits_live(self.searching),
-                Kind::Closed => self.budget.admits_closed(self.searching, self.catching_up),
-                Kind::Session => true,
+            let permit = match kind {
+                Kind::Live | Kind::Closed => {
+                    let Some(permit) = self.budget.begin(kind) else {
+                        self.ready.push_back(id);
+                        continue;
+                    };
+                    Some(permit)
+                }
+                Kind::Session => None,
             };
-            if !room {
-                self.ready.push_back(id);
-                continue;
-            }
             self.steps += 1;
             let ticket = Ticket {
                 step: self.steps,
                 generation: link.generation(),
                 version: survey.version.clone(),
-                kind,
+                permit,
             };
             lane.fetch(id, ticket, &connection, &self.config, &self.env, tasks);
-            self.searching += usize::from(kind != Kind::Session);
-            self.catching_up += usize::from(kind == Kind::Closed);
         }
     }
 
@@ -237,13 +311,12 @@ impl Reader {
     pub(crate) fn fetched(
         &mut self,
         id: LaneId,
-        ticket: Ticket,
+        mut ticket: Ticket,
         fetched: Option<Fetched>,
         generation: u64,
         tasks: &mut Tasks,
     ) {
-        self.searching -= usize::from(ticket.kind != Kind::Session);
-        self.catching_up -= usize::from(ticket.kind == Kind::Closed);
+        drop(ticket.permit.take());
         let Some(lane) = self.active.get_mut(&id).filter(|lane| lane.step == ticket.step) else {
             return;
         };
@@ -267,7 +340,7 @@ impl Reader {
                 self.found(id, &query, found.items, found.last_key, &ticket.version, tasks);
             }
             (Work::Window(_), Some(Fetched::Search(_, Err(status)))) => {
-                self.search_failed(id, &status, tasks);
+                self.search_failed(id, &status, &ticket.version, tasks);
             }
             (Work::Session(_), Some(Fetched::Session(look))) => {
                 self.looked(id, *look, &ticket, tasks);
@@ -299,34 +372,51 @@ impl Reader {
         if !answer.events.is_empty() || !answer.marks.is_empty() {
             let (events, marks) = (answer.events, answer.marks);
             self.told_of_tip = false;
-            self.out.push_back(page(id.clone(), version, events, marks, answer.repeats));
+            let repeats = answer.repeats || is_rescan(&id);
+            self.out.push_back(page(id.clone(), version, events, marks, repeats));
         }
         // Told again at the first look that finds nothing behind pages of whatever lane.
         if answer.caught_up && !std::mem::replace(&mut self.told_of_tip, true) {
             self.out.push_back(SourceEvent::CaughtUp);
         }
-        match answer.then {
-            Then::Again => self.make_ready(id),
-            Then::Pause => self.wait(id, self.config.poll_interval, false, tasks),
-            Then::End => {
-                debug!(lane = %id, "window read to its end");
-                self.active.remove(&id);
-                let ended = Lanes { opened: Vec::new(), ended: vec![id] };
-                self.out.push_back(SourceEvent::Lanes(ended));
-            }
-            Then::Roll(start) => {
-                let next = LaneId::Window { start, pass: 0 };
-                let token = window.successor(start);
-                debug!(lane = %id, %next, "live window rolls");
-                let opened = vec![(next.clone(), token.encode())];
-                self.active.remove(&id);
-                self.out.push_back(SourceEvent::Lanes(Lanes { opened, ended: vec![id] }));
-                self.add_window(next, token, true);
-            }
+        self.go_on(id, answer.then, tasks);
+    }
+
+    /// What comes next in a window.
+    fn go_on(&mut self, id: LaneId, then: Then, tasks: &mut Tasks) {
+        let (end, next) = match then {
+            Then::Again => return self.make_ready(id),
+            Then::Pause => return self.wait(id, self.config.poll_interval, false, tasks),
+            Then::End => (None, false),
+            Then::Roll(end) => (Some(end), true),
+        };
+        let Some(Lane { work: Work::Window(window), .. }) = self.active.get(&id) else { return };
+        let end = end.or(window.end()).unwrap_or(i64::MAX);
+        let (ended, opened) = (vec![id.clone()], window.opened(end));
+        let mut lanes = Lanes { ended, ..Lanes::default() };
+        let successor = next.then(|| {
+            let lane = LaneId::Window { start: end, pass: 0 };
+            (lane, window.successor(end, self.env.now().seconds()))
+        });
+        self.active.remove(&id);
+        self.add_ended(&id, end, opened);
+        lanes.retired = self.retire();
+        debug!(lane = %id, next, "window read to its end");
+        let token = |(lane, token): &(LaneId, WindowToken)| (lane.clone(), token.encode());
+        lanes.opened = successor.iter().map(token).collect();
+        self.out.push_back(SourceEvent::Lanes(lanes));
+        if let Some((lane, token)) = successor {
+            self.add_window(lane, token, true);
         }
     }
 
-    fn search_failed(&mut self, id: LaneId, status: &Status, tasks: &mut Tasks) {
+    fn search_failed(
+        &mut self,
+        id: LaneId,
+        status: &Status,
+        version: &AuthVersion,
+        tasks: &mut Tasks,
+    ) {
         let Some(Lane { work: Work::Window(window), backoff, trouble, restarts, .. }) =
             self.active.get_mut(&id)
         else {
@@ -340,23 +430,27 @@ impl Reader {
         let pause = match kind {
             Trouble::Connection => backoff.next(env),
             Trouble::Busy => {
-                self.budget.refused(self.searching + 1);
+                self.budget.refused();
                 if news {
                     warn!(lane = %id, reason, "auth takes fewer searches at once, slowing down");
                 }
                 backoff.next(env)
             }
             Trouble::TooLarge if window.shrink() => Duration::ZERO,
-            Trouble::TooLarge => {
-                if news {
-                    error!(
-                        lane = %id, reason,
-                        "a single event is larger than a page may be: this window stands still \
-                         until auth or `max_message_bytes` takes larger ones"
-                    );
+            Trouble::TooLarge => match window.narrow(env.now().seconds()) {
+                Narrowed::Part => Duration::ZERO,
+                Narrowed::Gap { second, then } => {
+                    let pause = backoff.next(env);
+                    let gap = Gap { from: second, to: second.saturating_add(1), reason };
+                    let gap = LaneGap { lane: id.clone(), version: version.clone(), gap };
+                    self.out.push_back(SourceEvent::Gap(gap));
+                    if then != Then::Again {
+                        return self.go_on(id, then, tasks);
+                    }
+                    // Should nothing at all be small enough, it is no race through the log.
+                    pause
                 }
-                backoff.slow(env)
-            }
+            },
             Trouble::Invalid if window.restart() => {
                 warn!(lane = %id, reason, "auth refuses the page key, searching anew");
                 // The first time soon; should it not be the key, the window is not read again and
@@ -415,7 +509,7 @@ impl Reader {
             session::Then::End => {
                 debug!(lane = %id, events = session.position.0.total, "recording read to its end");
                 self.active.remove(&id);
-                let ended = Lanes { opened: Vec::new(), ended: vec![id] };
+                let ended = Lanes { ended: vec![id], ..Lanes::default() };
                 self.out.push_back(SourceEvent::Lanes(ended));
             }
             session::Then::Failed(status) => self.session_failed(id, &status, tasks),
@@ -448,7 +542,10 @@ impl Reader {
 
     /// Begins windows and recordings while there is room.
     fn promote(&mut self) {
-        let of = |kind| self.active.values().filter(|lane| lane.work.kind() == kind).count();
+        let of = |kind| {
+            let lanes = self.active.iter().filter(|(id, _)| !is_rescan(id));
+            lanes.filter(|(_, lane)| lane.work.kind() == kind).count()
+        };
         let (closed, sessions) = (of(Kind::Closed), of(Kind::Session));
         for _ in closed..self.config.catch_up_lanes {
             let Some((lane, (token, known))) = self.windows.pop_first() else { break };
@@ -552,6 +649,11 @@ impl Lane {
             }
         }
     }
+}
+
+/// Whether a lane reads its window once more.
+fn is_rescan(lane: &LaneId) -> bool {
+    matches!(lane, LaneId::Window { pass, .. } if *pass > 0)
 }
 
 fn page(

@@ -18,7 +18,8 @@
 //!     let identity = Credentials::Identity("/etc/ev/identity".into());
 //!     let mut source = TypedSource::new(Config::new("auth.example.com:3025", identity), env.clone())?;
 //!     source.survey().await?;
-//!     source.resume(Resume { road: Road::Typed, lanes: Vec::new(), start_time: env.now() })?;
+//!     let (lanes, closed) = (Vec::new(), Vec::new());
+//!     source.resume(Resume { road: Road::Typed, lanes, closed, start_time: env.now() })?;
 //!     loop {
 //!         if let SourceEvent::Page(page) = source.next(Credit { pages: 4 }).await? {
 //!             tracing::info!(lane = %page.lane, events = page.events.len(), "page");
@@ -44,9 +45,11 @@ mod lanes;
 mod link;
 mod plan;
 mod raw_codec;
+mod rescan;
 mod rpc;
 mod session;
 mod source;
+mod span;
 mod tasks;
 mod token;
 mod window;

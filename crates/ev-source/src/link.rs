@@ -1,7 +1,7 @@
 //! Staying connected: dialling for ever, asking for Auth's version, noticing what is lost.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ev_core::{AuthVersion, Survey};
@@ -18,17 +18,27 @@ use crate::tasks::{Done, Tasks, within};
 /// again. One that Auth takes and drops at once is no better than none.
 const GOOD_CONNECTION: Duration = Duration::from_secs(5);
 
-/// The connection of the moment, for whoever shares it.
+/// The connection of the moment and what Auth said of itself, for whoever shares them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shared(Arc<Mutex<Option<Arc<Connection>>>>);
+pub(crate) struct Shared(Arc<Mutex<(Option<Arc<Connection>>, Option<AuthVersion>)>>);
 
 impl Shared {
+    fn lock(&self) -> MutexGuard<'_, (Option<Arc<Connection>>, Option<AuthVersion>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn get(&self) -> Option<Arc<Connection>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().0.clone()
+    }
+
+    /// The living connection, with Auth's version.
+    pub(crate) fn up(&self) -> Option<(Arc<Connection>, AuthVersion)> {
+        let shared = self.lock();
+        Some((shared.0.clone()?, shared.1.clone()?))
     }
 
     fn set(&self, connection: Option<Arc<Connection>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = connection;
+        self.lock().0 = connection;
     }
 }
 
@@ -100,13 +110,14 @@ impl Link {
                 self.since = self.dialler.env.monotonic();
                 self.trouble.clear();
                 let (id, closed) = (connection.id, connection.closed());
+                // The version first: nobody may read over the new connection under the old one.
+                self.learn(&survey);
                 self.shared.set(Some(connection));
                 tasks.push(async move {
                     closed.await;
                     Done::Closed(id)
                 });
                 self.ping_later(id, tasks);
-                self.learn(&survey);
                 Some(survey)
             }
             Err(error) => {
@@ -198,6 +209,7 @@ impl Link {
     /// Whether that was new.
     fn learn(&mut self, survey: &Survey) -> bool {
         let known = self.survey.replace(survey.clone());
+        self.shared.lock().1 = Some(survey.version.clone());
         let changed = known.as_ref() != Some(survey);
         if changed {
             self.generation += 1;

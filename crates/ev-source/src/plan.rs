@@ -53,9 +53,16 @@ impl Cut<'_> {
 
     /// Takes up the windows of an earlier run: closes those that are live no longer, and returns
     /// what has to be opened beside them, so that everything up to now is read.
-    pub(crate) fn resume(&self, windows: &mut BTreeMap<LaneId, WindowToken>) -> Vec<Search> {
+    ///
+    /// `read`: starts of windows that have been read to their end.
+    pub(crate) fn resume(
+        &self,
+        windows: &mut BTreeMap<LaneId, WindowToken>,
+        read: &[i64],
+    ) -> Vec<Search> {
         // By the lanes' names: a search may begin behind the start of its lane.
-        let starts: Vec<i64> = windows.keys().filter_map(start_of).collect();
+        let starts: Vec<i64> =
+            windows.keys().filter_map(start_of).chain(read.iter().copied()).collect();
         for (lane, token) in windows.iter_mut().filter(|(_, token)| token.search.end.is_none()) {
             // A window that was cut off below ends where its successor begins, even if the last
             // run did not live to store that.
@@ -87,7 +94,7 @@ impl Cut<'_> {
         // Nothing in front of the very first window is wanted.
         let bare_start = start == first;
         let search = Search { start, end: None, bare_start, types: self.types.to_vec() };
-        Some(WindowToken { search, key: String::new() })
+        Some(WindowToken { search, key: String::new(), opened: Some(self.now) })
     }
 
     fn tip(&self) -> i64 {
@@ -95,7 +102,7 @@ impl Cut<'_> {
     }
 }
 
-fn start_of(lane: &LaneId) -> Option<i64> {
+pub(crate) fn start_of(lane: &LaneId) -> Option<i64> {
     match lane {
         LaneId::Window { start, .. } => Some(*start),
         _ => None,
@@ -119,7 +126,7 @@ mod tests {
     fn resumed(of: &[(i64, Option<i64>)]) -> BTreeMap<LaneId, WindowToken> {
         let one = |(start, end): &(i64, Option<i64>)| {
             let search = Search { start: *start, end: *end, bare_start: false, types: vec![] };
-            let token = WindowToken { search, key: "k".to_owned() };
+            let token = WindowToken { search, key: "k".to_owned(), opened: None };
             (LaneId::Window { start: *start, pass: 0 }, token)
         };
         of.iter().map(one).collect()
@@ -154,7 +161,7 @@ mod tests {
             let cut = Cut { now: auth_now + ahead, size: 600, live_width: 300, types: &[] };
             let fresh = cut.windows(auth_now - 10_000, true);
             let mut old = resumed(&[(auth_now - 10_000, None)]);
-            let later = cut.resume(&mut old);
+            let later = cut.resume(&mut old, &[]);
             let ends = fresh.iter().chain(&later).filter_map(|search| search.end);
             let last = ends.max().expect("there are closed ones");
             assert!(last <= auth_now - SETTLING, "{ahead} s ahead");
@@ -172,14 +179,14 @@ mod tests {
     #[test]
     fn a_short_stop_changes_nothing() {
         let mut lanes = resumed(&[(0, Some(1000)), (1000, None)]);
-        assert_eq!(cut(1540, 500).resume(&mut lanes), []);
+        assert_eq!(cut(1540, 500).resume(&mut lanes, &[]), []);
         assert_eq!(ends(&lanes), [Some(1000), None]);
     }
 
     #[test]
     fn after_a_long_stop_the_rest_is_read_in_several_windows() {
         let mut lanes = resumed(&[(1000, None)]);
-        let fresh = cut(2940, 500).resume(&mut lanes);
+        let fresh = cut(2940, 500).resume(&mut lanes, &[]);
         assert_eq!(ends(&lanes), [Some(1420)], "300 s wide, and two minutes to spare");
         let fresh: Vec<_> = fresh.iter().map(|w| (w.start, w.end, w.bare_start)).collect();
         let expected = [
@@ -193,14 +200,14 @@ mod tests {
 
         // Killed before the end was stored with a page: it is found again.
         let mut lanes = resumed(&[(1000, None), (1420, Some(1920)), (2940, None)]);
-        assert_eq!(cut(3040, 500).resume(&mut lanes), []);
+        assert_eq!(cut(3040, 500).resume(&mut lanes, &[]), []);
         assert_eq!(ends(&lanes), [Some(1420), Some(1920), None]);
     }
 
     #[test]
     fn a_missing_live_window_is_made_up_for() {
         let mut lanes = resumed(&[(0, Some(1000))]);
-        let fresh = cut(1140, 500).resume(&mut lanes);
+        let fresh = cut(1140, 500).resume(&mut lanes, &[]);
         let fresh: Vec<_> = fresh.iter().map(|w| (w.start, w.end)).collect();
         assert_eq!(fresh, [(1000, Some(1140)), (1140, None)]);
     }

@@ -18,6 +18,7 @@ use crate::window::Query;
 /// Oldest first. The enum in the interface has the names the wrong way round: server and official
 /// client take 0 for ascending.
 const ASCENDING: i32 = 0;
+const DESCENDING: i32 = 1;
 /// Events of one answer together with what surrounds them: chunks are at most 64 KiB, the
 /// envelope as well.
 const MAX_ARTIFACT_MESSAGE: usize = 256 * 1024;
@@ -49,15 +50,15 @@ pub(crate) async fn ping(connection: &Connection) -> Result<Survey, Status> {
 }
 
 pub(crate) async fn search(connection: &Connection, query: Query) -> Result<Found, Status> {
-    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let at = |seconds, nanos| Some(Timestamp { seconds, nanos });
     let request = GetEventsRequest {
         namespace: "default".to_owned(),
-        start_date: at(query.start),
-        end_date: at(query.end),
+        start_date: at(query.start, 0),
+        end_date: at(query.end, query.end_nanos),
         event_types: query.types,
         limit: i32::from(query.limit),
         start_key: query.key,
-        order: ASCENDING,
+        order: if query.backwards { DESCENDING } else { ASCENDING },
     };
     let answer = auth(connection).get_events(request).await?.into_inner();
     Ok(Found { items: answer.items, last_key: answer.last_key })

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ev_core::{
-    BoxFuture, Credit, Env, LaneId, Lanes, Resume, Road, Source, SourceError, SourceEvent, Stopped,
-    Survey, Token,
+    BoxFuture, Credit, Env, LaneId, Lanes, Resume, Road, Source, SourceError, SourceEvent,
+    SpanQuery, SpanReader, Stopped, Survey, Token,
 };
 use tracing::warn;
 
@@ -15,6 +15,8 @@ use crate::credentials::client_tls;
 use crate::dial::Dialler;
 use crate::lanes::{Reader, session_start};
 use crate::link::{Link, Shared};
+use crate::plan::start_of;
+use crate::span::TypedSpan;
 use crate::tasks::{Done, Fetched, Tasks};
 use crate::token::{self, Parsed, Search, SessionToken, WindowToken};
 use crate::{AuthArtifacts, Config, Error, plan};
@@ -87,6 +89,7 @@ impl TypedSource {
                 reader.fetched(lane, ticket, fetched, link.generation(), tasks);
             }
             Done::Woken(lane, step) => reader.woken(lane, step),
+            Done::RescanDue => reader.rescan_due(),
         }
     }
 
@@ -106,6 +109,7 @@ impl TypedSource {
             if let Some(survey) = self.upstream.pop_front() {
                 return SourceEvent::Upstream(survey);
             }
+            self.reader.begin_rescan(&mut self.tasks);
             if let Some(event) = self.reader.take(credit) {
                 return event;
             }
@@ -128,14 +132,17 @@ impl TypedSource {
 
     fn open_windows(&mut self, windows: Vec<Search>) {
         let mut opened = Vec::with_capacity(windows.len());
+        let now = self.env.now().seconds();
         for search in windows {
             let lane = LaneId::Window { start: search.start, pass: 0 };
-            let token = WindowToken { search, key: String::new() };
+            let token = WindowToken { search, key: String::new(), opened: Some(now) };
             opened.push((lane.clone(), token.encode()));
             self.reader.add_window(lane, token, true);
         }
-        if !opened.is_empty() {
-            self.reader.report(SourceEvent::Lanes(Lanes { opened, ended: Vec::new() }));
+        // Those that were read to their end and need not be read again are told in the same step.
+        let retired = self.reader.retire();
+        if !opened.is_empty() || !retired.is_empty() {
+            self.reader.report(SourceEvent::Lanes(Lanes { opened, retired, ..Lanes::default() }));
         }
     }
 }
@@ -158,7 +165,7 @@ impl Source for TypedSource {
         // Windows whose resume point is of another release.
         let mut anew = BTreeSet::new();
         for (lane, token) in resume.lanes {
-            let is_foreign = token.road == Road::Typed && token.format != token::FORMAT;
+            let is_foreign = token.road == Road::Typed && !token::is_readable(token.format);
             match (lane, token) {
                 (LaneId::Session(id), token) => sessions.push((id, token)),
                 (lane @ LaneId::Window { .. }, _) if is_foreign => {
@@ -189,8 +196,34 @@ impl Source for TypedSource {
             warn!(%lane, "resume point of a window is of another release, reading it anew");
             windows.extend(cut.anew(lane, first).map(|token| (lane.clone(), token)));
         }
-        let fresh =
-            if windows.is_empty() { cut.windows(first, true) } else { cut.resume(&mut windows) };
+        let mut read = Vec::new();
+        for (lane, token) in resume.closed {
+            // Where it ends and when it was opened can be told without the token too, if not as well.
+            let token = match token::decode(&lane, &token) {
+                Ok(Parsed::Window(token)) => Some(token),
+                _ => None,
+            };
+            read.extend(start_of(&lane).map(|start| (lane, start, token)));
+        }
+        let starts: Vec<i64> = read.iter().map(|(_, start, _)| *start).collect();
+        let fresh = if windows.is_empty() && read.is_empty() {
+            cut.windows(first, true)
+        } else {
+            cut.resume(&mut windows, &starts)
+        };
+        self.reader.begin_at(first);
+        let others: BTreeSet<i64> = windows.keys().filter_map(start_of).chain(starts).collect();
+        let others: BTreeSet<i64> = fresh.iter().map(|search| search.start).chain(others).collect();
+        for (lane, start, token) in read {
+            let next = others.range(start.saturating_add(1)..).next().copied();
+            let end = token.as_ref().and_then(|token| token.search.end).or(next);
+            // The last window of all is read on, it is not at its end.
+            let Some(end) = end else { continue };
+            let live = token.as_ref().is_some_and(|token| token.search.end.is_none());
+            let opened = token.and_then(|token| token.opened);
+            let opened = if live { opened.map(|at| at.min(end)) } else { opened };
+            self.reader.add_ended(&lane, end, opened);
+        }
         for (lane, token) in windows {
             let known = before.get(&lane) == Some(&token.search.end);
             self.reader.add_window(lane, token, known);
@@ -229,6 +262,11 @@ impl Source for TypedSource {
 
     fn close(&mut self, lane: &LaneId) {
         self.reader.close(lane);
+    }
+
+    fn span(&self, query: SpanQuery) -> Box<dyn SpanReader> {
+        let (config, env) = (Arc::clone(&self.config), Arc::clone(&self.env));
+        Box::new(TypedSpan::new(query, config, env, self.shared.clone(), self.reader.budget()))
     }
 }
 

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tonic::Status;
 
+use crate::budget::Permit;
 use crate::connection::Connection;
 use crate::dial::DialError;
 use crate::rpc::Found;
@@ -32,10 +33,12 @@ pub(crate) enum Done {
     Fetched(LaneId, Ticket, Option<Fetched>),
     /// A lane has waited long enough.
     Woken(LaneId, u64),
+    /// A window may have to be read again.
+    RescanDue,
 }
 
 /// What a fetch was made for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Ticket {
     /// Step of the lane; another one since means that the lane was closed meanwhile.
     pub(crate) step: u64,
@@ -43,7 +46,8 @@ pub(crate) struct Ticket {
     pub(crate) generation: u64,
     /// Auth's version at the time of asking.
     pub(crate) version: AuthVersion,
-    pub(crate) kind: Kind,
+    /// Leave for a search.
+    pub(crate) permit: Option<Permit>,
 }
 
 /// What is fetched.

@@ -1,25 +1,29 @@
 //! Where a lane stands, as bytes that a state keeps.
 //!
-//! Format 1, little-endian. The first byte is the kind.
+//! Little-endian. The first byte is the kind.
 //!
-//! Window (kind 1): flags (1 byte: bit 0 live, bit 1 starts without overlap), order (1 byte: 0
-//! ascending), start (8), end (8; 0 when live), number of types (2), each type as length (2) and
-//! text, then the page key up to the end. A page key belongs to the search that made it, which is
+//! Window (kind 1, formats 1 and 2): flags (1 byte: bit 0 live, bit 1 starts without overlap, bit 2
+//! has the second of opening), order (1 byte: 0 ascending), start (8), end (8; 0 when live), with
+//! bit 2 the second at which the lane was opened (8), number of types (2), each type as length (2)
+//! and text, then the page key up to the end. Format 1 has no bit 2. A page key belongs to the search that made it, which is
 //! why the whole search is kept with it; the end of a live window alone may differ.
 //!
-//! Session (kind 2): flags (1 byte: bit 0 the indexes are in order), start index (4), events to
+//! Session (kind 2, format 1): flags (1 byte: bit 0 the indexes are in order), start index (4), events to
 //! skip (8), events settled in all (8).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use ev_core::{LaneId, Road, SourceError, Token};
 
-/// Version of the layout.
-pub(crate) const FORMAT: u8 = 1;
+/// Newest version of the layout.
+const FORMAT: u8 = 2;
+/// The version in which sessions are written: nothing about them has changed since.
+const SESSION_FORMAT: u8 = 1;
 
 const WINDOW: u8 = 1;
 const SESSION: u8 = 2;
 const LIVE: u8 = 1;
 const BARE_START: u8 = 2;
+const OPENED: u8 = 4;
 const ASCENDING: u8 = 0;
 
 /// What a window lane searches for: all that a page key belongs to.
@@ -41,6 +45,9 @@ pub(crate) struct WindowToken {
     pub(crate) search: Search,
     /// Key of the page to ask for; empty for the first one.
     pub(crate) key: String,
+    /// Second at which the lane was opened, by our clock: whatever was stored until then it cannot
+    /// have missed. `None` if an earlier release opened it.
+    pub(crate) opened: Option<i64>,
 }
 
 /// Where a session lane stands: ask for events from index `from` on, and pass over the first
@@ -74,10 +81,14 @@ impl WindowToken {
         let mut bytes = BytesMut::with_capacity(21 + self.key.len());
         bytes.put_u8(WINDOW);
         let live = if end.is_none() { LIVE } else { 0 };
-        bytes.put_u8(live | if *bare_start { BARE_START } else { 0 });
+        let opened = if self.opened.is_some() { OPENED } else { 0 };
+        bytes.put_u8(live | opened | if *bare_start { BARE_START } else { 0 });
         bytes.put_u8(ASCENDING);
         bytes.put_i64_le(*start);
         bytes.put_i64_le(end.unwrap_or_default());
+        if let Some(opened) = self.opened {
+            bytes.put_i64_le(opened);
+        }
         // Settings never come near these limits; what is cut only restarts the lane once more.
         let short = |len: usize| u16::try_from(len).unwrap_or(u16::MAX);
         bytes.put_u16_le(short(types.len()));
@@ -87,7 +98,7 @@ impl WindowToken {
             bytes.put_slice(name);
         }
         bytes.put_slice(self.key.as_bytes());
-        token(bytes)
+        token(bytes, FORMAT)
     }
 }
 
@@ -99,12 +110,17 @@ impl SessionToken {
         bytes.put_i32_le(self.from);
         bytes.put_u64_le(self.skip);
         bytes.put_u64_le(self.total);
-        token(bytes)
+        token(bytes, SESSION_FORMAT)
     }
 }
 
-fn token(bytes: BytesMut) -> Token {
-    Token { road: Road::Typed, format: FORMAT, bytes: bytes.freeze() }
+fn token(bytes: BytesMut, format: u8) -> Token {
+    Token { road: Road::Typed, format, bytes: bytes.freeze() }
+}
+
+/// Whether this release reads tokens of that format.
+pub(crate) fn is_readable(format: u8) -> bool {
+    (1..=FORMAT).contains(&format)
 }
 
 /// Reads a token that a state kept.
@@ -114,8 +130,8 @@ pub(crate) fn decode(lane: &LaneId, token: &Token) -> Result<Parsed, SourceError
         let message = format!("it belongs to the road `{}`", token.road.as_str());
         return Err(invalid(message));
     }
-    if token.format != FORMAT {
-        let message = format!("its format is {}, this release reads {FORMAT}", token.format);
+    if !is_readable(token.format) {
+        let message = format!("its format is {}, this release reads up to {FORMAT}", token.format);
         return Err(invalid(message));
     }
     let parsed = parse(token.bytes.clone()).ok_or_else(|| invalid("it is damaged".to_owned()))?;
@@ -131,12 +147,16 @@ fn parse(mut bytes: Bytes) -> Option<Parsed> {
     match bytes.try_get_u8().ok()? {
         WINDOW => {
             let flags = bytes.try_get_u8().ok()?;
-            if flags & !(LIVE | BARE_START) != 0 || bytes.try_get_u8().ok()? != ASCENDING {
+            if flags & !(LIVE | BARE_START | OPENED) != 0 || bytes.try_get_u8().ok()? != ASCENDING {
                 return None;
             }
             let start = bytes.try_get_i64_le().ok()?;
             let end = bytes.try_get_i64_le().ok()?;
             let end = (flags & LIVE == 0).then_some(end);
+            let opened = match flags & OPENED {
+                0 => None,
+                _ => Some(bytes.try_get_i64_le().ok()?),
+            };
             let mut types = Vec::new();
             for _ in 0..bytes.try_get_u16_le().ok()? {
                 let len = usize::from(bytes.try_get_u16_le().ok()?);
@@ -144,7 +164,7 @@ fn parse(mut bytes: Bytes) -> Option<Parsed> {
             }
             let bare_start = flags & BARE_START != 0;
             let search = Search { start, end, bare_start, types };
-            Some(Parsed::Window(WindowToken { search, key: text(bytes)? }))
+            Some(Parsed::Window(WindowToken { search, key: text(bytes)?, opened }))
         }
         SESSION => {
             let ordered = match bytes.try_get_u8().ok()? {
@@ -187,10 +207,12 @@ mod tests {
 
     fn window_token() -> impl Strategy<Value = WindowToken> {
         let types = prop::collection::vec("\\PC{0,12}", 0..4);
-        (any::<i64>(), any::<Option<i64>>(), any::<bool>(), types, "\\PC{0,40}").prop_map(
-            |(start, end, bare_start, types, key)| WindowToken {
+        let flags = (any::<bool>(), any::<Option<i64>>());
+        (any::<i64>(), any::<Option<i64>>(), flags, types, "\\PC{0,40}").prop_map(
+            |(start, end, (bare_start, opened), types, key)| WindowToken {
                 search: Search { start, end, bare_start, types },
                 key,
+                opened,
             },
         )
     }
@@ -211,7 +233,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
-            let token = Token { road: Road::Typed, format: FORMAT, bytes: bytes.into() };
+            let token = Token { road: Road::Typed, format: 1, bytes: bytes.into() };
             for lane in [window(), session()] {
                 // What is read is written the same way again: nothing was guessed.
                 match decode(&lane, &token) {
@@ -234,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn tokens_of_the_first_format_are_read() {
+        // Live, no types, key `k`, start 5.
+        let bytes = [&[1, 1, 0], &5i64.to_le_bytes()[..], &[0; 8], &[0, 0], b"k"].concat();
+        let token = Token { road: Road::Typed, format: 1, bytes: bytes.into() };
+        let Ok(Parsed::Window(read)) = decode(&window(), &token) else { panic!("a good token") };
+        assert_eq!((read.search.start, read.search.end, read.key.as_str()), (5, None, "k"));
+        assert_eq!(read.opened, None);
+    }
+
+    #[test]
     fn what_is_not_ours_is_refused_by_name() {
         let good = SessionToken::default().encode();
         let message = |lane: &LaneId, token: &Token| {
@@ -244,7 +276,9 @@ mod tests {
             "resume point of `window/1/0` is not readable: it belongs to another kind of lane"
         );
         let newer = Token { format: 9, ..good.clone() };
-        assert!(message(&session(), &newer).ends_with("its format is 9, this release reads 1"));
+        assert!(
+            message(&session(), &newer).ends_with("its format is 9, this release reads up to 2")
+        );
         let other = Token { road: Road::Export, ..good };
         assert!(message(&session(), &other).ends_with("it belongs to the road `export`"));
     }

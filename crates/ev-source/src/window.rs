@@ -12,6 +12,8 @@
 //!   quiet cluster therefore keeps its live window, however long that gets.
 //! - Nothing is dropped by its time. What is left out here is only what was yielded before from
 //!   the same page in the very same bytes.
+//! - An event that is too large to be sent holds up nothing: the stretch is narrowed down to its
+//!   second, everything around it is read, from both sides, and the second is reported as a gap.
 //! - Late events are stored behind what is there, and the last page grows: it is asked for again
 //!   and again, and its key stays the resume point.
 
@@ -54,6 +56,13 @@ pub(crate) struct Window {
     empty_pages: u32,
     batch: u16,
     limit: u16,
+    /// When the lane was opened.
+    opened: Option<i64>,
+    /// First second behind the part of the stretch that is read now, while it is narrowed down to
+    /// an event that is too large.
+    part: Option<i64>,
+    /// Whether that part, of one second, is read from its end, up to the event that is too large.
+    backwards: bool,
 }
 
 /// What to ask Auth.
@@ -63,6 +72,10 @@ pub(crate) struct Query {
     pub(crate) start: i64,
     /// Seconds since the epoch.
     pub(crate) end: i64,
+    /// Nanoseconds of the end.
+    pub(crate) end_nanos: i32,
+    /// Newest first.
+    pub(crate) backwards: bool,
     pub(crate) types: Vec<String>,
     pub(crate) limit: u16,
     pub(crate) key: String,
@@ -92,13 +105,27 @@ pub(crate) enum Then {
     Roll(i64),
 }
 
+/// What became of a stretch with an event that is too large.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Narrowed {
+    /// A smaller part of it is asked for.
+    Part,
+    /// It is one second, and reading goes on behind it.
+    Gap {
+        /// The second.
+        second: i64,
+        /// How.
+        then: Then,
+    },
+}
+
 impl Window {
     /// Takes a lane up where a token says. With other types than the token's, it starts anew: its
     /// key belongs to another search, and which events were in front of that page is known no
     /// longer, so it is the whole window that is read again. `known`: the engine has this very
     /// token.
     pub(crate) fn resume(token: WindowToken, known: bool, types: &[String], batch: u16) -> Self {
-        let WindowToken { mut search, key } = token;
+        let WindowToken { mut search, key, opened } = token;
         let same = search.types == types;
         search.types = types.to_vec();
         Self {
@@ -113,7 +140,21 @@ impl Window {
             empty_pages: 0,
             batch,
             limit: batch,
+            opened,
+            part: None,
+            backwards: false,
         }
+    }
+
+    /// Where it ends, if that is decided.
+    pub(crate) fn end(&self) -> Option<i64> {
+        self.search.end.or(self.closing)
+    }
+
+    /// When it was opened, by our clock. A live window was opened before its end, whatever a clock
+    /// that was set says.
+    pub(crate) fn opened(&self, end: i64) -> Option<i64> {
+        if self.is_live() { self.opened.map(|opened| opened.min(end)) } else { self.opened }
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -123,14 +164,19 @@ impl Window {
     /// What to ask for at second `now`.
     pub(crate) fn query(&self, now: i64) -> Query {
         let Search { start, end, bare_start, types } = &self.search;
-        let end = match end.or(self.closing) {
-            Some(end) => end.saturating_add(OVERLAP),
+        let (end, end_nanos) = match (self.part, end.or(self.closing)) {
+            // Exactly up to the next part, whether Auth keeps whole seconds or more, and whether it
+            // takes the end as inclusive or not.
+            (Some(part), _) => (part.saturating_sub(1), 999_999_999),
+            (None, Some(end)) => (end.saturating_add(OVERLAP), 0),
             // The current second included, and never in front of the start.
-            None => now.max(*start).saturating_add(1),
+            (None, None) => (now.max(*start).saturating_add(1), 0),
         };
         Query {
             start: if *bare_start { *start } else { start.saturating_sub(OVERLAP) },
             end,
+            end_nanos,
+            backwards: self.backwards,
             types: types.clone(),
             limit: self.limit,
             key: self.key.clone(),
@@ -150,6 +196,7 @@ impl Window {
         self.newest =
             items.iter().filter_map(|event| second(event, query)).chain(self.newest).max();
         let last = items.iter().rev().find_map(|event| second(event, query));
+        let last = last.filter(|_| !self.backwards);
         let moves_on = !last_key.is_empty() && last_key != self.key;
         let now_seen =
             if moves_on { HashSet::new() } else { items.iter().cloned().collect::<HashSet<_>>() };
@@ -159,7 +206,9 @@ impl Window {
         let fresh = !events.is_empty();
         let repeats = std::mem::replace(&mut self.repeats, !moves_on);
         let mut marks = Vec::new();
-        if self.marked.as_ref() != Some(&self.key) {
+        // From the end of a part no place can be told from which all is read in front of it.
+        let markable = !self.backwards;
+        if markable && self.marked.as_ref() != Some(&self.key) {
             marks.push(self.mark(0));
         }
         let mut caught_up = false;
@@ -167,10 +216,16 @@ impl Window {
         let then = if moves_on {
             self.key = last_key;
             self.behind = last.or(self.behind);
-            marks.push(self.mark(events.len()));
+            if markable {
+                marks.push(self.mark(events.len()));
+            }
             self.empty_pages = if empty { self.empty_pages + 1 } else { 0 };
-            let end = self.search.end.or(self.closing);
+            let end = self.part.or(self.search.end).or(self.closing);
             if self.empty_pages < EMPTY_PAGES {
+                Then::Again
+            } else if let Some(part) = self.part.filter(|_| self.empty_pages >= LAST_PAGES) {
+                self.begin_at(part);
+                marks.push(self.mark(events.len()));
                 Then::Again
             } else if end.is_some() && self.empty_pages >= LAST_PAGES {
                 self.closing.map_or(Then::End, Then::Roll)
@@ -180,7 +235,13 @@ impl Window {
             }
         } else {
             self.empty_pages = 0;
-            if self.search.end.is_some() {
+            if let Some(part) = self.part {
+                if last_key.is_empty() || !fresh {
+                    self.begin_at(part);
+                    marks.push(self.mark(events.len()));
+                }
+                Then::Again
+            } else if self.search.end.is_some() {
                 // A key that does not move may hide one more growth of the page.
                 if last_key.is_empty() || !fresh { Then::End } else { Then::Again }
             } else if closes {
@@ -221,6 +282,9 @@ impl Window {
         self.repeats = true;
         self.seen.clear();
         self.empty_pages = 0;
+        // A stretch that was being narrowed down is so again, should that be needed.
+        self.part = None;
+        self.backwards = false;
         let end = self.search.end.or(self.closing).unwrap_or(i64::MAX);
         if let Some(at) = self.behind.take().map(|at| at.min(end))
             && at > self.search.start
@@ -239,16 +303,67 @@ impl Window {
         std::mem::replace(&mut self.limit, smaller) > 1
     }
 
+    /// Not even one event can be sent: narrows the stretch down to the second in which that is. The
+    /// part in front of the middle is asked for first; when it is read, what is behind it is, and
+    /// narrowed down in turn. The last second is read from its end too, so that of several events
+    /// only those are missing that stand between two that are too large.
+    pub(crate) fn narrow(&mut self, now: i64) -> Narrowed {
+        let query = self.query(now);
+        let end = self.part.unwrap_or_else(|| query.end.saturating_add(1));
+        if self.backwards {
+            let gap = query.start;
+            self.begin_at(gap.saturating_add(1));
+            let whole = self.search.end.or(self.closing);
+            let over = whole.is_some_and(|end| gap >= end.saturating_add(OVERLAP));
+            let then = match (over, self.closing) {
+                (false, _) => Then::Again,
+                (true, Some(end)) => Then::Roll(end),
+                (true, None) => Then::End,
+            };
+            return Narrowed::Gap { second: gap, then };
+        }
+        // Everything in front of the page that is asked for has come. Two seconds more when this
+        // begins, as with every new search.
+        let overlap = if self.part.is_some() { 0 } else { OVERLAP };
+        let from = self.behind.map_or(query.start, |at| {
+            at.saturating_sub(overlap).min(end.saturating_sub(1)).max(query.start)
+        });
+        self.begin_at(from);
+        let width = end.saturating_sub(from);
+        if width <= 1 {
+            self.part = Some(from.saturating_add(1));
+            self.backwards = true;
+        } else {
+            self.part = Some(from.saturating_add(width / 2));
+        }
+        Narrowed::Part
+    }
+
+    /// A new search for all that is left, from that second on and nothing in front of it.
+    fn begin_at(&mut self, start: i64) {
+        self.search.start = start;
+        self.search.bare_start = true;
+        self.key.clear();
+        self.marked = None;
+        self.behind = None;
+        self.seen.clear();
+        self.repeats = true;
+        self.empty_pages = 0;
+        self.part = None;
+        self.backwards = false;
+    }
+
     /// Where the lane that follows this one stands.
-    pub(crate) fn successor(&self, start: i64) -> WindowToken {
+    pub(crate) fn successor(&self, start: i64, now: i64) -> WindowToken {
         let types = self.search.types.clone();
         let search = Search { start, end: None, bare_start: false, types };
-        WindowToken { search, key: String::new() }
+        WindowToken { search, key: String::new(), opened: Some(now) }
     }
 
     fn mark(&mut self, after: usize) -> Mark {
         self.marked = Some(self.key.clone());
-        let token = WindowToken { search: self.search.clone(), key: self.key.clone() };
+        let (search, key) = (self.search.clone(), self.key.clone());
+        let token = WindowToken { search, key, opened: self.opened };
         Mark { after, token: token.encode() }
     }
 }
@@ -266,7 +381,7 @@ mod tests {
 
     fn window(end: Option<i64>) -> Window {
         let search = Search { start: 1000, end, bare_start: false, types: Vec::new() };
-        Window::resume(WindowToken { search, key: String::new() }, true, &[], 100)
+        Window::resume(WindowToken { search, key: String::new(), opened: None }, true, &[], 100)
     }
 
     fn events(names: &[&'static str]) -> Vec<Bytes> {
@@ -296,7 +411,7 @@ mod tests {
     }
 
     fn token(window: &Window, key: &str) -> ev_core::Token {
-        WindowToken { search: window.search.clone(), key: key.to_owned() }.encode()
+        WindowToken { search: window.search.clone(), key: key.to_owned(), opened: None }.encode()
     }
 
     #[test]
@@ -324,7 +439,12 @@ mod tests {
     #[test]
     fn the_first_window_has_nothing_in_front() {
         let search = Search { start: 1000, end: None, bare_start: true, types: Vec::new() };
-        let lane = Window::resume(WindowToken { search, key: String::new() }, true, &[], 100);
+        let lane = Window::resume(
+            WindowToken { search, key: String::new(), opened: None },
+            true,
+            &[],
+            100,
+        );
         assert_eq!(lane.query(1500).start, 1000);
         assert_eq!(lane.query(1500).end, 1501);
         assert_eq!(lane.query(10).end, 1001, "a start in the future is waited for");
@@ -391,7 +511,7 @@ mod tests {
         assert_eq!(lane.query(99_999).end, end + OVERLAP, "a fixed end from here on");
         assert_eq!(take(&mut lane, 0, &["late", "a"], "").then, Then::Again);
         assert_eq!(take(&mut lane, 0, &["late", "a"], "").then, Then::Roll(end));
-        let next = Window::resume(lane.successor(end), true, &[], 100);
+        let next = Window::resume(lane.successor(end, 0), true, &[], 100);
         assert_eq!(next.query(end + 100).start, end - OVERLAP);
         assert!(next.is_live());
     }
@@ -467,12 +587,12 @@ mod tests {
     #[test]
     fn other_types_start_the_lane_anew() {
         let search = Search { start: 1000, end: Some(2000), bare_start: false, types: vec![] };
-        let token = WindowToken { search, key: "k".into() };
+        let token = WindowToken { search, key: "k".into(), opened: None };
         let types = vec!["user.login".to_owned()];
         let mut lane = Window::resume(token.clone(), true, &types, 100);
         assert_eq!((lane.query(0).key, lane.query(0).types), (String::new(), types));
         let answer = take(&mut lane, 0, &["a"], "");
-        let fresh = WindowToken { search: lane.search.clone(), key: String::new() };
+        let fresh = WindowToken { search: lane.search.clone(), key: String::new(), opened: None };
         assert_eq!(answer.marks, [Mark { after: 0, token: fresh.encode() }]);
         let mut lane = Window::resume(token.clone(), true, &[], 100);
         assert_eq!(lane.query(0).key, "k");
@@ -496,7 +616,9 @@ mod tests {
         let answer = take_events(&mut lane, 0, &[1400, 1500], "k3");
         assert!(answer.repeats);
         let search = Search { start: 1400, end: Some(2000), bare_start: false, types: vec![] };
-        let token = |key: &str| WindowToken { search: search.clone(), key: key.into() }.encode();
+        let token = |key: &str| {
+            WindowToken { search: search.clone(), key: key.into(), opened: None }.encode()
+        };
         let marks = [Mark { after: 0, token: token("") }, Mark { after: 2, token: token("k3") }];
         assert_eq!(answer.marks, marks, "a key is stored with the search that made it");
 

@@ -58,6 +58,7 @@ mod by_hand;
 mod database;
 mod directory;
 mod error;
+mod known;
 mod ledger;
 mod migrations;
 mod parked;

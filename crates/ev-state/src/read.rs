@@ -75,8 +75,7 @@ fn lanes(connection: &Connection, sink: i64) -> rusqlite::Result<Vec<LaneRow>> {
         "SELECT id, name, road, format, token, page, done FROM lane WHERE sink = ?1 ORDER BY id",
     )?;
     let mut known = connection.prepare_cached(
-        "SELECT page >= ?2, iif(page >= ?2, inner, x''), border FROM known_ids
-         WHERE lane = ?1 ORDER BY id",
+        "SELECT inner, border FROM known_ids WHERE lane = ?1 AND page >= ?2 ORDER BY id",
     )?;
     let mut found = Vec::new();
     let mut rows = lanes.query([sink])?;
@@ -91,15 +90,16 @@ fn lanes(connection: &Connection, sink: i64) -> rusqlite::Result<Vec<LaneRow>> {
             page: count(row, "page")?,
             done: row.get(6)?,
             recent: Vec::new(),
-            border: Vec::new(),
         };
+        if lane.done {
+            // Nothing of it comes again but what is looked for in the database.
+            found.push(lane);
+            continue;
+        }
         let mut ids = known.query([row.get::<_, i64>(0)?, row.get::<_, i64>(5)?])?;
         while let Some(row) = ids.next()? {
-            if row.get(0)? {
-                word(row, 1, |value| words::unpack(value, &mut lane.recent))?;
-                word(row, 2, |value| words::unpack(value, &mut lane.recent))?;
-            }
-            word(row, 2, |value| words::unpack(value, &mut lane.border))?;
+            word(row, 0, |value| words::unpack(value, &mut lane.recent))?;
+            word(row, 1, |value| words::unpack(value, &mut lane.recent))?;
         }
         found.push(lane);
     }

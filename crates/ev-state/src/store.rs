@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ev_core::{
-    AuthVersion, Change, Claim, Epoch, Flavour, LedgerHour, ParkedEvent, ParkedGroup, ParkedQuery,
-    SessionId, SessionLedger, SignedArtifact, SinkId, Snapshot, StateError, StateStore,
+    AuthVersion, Change, Claim, Epoch, Flavour, Known, KnownQuery, LedgerHour, ParkedEvent,
+    ParkedGroup, ParkedQuery, SessionId, SessionLedger, SignedArtifact, SinkId, Snapshot,
+    StateError, StateStore,
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::database::{self, Place};
 use crate::directory::Directory;
 use crate::write::Refusal;
-use crate::{error, ledger, parked, read, write};
+use crate::{error, known, ledger, parked, read, write};
 
 /// Statements kept ready; all of this crate's fit.
 const STATEMENT_CACHE: usize = 64;
@@ -164,6 +165,11 @@ impl StateStore for SqliteStore {
                 }
             })
         })
+    }
+
+    fn known(&self, sink: &SinkId, query: &KnownQuery) -> Result<Known, StateError> {
+        known::known(&self.lock(), &sink.0, query)
+            .map_err(|cause| self.failed("look for settled events", cause))
     }
 
     fn parked(&self, sink: &SinkId, query: &ParkedQuery) -> Result<Vec<ParkedEvent>, StateError> {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
-    AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, LaneId, LaneRow, LedgerHour,
-    ParkedEvent, ParkedGroup, ParkedId, ParkedQuery, SessionId, SessionLedger, Settle,
+    AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, Known, KnownQuery, LaneId, LaneRow,
+    LedgerHour, ParkedEvent, ParkedGroup, ParkedId, ParkedQuery, SessionId, SessionLedger, Settle,
     SignedArtifact, SinkId, Snapshot, StateError, StateStore, Timestamp, Token, Totals,
 };
 
@@ -134,6 +134,33 @@ impl StateStore for MemoryStore {
         rows.apply(change, &mut state.last_parked);
         state.commits += 1;
         Ok(())
+    }
+
+    fn known(&self, sink: &SinkId, query: &KnownQuery) -> Result<Known, StateError> {
+        let state = self.lock();
+        let Some(rows) = state.sinks.get(sink) else {
+            return Ok(Known { known: vec![false; query.digests.len()], page: query.page });
+        };
+        let mut found = BTreeSet::new();
+        let mut first = None;
+        for (id, lane) in &rows.lanes {
+            let LaneId::Window { start, pass } = *id else { continue };
+            let is_own = query.window == Some(start);
+            if !is_own && !query.neighbours.contains(&start) {
+                continue;
+            }
+            for row in &lane.settled {
+                let inner = is_own.then_some(&row.inner).into_iter().flatten();
+                for digest in inner.chain(&row.border).filter(|d| query.digests.contains(d)) {
+                    found.insert(*digest);
+                    if is_own && pass == 0 {
+                        first = first.min(Some(row.page)).or(Some(row.page));
+                    }
+                }
+            }
+        }
+        let known = query.digests.iter().map(|digest| found.contains(digest)).collect();
+        Ok(Known { known, page: first.unwrap_or(query.page) })
     }
 
     fn parked(&self, sink: &SinkId, query: &ParkedQuery) -> Result<Vec<ParkedEvent>, StateError> {
@@ -319,14 +346,14 @@ impl SinkRows {
 
 impl Lane {
     fn stored(&self, lane: &LaneId) -> LaneRow {
-        let recent = self.settled.iter().filter(|settle| settle.page >= self.page);
+        let is_recent = |settle: &&Settle| !self.done && settle.page >= self.page;
+        let recent = self.settled.iter().filter(is_recent);
         LaneRow {
             lane: lane.clone(),
             token: self.token.clone(),
             page: self.page,
             done: self.done,
             recent: recent.flat_map(|row| row.inner.iter().chain(&row.border)).copied().collect(),
-            border: self.settled.iter().flat_map(|row| &row.border).copied().collect(),
         }
     }
 }

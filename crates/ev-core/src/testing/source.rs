@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::{
-    AuthVersion, BoxFuture, LaneId, RawEvent, Road, SessionId, Source, Survey, Timestamp, Token,
+    AuthVersion, BoxFuture, LaneId, RawEvent, Road, SessionId, Source, SpanQuery, Survey,
+    Timestamp, Token,
 };
 
 use reader::{Reader, Stage};
@@ -95,6 +96,7 @@ pub async fn contract<W: World>(mut world: impl FnMut() -> W) {
     a_missing_recording_is_reported(&world()).await;
     a_closed_recording_is_forgotten(&world()).await;
     a_cut_connection_loses_nothing(&world()).await;
+    a_span_brings_its_stretch_beside_the_lanes(&world()).await;
 }
 
 /// `now`, moved by whole seconds.
@@ -327,9 +329,10 @@ async fn resuming_anywhere_loses_nothing<W: World>(world: &W) {
     crashes.extend((0..12).map(|_| reader.crash(|choices| dice.roll(choices))));
     drop(reader);
     for crash in crashes {
+        let settled = crash.settled.clone();
         let rest: Vec<&RawEvent> =
-            log.iter().filter(|event| !crash.settled.contains(&event.bytes)).collect();
-        let mut reader = Reader::resume(world, crash.lanes);
+            log.iter().filter(|event| !settled.contains(&event.bytes)).collect();
+        let mut reader = Reader::resume(world, crash);
         let promise = "a resumed source yields every event that was not settled before the mark";
         reader.until(promise, |r| r.has(rest.iter().copied())).await;
         reader.quiet().await;
@@ -351,8 +354,8 @@ async fn resuming_again_and_again_loses_nothing<W: World>(world: &W) {
         }
         if reader.trails.keys().any(is_window) || world.road() == Road::Export {
             let crash = reader.crash(|choices| dice.roll(choices));
-            settled.extend(crash.settled);
-            reader = Reader::resume(world, crash.lanes);
+            settled.extend(crash.settled.iter().cloned());
+            reader = Reader::resume(world, crash);
         }
     }
     let rest: Vec<&RawEvent> = log.iter().filter(|event| !settled.contains(&event.bytes)).collect();
@@ -433,7 +436,8 @@ async fn a_recording_is_resumed_exactly<W: World>(world: &W) {
     drop(reader);
     let exact = "a recording resumed at a mark repeats nothing and misses nothing";
     for (settled, token) in marks {
-        let mut resumed = Reader::resume(world, vec![(lane.clone(), token.clone())]);
+        let lanes = vec![(lane.clone(), token.clone())];
+        let mut resumed = Reader::with(world, world.source(), lanes, world.now());
         resumed.until(promise, ended).await;
         assert_eq!(bytes_of(&resumed, &lane), recording[settled..], "{exact} (by `resume`)");
 
@@ -530,6 +534,36 @@ async fn a_cut_connection_loses_nothing<W: World>(world: &W) {
     reader.until("the version is told at every connection", |r| r.told.len() > told).await;
     assert_log(&reader, &log);
     assert_eq!(bytes_of(&reader, &lane), bytes(&recording), "a recording goes on where it was cut");
+}
+
+async fn a_span_brings_its_stretch_beside_the_lanes<W: World>(world: &W) {
+    let log = fill(world);
+    let start = world.now().seconds() - 3 * HOUR;
+    let mut reader = Reader::start(world, Timestamp::new(start, 0));
+    let (from, to) = (start + HOUR, start + 2 * HOUR);
+    let pages = reader.span(SpanQuery { from, to, types: Vec::new() }).await;
+    assert!(pages.len() > 1, "a stretch comes in pages");
+    let mut came = BTreeSet::new();
+    for page in pages {
+        assert_eq!(page.version, world.survey().version, "a page names the version that Auth has");
+        assert_eq!(page.gaps, [], "everything can be read");
+        for event in page.events {
+            let known = log.iter().find(|known| known.bytes == event.bytes);
+            assert!(known.is_some_and(|known| known.form == event.form), "events are Auth's own");
+            came.insert(event.bytes);
+        }
+    }
+    // The events of `fill`, in the order of its clock, without those that were stored late.
+    for n in 0..42i64 {
+        let time = start + n * 256;
+        if (from..to).contains(&time) {
+            let event = &log[usize::try_from(n + n / 14 * 2).expect("few")];
+            assert!(came.contains(&event.bytes), "a span brings every event of its stretch ({n})");
+        }
+    }
+    assert!(came.len() < log.len(), "what is far from the stretch does not come");
+    reader.until("lanes go on beside a span", |r| r.has(&log)).await;
+    assert_log(&reader, &log);
 }
 
 /// Numbers that look thrown and are the same in every run.

@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::{
-    Advance, Attempt, AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, Form, LaneId,
-    LaneRow, NewParked, ParkReason, ParkedEvent, ParkedId, ParkedQuery, Road, SessionId, Settle,
-    SignedArtifact, SinkId, Snapshot, StateError, StateStore, Timestamp, Token, Totals,
+    Advance, Attempt, AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, Form, Known,
+    KnownQuery, LaneId, LaneRow, NewParked, ParkReason, ParkedEvent, ParkedId, ParkedQuery, Road,
+    SessionId, Settle, SignedArtifact, SinkId, Snapshot, StateError, StateStore, Timestamp, Token,
+    Totals,
 };
 
 /// Runs every check, each on a new, empty store.
@@ -36,6 +37,7 @@ const CHECKS: &[fn(&dyn StateStore)] = &[
     tokens_come_back_as_they_were,
     known_ids_follow_the_resume_point,
     lanes_end_and_are_forgotten,
+    settled_events_are_known_by_window,
     opening_a_lane_twice_keeps_its_resume_point,
     a_change_naming_a_missing_lane_writes_nothing,
     totals_and_version_are_replaced_whole,
@@ -108,7 +110,6 @@ pub fn normalised(mut snapshot: Snapshot) -> Snapshot {
     snapshot.lanes.sort_by(|a, b| a.lane.cmp(&b.lane));
     for lane in &mut snapshot.lanes {
         lane.recent = as_set(&lane.recent).into_iter().collect();
-        lane.border = as_set(&lane.border).into_iter().collect();
     }
     snapshot
 }
@@ -157,6 +158,15 @@ impl<'a> Opened<'a> {
         let snapshot = self.restart();
         let row = snapshot.lanes.into_iter().find(|row| row.lane == *lane);
         row.expect("the lane is in the snapshot")
+    }
+
+    /// Those of the digests that are known.
+    fn known(&self, window: Option<i64>, neighbours: &[i64], of: &[u8]) -> Vec<u8> {
+        let digests = of.iter().copied().map(digest).collect();
+        let query = KnownQuery { window, neighbours: neighbours.to_vec(), digests, page: 0 };
+        let found = self.store.known(&self.sink, &query).expect("ids can be looked for");
+        assert_eq!(found.known.len(), of.len(), "an answer for each");
+        of.iter().zip(found.known).filter(|(_, known)| *known).map(|(byte, _)| *byte).collect()
     }
 
     fn parked(&self) -> Vec<ParkedEvent> {
@@ -264,7 +274,7 @@ fn tokens_come_back_as_they_were(store: &dyn StateStore) {
         let row = opened.lane(lane);
         assert_eq!(row.token, *token, "the token of `{lane}` is opaque");
         assert_eq!((row.page, row.done), (0, false), "a new lane stands at its first page");
-        assert!(row.recent.is_empty() && row.border.is_empty(), "a new lane has settled nothing");
+        assert!(row.recent.is_empty(), "a new lane has settled nothing");
     }
     let moved = Token { road: Road::Export, format: 9, bytes: "moved".into() };
     let page = 1 << 40;
@@ -291,7 +301,6 @@ fn known_ids_follow_the_resume_point(store: &dyn StateStore) {
     opened.commit(&Change { settle: vec![settle(1, &[6], &[])], ..Change::default() });
     let row = opened.lane(&lane);
     assert_eq!(as_set(&row.recent), set(&[1, 2, 3, 4, 5, 6]), "all behind the resume point");
-    assert_eq!(as_set(&row.border), set(&[3, 5]), "only those near the borders");
 
     // Pages may be settled before the resume point reaches them, and while it passes them.
     opened.commit(&Change {
@@ -301,7 +310,8 @@ fn known_ids_follow_the_resume_point(store: &dyn StateStore) {
     });
     let row = opened.lane(&lane);
     assert_eq!(as_set(&row.recent), set(&[4, 5, 6, 7, 8]), "pages before the point drop out");
-    assert_eq!(as_set(&row.border), set(&[3, 5, 8]), "those near the borders stay");
+    let all = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+    assert_eq!(opened.known(Some(0), &[], &all), [1, 2, 3, 4, 5, 6, 7, 8], "of a window all");
 
     // A lane may be restarted further back: what it settled there is still known.
     let back = Advance { lane: lane.clone(), token: token("start"), page: 0 };
@@ -326,7 +336,7 @@ fn lanes_end_and_are_forgotten(store: &dyn StateStore) {
     });
     let row = opened.lane(&window(0));
     assert!(row.done, "a lane that ended stays, marked");
-    assert_eq!(as_set(&row.border), set(&[2]), "its border ids are still known");
+    assert_eq!(opened.known(None, &[0], &[1, 2, 3]), [2], "its border ids are still known");
     assert!(!opened.lane(&window(60)).done, "its neighbour goes on");
     let unknown = window(12_345);
     opened.commit(&Change { forget: vec![window(0), unknown], ..Change::default() });
@@ -335,7 +345,58 @@ fn lanes_end_and_are_forgotten(store: &dyn StateStore) {
     assert_eq!(opened.parked().len(), 1, "what it parked outlives it");
     opened.commit(&Change { open: vec![(window(0), token("again"))], ..Change::default() });
     let row = opened.lane(&window(0));
-    assert!(!row.done && row.recent.is_empty() && row.border.is_empty(), "it begins afresh");
+    assert!(!row.done && row.recent.is_empty(), "it begins afresh");
+    assert_eq!(opened.known(Some(0), &[0], &[1, 2]), [], "and knows nothing");
+}
+
+fn settled_events_are_known_by_window(store: &dyn StateStore) {
+    let opened = Opened::new(store);
+    let rescan = LaneId::Window { start: 0, pass: 2 };
+    let settle = |lane: &LaneId, page, inner: &[u8], border: &[u8]| Settle {
+        lane: lane.clone(),
+        page,
+        inner: inner.iter().copied().map(digest).collect(),
+        border: border.iter().copied().map(digest).collect(),
+    };
+    let session = LaneId::Session(SessionId::try_new(b"s-1").expect("a valid id"));
+    // Names that begin alike.
+    let others = [window(-60), window(60), window(600), window(6), session];
+    let mut open = vec![(window(0), token("a")), (rescan.clone(), token("b"))];
+    open.extend(others.iter().map(|lane| (lane.clone(), token("c"))));
+    let mut rows: Vec<Settle> =
+        (0..40u8).map(|n| settle(&window(0), u64::from(n), &[n], &[n + 50])).collect();
+    rows.push(settle(&rescan, 0, &[100], &[101]));
+    for (lane, n) in others.iter().zip([110, 120, 130, 140, 150]) {
+        rows.push(settle(lane, 7, &[n], &[n + 1]));
+    }
+    opened.commit(&Change { open, settle: rows, ..Change::default() });
+
+    let all: Vec<u8> = (0..200).collect();
+    let first: Vec<u8> = (0..40).chain(50..90).collect();
+    let with = |more: &[u8]| [&first[..], more].concat();
+    assert_eq!(opened.known(Some(0), &[], &all), with(&[100, 101]), "every pass of the window");
+    let near = opened.known(Some(0), &[-60, 60], &all);
+    assert_eq!(near, with(&[100, 101, 111, 121]), "of neighbours those near the borders");
+    assert_eq!(opened.known(None, &[6], &all), [141]);
+    assert_eq!(opened.known(Some(7), &[8], &all), [], "windows that are not there know nothing");
+    let other = SinkId("other".to_owned());
+    let query = KnownQuery {
+        window: Some(0),
+        neighbours: vec![60],
+        digests: vec![digest(30), digest(30), digest(99), digest(121)],
+        page: 0,
+    };
+    let found = store.known(&other, &query).expect("readable");
+    assert_eq!(found.known, [false; 4], "each sink has its own");
+    for page in [0, 1, 29, 30, 31, 39, 40, 1 << 40] {
+        let query = KnownQuery { page, ..query.clone() };
+        let found = store.known(&opened.sink, &query).expect("readable");
+        assert_eq!(found.known, [true, true, false, true], "wherever the search begins ({page})");
+        assert_eq!(found.page, 30, "where something was found first");
+    }
+    let none = KnownQuery { digests: vec![digest(99)], page: 5, ..query };
+    let found = store.known(&opened.sink, &none).expect("readable");
+    assert_eq!(found, Known { known: vec![false], page: 5 });
 }
 
 fn opening_a_lane_twice_keeps_its_resume_point(store: &dyn StateStore) {
@@ -536,7 +597,7 @@ fn a_change_is_applied_in_order(store: &dyn StateStore) {
     let row = opened.lane(&lane);
     assert_eq!((&row.token, row.page, row.done), (&token("two"), 2, true), "the last one counts");
     assert!(row.recent.is_empty(), "page 0 is behind the point");
-    assert_eq!(as_set(&row.border), set(&[2]));
+    assert_eq!(opened.known(Some(0), &[], &[1, 2, 3]), [1, 2]);
     opened.commit(&Change {
         open: vec![(window(60), token("x"))],
         done: vec![window(60)],

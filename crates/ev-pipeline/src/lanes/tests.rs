@@ -60,16 +60,84 @@ fn the_tip_page_stays_open_and_is_known() {
     assert_eq!(change(&mut book).advance, []);
 }
 
+/// What other lanes have taken of these, as the lane would ask.
+fn taken(book: &LaneBook, of: &LaneId, digests: &[u8]) -> Vec<u8> {
+    let nearby = book.nearby(book.key(of).unwrap()).unwrap();
+    let asked = digests.iter().copied().map(digest).collect();
+    book.taken(&nearby.lanes, &asked).iter().map(|digest| digest.0[0]).collect()
+}
+
+fn rescan(start: i64, pass: u8) -> LaneId {
+    LaneId::Window { start, pass }
+}
+
 #[test]
-fn an_unsettled_event_is_known_within_the_run() {
+fn rule_06_what_a_neighbour_has_taken_and_not_settled_is_known() {
+    let mut book = LaneBook::default();
+    for start in [0, 100, 200] {
+        book.open(window(start), token("a"));
+    }
+    book.open(rescan(0, 1), token("a"));
+    let first = book.key(&window(0)).unwrap();
+    let slot = book.take(first, digest(1), at(99)).unwrap();
+    for of in [window(0), rescan(0, 1), window(100)] {
+        assert_eq!(taken(&book, &of, &[1, 2]), [1], "{of}");
+    }
+    assert_eq!(taken(&book, &window(200), &[1, 2]), [0; 0], "two windows away");
+    // Settled, passed, and two pages behind: known until the state knows it.
+    book.settle(slot, Settled::Filtered);
+    for page in ["b", "c", "d"] {
+        book.mark(first, token(page));
+    }
+    assert!(!book.recognise(first, &digest(1)));
+    assert_eq!(taken(&book, &window(100), &[1, 2]), [1]);
+    assert_eq!(change(&mut book).settle.len(), 1, "committed now");
+    assert_eq!(taken(&book, &window(100), &[1, 2]), [0; 0], "nothing stays in memory");
+}
+
+#[test]
+fn rule_11_where_events_may_be_known_from() {
+    let mut book = LaneBook::default();
+    for start in [0, 100, 200] {
+        book.open(window(start), token("a"));
+    }
+    book.open(rescan(100, 1), token("a"));
+    let nearby = |book: &LaneBook, id| book.nearby(book.key(&id).unwrap()).unwrap();
+    let of_rescan = nearby(&book, rescan(100, 1));
+    let around = |nearby: &Nearby| (nearby.before, nearby.window, nearby.behind);
+    assert_eq!(around(&of_rescan), (Some(0), 100, Some(200)));
+    assert!(of_rescan.all, "everything of a re-scan may be known");
+    assert!(nearby(&book, window(100)).all, "and of a window that is read at the same time");
+    let first = nearby(&book, window(0));
+    assert_eq!(around(&first), (None, 0, Some(100)));
+    assert!(first.all, "at its beginning a lane may go over what was read");
+    let key = book.key(&window(0)).unwrap();
+    book.looked_at(key, 119, false);
+    assert!(book.nearby(key).unwrap().all);
+    book.looked_at(key, 125, true);
+    assert!(book.nearby(key).unwrap().all, "as long as something is known");
+    book.looked_at(key, 0, false);
+    assert!(!book.nearby(key).unwrap().all);
+    assert_eq!(book.nearby(key).unwrap().newest, 125);
+    let mut of_recording = LaneBook::default();
+    let id = LaneId::Session(SessionId::try_new(b"s1").unwrap());
+    of_recording.open(id.clone(), token("0"));
+    assert_eq!(of_recording.nearby(of_recording.key(&id).unwrap()), None);
+}
+
+#[test]
+fn rule_04_an_event_stored_late_stands_at_its_place_not_at_its_time() {
     let mut book = LaneBook::default();
     book.open(window(0), token("a"));
-    book.open(window(100), token("b"));
-    let (first, second) = (book.key(&window(0)).unwrap(), book.key(&window(100)).unwrap());
-    book.take(first, digest(1), at(99)).unwrap();
-    assert!(book.recognise(second, &digest(1)), "taken by the neighbour near the border");
-    book.take(first, digest(2), at(50)).unwrap();
-    assert!(!book.recognise(second, &digest(2)), "the interior is no neighbour's business");
+    book.open(window(100), token("a"));
+    let lane = book.key(&window(0)).unwrap();
+    for (id, second) in [(1, 3), (2, 50), (3, 96), (4, 50)] {
+        let slot = book.take(lane, digest(id), at(second)).unwrap();
+        book.settle(slot, Settled::Filtered);
+    }
+    let settle = change(&mut book).settle;
+    assert_eq!(settle[0].inner, [digest(2)]);
+    assert_eq!(settle[0].border, [digest(1), digest(3), digest(4)], "behind one near the border");
 }
 
 #[test]
@@ -80,33 +148,57 @@ fn ids_survive_a_restart() {
         page: 7,
         done: false,
         recent: vec![digest(1)],
-        border: vec![digest(2)],
     };
     let done = LaneRow { lane: window(100), done: true, recent: vec![], ..row.clone() };
     let mut book = LaneBook::restore(&[row, done]);
     let lane = book.key(&window(0)).unwrap();
     assert!(book.recognise(lane, &digest(1)));
-    assert!(book.recognise(lane, &digest(2)));
     assert_eq!(book.unfinished(), [(window(0), token("page 7"))]);
+    assert_eq!(book.closed(), [(window(100), token("page 7"))], "for the schedule of re-scans");
 }
 
 #[test]
-fn a_window_is_forgotten_only_when_its_neighbours_are_done() {
+fn rule_11_a_window_is_forgotten_only_when_it_and_its_neighbours_are_retired() {
     let mut book = LaneBook::default();
     for start in [0, 100, 200, 300] {
         book.open(window(start), token("t"));
     }
     change(&mut book);
-    book.end(&window(100));
+    for start in [100, 0, 200] {
+        book.end(&window(start));
+        let c = change(&mut book);
+        assert_eq!((c.done, c.forget), (vec![window(start)], vec![]), "re-scans are to come");
+    }
+    book.open(rescan(0, 1), token("t"));
+    book.retire(&rescan(0, 1));
+    book.retire(&window(100));
+    let c = change(&mut book);
+    assert_eq!((c.done, c.forget), (vec![], vec![]), "its re-scan is under way");
+    book.end(&rescan(0, 1));
+    let c = change(&mut book);
+    assert_eq!(c.done, [rescan(0, 1)]);
+    assert_eq!(c.forget, [window(0), rescan(0, 1)], "all its lanes");
+    assert!(book.contains(&window(100)), "the re-scan of the next one reads over its border");
+    book.retire(&window(200));
+    assert_eq!(change(&mut book).forget, [window(100)]);
+    assert!(book.contains(&window(200)) && book.contains(&window(300)));
+}
+
+#[test]
+fn a_window_that_is_not_settled_is_not_forgotten_though_retired() {
+    let mut book = LaneBook::default();
+    book.open(window(0), token("t"));
+    book.open(window(100), token("t"));
+    book.open(window(200), token("t"));
+    let slot = book.take(book.key(&window(0)).unwrap(), digest(1), at(50)).unwrap();
+    for start in [0, 100] {
+        book.end(&window(start));
+        book.retire(&window(start));
+    }
     let c = change(&mut book);
     assert_eq!((c.done, c.forget), (vec![window(100)], vec![]));
-    book.end(&window(0));
-    let c = change(&mut book);
-    assert_eq!((c.done, c.forget), (vec![window(0)], vec![window(0)]));
-    book.end(&window(200));
-    let c = change(&mut book);
-    assert_eq!((c.done, c.forget), (vec![window(200)], vec![window(100)]));
-    assert!(book.contains(&window(200)) && book.contains(&window(300)));
+    book.settle(slot, Settled::Filtered);
+    assert_eq!(change(&mut book).forget, [window(0)]);
 }
 
 #[test]
@@ -189,7 +281,6 @@ mod model {
                 page: stored.page,
                 done: false,
                 recent: stored.ids.iter().filter(|(page, _)| *page >= stored.page).map(|(_, d)| *d).collect(),
-                border: vec![],
             };
             let mut stored = Stored { token: 0, page: 0, ids: vec![] };
             // A later window, so that events here lie in the interior.

@@ -200,7 +200,7 @@ async fn a_recording_keeps_its_order_around_a_refused_event() {
                     repeats: false,
                 }));
                 let ended = vec![lane.clone()];
-                rig.feed.push(SourceEvent::Lanes(Lanes { opened: vec![], ended }));
+                rig.feed.push(SourceEvent::Lanes(Lanes { ended, ..Lanes::default() }));
             }
             stored(rig) == 40 && rig.parked() == 1
         })

@@ -43,7 +43,8 @@ async fn a_recording_is_read_in_order_behind_its_announcement() {
                 for part in 0..10 {
                     rig.feed.push(recording(part * 9, 9));
                 }
-                rig.feed.push(SourceEvent::Lanes(Lanes { opened: vec![], ended: vec![session()] }));
+                rig.feed
+                    .push(SourceEvent::Lanes(Lanes { ended: vec![session()], ..Lanes::default() }));
             }
             lock(&rig.sink.stored).len() == 61
         })
@@ -157,7 +158,8 @@ async fn an_unknown_event_inside_a_recording_is_kept_and_sent_to_the_same_place(
                     events: inside.to_vec(),
                     repeats: false,
                 }));
-                rig.feed.push(SourceEvent::Lanes(Lanes { opened: vec![], ended: vec![session()] }));
+                rig.feed
+                    .push(SourceEvent::Lanes(Lanes { ended: vec![session()], ..Lanes::default() }));
             }
             if lock(&rig.sink.stored).len() == 4 && rig.parked() == 1 {
                 let newer = TinyDecoder::knowing(9, DecoderKind::Module);

@@ -11,8 +11,8 @@ use ev_core::{
     AuthVersion, Batch, BoxFuture, Choice, Claim, Cost, Credit, Decoder, DecoderError,
     DecoderIdentity, DecoderKind, DecoderSet, Env, Facts, Flavour, Form, Framing, LaneId, Lanes,
     Mark, Mode, Outcome, Output, Page, ParkedEvent, ParkedQuery, RawEvent, Resume, Road, Route,
-    Shape, Sink, SinkError, SinkId, Source, SourceError, SourceEvent, StateStore, Survey,
-    Timestamp, Token, Verdict, peek,
+    Shape, Sink, SinkError, SinkId, Source, SourceError, SourceEvent, SpanQuery, SpanReader,
+    StateStore, Survey, Timestamp, Token, Verdict, peek,
 };
 use ev_pipeline::{Config, Engine, Error, Exec, Parts, Summary, TokioEnv};
 use tokio::sync::{Notify, watch};
@@ -62,7 +62,7 @@ pub(crate) fn upstream(text: &str) -> SourceEvent {
 }
 
 pub(crate) fn opened() -> SourceEvent {
-    SourceEvent::Lanes(Lanes { opened: vec![(WINDOW, token("start"))], ended: vec![] })
+    SourceEvent::Lanes(Lanes { opened: vec![(WINDOW, token("start"))], ..Lanes::default() })
 }
 
 /// What the test tells the source, and what the engine asked of it.
@@ -72,6 +72,7 @@ pub(crate) struct Feed {
     pub(crate) pages_given: AtomicU64,
     pub(crate) opened: Mutex<Vec<LaneId>>,
     pub(crate) resumed: Mutex<Vec<(LaneId, Token)>>,
+    pub(crate) closed: Mutex<Vec<(LaneId, Token)>>,
     more: Notify,
 }
 
@@ -91,6 +92,7 @@ impl Source for ScriptedSource {
 
     fn resume(&mut self, resume: Resume) -> Result<(), SourceError> {
         *lock(&self.0.resumed) = resume.lanes;
+        *lock(&self.0.closed) = resume.closed;
         Ok(())
     }
 
@@ -119,6 +121,10 @@ impl Source for ScriptedSource {
     }
 
     fn close(&mut self, _: &LaneId) {}
+
+    fn span(&self, _: SpanQuery) -> Box<dyn SpanReader> {
+        unreachable!("the engine reads lanes only")
+    }
 }
 
 /// Knows cases 1 to `cases`; an event with session text `poison` makes it fail.

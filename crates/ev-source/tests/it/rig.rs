@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ev_core::{
-    AuthVersion, Credit, LaneId, Page, Resume, Road, SessionId, Source, SourceEvent, Stopped,
-    Timestamp, Token, peek,
+    AuthVersion, Credit, LaneGap, LaneId, Page, Resume, Road, SessionId, Source, SourceEvent,
+    Stopped, Timestamp, Token, peek,
 };
 use ev_source::{Config, Credentials, TypedSource};
 use ev_test_support::certs::{Authority, Identity, Leaf, Validity};
@@ -86,10 +86,22 @@ impl Rig {
         lanes: Vec<(LaneId, Token)>,
         start: i64,
     ) -> Reader {
+        self.taken_up(config, lanes, Vec::new(), start)
+    }
+
+    /// The same with windows that were read to their end.
+    pub(crate) fn taken_up(
+        &self,
+        config: Config,
+        lanes: Vec<(LaneId, Token)>,
+        closed: Vec<(LaneId, Token)>,
+        start: i64,
+    ) -> Reader {
         let mut source = self.source(config);
         let mut reader = Reader { lanes: lanes.iter().cloned().collect(), ..Reader::default() };
         let start_time = Timestamp::new(start, 0);
-        source.resume(Resume { road: Road::Typed, lanes, start_time }).expect("readable tokens");
+        let resume = Resume { road: Road::Typed, lanes, closed, start_time };
+        source.resume(resume).expect("readable tokens");
         reader.source = Some(source);
         reader.env = Some(self.env.clone());
         reader
@@ -108,6 +120,10 @@ pub(crate) struct Reader {
     /// Open lanes and where they would be resumed.
     pub(crate) lanes: BTreeMap<LaneId, Token>,
     pub(crate) ended: Vec<LaneId>,
+    /// Lanes that ended and are not retired, and where they stood.
+    pub(crate) closed: Vec<(LaneId, Token)>,
+    pub(crate) retired: Vec<LaneId>,
+    pub(crate) gaps: Vec<LaneGap>,
     pub(crate) stopped: Vec<Stopped>,
     /// Every event as it came.
     pub(crate) events: Vec<(LaneId, Bytes)>,
@@ -176,13 +192,26 @@ impl Reader {
                 self.events.extend(events.map(|event| (page.lane.clone(), event)));
                 self.pages.push(page);
             }
+            SourceEvent::Gap(gap) => {
+                assert!(self.lanes.contains_key(&gap.lane), "a gap of a lane that is not open");
+                self.gaps.push(gap);
+            }
             SourceEvent::Lanes(lanes) => {
                 for (lane, token) in lanes.opened {
                     assert_eq!(self.lanes.insert(lane, token), None, "opened twice");
                 }
                 for lane in lanes.ended {
-                    assert!(self.lanes.remove(&lane).is_some(), "ended without being open");
+                    let token = self.lanes.remove(&lane).expect("open before it ended");
+                    self.closed.push((lane.clone(), token));
                     self.ended.push(lane);
+                }
+                for lane in lanes.retired {
+                    let LaneId::Window { start, .. } = lane else { panic!("no window") };
+                    let of =
+                        |id: &LaneId| matches!(id, LaneId::Window { start: s, .. } if *s == start);
+                    assert!(!self.lanes.keys().any(of), "retired while it is read");
+                    self.closed.retain(|(id, _)| !of(id));
+                    self.retired.push(lane);
                 }
             }
             SourceEvent::CaughtUp => self.caught_up += 1,

@@ -339,8 +339,8 @@ async fn a_resume_point_of_another_release_starts_its_lane_anew() {
     assert_eq!(all, names("e", 239).union(&names("s", 9)).cloned().collect());
     assert_eq!(reader.ids_of(&crate::rig::lane("s")).len(), 9, "from the beginning");
     // Everything is marked in our own words from now on.
-    assert!(reader.pages.iter().all(|page| page.marks.iter().all(|mark| mark.token.format == 1)));
-    assert!(reader.lanes.values().all(|token| token.format == 1));
+    assert!(reader.pages.iter().all(|page| page.marks.iter().all(|mark| mark.token.format <= 2)));
+    assert!(reader.lanes.values().all(|token| token.format <= 2));
 }
 
 #[tokio::test]
@@ -351,8 +351,12 @@ async fn a_damaged_resume_point_of_a_window_is_for_the_operator() {
     let (lane, token) = reader.lanes.pop_first().expect("the live window");
     let token = ev_core::Token { bytes: token.bytes.slice(..5), ..token };
     let start_time = ev_core::Timestamp::new(NOW, 0);
-    let resume =
-        ev_core::Resume { road: ev_core::Road::Typed, lanes: vec![(lane, token)], start_time };
+    let resume = ev_core::Resume {
+        road: ev_core::Road::Typed,
+        lanes: vec![(lane, token)],
+        closed: vec![],
+        start_time,
+    };
     let error = rig.source(rig.config()).resume(resume).expect_err("a damaged one");
     assert!(error.to_string().ends_with("it is damaged"), "{error}");
 }

@@ -60,7 +60,6 @@ fn everything_is_there_again() {
     let lane = &snapshot.lanes[0];
     assert_eq!((&lane.token, lane.page, lane.done), (&token("page 1"), 1, false));
     assert_eq!(lane.recent, [digest(1), digest(2)]);
-    assert_eq!(lane.border, [digest(2)]);
     assert!(snapshot.lanes[1].done);
     let error = store.commit(&sink, first.epoch, &Change::default()).expect_err("stale");
     assert!(matches!(error, StateError::Fenced { .. }), "{error:?}");

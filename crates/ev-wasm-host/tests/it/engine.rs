@@ -12,8 +12,8 @@ use ev_core::testing::MemoryStore;
 use ev_core::{
     AuthVersion, Batch, BoxFuture, Choice, Claim, Credit, Decoder, DecoderError, DecoderSet, Env,
     Framing, LaneId, Lanes, Mark, Page, ParkedEvent, ParkedQuery, RawEvent, Resume, Road, Shape,
-    Sink, SinkError, SinkId, Source, SourceError, SourceEvent, StateStore, Survey, Timestamp,
-    Token, Verdict,
+    Sink, SinkError, SinkId, Source, SourceError, SourceEvent, SpanQuery, SpanReader, StateStore,
+    Survey, Timestamp, Token, Verdict,
 };
 use ev_pipeline::{Config, Engine, Exec, Parts, Summary, TokioEnv};
 use tokio::sync::{Notify, watch};
@@ -100,7 +100,10 @@ impl Rig {
         let running = stop.clone();
         // The engine stays on its thread; tests run inside of a `LocalSet`.
         let engine = tokio::task::spawn_local(async move { engine.run(running).await.unwrap() });
-        feed.push(SourceEvent::Lanes(Lanes { opened: vec![(WINDOW, token(0))], ended: vec![] }));
+        feed.push(SourceEvent::Lanes(Lanes {
+            opened: vec![(WINDOW, token(0))],
+            ..Lanes::default()
+        }));
         Self { feed, sink, store, stop, engine, version: version.clone(), pages: 0 }
     }
 
@@ -185,6 +188,10 @@ impl Source for Fed {
     }
 
     fn close(&mut self, _: &LaneId) {}
+
+    fn span(&self, _: SpanQuery) -> Box<dyn SpanReader> {
+        unreachable!("the engine reads lanes only")
+    }
 }
 
 struct Taker {

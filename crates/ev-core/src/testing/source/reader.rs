@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{PATIENCE, World, is_window};
 use crate::{
     AuthVersion, Credit, LaneId, Lanes, Page, RawEvent, Resume, SessionId, Source, SourceEvent,
-    Stopped, Survey, Timestamp, Token,
+    SpanPage, SpanQuery, Stopped, Survey, Timestamp, Token,
 };
 
 /// What came of one lane.
@@ -22,6 +22,8 @@ pub(super) struct Trail {
     /// Resume points, each with the number of events that must be settled for it.
     pub(super) marks: Vec<(usize, Token)>,
     pub(super) stage: Stage,
+    /// Whether its window is not re-scanned any more.
+    retired: bool,
 }
 
 /// Whether something may come of a lane.
@@ -38,6 +40,8 @@ pub(super) enum Stage {
 pub(super) struct Crash {
     /// Lanes that are not finished, and their resume points.
     pub(super) lanes: Vec<(LaneId, Token)>,
+    /// Windows that are finished and not retired, and their last resume points.
+    pub(super) closed: Vec<(LaneId, Token)>,
     /// Events that need not come again.
     pub(super) settled: BTreeSet<Bytes>,
 }
@@ -62,7 +66,7 @@ pub(super) struct Reader<'w, W: World> {
 
 impl Trail {
     fn new(opened: Token) -> Self {
-        Self { opened, events: Vec::new(), marks: Vec::new(), stage: Stage::Open }
+        Self { opened, events: Vec::new(), marks: Vec::new(), stage: Stage::Open, retired: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -77,20 +81,34 @@ impl<'w, W: World> Reader<'w, W> {
     }
 
     /// A new source that takes up lanes.
-    pub(super) fn resume(world: &'w W, lanes: Vec<(LaneId, Token)>) -> Self {
+    pub(super) fn resume(world: &'w W, crash: Crash) -> Self {
         // With lanes the start counts no longer; a source that looks at it misses events.
-        Self::with(world, world.source(), lanes, world.now())
+        Self::taken_up(world, world.source(), crash.lanes, crash.closed, world.now())
     }
 
     pub(super) fn with(
         world: &'w W,
-        mut source: W::Source,
+        source: W::Source,
         lanes: Vec<(LaneId, Token)>,
         start_time: Timestamp,
     ) -> Self {
+        Self::taken_up(world, source, lanes, Vec::new(), start_time)
+    }
+
+    fn taken_up(
+        world: &'w W,
+        mut source: W::Source,
+        lanes: Vec<(LaneId, Token)>,
+        closed: Vec<(LaneId, Token)>,
+        start_time: Timestamp,
+    ) -> Self {
         let trail = |(lane, token): &(LaneId, Token)| (lane.clone(), Trail::new(token.clone()));
-        let trails = lanes.iter().map(trail).collect();
-        if let Err(error) = source.resume(Resume { road: world.road(), lanes, start_time }) {
+        let mut trails: BTreeMap<LaneId, Trail> = lanes.iter().map(trail).collect();
+        for (lane, token) in &closed {
+            trails.insert(lane.clone(), Trail { stage: Stage::Ended, ..Trail::new(token.clone()) });
+        }
+        let resume = Resume { road: world.road(), lanes, closed, start_time };
+        if let Err(error) = source.resume(resume) {
             panic!("a source takes its own resume points: {error}");
         }
         Self {
@@ -220,6 +238,43 @@ impl<'w, W: World> Reader<'w, W> {
         }
     }
 
+    /// Reads a stretch to its end while the source is in use with some credit.
+    pub(super) async fn span(&mut self, query: SpanQuery) -> Vec<SpanPage> {
+        let mut span = self.source.span(query);
+        let mut pages = Vec::new();
+        let mut idles = PATIENCE;
+        loop {
+            let (mut page, mut next) = (span.next(), self.source.next(Credit { pages: 3 }));
+            let mut idle = self.world.idle();
+            let step = poll_fn(|cx| {
+                loop {
+                    if let Poll::Ready(page) = page.as_mut().poll(cx) {
+                        return Poll::Ready(Ok(page));
+                    }
+                    if let Poll::Ready(event) = next.as_mut().poll(cx) {
+                        return Poll::Ready(Err(event));
+                    }
+                    if idle.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    assert!(idles > 0, "a stretch of the past has an end");
+                    idles -= 1;
+                    idle = self.world.idle();
+                }
+            });
+            match step.await {
+                Ok(Ok(Some(page))) => pages.push(page),
+                Ok(Ok(None)) => return pages,
+                Ok(Err(error)) => panic!("peers that fail are waited for inside: {error}"),
+                Err(Ok(event)) => {
+                    drop((page, next, idle));
+                    self.take(event, 3);
+                }
+                Err(Err(error)) => panic!("peers that fail are waited for inside: {error}"),
+            }
+        }
+    }
+
     /// Lets the source do what it can while there is credit for `pages`: its future is polled so
     /// many times, whether it asks for that or not.
     pub(super) async fn spin(&mut self, pages: usize, mut polls: usize) -> Option<SourceEvent> {
@@ -259,6 +314,7 @@ impl<'w, W: World> Reader<'w, W> {
                 self.leave(&stopped.lane, Stage::Closed);
                 self.stopped.push(stopped);
             }
+            SourceEvent::Gap(gap) => panic!("nothing here is too large to be read: {gap:?}"),
         }
     }
 
@@ -291,7 +347,7 @@ impl<'w, W: World> Reader<'w, W> {
         self.pages += 1;
     }
 
-    fn lanes(&mut self, Lanes { opened, ended }: Lanes) {
+    fn lanes(&mut self, Lanes { opened, ended, retired }: Lanes) {
         let windows = opened.iter().any(|(lane, _)| is_window(lane));
         self.openings += usize::from(windows && ended.is_empty());
         for (lane, token) in opened {
@@ -301,6 +357,18 @@ impl<'w, W: World> Reader<'w, W> {
         }
         for lane in ended {
             self.leave(&lane, Stage::Ended);
+        }
+        for lane in retired {
+            let LaneId::Window { start, .. } = lane else {
+                panic!("only windows are retired ({lane})")
+            };
+            let passes =
+                LaneId::Window { start, pass: 0 }..=LaneId::Window { start, pass: u8::MAX };
+            for (lane, trail) in self.trails.range_mut(passes) {
+                let over = matches!(trail.stage, Stage::Ended | Stage::Closed);
+                assert!(over, "a window is retired when all its lanes have ended ({lane})");
+                trail.retired = true;
+            }
         }
     }
 
@@ -313,7 +381,7 @@ impl<'w, W: World> Reader<'w, W> {
     /// What an engine has that is killed now. For each lane one choice of so many is made: 0 is
     /// where the lane was opened, then come its marks, and last, if it has ended, its end.
     pub(super) fn crash(&self, mut choose: impl FnMut(usize) -> usize) -> Crash {
-        let mut crash = Crash { lanes: Vec::new(), settled: BTreeSet::new() };
+        let mut crash = Crash { lanes: Vec::new(), closed: Vec::new(), settled: BTreeSet::new() };
         for (lane, trail) in self.trails.iter().filter(|(_, t)| t.stage != Stage::Closed) {
             let ended = trail.stage == Stage::Ended;
             let choice = choose(1 + trail.marks.len() + usize::from(ended));
@@ -321,7 +389,13 @@ impl<'w, W: World> Reader<'w, W> {
                 None => (0, Some(&trail.opened)),
                 Some(mark) => match trail.marks.get(mark) {
                     Some((settled, token)) => (*settled, Some(token)),
-                    None => (trail.events.len(), None),
+                    None => {
+                        let last = trail.marks.last().map_or(&trail.opened, |(_, token)| token);
+                        if is_window(lane) && !trail.retired {
+                            crash.closed.push((lane.clone(), last.clone()));
+                        }
+                        (trail.events.len(), None)
+                    }
                 },
             };
             crash.lanes.extend(token.map(|token| (lane.clone(), token.clone())));

@@ -9,7 +9,10 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::*;
-use crate::{Credit, Form, Lanes, Mark, Page, Resume, SourceError, SourceEvent, Stopped};
+use crate::{
+    Credit, Form, Lanes, Mark, Page, Resume, SourceError, SourceEvent, SpanPage, SpanReader,
+    Stopped,
+};
 
 /// Events of a page.
 const PAGE: usize = 4;
@@ -39,6 +42,8 @@ enum Lie {
     CannotClose,
     HidesRepeats,
     LosesWhatWasUnderWay,
+    RetiresTooSoon,
+    LeavesOutOfASpan,
 }
 
 #[derive(Default)]
@@ -242,8 +247,10 @@ impl MemorySource {
             if self.lie != Lie::EndsTwice || session.is_none() {
                 self.lanes.remove(&lane);
             }
-            let ended = vec![lane];
-            return Some(SourceEvent::Lanes(Lanes { opened: Vec::new(), ended }));
+            // It never re-scans.
+            let retired = if is_window(&lane) { vec![lane.clone()] } else { Vec::new() };
+            let ended = if self.lie == Lie::RetiresTooSoon { Vec::new() } else { vec![lane] };
+            return Some(SourceEvent::Lanes(Lanes { opened: Vec::new(), ended, retired }));
         }
         if live && self.at_tip && self.lie == Lie::IsBlindAtTheTip {
             return None;
@@ -309,7 +316,7 @@ impl Source for MemorySource {
                 }
                 start = end;
             }
-            self.out.push_back(SourceEvent::Lanes(Lanes { opened, ended: Vec::new() }));
+            self.out.push_back(SourceEvent::Lanes(Lanes { opened, ..Lanes::default() }));
         }
         Ok(())
     }
@@ -344,6 +351,28 @@ impl Source for MemorySource {
         if self.lie != Lie::CannotClose {
             self.lanes.remove(lane);
         }
+    }
+
+    fn span(&self, query: SpanQuery) -> Box<dyn SpanReader> {
+        let auth = lock(&self.auth);
+        let within = auth.log.iter().filter(|(at, _)| (query.from..query.to).contains(at));
+        let skip = usize::from(self.lie == Lie::LeavesOutOfASpan);
+        let events = within.map(|(_, event)| event.clone()).skip(skip).collect();
+        Box::new(MemorySpan { events, version: auth.survey().version })
+    }
+}
+
+/// Everything of a stretch, a page at a time.
+struct MemorySpan {
+    events: VecDeque<RawEvent>,
+    version: AuthVersion,
+}
+
+impl SpanReader for MemorySpan {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<SpanPage>, SourceError>> {
+        let events: Vec<RawEvent> = self.events.drain(..self.events.len().min(PAGE)).collect();
+        let page = SpanPage { version: self.version.clone(), events, gaps: Vec::new() };
+        Box::pin(async move { Ok((!page.events.is_empty()).then_some(page)) })
     }
 }
 
@@ -394,6 +423,8 @@ fn a_lying_source_fails() {
         (Lie::CannotClose, "pages come only of lanes that are open"),
         (Lie::HidesRepeats, "a page with events that came before says so"),
         (Lie::LosesWhatWasUnderWay, "a recording goes on where it was cut"),
+        (Lie::RetiresTooSoon, "a window is retired when all its lanes have ended"),
+        (Lie::LeavesOutOfASpan, "a span brings every event of its stretch"),
     ];
     let found = lies.map(|(lie, promise)| (lie, promise, verdict(lie).unwrap_or_default()));
     let missed: Vec<_> =
