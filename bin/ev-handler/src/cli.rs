@@ -10,7 +10,7 @@ use ev_modules::cli as decoder;
 
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::{decode, start};
+use crate::{decode, logging, parked, start};
 
 /// Runs the command that the arguments name and says how the process is to end.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -39,6 +39,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             Ok(command) => run_decoder(&command),
             Err(error) => fail(&error),
         },
+        Some(("parked", matches)) => {
+            // What is dropped is logged, and so is what is odd about the state's files.
+            logging::init(ev_config::LogFormat::Text, false);
+            parked::run(matches).unwrap_or_else(|error| fail(&format_args!("{error:#}")))
+        }
         Some(("version", _)) => {
             let mut text = format!("ev-handler v{}\n", env!("CARGO_PKG_VERSION"));
             for table in ev_decode::embedded() {
@@ -58,6 +63,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 pub(crate) fn command() -> Command {
     let decode = Command::new("decode").about("Decode events given as base64, one a line");
     let decoder = Command::new("decoder").about("Build, sign, verify and list decoder artifacts");
+    let parked = Command::new("parked");
     Command::new("ev-handler")
         .about("Forwards Teleport's audit log, every event of it, to Fluentd")
         .version(env!("CARGO_PKG_VERSION"))
@@ -67,6 +73,7 @@ pub(crate) fn command() -> Command {
         .subcommand(ev_config::start_command())
         .subcommand(decode::Args::augment_args(decode))
         .subcommand(decoder::Command::augment_subcommands(decoder).subcommand_required(true))
+        .subcommand(parked::Command::augment_subcommands(parked).subcommand_required(true))
         .subcommand(Command::new("version").about("Print the version and the embedded schemas"))
 }
 

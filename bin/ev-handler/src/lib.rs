@@ -12,6 +12,7 @@ mod decode;
 mod exit;
 mod loading;
 mod logging;
+mod parked;
 mod signals;
 pub mod start;
 

@@ -1,9 +1,10 @@
 //! `ev-handler decode`: base64 `OneOf` messages, one a line, into JSON.
 //!
-//! The operator's tool for parked events, and the way to compare a module with the native decoder
+//! The operator's tool for parked events (it reads what `ev-handler parked export` writes), and the way to compare a module with the native decoder
 //! on one's own data.
 
 mod choose;
+mod input;
 mod lines;
 mod report;
 
@@ -12,9 +13,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use ev_core::{Decoder, Flavour, Form, Mode, Outcome, Output, RawEvent};
+use ev_core::{Decoder, Flavour, Mode, Outcome, Output};
 
 use self::report::Report;
 use crate::exit::Exit;
@@ -26,7 +25,8 @@ const MAX_LINE_BYTES: usize = 64 << 20;
 /// Decode events given as base64, one a line
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// File with base64 `OneOf` messages, one a line; `-` or nothing reads stdin
+    /// File with base64 `OneOf` messages, one a line, or with what `parked export` wrote; `-` or
+    /// nothing reads stdin
     file: Option<PathBuf>,
     /// Embedded schema: a label (`v13`) or the Auth version it is of (`13.3.8`). With an artifact:
     /// the Auth version it must be for. Default: the newest embedded one, or the artifact's own
@@ -120,11 +120,10 @@ impl Work<'_> {
 
     fn one(&self, number: u64, line: &[u8]) -> Report {
         let by = self.decoder.identity().kind;
-        let bytes = match STANDARD.decode(line.trim_ascii()) {
-            Ok(bytes) => bytes,
-            Err(error) => return Report::unreadable(number, by, format!("not base64: {error}")),
+        let event = match input::event(line) {
+            Ok(event) => event,
+            Err(what) => return Report::unreadable(number, by, what),
         };
-        let event = RawEvent { form: Form::OneOf, bytes: bytes.into() };
         let mut output = Output::default();
         let events = std::slice::from_ref(&event);
         if let Err(error) = self.decoder.decode(events, self.mode, &mut output) {

@@ -1,3 +1,6 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 
 const LOGIN: &[u8] = b"\x0a\x0c\x0a\x0a\x12\x05login\x1a\x01u";

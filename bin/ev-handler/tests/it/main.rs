@@ -7,6 +7,7 @@ mod decode_command;
 mod docs;
 mod faults;
 mod https;
+mod parked_command;
 mod receiver;
 mod road;
 mod stage;

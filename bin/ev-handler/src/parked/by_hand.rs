@@ -1,0 +1,169 @@
+//! `ev-handler parked retry` and `drop`: what changes the state.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use ev_core::{Form, ParkReason, ParkedId, peek};
+use ev_state::SqliteStore;
+use tracing::warn;
+
+use super::Console;
+use super::list::{Sum, counted};
+use super::place::Place;
+use super::record::harmless;
+use super::select::Selection;
+use crate::exit::Exit;
+
+/// Make parked events due at once, whatever was tried with them before
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct RetryArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}
+
+/// Destroy parked events for good
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct DropArgs {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+pub(crate) fn retry(
+    args: &RetryArgs,
+    configs: &[OsString],
+    console: &mut Console<'_>,
+) -> Result<Exit> {
+    let (storage, store) = args.place.store(configs)?;
+    let ids = args.selection.ids(&store, &storage, false)?;
+    store.retry_parked(&ids)?;
+    let count = counted(ids.len() as u64, "event");
+    writeln!(console.out, "to be tried again when the handler is started: {count}")?;
+    Ok(Exit::Success)
+}
+
+/// What is about to be destroyed, by reason and type.
+type Doomed = BTreeMap<(ParkReason, String), Sum>;
+
+pub(crate) fn drop_events(
+    args: &DropArgs,
+    configs: &[OsString],
+    console: &mut Console<'_>,
+) -> Result<Exit> {
+    let (storage, store) = args.place.store(configs)?;
+    let ids = args.selection.ids(&store, &storage, false)?;
+    if ids.is_empty() {
+        writeln!(
+            console.out,
+            "nothing is parked in `{}` that could be dropped",
+            storage.display()
+        )?;
+        return Ok(Exit::Success);
+    }
+    let doomed = look_at(&store, &ids)?;
+    tell(&doomed, &storage, console)?;
+    if !args.yes && !confirmed(console)? {
+        writeln!(console.out, "nothing was dropped")?;
+        return Ok(Exit::Failure);
+    }
+    let dropped = store.drop_parked(&ids)?;
+    let ids = ranges(&ids);
+    for ((reason, kind), sum) in &doomed {
+        let Sum { events, bytes } = sum;
+        warn!(reason = reason.as_str(), kind, events, bytes, "parked events dropped by hand");
+    }
+    warn!(
+        storage = %storage.display(),
+        ids,
+        events = dropped.events,
+        bytes = dropped.bytes,
+        "parked events dropped by hand, all in all"
+    );
+    let sum = Sum { events: dropped.events, bytes: dropped.bytes };
+    writeln!(console.out, "dropped {sum}")?;
+    Ok(Exit::Success)
+}
+
+fn look_at(store: &SqliteStore, ids: &[ParkedId]) -> Result<Doomed> {
+    let mut doomed = Doomed::new();
+    for id in ids {
+        let Some((facts, bytes)) = store.parked_event(*id)? else { continue };
+        let found = (facts.form == Form::OneOf).then(|| peek::metadata(&bytes)).flatten();
+        let kind = found.map_or(String::new(), |found| {
+            String::from_utf8_lossy(found.kind.of(&bytes)).into_owned()
+        });
+        let kind = if kind.is_empty() { "of no known type".to_owned() } else { harmless(&kind) };
+        doomed.entry((facts.reason, kind)).or_default().add(facts.size);
+    }
+    Ok(doomed)
+}
+
+fn tell(doomed: &Doomed, storage: &Path, console: &mut Console<'_>) -> Result<()> {
+    let mut total = Sum::default();
+    for sum in doomed.values() {
+        total.events += sum.events;
+        total.bytes += sum.bytes;
+    }
+    writeln!(
+        console.errors,
+        "This destroys what is parked in `{}` and was never delivered: {total}. The handler does \
+         not ask for it again.",
+        storage.display()
+    )?;
+    for ((reason, kind), sum) in doomed {
+        let reason = reason.as_str();
+        writeln!(console.errors, "  {reason:<14}  {kind:<24}  {sum}")?;
+    }
+    writeln!(console.errors, "`ev-handler parked export FILE` keeps a copy.")?;
+    Ok(())
+}
+
+fn confirmed(console: &mut Console<'_>) -> Result<bool> {
+    if !console.is_terminal {
+        bail!("nothing was dropped, as there is nobody to ask: say `--yes` if this is meant");
+    }
+    write!(console.errors, "Drop them? [y/N] ")?;
+    console.errors.flush()?;
+    let mut answer = String::new();
+    console.input.read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+}
+
+/// Numbers as `1-3, 7`.
+fn ranges(ids: &[ParkedId]) -> String {
+    let mut runs: Vec<(i64, i64)> = Vec::new();
+    for id in ids {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == id.0 => *last = id.0,
+            _ => runs.push((id.0, id.0)),
+        }
+    }
+    let text = |(first, last): &(i64, i64)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    runs.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_a_range() {
+        let check = |ids: &[i64], expected: &str| {
+            let ids: Vec<_> = ids.iter().copied().map(ParkedId).collect();
+            assert_eq!(ranges(&ids), expected);
+        };
+        check(&[], "");
+        check(&[5], "5");
+        check(&[1, 2, 3, 7, 9, 10], "1-3, 7, 9-10");
+    }
+}

@@ -1,0 +1,76 @@
+//! `ev-handler parked`: looking at parked events, and what an operator may do with them.
+//!
+//! `list`, `show` and `export` take no lock and work beside a running handler. `retry` and `drop`
+//! change the state, which a running handler has for itself: it is to be stopped first.
+
+mod by_hand;
+mod export;
+mod list;
+mod place;
+mod record;
+mod select;
+mod show;
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use anyhow::Result;
+use clap::{ArgMatches, FromArgMatches as _};
+
+use crate::exit::Exit;
+
+/// List, show, retry, export and drop events that could not be delivered
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    /// List parked events, without their contents
+    List(list::Args),
+    /// Show everything about one parked event, or its raw bytes
+    Show(show::Args),
+    /// Make parked events due at once, whatever was tried with them before; the handler must be
+    /// stopped
+    Retry(by_hand::RetryArgs),
+    /// Write parked events with their raw bytes to a file that `ev-handler decode` reads
+    Export(export::Args),
+    /// Destroy parked events for good; the handler must be stopped
+    Drop(by_hand::DropArgs),
+}
+
+/// Where a command reads and writes, so that tests can look at it.
+pub(crate) struct Console<'a> {
+    pub(crate) out: &'a mut dyn Write,
+    /// For people, so that `out` can be piped.
+    pub(crate) errors: &'a mut dyn Write,
+    pub(crate) input: &'a mut dyn BufRead,
+    /// Whether somebody is there to be asked.
+    pub(crate) is_terminal: bool,
+}
+
+/// Runs the command in the process's own terminal.
+pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
+    let command = Command::from_arg_matches(matches)?;
+    let configs = configs(matches);
+    let mut console = Console {
+        out: &mut std::io::stdout().lock(),
+        errors: &mut std::io::stderr(),
+        input: &mut std::io::stdin().lock(),
+        is_terminal: std::io::stdin().is_terminal(),
+    };
+    match &command {
+        Command::List(args) => list::run(args, &configs, &mut console),
+        Command::Show(args) => show::run(args, &configs, &mut console),
+        Command::Retry(args) => by_hand::retry(args, &configs, &mut console),
+        Command::Export(args) => export::run(args, &configs, &mut console),
+        Command::Drop(args) => by_hand::drop_events(args, &configs, &mut console),
+    }
+}
+
+/// What `--config` was given, before or behind the command word.
+fn configs(matches: &ArgMatches) -> Vec<std::ffi::OsString> {
+    let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
+    match matches.try_get_many::<std::ffi::OsString>("config") {
+        Ok(Some(values)) => values.cloned().collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
