@@ -96,6 +96,11 @@ const fn at_least(id: &'static str, what: &'static str, bar: f64, aim_on_mixed: 
     Bar { id, what, unit, side, bar, aim: Some(aim_on_mixed), aim_on: Some("mixed") }
 }
 
+const fn least(id: &'static str, what: &'static str, bar: f64) -> Bar {
+    let (unit, side) = (Unit::Times, Side::AtLeast);
+    Bar { id, what, unit, side, bar, aim: None, aim_on: None }
+}
+
 const fn at_most(
     id: &'static str,
     what: &'static str,
@@ -149,6 +154,22 @@ pub const BARS: &[Bar] = &[
     at_most("allocations", "heap allocations an event, steady state", Unit::Count, 0.0, Some(0.0)),
     at_most("linear", "time per byte against its least, same shape", Unit::Times, 2.0, None),
     at_most("hostile", "time per byte against the plain form", Unit::Times, 10.0, None),
+    at_most(
+        "handler-cpu",
+        "program, processor time an event, arrays",
+        Unit::Microseconds,
+        6.0,
+        Some(3.0),
+    ),
+    at_most("handler-cpu-gzip", "the same with gzip", Unit::Microseconds, 15.0, None),
+    at_most("handler-memory", "program, most memory, long backlog", Unit::Mebibytes, 64.0, None),
+    at_most("handler-backlog", "program, an event of a long backlog", Unit::Times, 1.1, None),
+    least("handler-far-array", "receiver 25 ms away, arrays against one by one", 300.0),
+    least("handler-far-single", "the same, one an event, a connection's share", 0.8),
+    Bar {
+        unit: Unit::EventsPerSecond,
+        ..least("handler-far-source", "Auth 25 ms away, pages of 20", 5000.0)
+    },
 ];
 
 /// The bar with that id.

@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "bars")]
     quick: bool,
     /// Measure these subjects only, separated by commas: decode, guest, load, space, unknown,
-    /// scaling, pipeline
+    /// scaling, pipeline, handler
     #[arg(long, value_name = "SUBJECT")]
     only: Option<String>,
     /// Run the criterion benches instead, whose results are kept from run to run; what stands
@@ -39,9 +39,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let status = command.args(&args.rest).current_dir(root()).status()?;
         return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    // Both programs of the package: one calls the other.
+    // Both programs of the package, one of which calls the other, and the handler itself.
     let mut build = cargo::command();
-    build.args(["build", "--locked", "--release", "--package", "ev-bench", "--bins"]);
+    build.args(["build", "--locked", "--release", "--bins"]);
+    build.args(["--package", "ev-bench", "--package", "ev-handler"]);
     ensure!(build.current_dir(root()).status()?.success(), "the benches do not build");
 
     let mut run = cargo::command();

@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod guest;
+mod handler;
 pub mod load;
 pub mod pipeline;
 mod scaling;
@@ -37,6 +38,7 @@ pub const SUBJECTS: &[Subject] = &[
     Subject { name: "unknown", run: unknown::run },
     Subject { name: "scaling", run: scaling::run },
     Subject { name: "pipeline", run: pipeline::run },
+    Subject { name: "handler", run: handler::run },
 ];
 
 /// The newest embedded schema: the one of the event sets.
