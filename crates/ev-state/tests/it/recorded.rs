@@ -13,8 +13,8 @@ use bytes::Bytes;
 use ev_core::testing::MemoryStore;
 use ev_core::testing::state::{claim, digest, everything, normalised, parked, token, window};
 use ev_core::{
-    Advance, Attempt, AuthVersion, Change, LaneId, ParkReason, ParkedId, SessionId, Settle,
-    SignedArtifact, SinkId, StateStore, Timestamp, Totals,
+    Advance, Attempt, AuthVersion, Change, LaneId, LedgerHour, ParkReason, ParkedId, SessionId,
+    SessionLedger, Settle, SignedArtifact, SinkId, StateStore, Timestamp, Totals,
 };
 use ev_state::{SqliteStore, StateReader};
 use rusqlite::Connection;
@@ -83,6 +83,49 @@ fn fill(store: &dyn StateStore) {
     store.put_artifact(&version, &artifact()).expect("artifacts can be written");
 }
 
+/// Rows in the tables that came with the third layout.
+fn fill_ledger(store: &dyn StateStore) {
+    for name in SINKS {
+        let epoch = store.open_sink(&claim(name)).expect("opens").epoch;
+        let hour = |hour, closed| LedgerHour {
+            hour,
+            closed,
+            count: 5,
+            sum: digest(7).0,
+            sketch: Bytes::from_static(b"sketch"),
+        };
+        let session = |id: &[u8], closed_seconds| SessionLedger {
+            session: SessionId::try_new(id).expect("valid"),
+            last_index: 41,
+            count: 40,
+            sum: digest(8).0,
+            gaps: 1,
+            closed_seconds,
+        };
+        let change = Change {
+            ledger: vec![hour(472_222, true), hour(472_223, false)],
+            session_ledger: vec![session(b"a-session", None), session(b"b", Some(1_700_000_300))],
+            ..Change::default()
+        };
+        store.commit(&claim(name).sink, epoch, &change).expect("commits");
+    }
+}
+
+/// What the tables of the third layout hold.
+fn ledger_of(store: &dyn StateStore) -> String {
+    let rows = SINKS.map(|name| {
+        let sink = claim(name).sink;
+        let all = i64::MIN..i64::MAX;
+        let open = SessionId::try_new(b"a-session").expect("valid");
+        (
+            store.ledger(&sink, all.clone()).expect("readable"),
+            store.closed_sessions(&sink, all).expect("readable"),
+            store.session_ledger(&sink, &open).expect("readable"),
+        )
+    });
+    format!("{rows:#?}")
+}
+
 fn artifact() -> SignedArtifact {
     SignedArtifact { envelope: Bytes::from("{}"), payload: Bytes::from(vec![7; 5000]) }
 }
@@ -121,6 +164,10 @@ fn check(name: &str, written_as: i64, highest: Option<&str>) {
     let store = SqliteStore::open(storage.path()).expect("an earlier layout is taken over");
     let model = MemoryStore::new();
     fill(&model);
+    if written_as >= 3 {
+        fill_ledger(&model);
+    }
+    assert_eq!(ledger_of(&store), ledger_of(&model), "{name}");
     let version = AuthVersion::new("18.2.0");
     let kept = store.highest_version().expect("readable");
     assert_eq!(kept, highest.map(AuthVersion::new), "{name}");
@@ -182,6 +229,11 @@ fn the_second_layout_goes_on_after_a_crash() {
 }
 
 #[test]
+fn the_third_layout_goes_on() {
+    check("layout-3", 3, Some("18.2.0"));
+}
+
+#[test]
 fn a_step_that_fails_leaves_the_earlier_layout() {
     let storage = copy("layout-2");
     let connection = Connection::open(database(storage.path())).expect("is a database");
@@ -201,7 +253,9 @@ fn a_step_that_fails_leaves_the_earlier_layout() {
 /// Looking at parked events needs no new layout, and makes none.
 #[test]
 fn a_reader_takes_every_layout_as_it_is() {
-    for (name, number) in [("layout-1", 1), ("layout-2", 2), ("layout-2-killed", 2)] {
+    for (name, number) in
+        [("layout-1", 1), ("layout-2", 2), ("layout-2-killed", 2), ("layout-3", 3)]
+    {
         let storage = copy(name);
         let before = fs::read(database(storage.path())).expect("readable");
         let reader = StateReader::open(storage.path()).expect("readable");
@@ -221,5 +275,6 @@ fn record_this_layout() {
     let Some(storage) = std::env::var_os("EV_RECORD").map(PathBuf::from) else { return };
     let store = SqliteStore::open(&storage).expect("a new state opens");
     fill(&store);
+    fill_ledger(&store);
     store.put_highest_version(&AuthVersion::new("18.2.0")).expect("can be written");
 }
