@@ -20,25 +20,31 @@ const GOOD_CONNECTION: Duration = Duration::from_secs(5);
 
 /// The connection of the moment and what Auth said of itself, for whoever shares them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shared(Arc<Mutex<(Option<Arc<Connection>>, Option<AuthVersion>)>>);
+pub(crate) struct Shared(Arc<Mutex<Moment>>);
+
+#[derive(Debug, Default)]
+struct Moment {
+    connection: Option<Arc<Connection>>,
+    version: Option<AuthVersion>,
+}
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, (Option<Arc<Connection>>, Option<AuthVersion>)> {
+    fn lock(&self) -> MutexGuard<'_, Moment> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn get(&self) -> Option<Arc<Connection>> {
-        self.lock().0.clone()
+        self.lock().connection.clone()
     }
 
     /// The living connection, with Auth's version.
     pub(crate) fn up(&self) -> Option<(Arc<Connection>, AuthVersion)> {
         let shared = self.lock();
-        Some((shared.0.clone()?, shared.1.clone()?))
+        Some((shared.connection.clone()?, shared.version.clone()?))
     }
 
     fn set(&self, connection: Option<Arc<Connection>>) {
-        self.lock().0 = connection;
+        self.lock().connection = connection;
     }
 }
 
@@ -209,7 +215,7 @@ impl Link {
     /// Whether that was new.
     fn learn(&mut self, survey: &Survey) -> bool {
         let known = self.survey.replace(survey.clone());
-        self.shared.lock().1 = Some(survey.version.clone());
+        self.shared.lock().version = Some(survey.version.clone());
         let changed = known.as_ref() != Some(survey);
         if changed {
             self.generation += 1;

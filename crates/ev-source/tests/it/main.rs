@@ -6,6 +6,7 @@ mod credentials;
 mod env;
 mod link;
 mod raw;
+mod rescans;
 mod rig;
 mod sessions;
 mod troubles;

@@ -78,28 +78,77 @@ async fn a_page_that_is_too_large_is_asked_for_in_parts() {
 }
 
 #[tokio::test]
-async fn an_event_larger_than_a_page_stands_still_and_is_not_passed_over() {
+async fn rule_13_an_event_of_two_mebibytes_passes() {
     let rig = Rig::new();
-    let size = |n: i64| if n == 3 { 30_000 } else { 20 };
-    let event = |n: i64| padded(&format!("e{n}"), NOW - 30 + n, 0, size(n));
-    rig.auth.append((0..6).map(event));
-    rig.auth.set(|switches| {
-        switches.page_bytes = 20_000;
-        switches.refuse_large = true;
-    });
-    let mut config = rig.config();
-    config.batch = 4;
-    let mut reader = rig.reader(config, NOW - 60);
-    // Asked for in ever smaller pages, then slowly.
-    let slow = Duration::from_secs(15);
-    reader.read_while_not_sleeping(3, slow).await;
-    assert_eq!(reader.ids(), names("e", 3));
-    let calls = rig.calls("GetEvents");
-    assert_eq!(reader.events.len(), 3, "the window is not read again");
-    // Auth takes larger ones.
-    rig.auth.set(|switches| switches.page_bytes = 40_000);
-    rig.env.advance(slow);
+    let size = |n: i64| if n == 3 { 2 << 20 } else { 20 };
+    rig.auth.append((0..6).map(|n| padded(&format!("e{n}"), NOW - 30 + n, 0, size(n))));
+    rig.auth.set(|switches| switches.refuse_large = false);
+    let mut reader = rig.reader(rig.config(), NOW - 60);
     reader.read_to_the_tip().await;
-    assert_eq!((reader.ids(), reader.events.len()), (names("e", 6), 6));
-    assert!(calls <= 5, "{calls}");
+    assert_eq!((reader.ids(), reader.gaps.len()), (names("e", 6), 0));
+}
+
+/// Ten events in the seconds from `start`, two of which are too large: `e3`, with others in the
+/// same second before and behind it, and the last one but one.
+fn two_too_large(start: i64, pad: usize) -> Vec<ev_test_support::Event> {
+    [(0, 0), (1, 2), (2, 3), (3, 3), (4, 3), (5, 5), (6, 30), (7, 31), (8, 600), (9, 600)]
+        .map(|(n, second)| {
+            let size = if [3, 8].contains(&n) { pad } else { 20 };
+            padded(&format!("e{n}"), start + second, 0, size)
+        })
+        .into()
+}
+
+#[tokio::test]
+async fn rule_13_what_is_too_large_becomes_a_gap_and_all_else_arrives() {
+    // Auth refuses, or we do; in a live window, or in one of the past.
+    for (refused, ago) in [(true, 1000), (false, 1000), (true, 30_000), (false, 30_000)] {
+        let rig = Rig::new();
+        let start = NOW - ago;
+        rig.auth.append(two_too_large(start, 1_200_000));
+        rig.auth.set(|switches| switches.refuse_large = refused);
+        let mut config = rig.config();
+        config.max_message_bytes = 1 << 20;
+        config.window_size = Duration::from_secs(7200);
+        config.batch = 4;
+        let mut reader = rig.reader(config.clone(), start);
+        reader.read_until(|reader| reader.gaps.len() >= 2 && reader.caught_up > 0).await;
+        reader.read_to_the_tip().await;
+        let case = format!("refused by auth: {refused}, {ago} s ago");
+        let gaps: Vec<_> = reader.gaps.iter().map(|gap| (gap.gap.from, gap.gap.to)).collect();
+        assert_eq!(gaps, [(start + 3, start + 4), (start + 600, start + 601)], "{case}");
+        let said = &reader.gaps[0].gap.reason;
+        assert!(said.contains(if refused { "page of results" } else { "too large" }), "{said}");
+        let mut others = names("e", 10);
+        others.remove("e3");
+        others.remove("e8");
+        assert_eq!(reader.ids(), others, "{case}");
+        let calls = rig.calls("GetEvents");
+        assert!(calls < 150, "{calls} searches, {case}");
+
+        // A new run does not stop at what was passed, wherever it goes on.
+        if ago == 1000 {
+            let lanes: Vec<_> = reader.lanes.clone().into_iter().collect();
+            drop(reader);
+            rig.auth.append(events("later", NOW - 5, 1, 3));
+            let mut reader = rig.resumed(config, lanes, start);
+            reader.read_until(|reader| reader.ids().is_superset(&names("later", 3))).await;
+            assert_eq!(reader.gaps.len(), 0, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rule_13_nothing_but_events_that_are_too_large_is_no_race() {
+    let rig = Rig::new();
+    rig.auth.append((0..200).map(|n| padded(&format!("e{n}"), NOW - 300 + n, 0, 30_000)));
+    rig.auth.set(|switches| switches.page_bytes = 20_000);
+    let mut reader = rig.reader(rig.config(), NOW - 400);
+    reader.read_to_the_tip().await;
+    assert_eq!(reader.gaps.len(), 200, "one for each second");
+    let seconds: std::collections::BTreeSet<_> =
+        reader.gaps.iter().map(|gap| gap.gap.from).collect();
+    assert_eq!(seconds.len(), 200, "each once");
+    let calls = rig.calls("GetEvents");
+    assert!(calls < 200 * 24, "{calls}");
 }
