@@ -1,6 +1,6 @@
 //! `ev-handler parked retry` and `drop`: what changes the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::Console;
 use super::list::{Sum, counted};
 use super::place::Place;
 use super::record::harmless;
-use super::select::Selection;
+use super::select::{Filter, Selection, for_each};
 use crate::exit::Exit;
 
 /// Make parked events due at once, whatever was tried with them before
@@ -43,7 +43,23 @@ pub(crate) fn retry(
     console: &mut Console<'_>,
 ) -> Result<Exit> {
     let (storage, store) = args.place.store(configs)?;
-    let ids = args.selection.ids(&store, &storage, false)?;
+    let mut ids = args.selection.ids(&store, &storage, false)?;
+    let gaps = Filter { reasons: vec![ParkReason::Gap], ..Filter::default() };
+    let mut untried = BTreeSet::new();
+    for_each(&store, &gaps, |gap| {
+        untried.insert(gap.id);
+        Ok(())
+    })?;
+    let before = ids.len();
+    ids.retain(|id| !untried.contains(id));
+    let left_out = before - ids.len();
+    if left_out > 0 {
+        let gaps = counted(left_out as u64, "gap");
+        writeln!(
+            console.errors,
+            "left out: {gaps}; Auth does not send what is missing there, so nothing can be tried"
+        )?;
+    }
     store.retry_parked(&ids)?;
     let count = counted(ids.len() as u64, "event");
     writeln!(console.out, "to be tried again when the handler is started: {count}")?;

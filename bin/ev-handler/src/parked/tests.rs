@@ -25,12 +25,8 @@ fn claim() -> Claim {
     }
 }
 
-/// A storage directory with three parked events.
-fn storage() -> tempfile::TempDir {
-    let storage = tempfile::tempdir().expect("a directory");
-    let store = SqliteStore::open(storage.path()).expect("a new state");
-    let epoch = store.open_sink(&claim()).expect("a new sink").epoch;
-    let event = |byte, reason, version, bytes| NewParked {
+fn event(byte: u8, reason: ParkReason, version: &str, bytes: Bytes) -> NewParked {
+    NewParked {
         lane: LaneId::Window { start: 1_700_000_000, pass: 0 },
         digest: EventDigest([byte; 16]),
         form: Form::OneOf,
@@ -40,7 +36,14 @@ fn storage() -> tempfile::TempDir {
         detail: format!("reason {byte}\x1b[31m"),
         decoder: "native 13.3.8".to_owned(),
         at: Timestamp::new(1_700_000_100, 5),
-    };
+    }
+}
+
+/// A storage directory with three parked events.
+fn storage() -> tempfile::TempDir {
+    let storage = tempfile::tempdir().expect("a directory");
+    let store = SqliteStore::open(storage.path()).expect("a new state");
+    let epoch = store.open_sink(&claim()).expect("a new sink").epoch;
     let change = Change {
         park: vec![
             event(1, ParkReason::Unknown, "18.2.0", Bytes::from_static(EVENT)),
@@ -177,6 +180,25 @@ fn it_has_to_be_said_which_events() {
         .map(|facts| facts.decoder)
         .collect();
     assert_eq!(decoders, ["native 13.3.8", "native 13.3.8", ""]);
+}
+
+/// There is nothing that could be tried with a gap.
+#[test]
+fn gaps_are_not_tried_again() {
+    let storage = storage();
+    let store = SqliteStore::open(storage.path()).expect("nobody has it");
+    let epoch = store.open_sink(&claim()).expect("opens").epoch;
+    let park = vec![event(4, ParkReason::Gap, "18.2.0", Bytes::new())];
+    store.commit(&claim().sink, epoch, &Change { park, ..Change::default() }).expect("commits");
+    drop(store);
+    for (ids, all, count) in [(vec![], true, "3 events"), (vec![4], false, "0 events")] {
+        let selection = Selection { ids, all, filter: Filter::default() };
+        let args = RetryArgs { place: place(storage.path()), selection };
+        let (result, out, told) = answer("", false, |console| by_hand::retry(&args, &[], console));
+        assert_eq!(result, Ok(Exit::Success));
+        assert_eq!(out, format!("to be tried again when the handler is started: {count}\n"));
+        assert!(told.starts_with("left out: 1 gap;"), "{told}");
+    }
 }
 
 #[test]
