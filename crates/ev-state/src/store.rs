@@ -277,6 +277,26 @@ mod tests {
         assert_eq!(store.parked(&sink, &everything()).expect("readable").len(), 2);
     }
 
+    /// What the tests of power cuts take for granted: what was written is synced when a commit
+    /// returns, and no sector is relied upon that the next commit writes to.
+    #[test]
+    fn a_commit_waits_for_the_disk() {
+        let storage = tempfile::tempdir().expect("temporary directories can be made");
+        for _ in 0..2 {
+            let store = SqliteStore::open(storage.path()).expect("opens");
+            let connection = store.lock();
+            let number = |name: &str| -> i64 {
+                connection.pragma_query_value(None, name, |row| row.get(0)).expect("readable")
+            };
+            assert_eq!(number("synchronous"), 2, "FULL");
+            assert_eq!(number("foreign_keys"), 1);
+            let mode: String = connection
+                .pragma_query_value(None, "journal_mode", |row| row.get(0))
+                .expect("readable");
+            assert_eq!(mode, "wal");
+        }
+    }
+
     #[test]
     fn a_transaction_left_open_is_undone_before_the_next() {
         let store = SqliteStore::in_memory().expect("memory is there");
