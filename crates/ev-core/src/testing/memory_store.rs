@@ -29,6 +29,7 @@ struct State {
     last_parked: i64,
     commits: u64,
     failing_commits: u32,
+    failing_lookups: u32,
 }
 
 #[derive(Debug)]
@@ -66,6 +67,19 @@ impl MemoryStore {
     /// Lets the next `count` commits fail, writing nothing, as a full disk would.
     pub fn fail_commits(&self, count: u32) {
         self.lock().failing_commits = count;
+    }
+
+    /// Lets the next `count` calls of [`StateStore::known`] fail, as a disk that cannot be read
+    /// would.
+    pub fn fail_lookups(&self, count: u32) {
+        self.lock().failing_lookups = count;
+    }
+
+    /// The lanes of a sink as they are now. Takes no lease, so whoever has it keeps it.
+    pub fn lanes(&self, sink: &SinkId) -> Vec<LaneRow> {
+        let state = self.lock();
+        let rows = state.sinks.get(sink).into_iter().flat_map(|rows| &rows.lanes);
+        rows.map(|(lane, row)| row.stored(lane)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -137,7 +151,11 @@ impl StateStore for MemoryStore {
     }
 
     fn known(&self, sink: &SinkId, query: &KnownQuery) -> Result<Known, StateError> {
-        let state = self.lock();
+        let mut state = self.lock();
+        if state.failing_lookups > 0 {
+            state.failing_lookups -= 1;
+            return Err(storage("looking failed because the test asked for it".to_owned()));
+        }
         let Some(rows) = state.sinks.get(sink) else {
             return Ok(Known { known: vec![false; query.digests.len()], page: query.page });
         };

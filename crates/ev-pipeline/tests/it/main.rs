@@ -5,6 +5,7 @@
 
 mod crash;
 mod delivery;
+mod late;
 mod parking;
 mod receivers;
 mod recordings;

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use ev_core::testing::MemoryStore;
 use ev_core::{
     AuthVersion, Batch, BoxFuture, Choice, Claim, Cost, Credit, Decoder, DecoderError,
-    DecoderIdentity, DecoderKind, DecoderSet, Env, Facts, Flavour, Form, Framing, LaneId, Lanes,
-    Mark, Mode, Outcome, Output, Page, ParkedEvent, ParkedQuery, RawEvent, Resume, Road, Route,
-    Shape, Sink, SinkError, SinkId, Source, SourceError, SourceEvent, SpanQuery, SpanReader,
-    StateStore, Survey, Timestamp, Token, Verdict, peek,
+    DecoderIdentity, DecoderKind, DecoderSet, Env, EventDigest, Facts, Flavour, Form, Framing,
+    LaneId, LaneRow, Lanes, Mark, Mode, Outcome, Output, Page, ParkedEvent, ParkedQuery, RawEvent,
+    Resume, Road, Route, Shape, Sink, SinkError, SinkId, Source, SourceError, SourceEvent,
+    SpanQuery, SpanReader, StateStore, Survey, Timestamp, Token, Verdict, peek,
 };
 use ev_pipeline::{Config, Engine, Error, Exec, Parts, Summary, TokioEnv};
 use tokio::sync::{Notify, watch};
@@ -40,7 +40,13 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 
 /// A `OneOf` with case `case` (1 to 15): `{ 1: { 2: kind, 3: uid, 5: time }, 2: session }`.
 pub(crate) fn event(case: u8, kind: &str, uid: &str, session: &str) -> RawEvent {
-    let time = field(5, &[0x08, 0xe8, 0x07]);
+    event_at(case, kind, uid, session, 1000)
+}
+
+/// The same at that second, 128 to 16,383.
+fn event_at(case: u8, kind: &str, uid: &str, session: &str, second: i64) -> RawEvent {
+    let low = u8::try_from(second & 0x7f).unwrap() | 0x80;
+    let time = field(5, &[0x08, low, u8::try_from(second >> 7).unwrap()]);
     let metadata = [field(2, kind.as_bytes()), field(3, uid.as_bytes()), time].concat();
     let body = [field(1, &metadata), field(2, session.as_bytes())].concat();
     RawEvent { form: Form::OneOf, bytes: field(case, &body).into() }
@@ -48,6 +54,16 @@ pub(crate) fn event(case: u8, kind: &str, uid: &str, session: &str) -> RawEvent 
 
 pub(crate) fn login(uid: &str) -> RawEvent {
     event(1, "user.login", uid, "")
+}
+
+pub(crate) fn login_at(uid: &str, second: i64) -> RawEvent {
+    event_at(1, "user.login", uid, "", second)
+}
+
+/// What the state knows an event by.
+pub(crate) fn digest(uid: &str) -> EventDigest {
+    let sha256 = ring::digest::digest(&ring::digest::SHA256, uid.as_bytes());
+    EventDigest::of(sha256.as_ref().try_into().unwrap())
 }
 
 /// A page of the window lane that ends in a mark.
@@ -423,6 +439,11 @@ impl Rig {
             start_time: Timestamp::EPOCH,
         };
         self.store.open_sink(&claim).unwrap()
+    }
+
+    /// The lanes in the state of a run that goes on.
+    pub(crate) fn snapshot_lanes(&self) -> Vec<LaneRow> {
+        self.store.lanes(&SinkId("test".into()))
     }
 
     /// Parked events in the state.
