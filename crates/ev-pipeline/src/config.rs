@@ -42,6 +42,11 @@ pub struct Config {
     pub reopen_base: Duration,
     /// Longest such pause. Default 3 min.
     pub reopen_cap: Duration,
+    /// A recording that is missing or unreadable is given up, with an alarm, when no event of it
+    /// has come for so long and it was asked for at least ten times; `None` never gives up.
+    /// Default 7 days: an upload may wait that long on a node that is cut off, while the reference
+    /// handler forgets a missing one after 48 h or three attempts. Counted anew by each run.
+    pub recording_patience: Option<Duration>,
     /// How long a stop waits for requests under way. Default 20 s, below the 30 s after which
     /// Kubernetes kills.
     pub grace: Duration,
@@ -70,6 +75,7 @@ impl Default for Config {
             park_retry: Duration::from_secs(30),
             reopen_base: Duration::from_secs(5),
             reopen_cap: Duration::from_secs(180),
+            recording_patience: Some(Duration::from_secs(7 * 24 * 3600)),
             grace: Duration::from_secs(20),
             skip_event_types: BTreeSet::new(),
             skip_session_types: ["print".to_owned(), "desktop.recording".to_owned()].into(),

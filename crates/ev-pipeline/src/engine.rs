@@ -12,7 +12,7 @@ use ev_core::{
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::batches::{Batches, Parcel};
 use crate::lanes::LaneBook;
@@ -96,9 +96,14 @@ pub(crate) struct Core {
     pub(crate) summary: Summary,
 }
 
+/// Attempts after which a recording may be given up, however long they took.
+const LEAST_ATTEMPTS: u32 = 10;
+
 /// A lane that had to be closed, and when to try it again.
 #[derive(Debug)]
 struct Reopen {
+    /// When it was closed first, without an event of it since.
+    since: Duration,
     at: Duration,
     attempts: u32,
     waiting: bool,
@@ -223,6 +228,10 @@ impl Core {
         match event {
             SourceEvent::Page(page) => {
                 self.caught_up = false;
+                if !page.events.is_empty() && !self.stopped.is_empty() {
+                    // Something of it can be read, so it is no hopeless one.
+                    self.stopped.remove(&page.lane);
+                }
                 self.take_page(page, stop).await?;
             }
             SourceEvent::Upstream(survey) => {
@@ -317,12 +326,29 @@ impl Core {
 
     fn note_stopped(&mut self, stopped: &Stopped) {
         let Stopped { lane, missing, reason } = stopped;
-        let attempts = self.stopped.get(lane).map_or(0, |reopen| reopen.attempts);
-        let pause = self.config.reopen_base.saturating_mul(1 << attempts.min(10));
+        let now = self.env.monotonic();
+        let (since, attempts) =
+            self.stopped.get(lane).map_or((now, 0), |reopen| (reopen.since, reopen.attempts));
+        let attempts = attempts + 1;
+        let lasted = now.saturating_sub(since);
+        let patience = self.config.recording_patience;
+        if attempts >= LEAST_ATTEMPTS && patience.is_some_and(|patience| lasted >= patience) {
+            error!(%lane, missing, reason, attempts, ?lasted, "recording cannot be read, given up");
+            self.stopped.remove(lane);
+            self.book.give_up(lane);
+            self.summary.sessions_given_up += 1;
+            return self.changed();
+        }
+        let pause = self.config.reopen_base.saturating_mul(1 << (attempts - 1).min(10));
         let pause = pause.min(self.config.reopen_cap);
-        warn!(%lane, missing, reason, attempts, ?pause, "recording cannot be read, trying again later");
-        let at = self.env.monotonic() + pause / 2 + self.env.jitter(pause / 2);
-        self.stopped.insert(lane.clone(), Reopen { at, attempts: attempts + 1, waiting: true });
+        // A line an attempt at first, then few of them.
+        if attempts.is_power_of_two() {
+            warn!(%lane, missing, reason, attempts, ?pause, "recording cannot be read, trying again later");
+        } else {
+            debug!(%lane, missing, reason, attempts, ?pause, "recording cannot be read");
+        }
+        let at = now + pause / 2 + self.env.jitter(pause / 2);
+        self.stopped.insert(lane.clone(), Reopen { since, at, attempts, waiting: true });
     }
 
     fn reopen_stopped(&mut self, source: &mut dyn Source) {

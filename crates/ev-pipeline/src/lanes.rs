@@ -68,6 +68,8 @@ struct Lane {
     segments: VecDeque<Segment>,
     unsettled: usize,
     ended: bool,
+    /// Whether it ended because it was given up.
+    given_up: bool,
     done: bool,
     /// Whether its window will not be re-scanned any more.
     retired: bool,
@@ -100,6 +102,7 @@ impl Lane {
             segments: VecDeque::from([Segment::default()]),
             unsettled: 0,
             ended: false,
+            given_up: false,
             done: false,
             retired: false,
             moved: false,
@@ -384,6 +387,14 @@ impl LaneBook {
         }
     }
 
+    /// Nothing more of a recording can be had: it ends with what was taken of it.
+    pub(crate) fn give_up(&mut self, id: &LaneId) {
+        if let Some(lane) = self.by_id.get(id).and_then(|key| self.lanes.get_mut(key)) {
+            lane.ended = true;
+            lane.given_up = true;
+        }
+    }
+
     /// Events taken and not settled, and marks that wait for them: what is held in memory.
     ///
     /// Both count, or one stuck event at the front of a long recording would let everything behind
@@ -436,7 +447,7 @@ impl LaneBook {
                     for segment in lane.segments.drain(..) {
                         self.passed.add(segment.passed);
                     }
-                    self.passed.totals.sessions += 1;
+                    self.passed.totals.sessions += u64::from(!lane.given_up);
                     finished.push(*key);
                 }
             }

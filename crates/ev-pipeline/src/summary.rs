@@ -19,6 +19,8 @@ pub struct Summary {
     pub unknown_outcomes: u64,
     /// Attempts to deliver that failed.
     pub retries: u64,
+    /// Recordings given up in this run, because nothing of them could be read for too long.
+    pub sessions_given_up: u64,
     /// Commits to the state.
     pub commits: u64,
     /// Sums over the life of the state.

@@ -100,6 +100,57 @@ async fn a_missing_recording_is_asked_for_again() {
     assert!(rig.snapshot().lanes.iter().any(|row| row.lane == session()), "kept over a restart");
 }
 
+/// Answers each opening of the recording with a stop until `done`; the number of openings.
+async fn stopped_until(
+    rig: &Rig,
+    mut done: impl FnMut(&Rig, usize) -> bool,
+) -> ev_pipeline::Summary {
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![upload()], "end"));
+    let stops = std::cell::Cell::new(0);
+    let done = std::cell::RefCell::new(&mut done);
+    rig.run_until(|rig| {
+        let opens = lock(&rig.feed.opened).len();
+        if opens > stops.get() {
+            stops.set(opens);
+            if opens == 4 {
+                // Something of it comes, then it breaks off again.
+                rig.feed.push(recording(0, 2));
+            }
+            let stopped = Stopped { lane: session(), missing: true, reason: "not found".into() };
+            rig.feed.push(SourceEvent::Stopped(stopped));
+        }
+        (done.borrow_mut())(rig, opens)
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_of_which_nothing_comes_is_given_up_in_the_end() {
+    let mut rig = Rig::new();
+    rig.config.recording_patience = Some(std::time::Duration::from_secs(2400));
+    let summary = stopped_until(&rig, |rig, _| {
+        let is_there = rig.snapshot_lanes().iter().any(|row| row.lane == session());
+        !is_there && lock(&rig.feed.opened).len() > 4
+    })
+    .await;
+    let opens = lock(&rig.feed.opened).len();
+    assert!((14..30).contains(&opens), "{opens} attempts");
+    assert_eq!((summary.sessions_given_up, summary.totals.sessions), (1, 0));
+    assert_eq!(summary.totals.delivered, 3, "what came of it is delivered");
+    assert!(summary.totals.balances());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_may_be_waited_for_for_ever() {
+    let mut rig = Rig::new();
+    rig.config.recording_patience = None;
+    rig.config.reopen_cap = std::time::Duration::from_secs(10);
+    let summary = stopped_until(&rig, |_, opens| opens == 300).await;
+    assert_eq!(summary.sessions_given_up, 0);
+    assert!(rig.snapshot_lanes().iter().any(|row| row.lane == session()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waits_behind_a_stuck_event_is_bounded_too() {
     let mut rig = Rig::new();
