@@ -21,6 +21,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use ev_core::{Mark, peek};
+use tracing::warn;
 
 use crate::token::{Search, WindowToken};
 
@@ -29,12 +30,15 @@ const OVERLAP: i64 = 2;
 /// Seconds that the log of Auth may need to become complete: a window ends at least so long before
 /// the newest event.
 pub(crate) const SETTLING: i64 = 60;
-/// Empty pages in a row, each with a new key, after which a pause is made before the next one:
-/// some storages hand out a new key for ever. The live window is taken to be at its tip.
+/// Empty pages in a row, each with a new key, after which the live window is taken to be at its
+/// tip, and a pause is made before the next one: some storages hand out a new key for ever.
 const EMPTY_PAGES: u32 = 8;
 /// Empty pages in a row, each with a new key, after which a window that has an end is taken to be
-/// at it. Many, because some storages hand out empty pages while they look for rare types.
-const LAST_PAGES: u32 = 64;
+/// at it, with a line in the log. Many, because storages hand out empty pages while they look for
+/// rare types, and what is behind them would be missed.
+const LAST_PAGES: u32 = 2048;
+/// In a window that has an end, a pause is made each time there were so many empty pages in a row.
+const PAUSE_PAGES: u32 = 32;
 
 /// A window lane.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub(crate) struct Window {
     limit: u16,
     /// When the lane was opened.
     opened: Option<i64>,
+    /// Second of the last event when a key stood still and a new search was made from there.
+    stuck: Option<i64>,
     /// First second behind the part of the stretch that is read now, while it is narrowed down to
     /// an event that is too large.
     part: Option<i64>,
@@ -141,6 +147,7 @@ impl Window {
             batch,
             limit: batch,
             opened,
+            stuck: None,
             part: None,
             backwards: false,
         }
@@ -220,18 +227,24 @@ impl Window {
                 marks.push(self.mark(events.len()));
             }
             self.empty_pages = if empty { self.empty_pages + 1 } else { 0 };
-            let end = self.part.or(self.search.end).or(self.closing);
-            if self.empty_pages < EMPTY_PAGES {
-                Then::Again
-            } else if let Some(part) = self.part.filter(|_| self.empty_pages >= LAST_PAGES) {
-                self.begin_at(part);
-                marks.push(self.mark(events.len()));
-                Then::Again
-            } else if end.is_some() && self.empty_pages >= LAST_PAGES {
-                self.closing.map_or(Then::End, Then::Roll)
+            let has_end = self.part.or(self.search.end).or(self.closing).is_some();
+            if !has_end {
+                caught_up = self.empty_pages >= EMPTY_PAGES;
+                if caught_up { Then::Pause } else { Then::Again }
+            } else if self.empty_pages < LAST_PAGES {
+                let pause = self.empty_pages > 0 && self.empty_pages.is_multiple_of(PAUSE_PAGES);
+                if pause { Then::Pause } else { Then::Again }
             } else {
-                caught_up = end.is_none();
-                Then::Pause
+                let (start, pages) = (self.search.start, self.empty_pages);
+                warn!(start, pages, "nothing but empty pages, taken for the end of the window");
+                match self.part {
+                    Some(part) => {
+                        self.begin_at(part);
+                        marks.push(self.mark(events.len()));
+                        Then::Again
+                    }
+                    None => self.closing.map_or(Then::End, Then::Roll),
+                }
             }
         } else {
             self.empty_pages = 0;
@@ -240,6 +253,8 @@ impl Window {
                     self.begin_at(part);
                     marks.push(self.mark(events.len()));
                 }
+                Then::Again
+            } else if !last_key.is_empty() && !fresh && self.doubt(last) {
                 Then::Again
             } else if self.search.end.is_some() {
                 // A key that does not move may hide one more growth of the page.
@@ -337,6 +352,22 @@ impl Window {
             self.part = Some(from.saturating_add(width / 2));
         }
         Narrowed::Part
+    }
+
+    /// A key that stands still and brings nothing new is what some storages say at their end, but
+    /// there may be more that is never reached by it: a new search from the last event shows that.
+    /// `false` if it has been made already, or cannot.
+    fn doubt(&mut self, last: Option<i64>) -> bool {
+        let Some(at) = last.or(self.behind) else { return false };
+        if self.stuck == Some(at) {
+            return false;
+        }
+        self.stuck = Some(at);
+        let Search { start, bare_start, .. } = self.search;
+        let first = if bare_start { start } else { start.saturating_sub(OVERLAP) };
+        let end = self.search.end.or(self.closing).unwrap_or(i64::MAX);
+        self.begin_at(at.saturating_sub(OVERLAP).min(end).max(first));
+        true
     }
 
     /// A new search for all that is left, from that second on and nothing in front of it.
@@ -488,6 +519,37 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_stands_still_in_front_of_more_is_left() {
+        let mut lane = window(Some(2000));
+        take_events(&mut lane, 0, &[1100, 1200], "k1");
+        assert_eq!(take_events(&mut lane, 0, &[1300, 1400], "k1").then, Then::Again);
+        let answer = take_events(&mut lane, 0, &[1300, 1400], "k1");
+        assert_eq!((answer.events, answer.then), (vec![], Then::Again));
+        let query = lane.query(0);
+        assert_eq!((query.start, query.end, query.key.as_str()), (1398, 2002, ""));
+        let answer = take_events(&mut lane, 0, &[1400, 1500], "k2");
+        assert!(answer.repeats);
+        let search = Search { start: 1398, end: Some(2000), bare_start: true, types: Vec::new() };
+        let token = |key: &str| {
+            WindowToken { search: search.clone(), key: key.into(), opened: None }.encode()
+        };
+        let marks = [Mark { after: 0, token: token("") }, Mark { after: 2, token: token("k2") }];
+        assert_eq!(answer.marks, marks);
+        // Where it stands still again without anything new, there is no more.
+        take_events(&mut lane, 0, &[1500], "k2");
+        assert_eq!(take_events(&mut lane, 0, &[1500], "k2").then, Then::Again);
+        take_events(&mut lane, 0, &[1500], "k3");
+        take_events(&mut lane, 0, &[1500], "k3");
+        assert_eq!(take_events(&mut lane, 0, &[1500], "k3").then, Then::End);
+        // At the tip of the log that is no reason to spin.
+        let mut lane = window(None);
+        let then: Vec<Then> =
+            (0..8).map(|_| take_events(&mut lane, 1200, &[1100], "k").then).collect();
+        assert_eq!(then.iter().filter(|then| **then == Then::Again).count(), 3, "{then:?}");
+        assert_eq!(then[5..], [Then::Pause, Then::Pause, Then::Pause]);
+    }
+
+    #[test]
     fn keys_without_events_do_not_make_the_tip_spin() {
         let mut lane = window(None);
         let keys: Vec<String> = (0..20).map(|n| n.to_string()).collect();
@@ -571,13 +633,13 @@ mod tests {
             }
             unreachable!("it counts for ever")
         };
-        assert_eq!(count(&mut window(Some(2000))), (7, 56, Then::End), "no spinning");
+        assert_eq!(count(&mut window(Some(2000))), (1984, 63, Then::End), "no spinning");
         let mut lane = window(None);
         take_events(&mut lane, 10_000, &[6000], "k");
-        assert_eq!(count(&mut lane), (7, 56, Then::Roll(6000 - SETTLING)));
+        assert_eq!(count(&mut lane), (1984, 63, Then::Roll(6000 - SETTLING)));
         // A page with something begins the count anew.
         let mut lane = window(Some(2000));
-        for n in 0..63 {
+        for n in 0..2047 {
             take(&mut lane, 0, &[], &format!("a{n}"));
         }
         take(&mut lane, 0, &["x"], "b");

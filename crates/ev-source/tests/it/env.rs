@@ -19,6 +19,7 @@ pub(crate) struct ManualEnv {
 #[derive(Default)]
 struct State {
     elapsed: Duration,
+    random: u64,
     sleepers: BTreeMap<u64, Sleeper>,
     last: u64,
 }
@@ -64,6 +65,22 @@ impl ManualEnv {
         }
     }
 
+    /// Pauses with jitter are about as long as they may be, up to half a minute.
+    pub(crate) fn wait_as_long_as_allowed(&self) {
+        self.lock().random = 29_999_999_999;
+    }
+
+    /// Number of those who sleep for no longer than `longest`.
+    pub(crate) fn asleep(&self, longest: Duration) -> usize {
+        self.lock().sleepers.values().filter(|sleeper| sleeper.duration <= longest).count()
+    }
+
+    /// Waits until somebody falls asleep.
+    pub(crate) async fn change(&self) {
+        let mut changed = self.changed.subscribe();
+        changed.changed().await.expect("the sender lives in `self`");
+    }
+
     /// Waits until somebody sleeps for exactly `duration`.
     pub(crate) async fn sleeping(&self, duration: Duration) {
         let mut changed = self.changed.subscribe();
@@ -107,8 +124,8 @@ impl Env for ManualEnv {
         })
     }
 
-    /// No jitter: a pause before another attempt is over at once.
+    /// No jitter: a pause before another attempt is over at once, unless a test wants it long.
     fn random(&self) -> u64 {
-        0
+        self.lock().random
     }
 }

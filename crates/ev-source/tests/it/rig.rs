@@ -174,6 +174,21 @@ impl Reader {
         }
     }
 
+    /// Reads until `enough` holds of the clock.
+    pub(crate) async fn read_while_not(&mut self, enough: impl Fn(&ManualEnv) -> bool) {
+        let env = self.env.clone().expect("there from the start");
+        while !enough(&env) {
+            let event = tokio::select! {
+                biased;
+                event = self.source().next(Credit { pages: 3 }) => Some(event),
+                () = env.change() => None,
+            };
+            if let Some(event) = event {
+                self.take(event.expect("nothing for an operator"));
+            }
+        }
+    }
+
     fn take(&mut self, event: SourceEvent) {
         match event {
             SourceEvent::Upstream(survey) => {

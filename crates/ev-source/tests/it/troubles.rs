@@ -50,16 +50,41 @@ async fn a_refused_key_makes_a_new_search_from_the_last_event() {
 
 #[tokio::test]
 async fn who_may_not_read_asks_slowly() {
+    for (code, message) in [(7, "access denied"), (16, "the session has expired")] {
+        let rig = Rig::new();
+        rig.auth.append(events("e", NOW - 20, 1, 5));
+        rig.auth.set(|switches| switches.fail.push(fault(code, 1, message)));
+        let mut reader = rig.reader(rig.config(), NOW - 30);
+        let pause = Duration::from_secs(15);
+        reader.read_while_not_sleeping(3, pause).await;
+        assert_eq!(rig.calls("GetEvents"), 1);
+        rig.env.advance(pause);
+        reader.read_to_the_tip().await;
+        assert_eq!(reader.ids(), names("e", 5));
+    }
+}
+
+#[tokio::test]
+async fn rule_03_too_many_requests_slow_down_and_never_race() {
     let rig = Rig::new();
-    rig.auth.append(events("e", NOW - 20, 1, 5));
-    rig.auth.set(|switches| switches.fail.push(fault(7, 1, "access denied")));
-    let mut reader = rig.reader(rig.config(), NOW - 30);
-    let pause = Duration::from_secs(15);
-    reader.read_while_not_sleeping(3, pause).await;
-    assert_eq!(rig.calls("GetEvents"), 1);
-    rig.env.advance(pause);
-    reader.read_to_the_tip().await;
-    assert_eq!(reader.ids(), names("e", 5));
+    rig.env.wait_as_long_as_allowed();
+    let start = NOW - 11 * 3600;
+    rig.auth.append(events("e", start, 60, 600));
+    rig.auth.set(|switches| switches.fail.push(fault(8, u64::MAX, "rate limit exceeded")));
+    let mut config = rig.config();
+    config.window_size = Duration::from_secs(3600);
+    let mut reader = rig.reader(config, start);
+    // Ten windows and the live one, each of which makes longer and longer pauses.
+    let mut calls = Vec::new();
+    for _ in 0..90 {
+        reader.read_while_not(|env| env.asleep(Duration::from_secs(30)) == 11).await;
+        calls.push(rig.calls("GetEvents"));
+        rig.env.advance(Duration::from_secs(1));
+    }
+    assert!(calls[0] <= 11 && calls[89] <= 11 * 9, "{calls:?}");
+    rig.auth.set(|switches| switches.fail.clear());
+    rig.env.advance(Duration::from_secs(30));
+    reader.read_until(|reader| reader.ids() == names("e", 600)).await;
 }
 
 #[tokio::test]
@@ -151,4 +176,46 @@ async fn rule_13_nothing_but_events_that_are_too_large_is_no_race() {
     assert_eq!(seconds.len(), 200, "each once");
     let calls = rig.calls("GetEvents");
     assert!(calls < 200 * 24, "{calls}");
+}
+
+#[tokio::test]
+async fn rule_09_whatever_pages_and_keys_do_the_log_arrives() {
+    type Fault = fn(&mut ev_test_support::AuthSwitches);
+    let faults: [(&str, Fault); 5] = [
+        ("pages repeated", |switches| switches.repeat_pages = 3),
+        ("a page repeated for long", |switches| switches.repeat_pages = 40),
+        ("keys that stand still", |switches| switches.stick_keys = 3),
+        ("empty pages with keys", |switches| switches.empty_pages = 5),
+        ("many empty pages", |switches| switches.empty_pages = 70),
+    ];
+    for (name, fault) in faults {
+        let rig = Rig::new();
+        // Two windows of the past and the live one, which ends in many events of one second.
+        rig.auth.append(events("e", NOW - 3 * 3600, 60, 175));
+        rig.auth.append((0..30).map(|n| padded(&format!("s{n}"), NOW - 200, 0, 20)));
+        rig.auth.set(|switches| switches.page_cap = 7);
+        rig.auth.set(fault);
+        let mut config = rig.config();
+        config.window_size = Duration::from_secs(3600);
+        let mut reader = rig.reader(config, NOW - 3 * 3600);
+        let wanted: std::collections::BTreeSet<_> =
+            names("e", 175).into_iter().chain(names("s", 30)).collect();
+        let clock = rig.env.clone();
+        // Pauses are over at once.
+        let time = async {
+            loop {
+                clock.sleeping(crate::rig::POLL).await;
+                clock.advance(crate::rig::POLL);
+            }
+        };
+        let read = reader.read_until(|reader| reader.ids() == wanted && reader.ended.len() >= 2);
+        tokio::select! {
+            biased;
+            () = read => {}
+            () = time => {}
+        }
+        assert_eq!(reader.ids(), wanted, "{name}");
+        let calls = rig.calls("GetEvents");
+        assert!(calls < 6000, "{name}: {calls} searches");
+    }
 }

@@ -1,4 +1,4 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 
 use super::artifacts::Artifact;
 use super::service::{ArtifactApi, AuthApi};
-use super::store::{Event, Store};
+use super::store::{Event, Page, Store};
 use super::switches::{AuthSwitches, AuthTally, SeenCall};
 use crate::Error;
 use crate::door::{Door, Serve, Transport};
@@ -176,6 +176,8 @@ pub(super) struct Inner {
     pub(super) artifacts: Vec<Artifact>,
     /// Numbers of the events that were sent at least once.
     pub(super) served: HashSet<u64>,
+    /// The last answer to a search, by the second in which the search begins.
+    pub(super) last_pages: BTreeMap<i64, Page>,
     calls: VecDeque<SeenCall>,
 }
 

@@ -26,6 +26,12 @@ pub struct AuthSwitches {
     pub unimplemented: Vec<String>,
     /// Session streams break off with `UNAVAILABLE` after so many events.
     pub break_sessions_after: Option<usize>,
+    /// So many answers to searches with a key are the answer before it once more.
+    pub repeat_pages: u64,
+    /// So many answers to searches with a key name that same key as the next one.
+    pub stick_keys: u64,
+    /// So many empty pages, each with a key of its own, come in front of every page but the first.
+    pub empty_pages: u64,
     /// Artifacts are sent with one byte flipped.
     pub flip_artifact_byte: bool,
     /// Artifacts are not offered.
@@ -43,6 +49,9 @@ impl Default for AuthSwitches {
             fail: Vec::new(),
             unimplemented: Vec::new(),
             break_sessions_after: None,
+            repeat_pages: 0,
+            stick_keys: 0,
+            empty_pages: 0,
             flip_artifact_byte: false,
             withhold_artifacts: false,
         }
