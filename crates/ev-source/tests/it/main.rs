@@ -9,5 +9,6 @@ mod raw;
 mod rescans;
 mod rig;
 mod sessions;
+mod spans;
 mod troubles;
 mod windows;
