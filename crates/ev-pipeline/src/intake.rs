@@ -168,6 +168,7 @@ impl Core {
                 self.book.mark(key, mark.token);
             }
             if self.book.recognise(key, &seen.digest) || known.contains(&seen.digest) {
+                self.book.leave_to_other(key, &seen.digest);
                 self.summary.repeated += 1;
                 continue;
             }
@@ -238,6 +239,7 @@ impl Core {
             None => BTreeSet::new(),
         };
         if self.book.recognise(key, &digest) || !known.is_empty() {
+            self.book.leave_to_other(key, &digest);
             self.summary.repeated += 1;
             return Ok(());
         }
@@ -299,6 +301,8 @@ impl Core {
                 Some(_) => is_near(second, newest, window, behind),
                 None => behind.is_some() && is_near(second, newest, i64::MIN, behind),
             };
+            // Whose time nobody can read may be of any.
+            let is_near = is_near || *time == Timestamp::ZERO_YEAR_ONE;
             // With a uid it was looked for before, where any event was.
             if if all { !has_uid } else { is_near || is_read_again } {
                 digests.insert(*digest);
@@ -334,6 +338,7 @@ impl Core {
             if (repeats || !known.is_empty()) && !uid.is_empty() {
                 let digest = EventDigest::of(&sha256(uid.of(&event.bytes)));
                 if self.book.recognise(key, &digest) || known.contains(&digest) {
+                    self.book.leave_to_other(key, &digest);
                     self.summary.repeated += 1;
                     continue;
                 }

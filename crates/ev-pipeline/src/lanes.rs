@@ -129,6 +129,11 @@ impl Lane {
         self.front + self.segments.len() as u64 - 1
     }
 
+    fn segment_mut(&mut self, number: u64) -> Option<&mut Segment> {
+        let index = usize::try_from(number.checked_sub(self.front)?).ok()?;
+        self.segments.get_mut(index)
+    }
+
     /// Moves the resume point over settled segments.
     fn advance(&mut self, passed: &mut Passed) {
         while let Some(first) = self.segments.front() {
@@ -157,6 +162,16 @@ pub(crate) struct LaneBook {
     next_key: LaneKey,
     opened: Vec<LaneKey>,
     passed: Passed,
+    /// Events of windows that are not settled.
+    unsettled: BTreeMap<EventDigest, Holder>,
+}
+
+/// Who is to settle an event.
+#[derive(Debug)]
+struct Holder {
+    lane: LaneKey,
+    /// Segments of other lanes that have brought it too.
+    waiting: Vec<(LaneKey, u64)>,
 }
 
 impl LaneBook {
@@ -307,6 +322,23 @@ impl LaneBook {
         lane.recent.contains(digest)
     }
 
+    /// An event is known and so not taken again. If another lane has taken it and not settled it,
+    /// this one may not pass it before: after a crash the other lane need not bring it again. The
+    /// live window reads on behind the second at which it is decided to end, and when it is taken up
+    /// again, it ends there.
+    pub(crate) fn leave_to_other(&mut self, key: LaneKey, digest: &EventDigest) {
+        let Some(holder) = self.unsettled.get_mut(digest).filter(|holder| holder.lane != key)
+        else {
+            return;
+        };
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let number = lane.open_segment();
+        let Some(segment) = lane.segments.back_mut() else { return };
+        segment.unsettled += 1;
+        lane.unsettled += 1;
+        holder.waiting.push((key, number));
+    }
+
     /// Takes an event; it is unsettled from now on. `None` for a lane that is not in the book.
     pub(crate) fn take(
         &mut self,
@@ -324,6 +356,7 @@ impl LaneBook {
         }
         lane.recent.insert(segment, digest);
         lane.newest = lane.newest.max(time.seconds());
+        self.unsettled.entry(digest).or_insert(Holder { lane: key, waiting: Vec::new() });
         Some(Slot { lane: key, segment, digest: Some(digest), border })
     }
 
@@ -362,21 +395,34 @@ impl LaneBook {
     /// An event is delivered, filtered or parked.
     pub(crate) fn settle(&mut self, slot: Slot, how: Settled) {
         let Some(lane) = self.lanes.get_mut(&slot.lane) else { return };
-        let Some(index) = slot.segment.checked_sub(lane.front) else { return };
-        let Ok(index) = usize::try_from(index) else { return };
-        let Some(segment) = lane.segments.get_mut(index) else { return };
+        let Some(segment) = lane.segment_mut(slot.segment) else { return };
+        let Some(digest) = slot.digest else {
+            segment.passed.count(how);
+            return self.settle_segment(slot.lane, slot.segment);
+        };
+        // A window's events are recognised by their ids, which go into the same transaction.
+        self.passed.count(how);
+        let (inner, border) = lane.settled.entry(slot.segment).or_default();
+        if slot.border {
+            border.push(digest)
+        } else {
+            inner.push(digest)
+        }
+        self.settle_segment(slot.lane, slot.segment);
+        if self.unsettled.get(&digest).is_some_and(|holder| holder.lane == slot.lane) {
+            let waiting = self.unsettled.remove(&digest).map(|holder| holder.waiting);
+            for (key, segment) in waiting.into_iter().flatten() {
+                self.settle_segment(key, segment);
+            }
+        }
+    }
+
+    /// One event less is unsettled in a segment.
+    fn settle_segment(&mut self, key: LaneKey, number: u64) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let Some(segment) = lane.segment_mut(number) else { return };
         segment.unsettled = segment.unsettled.saturating_sub(1);
         lane.unsettled = lane.unsettled.saturating_sub(1);
-        // A window's events are recognised by their ids, which go into the same transaction.
-        if slot.digest.is_some() {
-            self.passed.count(how)
-        } else {
-            segment.passed.count(how)
-        }
-        if let Some(digest) = slot.digest {
-            let (inner, border) = lane.settled.entry(slot.segment).or_default();
-            if slot.border { border.push(digest) } else { inner.push(digest) }
-        }
         lane.advance(&mut self.passed);
     }
 

@@ -95,6 +95,39 @@ fn rule_06_what_a_neighbour_has_taken_and_not_settled_is_known() {
     assert_eq!(taken(&book, &window(100), &[1, 2]), [0; 0], "nothing stays in memory");
 }
 
+/// A live window reads on behind the second at which it is decided to end. Taken up again after a
+/// crash it ends there, and what it had read behind that is the next window's to bring.
+#[test]
+fn rule_06_a_lane_waits_for_what_another_has_not_settled() {
+    let mut book = LaneBook::default();
+    book.open(window(0), token("a"));
+    let live = book.key(&window(0)).unwrap();
+    let slots = [1, 2].map(|n| book.take(live, digest(n), at(150)).unwrap());
+    book.open(window(100), token("b"));
+    let next = book.key(&window(100)).unwrap();
+    for known in [1, 2] {
+        book.leave_to_other(next, &digest(known));
+    }
+    book.mark(next, token("c"));
+    change(&mut book);
+    book.end(&window(100));
+    book.settle(slots[0], Settled::Filtered);
+    let c = change(&mut book);
+    assert_eq!((c.advance, c.done), (vec![], vec![]), "the other one is on its way");
+    assert_eq!(book.backlog(), 3, "one event, the lane that waits for it, and its mark");
+    book.settle(slots[1], Settled::Filtered);
+    let c = change(&mut book);
+    assert_eq!(c.advance, [Advance { lane: window(100), token: token("c"), page: 1 }]);
+    assert_eq!((c.done, book.backlog()), (vec![window(100)], 0));
+    // Settled, or its own, it need not be waited for.
+    let own = book.take(live, digest(3), at(150)).unwrap();
+    for known in [1, 3] {
+        book.leave_to_other(live, &digest(known));
+    }
+    book.settle(own, Settled::Filtered);
+    assert_eq!(book.backlog(), 0);
+}
+
 #[test]
 fn rule_11_where_events_may_be_known_from() {
     let mut book = LaneBook::default();
