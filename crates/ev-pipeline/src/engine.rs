@@ -273,7 +273,9 @@ impl Core {
     /// How much more may be read. None while too much is held for a sink that does not take it,
     /// and for a moment none while the decoder is on its way.
     fn credit(&mut self) -> Credit {
-        let may_read = self.has_room() && !self.waits_for_decoder();
+        // Asked in any case: it forgets a patience that has run out, which would be due for ever.
+        let waits = self.waits_for_decoder();
+        let may_read = self.has_room() && !waits;
         Credit { pages: if may_read { PAGES_OF_CREDIT } else { 0 } }
     }
 
