@@ -230,7 +230,9 @@ fn is_worth_trying(parked: &ParkedEvent, way: &Way, name: &str, now: Timestamp) 
         ParkReason::Waiting => true,
         ParkReason::DecoderFailed | ParkReason::Refused => {
             let pause = FAILED_PAUSE_SECONDS << parked.attempts.min(FAILED_PAUSE_DOUBLINGS);
-            parked.last_attempt.unwrap_or(event.at).plus_seconds(pause) <= now
+            let last = parked.last_attempt.unwrap_or(event.at);
+            // A clock that was ahead then must not hold it back until it is so late again.
+            last > now || last.plus_seconds(pause) <= now
         }
     }
 }
@@ -279,8 +281,8 @@ impl Core {
         let totals = &mut self.summary.totals;
         totals.parked = totals.parked.saturating_sub(1);
         totals.passed = totals.passed.saturating_sub(1);
-        self.summary.passed = self.summary.passed.saturating_sub(1);
-        self.summary.repeated += 1;
+        // Until that is committed, a round would find it in the state once more.
+        self.retrying.insert(id);
         self.change.resolve.push(id);
     }
 }
