@@ -29,6 +29,10 @@ pub struct Config {
     /// eight times, each at least one second; none turns that off. Default 10 min and 6 h. One
     /// window is read again at a time, beside the others and within the request budget.
     pub rescan: Vec<Duration>,
+    /// A past shorter than [`Self::catch_up_lanes`] windows is cut into narrower ones, so that all
+    /// lanes have work, but into none narrower than this, as each costs a request more. Default
+    /// 10 min.
+    pub least_window: Duration,
     /// Pause between two looks at the tip of the log. Default 5 s.
     pub poll_interval: Duration,
     /// Catch-up windows that are read at once, beside the live one; at least 1. Default 10.
@@ -74,6 +78,7 @@ impl Config {
             batch: 500,
             window_size: Duration::from_secs(24 * 3600),
             live_width: Duration::from_secs(3600),
+            least_window: Duration::from_secs(600),
             rescan: vec![Duration::from_secs(600), Duration::from_secs(6 * 3600)],
             poll_interval: Duration::from_secs(5),
             catch_up_lanes: 10,
@@ -106,6 +111,7 @@ impl Config {
         at_least("live_width", "must be at least 60 s", self.live_width.as_secs() >= 60)?;
         let rescan = self.rescan.len() <= 8 && self.rescan.iter().all(|d| d.as_secs() >= 1);
         at_least("rescan", "must be at most eight delays of at least 1 s", rescan)?;
+        at_least("least_window", "must be at least 1 s", self.least_window.as_secs() >= 1)?;
         at_least("poll_interval", "must not be 0", !self.poll_interval.is_zero())?;
         at_least("catch_up_lanes", "must be at least 1", self.catch_up_lanes >= 1)?;
         at_least("concurrency", "must be 1 to 1000", (1..=1000).contains(&self.concurrency))?;

@@ -23,7 +23,12 @@ const MAX_WINDOWS: i64 = 4096;
 /// By what to cut; times in seconds since the epoch, widths in seconds.
 pub(crate) struct Cut<'a> {
     pub(crate) now: i64,
+    /// Widest window.
     pub(crate) size: i64,
+    /// Narrowest window that a short past is cut into.
+    pub(crate) least: i64,
+    /// Windows that are read at the same time.
+    pub(crate) lanes: usize,
     pub(crate) live_width: i64,
     pub(crate) types: &'a [String],
 }
@@ -33,7 +38,8 @@ impl Cut<'_> {
     /// for certain, and the live one behind them. A remainder that is narrow belongs to the live one. `bare_start`: nothing in front of `start` is wanted.
     pub(crate) fn windows(&self, start: i64, bare_start: bool) -> Vec<Search> {
         let tip = self.tip();
-        let size = self.size.max(tip.saturating_sub(start) / MAX_WINDOWS + 1).max(MIN_WIDTH);
+        let span = tip.saturating_sub(start);
+        let size = self.width(span).max(span / MAX_WINDOWS + 1).max(MIN_WIDTH);
         let window = |from, end| Search {
             start: from,
             end,
@@ -77,7 +83,7 @@ impl Cut<'_> {
         // It had come about so far when the last run ended. If that is long ago, what lies behind
         // is read in several windows at once. Whatever it has read beyond is recognised by its id.
         let end = live.search.start.saturating_add(self.live_width).saturating_add(2 * SETTLING);
-        if self.tip().saturating_sub(end) < self.size {
+        if self.tip().saturating_sub(end) < self.size.min(self.least.saturating_mul(2)) {
             return Vec::new();
         }
         info!(from = end, "nothing was read for long, catching up in several windows");
@@ -95,6 +101,14 @@ impl Cut<'_> {
         let bare_start = start == first;
         let search = Search { start, end: None, bare_start, types: self.types.to_vec() };
         Some(WindowToken { search, key: String::new(), opened: Some(self.now) })
+    }
+
+    /// How wide to cut so long a past: several windows for each that is read at the same time, or
+    /// a peer that is far away would set the pace; several, because events do not lie evenly.
+    fn width(&self, span: i64) -> i64 {
+        let lanes = i64::try_from(self.lanes).unwrap_or(i64::MAX);
+        let pieces = lanes.saturating_mul(3).saturating_sub(2).max(1);
+        self.size.min((span / pieces + 1).max(self.least))
     }
 
     fn tip(&self) -> i64 {
@@ -115,7 +129,7 @@ mod tests {
 
     /// `settled`: up to where the log is taken to be complete.
     fn cut(settled: i64, size: i64) -> Cut<'static> {
-        Cut { now: settled + MARGIN, size, live_width: 300, types: &[] }
+        Cut { now: settled + MARGIN, size, least: size, lanes: 1, live_width: 300, types: &[] }
     }
 
     fn windows(start: i64, settled: i64, size: i64) -> Vec<(i64, Option<i64>, bool)> {
@@ -158,7 +172,14 @@ mod tests {
     fn a_clock_that_is_somewhat_ahead_closes_nothing_that_auth_writes_to() {
         let auth_now = 1_800_000_000;
         for ahead in [0, 60, 120, MARGIN - SETTLING] {
-            let cut = Cut { now: auth_now + ahead, size: 600, live_width: 300, types: &[] };
+            let cut = Cut {
+                now: auth_now + ahead,
+                size: 600,
+                least: 600,
+                lanes: 1,
+                live_width: 300,
+                types: &[],
+            };
             let fresh = cut.windows(auth_now - 10_000, true);
             let mut old = resumed(&[(auth_now - 10_000, None)]);
             let later = cut.resume(&mut old, &[]);
@@ -202,6 +223,28 @@ mod tests {
         let mut lanes = resumed(&[(1000, None), (1420, Some(1920)), (2940, None)]);
         assert_eq!(cut(3040, 500).resume(&mut lanes, &[]), []);
         assert_eq!(ends(&lanes), [Some(1420), Some(1920), None]);
+    }
+
+    #[test]
+    fn a_short_past_is_read_in_several_windows_too() {
+        let day = 24 * 3600;
+        let cut = |span| Cut { lanes: 10, least: 600, ..cut(span, day) };
+        let widths = |span| -> Vec<i64> {
+            let windows = cut(span).windows(0, true);
+            windows.iter().filter_map(|w| Some(w.end? - w.start)).collect()
+        };
+        assert_eq!(widths(500).len(), 1);
+        assert_eq!(widths(3000), [600; 5]);
+        assert_eq!(widths(day / 2).len(), 28);
+        assert_eq!(widths(100 * day).len(), 100, "no wider than asked for");
+
+        let mut lanes = resumed(&[(0, None)]);
+        assert_eq!(cut(420 + 1199).resume(&mut lanes, &[]), []);
+        assert_eq!(
+            cut(420 + 3600).resume(&mut lanes, &[]).len(),
+            7,
+            "of ten minutes, and the live one"
+        );
     }
 
     #[test]

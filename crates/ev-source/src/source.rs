@@ -182,11 +182,13 @@ impl Source for TypedSource {
             let at = self.session_token(&LaneId::Session(id.clone()), &token);
             self.reader.add_session(id, at);
         }
-        let Config { window_size, live_width, types, .. } = &*self.config;
+        let Config { window_size, least_window, live_width, types, .. } = &*self.config;
         let seconds = |duration: &Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
         let cut = plan::Cut {
             now: self.env.now().seconds(),
             size: seconds(window_size),
+            least: seconds(least_window),
+            lanes: self.config.catch_up_lanes,
             live_width: seconds(live_width),
             types,
         };

@@ -68,7 +68,9 @@ impl Rig {
 
     pub(crate) fn config(&self) -> Config {
         let identity = Credentials::Identity(self.dir.path().join("identity"));
-        Config { poll_interval: POLL, ..Config::new(self.auth.addr().to_string(), identity) }
+        let config = Config::new(self.auth.addr().to_string(), identity);
+        // Windows are as wide as a test says.
+        Config { poll_interval: POLL, least_window: config.window_size, ..config }
     }
 
     pub(crate) fn source(&self, config: Config) -> TypedSource {
