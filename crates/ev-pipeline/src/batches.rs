@@ -39,6 +39,8 @@ pub(crate) enum Origin {
         learned: Option<(LaneId, EventDigest)>,
         /// What decoded it.
         decoder: Arc<str>,
+        /// Length of the event as it is parked.
+        bytes: usize,
     },
 }
 

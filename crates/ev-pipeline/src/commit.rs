@@ -82,6 +82,7 @@ impl Core {
             info!(attempts, "state can be written again");
         }
         self.summary.commits += 1;
+        self.park_waiting();
         for id in change.resolve.iter().chain(change.attempt.iter().map(|tried| &tried.id)) {
             self.retrying.remove(id);
         }

@@ -14,6 +14,10 @@ pub struct Config {
     pub commit_interval: Duration,
     /// Commit at once when so many events are settled. Default 2,000.
     pub commit_events: usize,
+    /// Parked events at most; what has to be parked beyond stands still. Default 1,000,000.
+    pub max_parked_events: u64,
+    /// Their bytes at most. Default 1 GiB.
+    pub max_parked_bytes: u64,
     /// Commit at once when parked bytes of that size wait for it. Default 1 MiB.
     pub commit_park_bytes: usize,
     /// Events that may be taken and not settled, and resume points that may wait for them, at one
@@ -64,6 +68,8 @@ impl Default for Config {
             batch_age: Duration::from_millis(200),
             commit_interval: Duration::from_millis(500),
             commit_events: 2_000,
+            max_parked_events: 1_000_000,
+            max_parked_bytes: 1 << 30,
             commit_park_bytes: 1 << 20,
             max_unsettled: 16_384,
             max_held_bytes: 16 << 20,

@@ -200,7 +200,8 @@ impl Core {
                 self.summary.passed += 1;
                 self.book.settle(slot, Settled::Delivered { by, inexact });
             }
-            Origin::Parked { id, learned, .. } => {
+            Origin::Parked { id, learned, bytes, .. } => {
+                self.room.give_back(bytes);
                 if let Some((lane, digest)) = learned {
                     self.book.remember(&lane, digest);
                 }
@@ -227,7 +228,6 @@ impl Core {
                 Origin::Lane { slot, event, version } => {
                     let Some(lane) = self.book.lane_of(&slot).cloned() else { continue };
                     let digest = slot.digest(&event.bytes);
-                    self.change_park_bytes += event.bytes.len();
                     let parked = NewParked {
                         lane,
                         digest,
@@ -241,7 +241,7 @@ impl Core {
                         decoder: String::new(),
                         at,
                     };
-                    self.settle_now(slot, Settled::Parked(parked));
+                    self.park(slot, parked);
                 }
                 Origin::Parked { id, decoder, .. } => {
                     let decoder = decoder.to_string();

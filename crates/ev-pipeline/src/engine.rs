@@ -18,6 +18,7 @@ use crate::batches::{Batches, Parcel};
 use crate::lanes::LaneBook;
 use crate::parking::Round;
 use crate::receiver::Receivers;
+use crate::room::Room;
 use crate::{Config, Error, Exec, Summary};
 
 /// Pages a source may ask for at one time while there is room.
@@ -68,6 +69,7 @@ pub(crate) struct Core {
     pub(crate) batches: Batches,
     pub(crate) in_flight: FuturesUnordered<BoxFuture<'static, (Parcel, Verdict)>>,
     pub(crate) receivers: Receivers,
+    pub(crate) room: Room,
     /// Recordings with a batch under way or delayed: order is kept inside them.
     pub(crate) busy: BTreeSet<Route>,
     pub(crate) last_route: Option<Route>,
@@ -130,6 +132,12 @@ impl Engine {
             epoch: snapshot.epoch,
             exec: parts.exec,
             receivers: Receivers::new(shape.max_in_flight, parts.config.fixed_in_flight),
+            room: Room::new(
+                parts.config.max_parked_events,
+                parts.config.max_parked_bytes,
+                snapshot.totals.parked,
+                snapshot.parked_bytes,
+            ),
             config: parts.config,
             book,
             batches: Batches::new(shape),
@@ -275,7 +283,7 @@ impl Core {
     fn credit(&mut self) -> Credit {
         // Asked in any case: it forgets a patience that has run out, which would be due for ever.
         let waits = self.waits_for_decoder();
-        let may_read = self.has_room() && !waits;
+        let may_read = self.may_read() && !waits;
         Credit { pages: if may_read { PAGES_OF_CREDIT } else { 0 } }
     }
 
@@ -289,9 +297,17 @@ impl Core {
         waits
     }
 
+    /// Whether more events may be taken, from the log or from among the parked.
     pub(crate) fn has_room(&self) -> bool {
-        self.book.backlog() < self.config.max_unsettled
+        // What waits to be parked is not counted: a round over the parked events makes room for it.
+        self.book.backlog().saturating_sub(self.room.waiting()) < self.config.max_unsettled
             && self.batches.held_bytes() < self.config.max_held_bytes
+    }
+
+    /// Whether more may be read.
+    fn may_read(&self) -> bool {
+        self.book.backlog() < self.config.max_unsettled
+            && self.batches.held_bytes() + self.room.waiting_bytes() < self.config.max_held_bytes
     }
 
     /// How long nothing is due.
@@ -369,6 +385,7 @@ impl Core {
             && self.batches.is_empty()
             && self.in_flight.is_empty()
             && self.receivers.none_waiting()
+            && self.room.is_enough()
             && self.announced.is_empty()
             && self.round.is_none()
     }

@@ -188,7 +188,6 @@ impl Core {
                 }
                 Err(trouble) => {
                     let digest = slot.digest(&event.bytes);
-                    self.change_park_bytes += event.bytes.len();
                     let parked = NewParked {
                         lane: lane.clone(),
                         digest,
@@ -201,7 +200,7 @@ impl Core {
                         decoder: trouble.decoder,
                         at: self.env.now(),
                     };
-                    self.settle_now(slot, Settled::Parked(parked));
+                    self.park(slot, parked);
                 }
             }
         }
@@ -258,7 +257,7 @@ impl Core {
             decoder: String::new(),
             at: self.env.now(),
         };
-        self.settle_now(slot, Settled::Parked(parked));
+        self.park(slot, parked);
         self.changed();
         Ok(())
     }

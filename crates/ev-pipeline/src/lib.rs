@@ -38,6 +38,7 @@ pub mod ledger;
 mod pace;
 mod parking;
 mod receiver;
+mod room;
 mod summary;
 mod tally;
 

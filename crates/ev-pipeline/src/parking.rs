@@ -183,7 +183,7 @@ impl Core {
                         Learned::Nothing => None,
                         Learned::Id(lane, digest) => Some((lane, digest)),
                         Learned::Repeated => {
-                            self.drop_repeated(parked.id);
+                            self.drop_repeated(parked.id, event.bytes.len());
                             continue;
                         }
                     };
@@ -192,7 +192,12 @@ impl Core {
                     let told = parked.event.reason == ParkReason::Refused;
                     let announces = (!told).then(|| self.announces(route, event, &facts)).flatten();
                     let decoder = shared_name.clone();
-                    let origin = Origin::Parked { id: parked.id, learned, decoder };
+                    let origin = Origin::Parked {
+                        id: parked.id,
+                        learned,
+                        decoder,
+                        bytes: event.bytes.len(),
+                    };
                     let ticket = Ticket { origin, by: way.kind(), inexact: way.inexact, announces };
                     added.push((json, ticket));
                 }
@@ -277,7 +282,8 @@ impl Core {
     }
 
     /// Takes a parked event back that was no new one.
-    fn drop_repeated(&mut self, id: ParkedId) {
+    fn drop_repeated(&mut self, id: ParkedId, bytes: usize) {
+        self.room.give_back(bytes);
         let totals = &mut self.summary.totals;
         totals.parked = totals.parked.saturating_sub(1);
         totals.passed = totals.passed.saturating_sub(1);

@@ -257,3 +257,47 @@ async fn one_event_that_breaks_the_decoder_is_told_of_once() {
     let kept = &parked(&rig)[0];
     assert!((2..=5).contains(&kept.attempts), "pauses double: {} attempts", kept.attempts);
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_room_what_cannot_be_delivered_stands_and_the_rest_goes_on() {
+    for (events, bytes) in [(3, u64::MAX), (u64::MAX, 100)] {
+        let mut rig = Rig::new();
+        (rig.config.max_parked_events, rig.config.max_parked_bytes) = (events, bytes);
+        let knowing = |cases| Choice::Exact(TinyDecoder::knowing(cases, DecoderKind::Native));
+        rig.decoders.set("1.0.0", knowing(2));
+        rig.feed.push(opened());
+        rig.feed.push(page(vec![login("a")], "first"));
+        let unknown = |n: usize| event(3, "new.type", &format!("x{n}"), "");
+        rig.feed.push(page((0..10).map(unknown).collect(), "second"));
+        rig.feed.push(page(vec![login("b")], "third"));
+        let rounds = std::cell::Cell::new(0);
+        rig.run_until(|rig| {
+            rounds.set(rounds.get() + 1);
+            lock(&rig.sink.stored).len() == 2 && rounds.get() > 1000
+        })
+        .await;
+        assert_eq!(sorted(rig.sink.uids()), ["a", "b"]);
+        let kept = parked(&rig);
+        assert!((2..=4).contains(&kept.len()), "{} parked", kept.len());
+        assert_eq!(rig.snapshot().lanes[0].token, crate::rig::token("first"), "nothing is passed");
+
+        // The same after a restart; then a decoder comes, and with it room for all.
+        rig.restart();
+        rig.feed.push(page((0..10).map(unknown).collect(), "second"));
+        rig.feed.push(page(vec![login("b")], "third"));
+        let since = std::cell::Cell::new(0);
+        let summary = rig
+            .run_until(|rig| {
+                since.set(since.get() + 1);
+                if since.get() == 1000 {
+                    assert_eq!(parked(rig).len(), kept.len());
+                    rig.decoders.set("1.0.0", knowing(3));
+                }
+                lock(&rig.sink.stored).len() == 12 && parked(rig).is_empty()
+            })
+            .await;
+        let all = (0..10).map(|n| format!("x{n}")).chain(["a".into(), "b".into()]);
+        assert_eq!(sorted(rig.sink.uids()), sorted(all.collect()), "each once");
+        assert!(summary.totals.balances());
+    }
+}
