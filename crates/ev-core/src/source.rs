@@ -17,7 +17,10 @@ use crate::{AuthVersion, BoxError, BoxFuture, LaneId, Page, RawEvent, Road, Time
 /// `start`, the next `pass`. It schedules that itself. Such a lane is opened, yields pages (all with
 /// [`Page::repeats`]) and ends like any other, and is resumed like any other. Whoever receives it
 /// has to keep the ids of a window until the window and both of its neighbours are
-/// [retired](Lanes::retired): a lane reaches a little over the borders of its window.
+/// [retired](Lanes::retired): a lane reaches a little over the borders of its window, and one whose
+/// end was open until then further. No window is narrower than 10 s, nor than its predecessor was
+/// read beyond its end: ids are looked for in the neighbours only, so what is read by a third
+/// window comes twice.
 pub trait Source: Send {
     /// Who is there. Connects if need be, and waits until somebody answers.
     ///

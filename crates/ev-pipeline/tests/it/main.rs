@@ -10,3 +10,4 @@ mod parking;
 mod receivers;
 mod recordings;
 mod rig;
+mod schedules;

@@ -464,8 +464,16 @@ impl Rig {
     }
 
     pub(crate) fn run(&self) -> impl Future<Output = Result<Summary, Error>> + use<> {
+        self.run_with(Box::new(ScriptedSource(self.feed.clone())))
+    }
+
+    /// The same with a source of the test's own.
+    pub(crate) fn run_with(
+        &self,
+        source: Box<dyn Source>,
+    ) -> impl Future<Output = Result<Summary, Error>> + use<> {
         let engine = Engine::new(Parts {
-            source: Box::new(ScriptedSource(self.feed.clone())),
+            source,
             decoders: self.decoders.clone(),
             sink: self.sink.clone(),
             store: self.store.clone(),
