@@ -32,6 +32,9 @@ fn add_slow(steps: &mut Steps) -> Result<()> {
     program("transcoder against the oracles", &["differential", "--events=500000", "--seed=2"])?;
     program("guest against native", &["guest", "--events=50000", "--seed=2"])?;
     program("fuzz targets", &["run", "--seconds=120", "--seed=2"])?;
+    let seeds = ["cargo", "test", "--locked", "-p", "ev-pipeline", "--test", "sim", "--"];
+    let seeds = [&seeds[..], &["--ignored", "many_seeds", "--nocapture"]].concat();
+    steps.run("seeds of the simulation", &seeds, &[("EV_SIM_SEEDS", "5000")])?;
     // Alone, since it looks at the memory of its whole process.
     let bombs = ["cargo", "test", "--locked", "-p", "ev-wasm-host", "--test", "it", "--"];
     steps.run("memory bombs", &[&bombs[..], &["--ignored", "bombs"]].concat(), &[])
