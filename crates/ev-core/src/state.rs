@@ -178,6 +178,8 @@ pub struct Snapshot {
     /// resolves. The store counts what is there, so whatever was added twice (an event parked
     /// again under the same lane and digest) is gone at the next opening.
     pub parked_bytes: u64,
+    /// The secret by which the ledger hashes events; made with the state, and never changed.
+    pub ledger_key: [u8; 16],
 }
 
 /// A lane as stored.

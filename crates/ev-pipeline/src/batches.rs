@@ -12,6 +12,7 @@ use ev_core::{
 
 use crate::judge::{Case, Cut};
 use crate::lanes::Slot;
+use crate::ledger::Line;
 
 /// Where an event came from, and what follows from its delivery.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub(crate) enum Origin {
         id: ParkedId,
         /// The id by which its lane will have to recognise it, if it was parked without one.
         learned: Option<(LaneId, EventDigest)>,
+        /// How the ledger knows it until then, and from then on.
+        lines: Option<(Line, Line)>,
         /// What decoded it.
         decoder: Arc<str>,
         /// Length of the event as it is parked.

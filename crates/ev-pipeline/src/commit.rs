@@ -10,6 +10,7 @@ use tracing::{error, info};
 use crate::Error;
 use crate::engine::Core;
 use crate::intake::Way;
+use crate::ledger::Hours;
 use crate::parking::may_pass_by_itself;
 
 /// Pauses between attempts while the state cannot be written.
@@ -40,13 +41,49 @@ impl Core {
             || self.change_park_bytes >= self.config.commit_park_bytes
     }
 
+    /// Reads the hours of the ledger that are to be changed, as far as they are not in memory. A
+    /// state that cannot be read is waited for as one that cannot be written.
+    async fn read_ledger(&mut self, hours: &Hours, stop: &CancellationToken) -> Result<(), Error> {
+        for hour in self.ledger.unread(hours) {
+            let mut attempts = 0;
+            let rows = loop {
+                let (store, sink) = (self.store.clone(), self.sink_id.clone());
+                match self.exec.run(move || store.ledger(&sink, hour..hour.saturating_add(1))).await
+                {
+                    Ok(rows) => break rows,
+                    Err(error @ StateError::Storage { .. }) => {
+                        error!(
+                            error = &error as &dyn std::error::Error,
+                            attempts, "state cannot be read, delivery stands still"
+                        );
+                        let pause = pause_after(attempts, &*self.env);
+                        tokio::select! {
+                            biased;
+                            () = stop.cancelled() => return Err(error.into()),
+                            () = self.env.sleep(pause) => attempts += 1,
+                        }
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            if self.ledger.read(hour, rows.first()).is_none() {
+                // It proves nothing any more; what is passed from now on is still worth counting.
+                error!(hour, "the ledger of an hour is damaged and begins anew");
+                self.ledger.read(hour, None);
+            }
+        }
+        Ok(())
+    }
+
     /// Writes all that happened since the last commit as one transaction, and waits for it.
     ///
     /// While the state cannot be written (a full disk), nothing else goes on either: what is sent
     /// and not committed would be sent again after a crash, and that must stay bounded. A stop
     /// ends the waiting.
     pub(crate) async fn commit(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        self.book.take_change(&mut self.change, &mut self.summary.totals);
+        let hours = self.book.take_change(&mut self.change, &mut self.summary.totals);
+        self.read_ledger(&hours, stop).await?;
+        self.change.ledger = self.ledger.merge(hours);
         self.change_since = None;
         self.change_events = 0;
         self.change_park_bytes = 0;

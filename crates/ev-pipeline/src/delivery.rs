@@ -200,7 +200,11 @@ impl Core {
                 self.summary.passed += 1;
                 self.book.settle(slot, Settled::Delivered { by, inexact });
             }
-            Origin::Parked { id, learned, bytes, .. } => {
+            Origin::Parked { id, learned, lines, bytes, .. } => {
+                if let Some((old, new)) = lines {
+                    self.book.hours().remove(&old);
+                    self.book.hours().insert(&new);
+                }
                 self.room.give_back(bytes);
                 if let Some((lane, digest)) = learned {
                     self.book.remember(&lane, digest);

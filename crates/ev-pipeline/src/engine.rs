@@ -16,6 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::batches::{Batches, Parcel};
 use crate::lanes::LaneBook;
+use crate::ledger::Ledger;
 use crate::parking::Round;
 use crate::receiver::Receivers;
 use crate::room::Room;
@@ -70,6 +71,7 @@ pub(crate) struct Core {
     pub(crate) in_flight: FuturesUnordered<BoxFuture<'static, (Parcel, Verdict)>>,
     pub(crate) receivers: Receivers,
     pub(crate) room: Room,
+    pub(crate) ledger: Ledger,
     /// Recordings with a batch under way or delayed: order is kept inside them.
     pub(crate) busy: BTreeSet<Route>,
     pub(crate) last_route: Option<Route>,
@@ -132,6 +134,7 @@ impl Engine {
             epoch: snapshot.epoch,
             exec: parts.exec,
             receivers: Receivers::new(shape.max_in_flight, parts.config.fixed_in_flight),
+            ledger: Ledger::new(&snapshot.ledger_key),
             room: Room::new(
                 parts.config.max_parked_events,
                 parts.config.max_parked_bytes,

@@ -173,6 +173,8 @@ impl Core {
                 continue;
             }
             let Some(slot) = self.book.take(key, seen.digest, seen.time) else { continue };
+            let line = self.ledger.key.line(seen.digest, seen.index, seen.time.seconds(), b"");
+            let slot = slot.with_line(line);
             if is_filtered {
                 self.settle_now(slot, Settled::Filtered);
                 continue;
@@ -293,7 +295,7 @@ impl Core {
         let Nearby { window, behind, before, all, newest: newest_before, .. } = *nearby;
         let mut newest = newest_before;
         let mut digests = BTreeSet::new();
-        for Seen { digest, time, has_uid } in items.iter().map(|item| &item.seen) {
+        for Seen { digest, time, has_uid, .. } in items.iter().map(|item| &item.seen) {
             let second = time.seconds();
             let is_read_again = repeats && second < newest_before;
             let is_near = match before {
@@ -417,6 +419,7 @@ fn own_rare_events(added: &mut [(Span, Ticket)], page_bytes: usize) {
 struct Seen {
     digest: EventDigest,
     time: Timestamp,
+    index: i64,
     has_uid: bool,
 }
 
@@ -428,7 +431,8 @@ impl Seen {
         };
         if let Some(facts) = facts.filter(|f| f.digest.is_some() || !f.uid.is_empty()) {
             let digest = facts.event_digest(&event.bytes, sha256);
-            return Self { digest, time: facts.time, has_uid: !facts.uid.is_empty() };
+            let Facts { time, index, uid, .. } = facts;
+            return Self { digest, time, index, has_uid: !uid.is_empty() };
         }
         let peeked = peek::metadata(&event.bytes);
         let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
@@ -438,6 +442,7 @@ impl Seen {
         Self {
             digest: EventDigest::of(&sha256(id)),
             time: peeked.map_or(Timestamp::ZERO_YEAR_ONE, |peeked| peeked.time),
+            index: peeked.map_or(0, |peeked| peeked.index),
             has_uid: !uid.is_empty(),
         }
     }

@@ -11,6 +11,7 @@ use ev_core::{Advance, Change, EventDigest, LaneId, LaneRow, Settle, Timestamp, 
 
 use crate::digest::sha256;
 use crate::known::{LaneKey, Nearby, RecentIds};
+use crate::ledger::{Hours, Line};
 use crate::tally::{Passed, Settled, add_totals};
 
 /// How near to a border, in seconds, an event counts as one that a neighbour may bring too:
@@ -29,9 +30,16 @@ pub(crate) struct Slot {
     /// What to remember the event by; recordings are resumed by position and need nothing.
     digest: Option<EventDigest>,
     border: bool,
+    /// What the ledger is told when it is settled.
+    line: Option<Line>,
 }
 
 impl Slot {
+    /// With what the ledger is to be told of it.
+    pub(crate) fn with_line(self, line: Line) -> Self {
+        Self { line: Some(line), ..self }
+    }
+
     /// What a parked event is recognised by. A recording may hold equal events: there it tells
     /// them apart by their place, and is the same when the recording is read again from its resume
     /// point.
@@ -352,12 +360,12 @@ impl LaneBook {
         lane.segments.back_mut()?.unsettled += 1;
         lane.unsettled += 1;
         if !lane.is_window() {
-            return Some(Slot { lane: key, segment, digest: None, border: false });
+            return Some(Slot { lane: key, segment, digest: None, border: false, line: None });
         }
         lane.recent.insert(segment, digest);
         lane.newest = lane.newest.max(time.seconds());
         self.unsettled.entry(digest).or_insert(Holder { lane: key, waiting: Vec::new() });
-        Some(Slot { lane: key, segment, digest: Some(digest), border })
+        Some(Slot { lane: key, segment, digest: Some(digest), border, line: None })
     }
 
     /// An event that was parked without an id turns out to have one: from now on it is known within
@@ -402,6 +410,9 @@ impl LaneBook {
         };
         // A window's events are recognised by their ids, which go into the same transaction.
         self.passed.count(how);
+        if let Some(line) = &slot.line {
+            self.passed.hours.insert(line);
+        }
         let (inner, border) = lane.settled.entry(slot.segment).or_default();
         if slot.border {
             border.push(digest)
@@ -464,8 +475,9 @@ impl LaneBook {
         !self.passed.parks.is_empty()
     }
 
-    /// Moves everything that changed since the last call into `change`, and adds it to `totals`.
-    pub(crate) fn take_change(&mut self, change: &mut Change, totals: &mut Totals) {
+    /// Moves everything that changed since the last call into `change`, and adds it to `totals`;
+    /// returns what the ledger is to be told with it.
+    pub(crate) fn take_change(&mut self, change: &mut Change, totals: &mut Totals) -> Hours {
         for key in std::mem::take(&mut self.opened) {
             if let Some(lane) = self.lanes.get(&key) {
                 // The first token, even if reading has moved on: the advance below moves it.
@@ -504,9 +516,15 @@ impl LaneBook {
                 change.forget.push(lane.id);
             }
         }
-        let Passed { totals: more, parks } = std::mem::take(&mut self.passed);
+        let Passed { totals: more, parks, hours } = std::mem::take(&mut self.passed);
         add_totals(totals, &more);
         change.park.extend(parks);
+        hours
+    }
+
+    /// What the ledger will be told with the next change.
+    pub(crate) fn hours(&mut self) -> &mut Hours {
+        &mut self.passed.hours
     }
 
     fn insert(&mut self, id: LaneId, token: Token, front: u64) -> LaneKey {

@@ -179,10 +179,14 @@ impl Core {
             };
             match found {
                 Ok((json, facts)) => {
+                    let second = facts.time.seconds();
+                    let line = |id| self.ledger.key.line(id, facts.index, second, b"");
+                    let old = line(parked.event.digest);
                     let learned = match self.learn(parked, event, &facts, stop).await? {
                         Learned::Nothing => None,
                         Learned::Id(lane, digest) => Some((lane, digest)),
                         Learned::Repeated => {
+                            self.book.hours().remove(&old);
                             self.drop_repeated(parked.id, event.bytes.len());
                             continue;
                         }
@@ -194,6 +198,9 @@ impl Core {
                     let decoder = shared_name.clone();
                     let origin = Origin::Parked {
                         id: parked.id,
+                        lines: learned.as_ref().map(|(_, id)| {
+                            (old, self.ledger.key.line(*id, facts.index, second, b""))
+                        }),
                         learned,
                         decoder,
                         bytes: event.bytes.len(),

@@ -2,6 +2,8 @@
 
 use ev_core::{DecoderKind, NewParked, Totals};
 
+use crate::ledger::Hours;
+
 /// How an event was settled.
 #[derive(Debug)]
 pub(crate) enum Settled {
@@ -16,6 +18,8 @@ pub(crate) struct Passed {
     /// What is added to the sums.
     pub(crate) totals: Totals,
     pub(crate) parks: Vec<NewParked>,
+    /// What is added to the ledger.
+    pub(crate) hours: Hours,
 }
 
 impl Passed {
@@ -38,6 +42,7 @@ impl Passed {
     pub(crate) fn add(&mut self, other: Self) {
         add_totals(&mut self.totals, &other.totals);
         self.parks.extend(other.parks);
+        self.hours.add(other.hours);
     }
 }
 

@@ -42,3 +42,9 @@ CREATE TABLE session_ledger (
     PRIMARY KEY (sink, session)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX session_ledger_by_end ON session_ledger (sink, closed_seconds);
+
+-- The secret by which the ledger hashes events: made once, so that nobody who chooses ids can have
+-- two different hours look equal.
+ALTER TABLE state ADD COLUMN ledger_key BLOB;
+
+UPDATE state SET ledger_key = randomblob(16);

@@ -37,7 +37,7 @@ pub(crate) fn snapshot(
         .prepare_cached(
             "SELECT epoch, start_seconds, seen_version, passed, delivered, filtered, parked,
                     resolved, dropped, given_up, by_native, by_table, by_module, inexact, sessions,
-                    parked_bytes
+                    parked_bytes, (SELECT ledger_key FROM state) AS ledger_key
              FROM sink WHERE id = ?1",
         )?
         .query_row([sink], |row| {
@@ -49,6 +49,7 @@ pub(crate) fn snapshot(
                 lanes,
                 totals: totals(row)?,
                 parked_bytes: count(row, "parked_bytes")?,
+                ledger_key: row.get("ledger_key")?,
             })
         })
 }

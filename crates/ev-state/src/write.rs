@@ -29,7 +29,10 @@ pub(crate) fn identity(
     flavour: Flavour,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO state (only_row, cluster, flavour) VALUES (1, ?1, ?2)")?
+        .prepare_cached(
+            "INSERT INTO state (only_row, cluster, flavour, ledger_key)
+             VALUES (1, ?1, ?2, randomblob(16))",
+        )?
         .execute([cluster, flavour.as_str()])?;
     Ok(())
 }

@@ -125,6 +125,7 @@ impl StateStore for MemoryStore {
             seen_version: rows.seen_version.clone(),
             lanes: rows.lanes.iter().map(|(lane, row)| row.stored(lane)).collect(),
             totals: rows.totals,
+            ledger_key: *b"key of a memory ",
             parked_bytes: rows.parked.values().map(|row| row.event.bytes.len() as u64).sum(),
         })
     }

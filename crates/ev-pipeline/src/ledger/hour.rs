@@ -2,7 +2,7 @@
 
 use ev_core::EventDigest;
 
-use super::{Entry, LedgerKey, Sketch};
+use super::{LedgerKey, Line, Sketch};
 
 /// The events of an hour, as number, sum and sketch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,17 +33,25 @@ pub enum Difference {
 
 impl Hour {
     /// Adds an event.
-    pub fn insert(&mut self, entry: &Entry) {
-        self.count += 1;
-        self.sum = self.sum.wrapping_add(entry.sum);
-        self.sketch.insert(entry);
+    pub fn insert(&mut self, line: &Line) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(line.sum);
+        self.sketch.insert(line);
     }
 
     /// Takes an event out that was added before.
-    pub fn remove(&mut self, entry: &Entry) {
-        self.count = self.count.saturating_sub(1);
-        self.sum = self.sum.wrapping_sub(entry.sum);
-        self.sketch.remove(entry);
+    pub fn remove(&mut self, line: &Line) {
+        // Wrapping, as all of it does: what is taken out of a change may be in an earlier one.
+        self.count = self.count.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(line.sum);
+        self.sketch.remove(line);
+    }
+
+    /// Adds all events of another with the same key.
+    pub fn add(&mut self, other: &Self) {
+        self.count = self.count.wrapping_add(other.count);
+        self.sum = self.sum.wrapping_add(other.sum);
+        self.sketch.add(&other.sketch);
     }
 
     /// How this hour differs from another with the same key.
@@ -66,45 +74,45 @@ mod tests {
 
     use super::*;
 
-    fn entry(n: u8, index: i64) -> Entry {
-        LedgerKey::new(&[1; 16]).entry(EventDigest([n; 16]), index, 7200, b"")
+    fn line(n: u8, index: i64) -> Line {
+        LedgerKey::new(&[1; 16]).line(EventDigest([n; 16]), index, 7200, b"")
     }
 
     #[test]
     fn equal_hours_have_equal_events_in_any_order() {
         let key = LedgerKey::new(&[1; 16]);
         let (mut there, mut back) = (Hour::default(), Hour::default());
-        (0..200).for_each(|n| there.insert(&entry(n, 0)));
-        (0..200).rev().for_each(|n| back.insert(&entry(n, 0)));
+        (0..200).for_each(|n| there.insert(&line(n, 0)));
+        (0..200).rev().for_each(|n| back.insert(&line(n, 0)));
         assert_eq!(there.difference(&back, &key), Difference::None);
-        assert_eq!((there.count, entry(0, 0).hour), (200, 2));
+        assert_eq!((there.count, line(0, 0).hour), (200, 2));
     }
 
     #[test]
     fn another_index_or_recording_of_the_same_event_is_a_difference() {
         let key = LedgerKey::new(&[1; 16]);
-        let hour = |entry: Entry| {
+        let hour = |entry: Line| {
             let mut hour = Hour::default();
             hour.insert(&entry);
             hour
         };
-        let plain = hour(entry(1, 0));
-        assert_eq!(plain.difference(&hour(entry(1, 5)), &key), Difference::Untold);
-        let other = key.entry(EventDigest([1; 16]), 0, 7200, b"session");
+        let plain = hour(line(1, 0));
+        assert_eq!(plain.difference(&hour(line(1, 5)), &key), Difference::Untold);
+        let other = key.line(EventDigest([1; 16]), 0, 7200, b"session");
         assert_eq!(plain.difference(&hour(other), &key), Difference::Untold);
     }
 
     #[test]
     fn another_key_makes_other_sums() {
-        let one = LedgerKey::new(&[1; 16]).entry(EventDigest([1; 16]), 0, 0, b"");
-        let two = LedgerKey::new(&[2; 16]).entry(EventDigest([1; 16]), 0, 0, b"");
+        let one = LedgerKey::new(&[1; 16]).line(EventDigest([1; 16]), 0, 0, b"");
+        let two = LedgerKey::new(&[2; 16]).line(EventDigest([1; 16]), 0, 0, b"");
         assert_ne!(one, two);
     }
 
     #[test]
     fn hours_begin_at_whole_hours_before_1970_too() {
         let key = LedgerKey::new(&[1; 16]);
-        let hour = |second| key.entry(EventDigest([0; 16]), 0, second, b"").hour;
+        let hour = |second| key.line(EventDigest([0; 16]), 0, second, b"").hour;
         assert_eq!([hour(-3601), hour(-1), hour(0), hour(3599), hour(3600)], [-2, -1, 0, 0, 1]);
     }
 
@@ -112,8 +120,8 @@ mod tests {
         #[test]
         fn what_was_added_and_taken_out_leaves_nothing(ns: Vec<u8>, index: i64) {
             let mut hour = Hour::default();
-            ns.iter().for_each(|n| hour.insert(&entry(*n, index)));
-            ns.iter().for_each(|n| hour.remove(&entry(*n, index)));
+            ns.iter().for_each(|n| hour.insert(&line(*n, index)));
+            ns.iter().for_each(|n| hour.remove(&line(*n, index)));
             prop_assert_eq!(hour, Hour::default());
         }
     }

@@ -7,12 +7,14 @@
 //! only if it has the same events; that two different sets look equal has a chance of 2^-64 at
 //! most, also for somebody who chooses ids, as long as the key is not known to them.
 
+mod book;
 mod hour;
 mod sketch;
 
 use ev_core::EventDigest;
 use siphasher::sip128::SipHasher13;
 
+pub(crate) use book::{Hours, Ledger};
 pub use hour::{Difference, Hour};
 pub use sketch::Sketch;
 
@@ -37,7 +39,7 @@ impl LedgerKey {
 
     /// What the ledger has to know of an event of the log: its id, its index and the second of its
     /// time. Of a recording, `recording` is its session id; of the log it is empty.
-    pub fn entry(&self, id: EventDigest, index: i64, second: i64, recording: &[u8]) -> Entry {
+    pub fn line(&self, id: EventDigest, index: i64, second: i64, recording: &[u8]) -> Line {
         let mut bytes = [0; 24];
         bytes[..16].copy_from_slice(&id.0);
         bytes[16..].copy_from_slice(&index.to_le_bytes());
@@ -47,13 +49,13 @@ impl LedgerKey {
             self.0.hash(&[&bytes[..], recording].concat())
         };
         let place = self.0.hash(&id.0).as_u128();
-        Entry { id, hour: second.div_euclid(HOUR), sum: sum.as_u128(), place }
+        Line { id, hour: second.div_euclid(HOUR), sum: sum.as_u128(), place }
     }
 }
 
 /// One event, as the ledger sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Line {
     /// Its id.
     pub id: EventDigest,
     /// The hour of its time: seconds since 1970-01-01T00:00:00Z, divided by 3,600 and rounded down.

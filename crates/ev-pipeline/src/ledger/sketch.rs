@@ -4,7 +4,7 @@
 
 use ev_core::EventDigest;
 
-use super::{Entry, LedgerKey};
+use super::{LedgerKey, Line};
 
 /// Rows, in each of which an id stands once.
 const ROWS: usize = 4;
@@ -45,13 +45,13 @@ impl Sketch {
     pub const LEN: usize = ROWS * CELLS * CELL_LEN;
 
     /// Adds an event.
-    pub(super) fn insert(&mut self, entry: &Entry) {
-        self.change(entry.id, entry.place, 1);
+    pub(super) fn insert(&mut self, line: &Line) {
+        self.change(line.id, line.place, 1);
     }
 
     /// Takes an event out, whether it is in or not.
-    pub(super) fn remove(&mut self, entry: &Entry) {
-        self.change(entry.id, entry.place, -1);
+    pub(super) fn remove(&mut self, line: &Line) {
+        self.change(line.id, line.place, -1);
     }
 
     fn change(&mut self, id: EventDigest, place: u128, by: i32) {
@@ -62,6 +62,17 @@ impl Sketch {
             cell.count = cell.count.wrapping_add(by);
             cell.check ^= check;
             for (byte, other) in cell.ids.iter_mut().zip(id.0) {
+                *byte ^= other;
+            }
+        }
+    }
+
+    /// Adds all that is in another.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (cell, other) in self.cells.iter_mut().flatten().zip(other.cells.iter().flatten()) {
+            cell.count = cell.count.wrapping_add(other.count);
+            cell.check ^= other.check;
+            for (byte, other) in cell.ids.iter_mut().zip(other.ids) {
                 *byte ^= other;
             }
         }
@@ -147,21 +158,21 @@ mod tests {
         LedgerKey::new(&[7; 16])
     }
 
-    fn entry(n: u64) -> Entry {
+    fn line(n: u64) -> Line {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
         id[8..].copy_from_slice(&n.to_le_bytes());
-        key().entry(EventDigest(id), 0, 0, b"")
+        key().line(EventDigest(id), 0, 0, b"")
     }
 
     fn sketch(of: impl IntoIterator<Item = u64>) -> Sketch {
         let mut sketch = Sketch::default();
-        of.into_iter().for_each(|n| sketch.insert(&entry(n)));
+        of.into_iter().for_each(|n| sketch.insert(&line(n)));
         sketch
     }
 
     fn ids(of: impl IntoIterator<Item = u64>) -> Vec<EventDigest> {
-        let mut ids: Vec<_> = of.into_iter().map(|n| entry(n).id).collect();
+        let mut ids: Vec<_> = of.into_iter().map(|n| line(n).id).collect();
         ids.sort_unstable();
         ids
     }

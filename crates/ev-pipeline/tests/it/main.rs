@@ -6,6 +6,7 @@
 mod crash;
 mod delivery;
 mod late;
+mod ledger;
 mod parking;
 mod receivers;
 mod recordings;

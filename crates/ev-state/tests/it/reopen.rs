@@ -207,3 +207,19 @@ fn deleted_ids_give_their_place_back() {
     // One round is 160 kB; forty would be 6.4 MB.
     assert!(size < 1_000_000, "forgotten ids leave {size} bytes");
 }
+
+#[test]
+fn each_state_has_a_secret_of_its_own_and_keeps_it() {
+    let key = |storage: &std::path::Path| {
+        let store = SqliteStore::open(storage).expect("opens");
+        let keys =
+            ["main", "second"].map(|sink| store.open_sink(&claim(sink)).expect("opens").ledger_key);
+        assert_eq!(keys[0], keys[1], "one for all sinks");
+        keys[0]
+    };
+    let dirs = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let first = dirs.each_ref().map(|dir| key(dir.path()));
+    assert_ne!(first[0], first[1]);
+    assert_ne!(first[0], [0; 16]);
+    assert_eq!(dirs.each_ref().map(|dir| key(dir.path())), first);
+}
