@@ -5,7 +5,7 @@ mod fluentd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::duration::format_duration;
+use crate::duration::{format_duration, parse_duration};
 use crate::finding::Finding;
 use crate::options::{Kind, Toml};
 use crate::origin::Origin;
@@ -23,6 +23,9 @@ const HOUR: i64 = 3600 * SECOND;
 const MAX_PAGE: i64 = 5_000;
 /// Streams that Auth allows on one connection.
 const MAX_CONCURRENCY: i64 = 1_000;
+const MAX_RESCANS: usize = 8;
+const MAX_PARKED_EVENTS: i64 = 1_000_000_000;
+const MAX_PARKED_BYTES: i64 = 1 << 40;
 
 /// Builds the settings; `None` when there are problems, all of which are then in `resolved`.
 pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
@@ -177,8 +180,37 @@ impl Build<'_> {
             window_size,
             concurrency: usize::try_from(concurrency).unwrap_or(1),
             exit_on_last_event: self.switch("exit-on-last-event"),
+            rescan: self.rescan(),
+            recording_patience: Some(self.duration("recording-patience", 0, i64::MAX))
+                .filter(|patience| !patience.is_zero()),
+            max_parked_events: self.parked("parked-max-events", 1, MAX_PARKED_EVENTS),
+            max_parked_bytes: self.parked("parked-max-bytes", 1024, MAX_PARKED_BYTES),
             source: self.source(),
         })
+    }
+
+    fn parked(&mut self, name: &str, min: i64, max: i64) -> u64 {
+        u64::try_from(self.ranged(name, min, max)).unwrap_or(1)
+    }
+
+    fn rescan(&mut self) -> Vec<Duration> {
+        let mut delays = Vec::new();
+        for text in self.list("rescan") {
+            match parse_duration(&text) {
+                Ok(nanos) if (SECOND..=720 * HOUR).contains(&nanos) => {
+                    delays.push(Duration::from_nanos(nanos.unsigned_abs()));
+                }
+                Ok(_) => self.problem("rescan", format!("{text} is not in the range 1s to 720h")),
+                Err(error) => self.problem("rescan", format!("`{text}` {error}")),
+            }
+        }
+        if !delays.is_sorted() {
+            self.problem("rescan", "the shortest delay comes first".to_owned());
+        }
+        if delays.len() > MAX_RESCANS {
+            self.problem("rescan", format!("more than {MAX_RESCANS} delays"));
+        }
+        delays
     }
 
     fn source(&mut self) -> Road {

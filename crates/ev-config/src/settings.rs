@@ -208,6 +208,15 @@ pub struct Ingest {
     pub concurrency: usize,
     /// Stop when the end of the log is reached.
     pub exit_on_last_event: bool,
+    /// How long after its end a stretch of the log is read again, shortest first: up to eight, 1 s
+    /// to 720 h.
+    pub rescan: Vec<Duration>,
+    /// How long a recording of which nothing can be read is asked for; `None` means for ever.
+    pub recording_patience: Option<Duration>,
+    /// Most events parked, at least 1.
+    pub max_parked_events: u64,
+    /// Most bytes of parked events, at least 1,024.
+    pub max_parked_bytes: u64,
     /// Calls by which events are read.
     pub source: Road,
 }

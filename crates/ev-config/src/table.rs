@@ -502,6 +502,53 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         ),
         "auto",
     ),
+    default(
+        ours(
+            "rescan",
+            Kind::List,
+            &["EV_RESCAN"],
+            "rescan",
+            Group::Ingest,
+            "How long after its end a stretch of the log is read again, for events that Auth stored \
+             late: up to 8 durations of 1s to 720h, shortest first; an empty list turns it off.",
+        ),
+        "10m,6h",
+    ),
+    default(
+        ours(
+            "recording-patience",
+            Kind::Duration,
+            &["EV_RECORDING_PATIENCE"],
+            "recording-patience",
+            Group::Ingest,
+            "How long a session recording of which nothing can be read is asked for before it is \
+             given up; 0s means for ever.",
+        ),
+        "168h",
+    ),
+    default(
+        ours(
+            "parked-max-events",
+            Kind::Number,
+            &["EV_PARKED_MAX_EVENTS"],
+            "parked.max-events",
+            Group::Ingest,
+            "Most events that wait in the state because they cannot be decoded or delivered, 1 to \
+             1000000000; beyond, what cannot be delivered stands still.",
+        ),
+        "1000000",
+    ),
+    default(
+        ours(
+            "parked-max-bytes",
+            Kind::Number,
+            &["EV_PARKED_MAX_BYTES"],
+            "parked.max-bytes",
+            Group::Ingest,
+            "Most bytes of such events, 1024 to 1099511627776.",
+        ),
+        "1073741824",
+    ),
     // Decoding.
     default(
         ours(

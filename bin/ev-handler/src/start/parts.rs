@@ -55,6 +55,7 @@ pub(super) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSour
     config.window_size = settings.ingest.window_size;
     config.poll_interval = settings.ingest.poll_interval;
     config.concurrency = settings.ingest.concurrency;
+    config.rescan.clone_from(&settings.ingest.rescan);
     TypedSource::new(config, env).map_err(|error| Error::setting("teleport", error))
 }
 
@@ -66,6 +67,9 @@ pub(super) fn engine(settings: &Settings) -> ev_pipeline::Config {
         skip_event_types: ingest.skip_event_types.iter().cloned().collect(),
         skip_session_types: ingest.skip_session_types.iter().cloned().collect(),
         exit_on_last_event: ingest.exit_on_last_event,
+        recording_patience: ingest.recording_patience,
+        max_parked_events: ingest.max_parked_events,
+        max_parked_bytes: ingest.max_parked_bytes,
         ..ev_pipeline::Config::default()
     }
 }

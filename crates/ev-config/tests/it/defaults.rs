@@ -58,6 +58,10 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
             window_size: Duration::from_secs(24 * 3600),
             concurrency: 5,
             exit_on_last_event: false,
+            rescan: vec![Duration::from_secs(600), Duration::from_secs(6 * 3600)],
+            recording_patience: Some(Duration::from_secs(7 * 24 * 3600)),
+            max_parked_events: 1_000_000,
+            max_parked_bytes: 1 << 30,
             source: Road::Auto,
         },
         json: Json { flavour: JsonFlavour::Auto, print_data: false },
@@ -123,6 +127,10 @@ fn everything_can_be_set_by_the_file() {
         exit-on-last-event = true
         concurrency = 7
         window-size = "1h"
+        rescan = ["1m"]
+        recording-patience = "0s"
+        parked.max-events = 100
+        parked.max-bytes = 2097152
         source = "typed"
         json-flavour = "struct"
         print-data = true
@@ -172,7 +180,7 @@ fn everything_can_be_set_by_the_file() {
         "#,
     );
     let loaded = rig.load();
-    let line = Origin::File { path: rig.path("ev.toml").into(), line: 28 };
+    let line = Origin::File { path: rig.path("ev.toml").into(), line: 32 };
     assert_eq!(loaded.origin("fluentd-ca").to_string(), line.to_string());
     let expected = Settings {
         storage: "/s".into(),
@@ -225,6 +233,10 @@ fn everything_can_be_set_by_the_file() {
             window_size: Duration::from_secs(3600),
             concurrency: 7,
             exit_on_last_event: true,
+            rescan: vec![Duration::from_secs(60)],
+            recording_patience: None,
+            max_parked_events: 100,
+            max_parked_bytes: 2 << 20,
             source: Road::Typed,
         },
         json: Json { flavour: JsonFlavour::Struct, print_data: true },

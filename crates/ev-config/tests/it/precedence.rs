@@ -12,6 +12,7 @@ fn values(option: &OptionSpec) -> [&'static str; 2] {
             Some("true") => ["false", "0"],
             _ => ["true", "1"],
         },
+        ("rescan", _) => ["1m", "2m"],
         (_, Kind::Number) => ["2000", "3000"],
         (_, Kind::Duration) => ["31s", "32s"],
         (_, Kind::Time) => ["2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"],

@@ -56,6 +56,8 @@ fn the_configuration_file() {
 fn numbers_out_of_range() {
     assert_snapshot!(toml("concurrency = 0"), @"`concurrency` (DIR/ev.toml:1): 0 is not in the range 1 to 1000");
     assert_snapshot!(flag("--concurrency=-1"), @"`concurrency` (--concurrency): -1 is not in the range 1 to 1000");
+    assert_snapshot!(toml("parked.max-events = 0"), @"`parked.max-events` (DIR/ev.toml:1): 0 is not in the range 1 to 1000000000");
+    assert_snapshot!(toml("parked.max-bytes = 10"), @"`parked.max-bytes` (DIR/ev.toml:1): 10 is not in the range 1024 to 1099511627776");
     assert_snapshot!(toml("batch = -5"), @"`batch` (DIR/ev.toml:1): -5 is not in the range 1 to 5000");
     assert_snapshot!(Rig::new().env("FDFWD_BATCH", "0").refusal(), @"`batch` (FDFWD_BATCH): 0 is not in the range 1 to 5000");
     assert_snapshot!(flag("--fluentd-batch-events=0"), @"`forward.fluentd.batch-events` (--fluentd-batch-events): 0 is not in the range 1 to 10000");
@@ -71,6 +73,9 @@ fn numbers_out_of_range() {
 #[test]
 fn durations_out_of_range() {
     assert_snapshot!(toml("window-size = '0'"), @"`window-size` (DIR/ev.toml:1): 0s must be at least 1s");
+    assert_snapshot!(toml("rescan = ['10m', 'soon']"), @"`rescan` (DIR/ev.toml:1): `soon` is not a duration such as `10s`, `1h30m` or `1.5h`");
+    assert_snapshot!(toml("rescan = ['0s']"), @"`rescan` (DIR/ev.toml:1): 0s is not in the range 1s to 720h");
+    assert_snapshot!(toml("rescan = ['6h', '10m']"), @"`rescan` (DIR/ev.toml:1): the shortest delay comes first");
     assert_snapshot!(toml("window-size = '-24h'"), @"`window-size` (DIR/ev.toml:1): -24h0m0s must be at least 1s");
     assert_snapshot!(toml("window-size = '1d'"), @"`window-size` (DIR/ev.toml:1): `1d` has an unknown unit (there are `ns`, `us`, `ms`, `s`, `m` and `h`)");
     assert_snapshot!(toml("timeout = 10"), @r#"`timeout` (DIR/ev.toml:1): 10 lacks a unit; write it in quotes, for instance `"10s"`"#);
