@@ -116,6 +116,12 @@ impl FakeFluentd {
         }
     }
 
+    /// Shows another certificate, or speaks other versions of TLS, from the next
+    /// [`FakeFluentd::start_again`] on.
+    pub fn set_tls(&self, tls: Arc<ServerConfig>) {
+        self.door.set_tls(tls);
+    }
+
     /// Cuts every connection and says how many there were.
     pub async fn drop_connections(&self) -> usize {
         self.door.drop_connections().await
@@ -252,7 +258,11 @@ struct InFlight(Arc<Shared>);
 
 impl InFlight {
     fn new(shared: Arc<Shared>) -> Self {
-        shared.change(|inner| inner.store.tally.in_flight += 1);
+        shared.change(|inner| {
+            let tally = &mut inner.store.tally;
+            tally.in_flight += 1;
+            tally.most_in_flight = tally.most_in_flight.max(tally.in_flight);
+        });
         Self(shared)
     }
 }

@@ -47,6 +47,8 @@ pub struct FluentdTally {
     pub wire_bytes: u64,
     /// Requests being answered right now, the held ones included.
     pub in_flight: u64,
+    /// Most requests that were being answered at one time.
+    pub most_in_flight: u64,
     /// Events stored, repetitions included.
     pub events: u64,
     /// Events stored whose bytes and tag had been stored before.
