@@ -175,11 +175,15 @@ fn is_due(waiting: &Waiting, now: Duration) -> bool {
 }
 
 /// Keeps the log readable while a receiver is in trouble: one line when the kind of trouble
-/// changes, then one a minute.
+/// changes, then one a minute, and one when it is over. A receiver that takes one request and
+/// fails on the next, for as long as you like, costs two lines a minute.
 #[derive(Debug, Default)]
 struct Trouble {
+    /// What was said last, and when; also when that is over.
     kind: Option<&'static str>,
     said: Duration,
+    /// Somebody was told of it, and not yet of its end.
+    open: bool,
     failures: u64,
 }
 
@@ -192,15 +196,9 @@ impl Trouble {
         parcel: &Parcel,
         now: Duration,
     ) {
-        self.failures += 1;
-        // Kinds may alternate for as long as the trouble lasts: then a line a minute has to do,
-        // but an alarm is never kept back by something less.
-        let recently = now.saturating_sub(self.said) < REPEAT_WARNING;
-        if recently && self.kind.is_some() && (self.kind == Some(kind) || alarm == Alarm::No) {
+        if !self.failed(kind, alarm, now) {
             return;
         }
-        self.kind = Some(kind);
-        self.said = now;
         let (events, attempts, failures) = (parcel.tickets.len(), parcel.attempts, self.failures);
         match alarm {
             Alarm::No => {
@@ -219,8 +217,23 @@ impl Trouble {
         }
     }
 
+    /// Whether that is worth a line.
+    fn failed(&mut self, kind: &'static str, alarm: Alarm, now: Duration) -> bool {
+        self.failures += 1;
+        // Kinds may alternate for as long as the trouble lasts: then a line a minute has to do,
+        // but an alarm is never kept back by something less.
+        let recently = now.saturating_sub(self.said) < REPEAT_WARNING;
+        if recently && self.kind.is_some() && (self.kind == Some(kind) || alarm == Alarm::No) {
+            return false;
+        }
+        self.kind = Some(kind);
+        self.said = now;
+        self.open = true;
+        true
+    }
+
     fn over(&mut self) {
-        if self.kind.take().is_some() {
+        if std::mem::take(&mut self.open) {
             info!(failures = self.failures, "delivery works again");
             self.failures = 0;
         }
@@ -291,5 +304,40 @@ impl Receivers {
     /// Whether no batch waits to be sent again.
     pub(crate) fn none_waiting(&self) -> bool {
         [&self.audit, &self.sessions].iter().all(|r| r.delayed.is_empty() && r.aside.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many lines there are for an hour in which each second brings a failure of one of these
+    /// kinds in turn; `well`: and then a request that is taken.
+    fn lines_in_an_hour(kinds: &[(&'static str, Alarm)], well: bool) -> u32 {
+        let (mut trouble, mut lines) = (Trouble::default(), 0);
+        for (second, (kind, alarm)) in (0..3600).zip(kinds.iter().cycle()) {
+            lines += u32::from(trouble.failed(kind, *alarm, Duration::from_secs(second)));
+            if well {
+                lines += u32::from(trouble.open);
+                trouble.over();
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn a_trouble_that_lasts_costs_a_line_a_minute() {
+        let (one, two) = (("one", Alarm::No), ("two", Alarm::No));
+        assert_eq!(lines_in_an_hour(&[one], false), 60);
+        assert_eq!(lines_in_an_hour(&[one, two], false), 60);
+    }
+
+    #[test]
+    fn a_trouble_that_comes_and_goes_costs_two_lines_a_minute() {
+        let (one, loud) = (("one", Alarm::No), ("loud", Alarm::Yes));
+        assert_eq!(lines_in_an_hour(&[one], true), 120);
+        assert_eq!(lines_in_an_hour(&[loud], true), 120);
+        // The alarm does not wait for the minute that the first line begins.
+        assert_eq!(lines_in_an_hour(&[one, loud], true), 120 + 2);
     }
 }
