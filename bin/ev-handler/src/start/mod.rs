@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 use ev_config::{BatchMode, BatchModeReason, Settings};
-use ev_core::{
-    ArtifactSource, Claim, Env, Flavour, Road, Sink, SinkId, Source, StateStore, Timestamp,
-};
+use ev_core::{ArtifactSource, Claim, Env, Flavour, Road, SinkId, Source, StateStore, Timestamp};
 use ev_modules::Trust;
 use ev_pipeline::{Engine, Exec, Parts, Summary, TokioEnv};
+use ev_sink_fluentd::{FluentdSink, Stats};
 use ev_source::TypedSource;
 use ev_state::SqliteStore;
 use tokio_util::sync::CancellationToken;
@@ -153,7 +152,7 @@ pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summar
 struct Ready {
     trust: Trust,
     place: Option<Arc<dyn ArtifactSource>>,
-    sink: Arc<dyn Sink>,
+    sink: Arc<FluentdSink>,
     store: Arc<dyn StateStore>,
     source: TypedSource,
     env: Arc<dyn Env>,
@@ -207,7 +206,7 @@ async fn forward(
     let engine = Engine::new(Parts {
         source: Box::new(source),
         decoders: Arc::new(registry.clone()),
-        sink,
+        sink: sink.clone(),
         store,
         env,
         sink_id,
@@ -224,7 +223,7 @@ async fn forward(
     registry_stop.cancel();
     fetching.await.map_err(Error::Task)?;
     let summary = result?;
-    log_summary(&summary);
+    log_summary(&summary, &sink.stats());
     Ok(summary)
 }
 
@@ -264,8 +263,11 @@ fn tell(settings: &Settings) {
     }
 }
 
-fn log_summary(summary: &Summary) {
+fn log_summary(summary: &Summary, sent: &Stats) {
     let totals = &summary.totals;
+    // What the sink sends again by itself, at once and on a new connection, the engine never hears
+    // of.
+    let possible_duplicates = summary.unknown_outcomes + sent.possible_duplicate_events;
     info!(
         read = summary.read,
         repeated = summary.repeated,
@@ -273,6 +275,7 @@ fn log_summary(summary: &Summary) {
         sent = summary.sent,
         retries = summary.retries,
         unknown_outcomes = summary.unknown_outcomes,
+        possible_duplicates,
         commits = summary.commits,
         total_passed = totals.passed,
         total_delivered = totals.delivered,
