@@ -10,6 +10,7 @@ mod https;
 mod parked_command;
 mod receiver;
 mod road;
+mod scenarios;
 mod stage;
 mod toolchains;
 mod web;
