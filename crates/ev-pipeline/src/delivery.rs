@@ -157,7 +157,8 @@ impl Core {
             Ruling::SetAside => {
                 parcel.aside = true;
                 let (kind, alarm) = match charge {
-                    Charge::Refused(_) if receiver.record.is_stuck() => (REFUSES_ALL, Alarm::Yes),
+                    // The first time it may only be that nothing else was sent in between.
+                    Charge::Refused(_) if receiver.refuses_all() => (REFUSES_ALL, Alarm::Yes),
                     Charge::Refused(_) => ("content refused", Alarm::No),
                     Charge::Failed => ("failing on one event", Alarm::No),
                 };

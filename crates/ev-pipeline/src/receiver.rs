@@ -137,6 +137,11 @@ impl Receiver {
         self.refusals / 8
     }
 
+    /// Whether it has refused more than once and taken nothing since.
+    pub(crate) fn refuses_all(&self) -> bool {
+        self.record.is_stuck() && self.refusals > 1
+    }
+
     pub(crate) fn shut_until(&mut self, at: Duration) {
         self.gate = at;
     }
@@ -310,6 +315,7 @@ impl Receivers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::{Case, Charge, judge};
 
     /// How many lines there are for an hour in which each second brings a failure of one of these
     /// kinds in turn; `well`: and then a request that is taken.
@@ -323,6 +329,21 @@ mod tests {
             }
         }
         lines
+    }
+
+    #[test]
+    fn a_single_refusal_is_no_alarm() {
+        let (mut receiver, mut case) = (Receiver::new(4, false), Case::default());
+        let mut refuse = |receiver: &mut Receiver| {
+            judge(&mut case, Charge::Refused(None), 1, &mut receiver.record, false);
+            assert!(receiver.record.is_stuck());
+            receiver.refused_again();
+            receiver.refuses_all()
+        };
+        assert!(!refuse(&mut receiver), "nothing else was sent yet");
+        assert!(refuse(&mut receiver));
+        receiver.took(Duration::ZERO, Duration::ZERO, false);
+        assert!(!receiver.refuses_all());
     }
 
     #[test]
