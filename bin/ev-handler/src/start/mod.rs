@@ -282,6 +282,8 @@ fn log_summary(summary: &Summary, sent: &Stats) {
         total_filtered = totals.filtered,
         total_parked = totals.parked,
         total_resolved = totals.resolved,
+        total_dropped = totals.dropped,
+        total_given_up = totals.given_up,
         total_native = totals.by_native,
         total_table = totals.by_table,
         total_module = totals.by_module,

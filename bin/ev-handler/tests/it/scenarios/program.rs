@@ -82,9 +82,10 @@ impl Program {
         let ending = self.end(Signal::TERM).await;
         assert_eq!(ending.code, Some(0), "{:#?}", ending.log);
         assert!(ending.summary.is_object(), "{:#?}", ending.log);
-        let count = |name| ending.count(name);
-        let settled = ["total_delivered", "total_filtered", "total_parked", "total_resolved"];
-        let settled = settled.map(count).iter().sum::<u64>();
+        let count = |name: &str| ending.count(name);
+        let settled = ["delivered", "filtered", "parked", "resolved", "dropped", "given_up"]
+            .map(|how| count(&format!("total_{how}")));
+        let settled = settled.iter().sum::<u64>();
         assert_eq!(count("total_passed"), settled, "{:?}", ending.summary);
         assert!(count("read") >= count("passed") + count("repeated"), "{:?}", ending.summary);
         ending
