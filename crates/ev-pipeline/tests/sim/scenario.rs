@@ -190,8 +190,11 @@ impl Scenario {
             // What a version does not know it does not serve.
             _ => None,
         };
-        let recordings = draw.recordings();
-        let log = draw.log(start, features_from, recordings.len());
+        let mut recordings = draw.recordings();
+        let mut log = draw.log(start, features_from, recordings.len());
+        if poison_lasts {
+            trickle(&mut log, &mut recordings, calm_at);
+        }
         let on = |rng: &mut Rng, most: u64| if rng.chance(400) { rng.between(1, most) } else { 0 };
         let rng = &mut draw.rng;
         let page_faults = PageFaults {
@@ -539,6 +542,29 @@ impl Draw {
             }
         }
         kinds
+    }
+}
+
+/// What goes on when all is calm, in the log and in recordings: as long as a receiver takes nothing
+/// else, it proves nothing that it does not take one event.
+fn trickle(log: &mut Vec<Logged>, recordings: &mut Vec<Recording>, calm_at: Duration) {
+    for n in 0..120u32 {
+        let stored_at = calm_at + Duration::from_secs(200 + 20 * u64::from(n));
+        let kind = if n % 12 == 11 {
+            recordings.push(Recording {
+                events: 4,
+                there_at: Some(Duration::ZERO),
+                breaks: None,
+                hangs: None,
+                poison: BTreeSet::new(),
+            });
+            Kind::Upload(u32::try_from(recordings.len() - 1).unwrap())
+        } else {
+            Kind::Login
+        };
+        let time = Timestamp::new(BASE + i64::try_from(stored_at.as_secs()).unwrap(), 0);
+        let (late, poison, trips) = (false, None, Trips::Never);
+        log.push(Logged { kind, time, stored_at, late, poison, trips });
     }
 }
 
