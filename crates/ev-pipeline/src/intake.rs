@@ -297,7 +297,7 @@ impl Core {
         let mut digests = BTreeSet::new();
         for Seen { digest, time, has_uid, .. } in items.iter().map(|item| &item.seen) {
             let second = time.seconds();
-            let is_read_again = repeats && second < newest_before;
+            let is_read_again = repeats && second <= newest_before;
             let is_near = match before {
                 Some(_) => is_near(second, newest, window, behind),
                 None => behind.is_some() && is_near(second, newest, i64::MIN, behind),

@@ -602,4 +602,6 @@ pub(crate) fn is_near(second: i64, newest: i64, start: i64, end: Option<i64>) ->
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
