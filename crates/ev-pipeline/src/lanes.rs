@@ -327,7 +327,13 @@ impl LaneBook {
             lane.moved |= lane.resumed.is_empty() && lane.front > lane.floor;
             return true;
         }
-        lane.recent.contains(digest)
+        let known = lane.recent.contains(digest);
+        if known {
+            // Auth may repeat the page once more.
+            let segment = lane.open_segment();
+            lane.recent.insert(segment, *digest);
+        }
+        known
     }
 
     /// An event is known and so not taken again. If another lane has taken it and not settled it,

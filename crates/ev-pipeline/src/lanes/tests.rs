@@ -174,6 +174,23 @@ fn rule_04_an_event_stored_late_stands_at_its_place_not_at_its_time() {
 }
 
 #[test]
+fn a_page_that_is_repeated_again_and_again_is_known() {
+    let mut book = LaneBook::default();
+    book.open(window(0), token("a"));
+    let lane = book.key(&window(0)).unwrap();
+    let slot = book.take(lane, digest(1), at(10)).unwrap();
+    book.settle(slot, Settled::Filtered);
+    for page in ["b", "c", "d", "e"] {
+        book.mark(lane, token(page));
+        assert!(book.recognise(lane, &digest(1)), "in front of {page}");
+    }
+    for page in ["f", "g", "h"] {
+        book.mark(lane, token(page));
+    }
+    assert!(!book.recognise(lane, &digest(1)), "and forgotten when it comes no more");
+}
+
+#[test]
 fn ids_survive_a_restart() {
     let row = LaneRow {
         lane: window(0),
