@@ -6,9 +6,12 @@ use ev_core::{Attempt, NewParked, ParkReason, Route, Verdict};
 
 use crate::batches::{Origin, Parcel, Ticket};
 use crate::engine::Core;
-use crate::judge::{Charge, Ruling, judge};
+use crate::judge::{Around, Charge, Ruling, judge};
 use crate::receiver::Alarm;
 use crate::tally::{Settled, count_decoder};
+
+/// So many events under suspicion are more than chance.
+const CROWD: usize = 8;
 
 /// A kind of trouble.
 const REFUSES_ALL: &str = "all content refused";
@@ -64,7 +67,7 @@ impl Core {
         }
         match verdict {
             Verdict::Delivered => {
-                receiver.took(parcel.sent, now, pressing);
+                receiver.took(parcel.aside, parcel.sent, now, pressing);
                 self.delivered(parcel);
             }
             Verdict::Guilty { index, detail } => {
@@ -110,7 +113,7 @@ impl Core {
         let now = self.env.monotonic();
         let receiver = self.receivers.of_mut(&parcel.batch.route);
         receiver.pace.failed(parcel.sent, now);
-        receiver.record.failed();
+        receiver.record.failed(parcel.aside);
         receiver.failed(kind, alarm, detail, &parcel, now);
         let longest = match alarm {
             Alarm::No => self.config.retry_cap,
@@ -131,10 +134,14 @@ impl Core {
         let now = self.env.monotonic();
         let same = |route: &Route| is_session(route) == is_session(&parcel.batch.route);
         let others = self.batches.any(|route| same(route) && !self.busy.contains(route));
-        let receiver = self.receivers.of_mut(&parcel.batch.route);
-        let lonely = !others && receiver.in_flight == 0 && receiver.delayed.is_empty();
+        let (receiver, other) = self.receivers.with_other(&parcel.batch.route);
+        let around = Around {
+            other: &other.record,
+            lonely: !others && receiver.in_flight == 0 && receiver.delayed.is_empty(),
+            crowd: receiver.aside.len() >= CROWD,
+        };
         let entries = parcel.batch.entries.len();
-        let ruling = judge(&mut parcel.case, charge, entries, &mut receiver.record, lonely);
+        let ruling = judge(&mut parcel.case, charge, entries, &mut receiver.record, around);
         if receiver.record.is_stuck() {
             let doublings = receiver.refused_again();
             let pause = self.config.retry_base.saturating_mul(1 << doublings.min(16));
@@ -147,12 +154,8 @@ impl Core {
                 self.batches.cut(parcel, cut);
             }
             Ruling::Retry => {
-                let (kind, alarm, longest) = match charge {
-                    Charge::Refused(_) => (REFUSES_ALL, Alarm::Yes, self.config.refused_cap),
-                    Charge::Failed => ("failing", Alarm::No, self.config.retry_cap),
-                };
-                receiver.failed(kind, alarm, detail, &parcel, now);
-                self.retry(parcel, longest, after);
+                receiver.failed("failing", Alarm::No, detail, &parcel, now);
+                self.retry(parcel, self.config.retry_cap, after);
             }
             Ruling::SetAside => {
                 parcel.aside = true;
@@ -160,7 +163,7 @@ impl Core {
                     // The first time it may only be that nothing else was sent in between.
                     Charge::Refused(_) if receiver.refuses_all() => (REFUSES_ALL, Alarm::Yes),
                     Charge::Refused(_) => ("content refused", Alarm::No),
-                    Charge::Failed => ("failing on one event", Alarm::No),
+                    Charge::Failed => ("failing on an event", Alarm::No),
                 };
                 receiver.failed(kind, alarm, detail, &parcel, now);
                 self.retry(parcel, self.config.retry_cap, after);

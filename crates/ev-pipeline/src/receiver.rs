@@ -147,8 +147,8 @@ impl Receiver {
     }
 
     /// It took a request that was sent at `sent`.
-    pub(crate) fn took(&mut self, sent: Duration, now: Duration, pressing: bool) {
-        self.record.took();
+    pub(crate) fn took(&mut self, suspected: bool, sent: Duration, now: Duration, pressing: bool) {
+        self.record.took(suspected);
         self.refusals = 0;
         self.pace.answered(sent, now, pressing);
         self.trouble.over();
@@ -157,6 +157,15 @@ impl Receiver {
             // overrun.
             for ((at, id), parcel) in std::mem::take(&mut self.delayed) {
                 self.delayed.insert((at.min(now), id), parcel);
+            }
+            // Batches were only put aside so that others could be tried.
+            for ((at, id), mut parcel) in std::mem::take(&mut self.aside) {
+                if parcel.batch.entries.len() > 1 {
+                    parcel.aside = false;
+                    self.delayed.insert((at.min(now), id), parcel);
+                } else {
+                    self.aside.insert((at, id), parcel);
+                }
             }
         }
     }
@@ -274,6 +283,14 @@ impl Receivers {
         }
     }
 
+    /// The receiver of a route, and the other one.
+    pub(crate) fn with_other(&mut self, route: &Route) -> (&mut Receiver, &Receiver) {
+        match route {
+            Route::Audit => (&mut self.audit, &self.sessions),
+            Route::Session(_) => (&mut self.sessions, &self.audit),
+        }
+    }
+
     /// Whether another request may begin at all.
     pub(crate) fn any_free(&self) -> bool {
         self.in_flight() < self.most
@@ -315,7 +332,7 @@ impl Receivers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Case, Charge, judge};
+    use crate::judge::{Around, Case, Charge, judge};
 
     /// How many lines there are for an hour in which each second brings a failure of one of these
     /// kinds in turn; `well`: and then a request that is taken.
@@ -335,14 +352,20 @@ mod tests {
     fn a_single_refusal_is_no_alarm() {
         let (mut receiver, mut case) = (Receiver::new(4, false), Case::default());
         let mut refuse = |receiver: &mut Receiver| {
-            judge(&mut case, Charge::Refused(None), 1, &mut receiver.record, false);
+            judge(
+                &mut case,
+                Charge::Refused(None),
+                1,
+                &mut receiver.record,
+                Around { other: &Record::default(), lonely: false, crowd: false },
+            );
             assert!(receiver.record.is_stuck());
             receiver.refused_again();
             receiver.refuses_all()
         };
         assert!(!refuse(&mut receiver), "nothing else was sent yet");
         assert!(refuse(&mut receiver));
-        receiver.took(Duration::ZERO, Duration::ZERO, false);
+        receiver.took(false, Duration::ZERO, Duration::ZERO, false);
         assert!(!receiver.refuses_all());
     }
 

@@ -262,3 +262,26 @@ async fn a_receiver_that_was_away_for_days_is_served_again_at_once() {
     let requests = rig.sink.requests.load(Ordering::Relaxed);
     assert!(requests < 1500, "{requests} requests, 300 of them for the events");
 }
+
+#[tokio::test(start_paused = true)]
+async fn several_records_that_fail_for_ever_hold_nothing_up() {
+    let rig = Rig::new();
+    let bad = |json: &str| ["u0003", "u0004", "u0031", "u0045"].iter().any(|b| json.contains(b));
+    rig.sink.mood.send_replace(Mood::refusing(failing(), bad));
+    feed(&rig, 2);
+    let (pages, last) = (AtomicU64::new(2), std::cell::Cell::new(tokio::time::Instant::now()));
+    let summary = rig
+        .run_until(|rig| {
+            // Little comes: a few events in twenty seconds.
+            let n = usize::try_from(pages.load(Ordering::Relaxed)).unwrap();
+            if last.get().elapsed() >= Duration::from_secs(20) {
+                rig.feed.push(page(uids(n * 30..n * 30 + 3), &format!("after {n}")));
+                pages.fetch_add(1, Ordering::Relaxed);
+                last.set(tokio::time::Instant::now());
+            }
+            rig.parked() == 4 && stored(rig) >= 56
+        })
+        .await;
+    assert!(rig.parked_events().iter().all(|p| bad(&String::from_utf8_lossy(&p.event.bytes))));
+    assert!(summary.totals.balances());
+}
