@@ -133,6 +133,7 @@ fn some_rounds(rounds: usize, mut run: impl FnMut() -> Result<Run>) -> Result<Ve
 /// Runs the program over about the last `events` events of the log, with a new state.
 ///
 /// `receiver` are further lines in the receiver's table, and `page` is the size of a page.
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 fn forward(stage: &Stage, events: usize, mode: &str, receiver: &str, page: usize) -> Result<Run> {
     let storage = tempfile::tempdir_in(stage.dir())?;
     // The events lie evenly over the hours.
@@ -164,6 +165,7 @@ fn forward(stage: &Stage, events: usize, mode: &str, receiver: &str, page: usize
 }
 
 /// Waits for the program and returns the most memory that it was seen to have, in bytes.
+#[expect(clippy::disallowed_methods, reason = "it looks at another process now and then")]
 fn watch(mut child: Child) -> Result<u64> {
     let status = format!("/proc/{}/status", child.id());
     let mut most = 0;
