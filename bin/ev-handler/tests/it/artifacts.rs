@@ -18,7 +18,9 @@ async fn a_flipped_byte_is_refused_and_its_events_wait_for_the_good_one() {
         })
         .await;
     assert_eq!(sorted(stage.bodies()["events.log"].clone()), sorted(texts(&made)));
-    assert_eq!((summary.totals.resolved, summary.totals.by_module), (200, 200));
+    // In memory or in the state, depending on how soon the good one came.
+    assert_eq!(summary.totals.resolved + summary.totals.delivered, 200);
+    assert_eq!(summary.totals.by_module, 200);
     assert_eq!((summary.totals.parked, summary.totals.inexact), (0, 0));
     assert!(summary.totals.balances());
 }
