@@ -3,25 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{Change, Env, NewParked, ParkReason, StateError};
+use ev_core::{Change, NewParked, ParkReason, StateStore};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
 use crate::Error;
 use crate::engine::Core;
 use crate::intake::Way;
 use crate::ledger::Hours;
 use crate::parking::may_pass_by_itself;
-
-/// Pauses between attempts while the state cannot be written.
-const RETRY_BASE: Duration = Duration::from_millis(250);
-const RETRY_CAP: Duration = Duration::from_secs(15);
-
-/// The pause after so many attempts in vain to use the state.
-pub(crate) fn pause_after(attempts: u32, env: &dyn Env) -> Duration {
-    let pause = RETRY_BASE.saturating_mul(1 << attempts.min(10)).min(RETRY_CAP);
-    pause / 2 + env.jitter(pause / 2)
-}
 
 impl Core {
     /// Something happened that has to be committed.
@@ -41,31 +31,13 @@ impl Core {
             || self.change_park_bytes >= self.config.commit_park_bytes
     }
 
-    /// Reads the hours of the ledger that are to be changed, as far as they are not in memory. A
-    /// state that cannot be read is waited for as one that cannot be written.
+    /// Reads the hours of the ledger that are to be changed, as far as they are not in memory.
     async fn read_ledger(&mut self, hours: &Hours, stop: &CancellationToken) -> Result<(), Error> {
         for hour in self.ledger.unread(hours) {
-            let mut attempts = 0;
-            let rows = loop {
-                let (store, sink) = (self.store.clone(), self.sink_id.clone());
-                match self.exec.run(move || store.ledger(&sink, hour..hour.saturating_add(1))).await
-                {
-                    Ok(rows) => break rows,
-                    Err(error @ StateError::Storage { .. }) => {
-                        error!(
-                            error = &error as &dyn std::error::Error,
-                            attempts, "state cannot be read, delivery stands still"
-                        );
-                        let pause = pause_after(attempts, &*self.env);
-                        tokio::select! {
-                            biased;
-                            () = stop.cancelled() => return Err(error.into()),
-                            () = self.env.sleep(pause) => attempts += 1,
-                        }
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            };
+            let sink = self.sink_id.clone();
+            let read =
+                move |store: &dyn StateStore| store.ledger(&sink, hour..hour.saturating_add(1));
+            let rows = self.with_state("read", read, stop).await?;
             if self.ledger.read(hour, rows.first()).is_none() {
                 // It proves nothing any more; what is passed from now on is still worth counting.
                 error!(hour, "the ledger of an hour is damaged and begins anew");
@@ -93,31 +65,9 @@ impl Core {
         let mut change = std::mem::take(&mut self.change);
         change.totals = Some(self.summary.totals);
         let change = Arc::new(change);
-        let mut attempts = 0u32;
-        loop {
-            let (store, sink, epoch) = (self.store.clone(), self.sink_id.clone(), self.epoch);
-            let writing = change.clone();
-            match self.exec.run(move || store.commit(&sink, epoch, &writing)).await {
-                Ok(()) => break,
-                Err(error @ StateError::Storage { .. }) => {
-                    error!(
-                        error = &error as &dyn std::error::Error,
-                        attempts, "state cannot be written, delivery stands still"
-                    );
-                    let pause = pause_after(attempts, &*self.env);
-                    tokio::select! {
-                        biased;
-                        // When stopping, one attempt is all there is time for.
-                        () = stop.cancelled() => return Err(error.into()),
-                        () = self.env.sleep(pause) => attempts += 1,
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if attempts > 0 {
-            info!(attempts, "state can be written again");
-        }
+        let (sink, epoch, writing) = (self.sink_id.clone(), self.epoch, change.clone());
+        let write = move |store: &dyn StateStore| store.commit(&sink, epoch, &writing);
+        self.with_state("written", write, stop).await?;
         self.summary.commits += 1;
         self.park_waiting();
         for id in change.resolve.iter().chain(change.attempt.iter().map(|tried| &tried.id)) {

@@ -173,8 +173,13 @@ impl Core {
                 continue;
             }
             let Some(slot) = self.book.take(key, seen.digest, seen.time) else { continue };
-            let line = self.ledger.key.line(seen.digest, seen.index, seen.time.seconds(), b"");
-            let slot = slot.with_line(line);
+            let slot = match &route {
+                Route::Audit => {
+                    let (id, second) = (seen.digest, seen.time.seconds());
+                    slot.with_line(self.ledger.key.line(id, seen.index, second, b""))
+                }
+                Route::Session(_) => slot,
+            };
             if is_filtered {
                 self.settle_now(slot, Settled::Filtered);
                 continue;

@@ -7,12 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ev_core::{EventDigest, Known, KnownQuery, StateError};
+use ev_core::{EventDigest, KnownQuery, StateStore};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
 
 use crate::Error;
-use crate::commit::pause_after;
 use crate::engine::Core;
 
 /// Number of a lane within this run.
@@ -20,20 +18,36 @@ pub(crate) type LaneKey = u32;
 
 /// Ids of a lane's last pages.
 #[derive(Debug, Default)]
-pub(crate) struct RecentIds(BTreeMap<u64, BTreeSet<EventDigest>>);
+pub(crate) struct RecentIds {
+    /// The last page in which each was seen.
+    pages: BTreeMap<EventDigest, u64>,
+    /// The other way round, to forget them by; an id may stand in several.
+    by_page: BTreeMap<u64, Vec<EventDigest>>,
+}
 
 impl RecentIds {
     pub(crate) fn insert(&mut self, page: u64, digest: EventDigest) {
-        self.0.entry(page).or_default().insert(digest);
+        if self.pages.insert(digest, page) != Some(page) {
+            self.by_page.entry(page).or_default().push(digest);
+        }
     }
 
     pub(crate) fn contains(&self, digest: &EventDigest) -> bool {
-        self.0.values().any(|page| page.contains(digest))
+        self.pages.contains_key(digest)
     }
 
     /// Keeps `page`, the one before it and all later ones.
     pub(crate) fn keep_from(&mut self, page: u64) {
-        self.0 = self.0.split_off(&page.saturating_sub(1));
+        let first = page.saturating_sub(1);
+        while let Some(oldest) = self.by_page.first_entry().filter(|oldest| *oldest.key() < first) {
+            let (page, digests) = oldest.remove_entry();
+            for digest in digests {
+                // Seen again in a later one, it stays.
+                if self.pages.get(&digest) == Some(&page) {
+                    self.pages.remove(&digest);
+                }
+            }
+        }
     }
 }
 
@@ -59,9 +73,6 @@ pub(crate) struct Nearby {
 impl Core {
     /// Those of the digests that are settled in the state or on their way, in this window or near
     /// the borders of its neighbours.
-    ///
-    /// While the state cannot be read, nothing else goes on: what is known would be sent again. A
-    /// stop ends the waiting.
     pub(crate) async fn look_up(
         &mut self,
         key: LaneKey,
@@ -69,6 +80,9 @@ impl Core {
         digests: BTreeSet<EventDigest>,
         stop: &CancellationToken,
     ) -> Result<BTreeSet<EventDigest>, Error> {
+        if digests.is_empty() {
+            return Ok(digests);
+        }
         let mut known = self.book.taken(&nearby.lanes, &digests);
         let digests: Vec<EventDigest> =
             digests.into_iter().filter(|digest| !known.contains(digest)).collect();
@@ -81,42 +95,36 @@ impl Core {
             digests,
             page: nearby.page,
         };
-        let found = self.ask_state(&query, stop).await?;
+        let (sink, asked) = (self.sink_id.clone(), query.clone());
+        let ask = move |store: &dyn StateStore| store.known(&sink, &asked);
+        let found = self.with_state("read", ask, stop).await?;
         self.book.found(key, found.page);
         let hits = query.digests.iter().zip(found.known).filter(|(_, known)| *known);
         known.extend(hits.map(|(digest, _)| *digest));
         Ok(known)
     }
+}
 
-    async fn ask_state(
-        &self,
-        query: &KnownQuery,
-        stop: &CancellationToken,
-    ) -> Result<Known, Error> {
-        let mut attempts = 0u32;
-        loop {
-            let (store, sink, asked) = (self.store.clone(), self.sink_id.clone(), query.clone());
-            match self.exec.run(move || store.known(&sink, &asked)).await {
-                Ok(found) => {
-                    if attempts > 0 {
-                        info!(attempts, "state can be read again");
-                    }
-                    return Ok(found);
-                }
-                Err(error @ StateError::Storage { .. }) => {
-                    error!(
-                        error = &error as &dyn std::error::Error,
-                        attempts, "state cannot be read, reading stands still"
-                    );
-                    tokio::select! {
-                        biased;
-                        // What was read and not taken is read again after the next start.
-                        () = stop.cancelled() => return Err(error.into()),
-                        () = self.env.sleep(pause_after(attempts, &*self.env)) => attempts += 1,
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_forgotten_with_the_last_page_that_has_them() {
+        let id = |n| EventDigest([n; 16]);
+        let mut ids = RecentIds::default();
+        for (page, n) in [(0, 1), (0, 1), (0, 2), (1, 3), (2, 1), (3, 4)] {
+            ids.insert(page, id(n));
         }
+        let mut left = |page| {
+            ids.keep_from(page);
+            (1..=4).filter(|n| ids.contains(&id(*n))).collect::<Vec<_>>()
+        };
+        assert_eq!(left(1), [1, 2, 3, 4], "the page in front is kept");
+        assert_eq!(left(2), [1, 3, 4]);
+        assert_eq!(left(3), [1, 4]);
+        assert_eq!(left(4), [4]);
+        assert_eq!(left(5), []);
+        assert!(ids.pages.is_empty() && ids.by_page.is_empty());
     }
 }

@@ -5,6 +5,7 @@
 //! when the segments at the front are settled to the last event does the resume point move behind
 //! them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ev_core::{Advance, Change, EventDigest, LaneId, LaneRow, Settle, Timestamp, Token, Totals};
@@ -426,9 +427,10 @@ impl LaneBook {
             inner.push(digest)
         }
         self.settle_segment(slot.lane, slot.segment);
-        if self.unsettled.get(&digest).is_some_and(|holder| holder.lane == slot.lane) {
-            let waiting = self.unsettled.remove(&digest).map(|holder| holder.waiting);
-            for (key, segment) in waiting.into_iter().flatten() {
+        if let Entry::Occupied(holder) = self.unsettled.entry(digest)
+            && holder.get().lane == slot.lane
+        {
+            for (key, segment) in holder.remove().waiting {
                 self.settle_segment(key, segment);
             }
         }

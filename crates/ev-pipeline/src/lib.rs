@@ -39,6 +39,7 @@ mod pace;
 mod parking;
 mod receiver;
 mod room;
+mod state;
 mod summary;
 mod tally;
 
