@@ -10,6 +10,8 @@ pub enum Exit {
     /// Something failed: the message is on stderr or in the log. Also wrong use of the command
     /// line, as the reference handler has it.
     Failure,
+    /// What was to be checked could not be, so that nothing is known of it.
+    Unchecked,
     /// The configuration is wrong (`EX_CONFIG` of sysexits).
     Config,
 }
@@ -19,6 +21,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Success => 0,
             Exit::Failure => 1,
+            Exit::Unchecked => 2,
             Exit::Config => 78,
         })
     }

@@ -15,6 +15,7 @@ mod logging;
 mod parked;
 mod signals;
 pub mod start;
+mod verify;
 
 pub use cli::run;
 pub use exit::Exit;

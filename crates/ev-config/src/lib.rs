@@ -63,3 +63,4 @@ pub use settings::{
     Downgrade, EmbeddedTables, Exactness, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour,
     LogFormat, Road, Settings, Teleport, Timeouts, Unknown, VersionPolicy,
 };
+pub use value::parse_time;

@@ -177,8 +177,12 @@ pub(crate) fn split_list(text: &str) -> Vec<String> {
     items
 }
 
-/// RFC 3339 as Go reads it, cut to whole seconds.
-fn parse_time(text: &str) -> Result<i64, String> {
+/// RFC 3339 as Go reads it, cut to whole seconds since 1970-01-01T00:00:00Z.
+///
+/// # Errors
+///
+/// What is wrong with the text, quoting it.
+pub fn parse_time(text: &str) -> Result<i64, String> {
     let wrong = |what: &str| format!("`{text}` {what}");
     match shape(text) {
         Some(Shape::Full) => {}

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ev_core::{LedgerHour, SessionId, SessionLedger, SinkId};
+use ev_core::{LaneId, LedgerHour, SessionId, SessionLedger, SinkId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::read::{blob, number, word};
@@ -11,6 +11,62 @@ use crate::write::count;
 
 const OPEN: &str = "open";
 const CLOSED: &str = "closed";
+
+/// What the rows of a sink's ledger stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerFacts {
+    /// The cluster that the state belongs to.
+    pub cluster: String,
+    /// The secret by which events are hashed.
+    pub key: [u8; 16],
+    /// First second that the sink was ever to have, since 1970-01-01T00:00:00Z.
+    pub start_seconds: i64,
+    /// First hour that has a row, as in [`LedgerHour::hour`].
+    pub first_hour: Option<i64>,
+    /// First second of the oldest window that is kept: everything that is further in front of it
+    /// than windows overlap has been read for the last time. `None` while no window was opened.
+    pub oldest_window: Option<i64>,
+}
+
+/// The facts about the ledger of a sink; `None` if there is none.
+pub(crate) fn facts(
+    connection: &Connection,
+    sink: &SinkId,
+) -> rusqlite::Result<Option<LedgerFacts>> {
+    // All of it as it was at one moment.
+    let now = connection.unchecked_transaction()?;
+    let there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'ledger'";
+    if now.query_row(there, [], |_| Ok(())).optional()?.is_none() {
+        return Ok(None);
+    }
+    let found = now
+        .query_row(
+            "SELECT sink.id, cluster, ledger_key, start_seconds,
+                    (SELECT min(hour) FROM ledger WHERE ledger.sink = sink.id)
+             FROM sink, state WHERE sink.name = ?1",
+            [&sink.0],
+            |row| {
+                let facts = LedgerFacts {
+                    cluster: row.get(1)?,
+                    key: word(row, 2, words::sixteen)?,
+                    start_seconds: row.get(3)?,
+                    first_hour: row.get(4)?,
+                    oldest_window: None,
+                };
+                Ok((row.get::<_, i64>(0)?, facts))
+            },
+        )
+        .optional()?;
+    let Some((id, mut facts)) = found else { return Ok(None) };
+    let mut lanes = now.prepare("SELECT name FROM lane WHERE sink = ?1")?;
+    let mut rows = lanes.query([id])?;
+    while let Some(row) = rows.next()? {
+        if let LaneId::Window { start, .. } = word(row, 0, words::lane)? {
+            facts.oldest_window = Some(facts.oldest_window.map_or(start, |old| old.min(start)));
+        }
+    }
+    Ok(Some(facts))
+}
 
 /// Sets the row of an hour.
 pub(crate) fn put_hour(

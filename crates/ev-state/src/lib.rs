@@ -1,7 +1,8 @@
 //! What must survive a restart, in SQLite behind [`ev_core::StateStore`]: resume points, known
 //! ids, parked events, totals, the ledger and the last good decoder artifacts.
 //!
-//! [`SqliteStore`] is what a handler runs on. [`StateReader`] looks at parked events beside it.
+//! [`SqliteStore`] is what a handler runs on. [`StateReader`] looks at parked events and the ledger
+//! beside it.
 //!
 //! Decides nothing about any of it: that is `ev-pipeline`. The only crate with SQL.
 //!
@@ -69,6 +70,7 @@ mod words;
 mod write;
 
 pub use by_hand::Dropped;
+pub use ledger::LedgerFacts;
 pub use parked::ParkedFacts;
 pub use reader::StateReader;
 pub use store::SqliteStore;

@@ -1,16 +1,18 @@
 //! Looking into a state without changing it, also while a handler runs.
 
+use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
-use ev_core::{ParkedId, StateError};
+use ev_core::{LedgerHour, ParkedId, SinkId, StateError};
 use rusqlite::Connection;
 
 use crate::database::{self, Place};
+use crate::ledger::{self, LedgerFacts};
 use crate::parked::ParkedFacts;
 use crate::{directory, error, parked};
 
-/// Parked events of a state, to be read and nothing else.
+/// Parked events and the ledger of a state, to be read and nothing else.
 ///
 /// Needs no lock, so it works beside a running handler: in a write-ahead log readers and the writer
 /// do not wait for each other, each call sees what was committed when it began, and a reader that
@@ -65,7 +67,30 @@ impl StateReader {
         parked::one(&self.connection, id).map_err(|cause| self.failed(cause))
     }
 
+    /// What has to be known about a sink's ledger before its rows mean anything; `None` if an
+    /// earlier release wrote the state, which kept none, or if there is no such sink.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn ledger_facts(&self, sink: &SinkId) -> Result<Option<LedgerFacts>, StateError> {
+        ledger::facts(&self.connection, sink).map_err(|cause| self.no_ledger(cause))
+    }
+
+    /// The ledger of these hours, in their order; hours without a row are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn ledger(&self, sink: &SinkId, hours: Range<i64>) -> Result<Vec<LedgerHour>, StateError> {
+        ledger::hours(&self.connection, sink, &hours).map_err(|cause| self.no_ledger(cause))
+    }
+
     fn failed(&self, cause: rusqlite::Error) -> StateError {
         error::rows(&self.place.database, "read parked events", cause)
+    }
+
+    fn no_ledger(&self, cause: rusqlite::Error) -> StateError {
+        error::rows(&self.place.database, "read the ledger", cause)
     }
 }

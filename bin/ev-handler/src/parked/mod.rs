@@ -7,7 +7,7 @@ mod by_hand;
 mod export;
 mod list;
 mod place;
-mod record;
+pub(crate) mod record;
 mod select;
 mod show;
 
@@ -64,7 +64,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
 }
 
 /// What `--config` was given, before or behind the command word.
-fn configs(matches: &ArgMatches) -> Vec<std::ffi::OsString> {
+pub(crate) fn configs(matches: &ArgMatches) -> Vec<std::ffi::OsString> {
     let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
     match matches.try_get_many::<std::ffi::OsString>("config") {
         Ok(Some(values)) => values.cloned().collect(),

@@ -14,7 +14,7 @@ use super::Error;
 use crate::loading::{Loader, TABLE_FORMATS};
 
 /// Reads the trust file; without one nobody is trusted.
-pub(super) fn trust(settings: &ev_config::Decoder) -> Result<Trust, Error> {
+pub(crate) fn trust(settings: &ev_config::Decoder) -> Result<Trust, Error> {
     match &settings.trust {
         Some(path) => Trust::read(path).map_err(|error| Error::setting("decoder.trust", error)),
         None => Ok(Trust::nobody()),
@@ -22,7 +22,7 @@ pub(super) fn trust(settings: &ev_config::Decoder) -> Result<Trust, Error> {
 }
 
 /// Where artifacts are, besides Auth; opens nothing but certificates.
-pub(super) fn place(
+pub(crate) fn place(
     settings: &ev_config::Decoder,
     env: Arc<dyn Env>,
 ) -> Result<Option<Arc<dyn ArtifactSource>>, Error> {
@@ -49,18 +49,19 @@ pub(super) fn place(
 }
 
 /// What a registry is made from.
-pub(super) struct Needs<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) trust: Trust,
-    pub(super) flavour: Flavour,
-    pub(super) seen: Option<AuthVersion>,
-    pub(super) place: Option<Arc<dyn ArtifactSource>>,
-    pub(super) artifacts: Arc<dyn ArtifactSource>,
-    pub(super) store: Arc<dyn StateStore>,
-    pub(super) env: Arc<dyn Env>,
+pub(crate) struct Needs<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) trust: Trust,
+    pub(crate) flavour: Flavour,
+    pub(crate) seen: Option<AuthVersion>,
+    pub(crate) place: Option<Arc<dyn ArtifactSource>>,
+    pub(crate) artifacts: Arc<dyn ArtifactSource>,
+    /// Where good artifacts are kept.
+    pub(crate) store: Option<Arc<dyn StateStore>>,
+    pub(crate) env: Arc<dyn Env>,
 }
 
-pub(super) fn registry(needs: &Needs<'_>) -> Result<Registry, Error> {
+pub(crate) fn registry(needs: &Needs<'_>) -> Result<Registry, Error> {
     let settings = &needs.settings.decoder;
     let options = Options { print_data: needs.settings.json.print_data, login: false };
     let embedded = embedded(settings.embedded, needs.flavour, options);
@@ -110,7 +111,7 @@ pub(super) fn registry(needs: &Needs<'_>) -> Result<Registry, Error> {
         sources,
         trust: needs.trust.clone(),
         loader: Arc::new(loader),
-        store: Some(needs.store.clone()),
+        store: needs.store.clone(),
         env: needs.env.clone(),
     };
     Registry::try_new(parts, registry_settings).map_err(|error| Error::setting("decoder", error))

@@ -1,7 +1,7 @@
 //! `ev-handler start`: from settings to a running engine, and its orderly end.
 
-mod decoders;
-mod parts;
+pub(crate) mod decoders;
+pub(crate) mod parts;
 mod receiver;
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::signals::Signals;
 use self::receiver::Beside;
 
 /// The sink's name in the state.
-const SINK: &str = "fluentd";
+pub(crate) const SINK: &str = "fluentd";
 
 /// Why a start failed or a run ended.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,10 @@ pub enum Error {
 }
 
 impl Error {
-    fn setting(setting: impl Into<String>, source: impl Into<ev_core::BoxError>) -> Self {
+    pub(crate) fn setting(
+        setting: impl Into<String>,
+        source: impl Into<ev_core::BoxError>,
+    ) -> Self {
         Self::Setting { setting: setting.into(), source: source.into() }
     }
 }
@@ -200,7 +203,7 @@ async fn forward(
         seen: snapshot.seen_version.clone(),
         place,
         artifacts: Arc::new(source.artifacts()),
-        store: store.clone(),
+        store: Some(store.clone()),
         env: env.clone(),
     })?;
     let engine = Engine::new(Parts {

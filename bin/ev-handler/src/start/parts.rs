@@ -40,7 +40,7 @@ pub(super) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink,
     FluentdSink::new(config, env).map_err(|error| Error::setting("forward.fluentd", error))
 }
 
-pub(super) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSource, Error> {
+pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSource, Error> {
     let credentials = match &settings.teleport.credentials {
         Credentials::Identity(path) => ev_source::Credentials::Identity(path.clone()),
         Credentials::Files { cert, key, ca } => ev_source::Credentials::Files {

@@ -13,5 +13,6 @@ mod road;
 mod scenarios;
 mod stage;
 mod toolchains;
+mod verify_command;
 mod web;
 mod wrong_input;

@@ -263,6 +263,8 @@ fn a_reader_takes_every_layout_as_it_is() {
         assert_eq!(found.len(), 8, "{name}");
         assert_eq!((found[0].size, found[0].reason), (4, ParkReason::Unknown), "{name}");
         assert_eq!(found[1].decoder, "module 18.2.0", "{name}");
+        let facts = reader.ledger_facts(&SinkId("main".into())).expect("readable");
+        assert_eq!(facts.is_some(), number == 3, "{name} has a ledger since layout 3");
         drop(reader);
         assert!(fs::read(database(storage.path())).expect("readable") == before, "{name}");
         assert_eq!(layout(storage.path()), number, "{name}");

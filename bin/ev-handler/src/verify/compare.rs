@@ -1,0 +1,358 @@
+//! One hour of Auth's log against the row that the ledger has for it.
+//!
+//! Pure: knows neither Auth nor the state.
+
+use std::collections::HashMap;
+
+use ev_core::{EventDigest, LedgerHour};
+use ev_pipeline::ledger::{Difference, Hour, LedgerKey};
+
+/// Differing events that are named, at most, on each side.
+pub(super) const NAMED: usize = 20;
+
+/// An event of the log, as far as the ledger knows of it.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// What it is recognised by.
+    pub(super) digest: EventDigest,
+    /// Its index.
+    pub(super) index: i64,
+    /// Second of its time.
+    pub(super) second: i64,
+    /// Its id for people.
+    pub(super) name: Box<str>,
+}
+
+/// What Auth has of one hour.
+#[derive(Debug)]
+pub(super) struct Reading {
+    key: LedgerKey,
+    hour: i64,
+    /// First second that counts.
+    from: i64,
+    sums: Hour,
+    seen: HashMap<EventDigest, Box<str>>,
+    /// Those whose id is not known.
+    unidentified: u64,
+    /// Seconds that Auth could not send.
+    gaps: Vec<i64>,
+}
+
+impl Reading {
+    /// Nothing of an hour yet. Events in front of second `from` are none of ours.
+    pub(super) fn new(key: LedgerKey, hour: i64, from: i64) -> Self {
+        let (sums, seen) = (Hour::default(), HashMap::new());
+        Self { key, hour, from, sums, seen, unidentified: 0, gaps: Vec::new() }
+    }
+
+    /// Whether an event of that second counts.
+    pub(super) fn takes(&self, second: i64) -> bool {
+        second >= self.from && second.div_euclid(LedgerHour::SECONDS) == self.hour
+    }
+
+    /// Adds an event, unless it is of another hour or has been added.
+    pub(super) fn add(&mut self, event: Seen) {
+        let Seen { digest, index, second, name } = event;
+        if !self.takes(second) || self.seen.insert(digest, name).is_some() {
+            return;
+        }
+        self.sums.insert(&self.key.line(digest, index, second, b""));
+    }
+
+    /// Adds an event of which nobody can tell the id.
+    pub(super) fn add_unidentified(&mut self, second: i64) {
+        self.unidentified += u64::from(self.takes(second));
+    }
+
+    /// Adds a second that Auth could not send.
+    pub(super) fn add_gap(&mut self, second: i64) {
+        if self.takes(second) && !self.gaps.contains(&second) {
+            self.gaps.push(second);
+        }
+    }
+
+    /// Holds it against the row of the ledger. `closed`: nothing is added to the row any more.
+    pub(super) fn compare(self, row: Option<&LedgerHour>, closed: bool) -> Compared {
+        let Self { key, hour, sums, seen, unidentified, gaps, .. } = self;
+        let ledger = match row {
+            None => Some(Hour::default()),
+            Some(row) => Hour::from_row(row),
+        };
+        let mut compared = Compared {
+            hour,
+            verdict: Verdict::Equal,
+            auth: sums.count + unidentified,
+            ledger: row.map(|row| row.count),
+            missing: Vec::new(),
+            missing_more: 0,
+            only_ledger: Vec::new(),
+            only_ledger_more: 0,
+            untold: false,
+            damaged: ledger.is_none(),
+            unidentified,
+            gaps,
+        };
+        let difference = match &ledger {
+            Some(ledger) => sums.difference(ledger, &key),
+            None => Difference::Untold,
+        };
+        let mut explained =
+            unidentified > 0 && ledger.as_ref().is_some_and(|ledger| ledger.count == compared.auth);
+        match difference {
+            Difference::None => explained = false,
+            Difference::Untold => compared.untold = !compared.damaged,
+            Difference::Ids { only_first, only_second } => {
+                explained &= only_first.is_empty();
+                let name = |digest: &EventDigest| match seen.get(digest) {
+                    Some(name) => name.to_string(),
+                    None => format!("{digest:?}"),
+                };
+                compared.missing_more = only_first.len().saturating_sub(NAMED);
+                compared.missing = only_first.iter().take(NAMED).map(name).collect();
+                compared.only_ledger_more = only_second.len().saturating_sub(NAMED);
+                compared.only_ledger = only_second.iter().take(NAMED).map(name).collect();
+            }
+        }
+        let equal = sums_agree(&compared);
+        compared.verdict = match (closed, equal) {
+            (false, _) => Verdict::Open,
+            (true, true) if unidentified == 0 => Verdict::Equal,
+            (true, _) if explained => Verdict::Unproved,
+            (true, _) if row.is_none() => Verdict::NoRow,
+            (true, _) => Verdict::Differs,
+        };
+        compared
+    }
+}
+
+/// Whether no difference was found.
+fn sums_agree(compared: &Compared) -> bool {
+    let Compared { missing, only_ledger, untold, damaged, .. } = compared;
+    missing.is_empty() && only_ledger.is_empty() && !untold && !damaged
+}
+
+/// What is to be said of an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Auth has exactly what was settled.
+    Equal,
+    /// It has not.
+    Differs,
+    /// Auth has events, and the ledger knows nothing of this hour.
+    NoRow,
+    /// Nothing speaks against it, but events without an id could not be compared.
+    Unproved,
+    /// Events of it may still come, so a difference proves nothing.
+    Open,
+}
+
+impl Verdict {
+    /// The word in reports.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::Differs => "differs",
+            Self::NoRow => "no-row",
+            Self::Unproved => "unproved",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// An hour and what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Compared {
+    pub(super) hour: i64,
+    pub(super) verdict: Verdict,
+    /// Events that Auth has, each once.
+    pub(super) auth: u64,
+    /// Events that the ledger has; `None` without a row.
+    pub(super) ledger: Option<u64>,
+    /// Ids of events that only Auth has.
+    pub(super) missing: Vec<String>,
+    /// How many more of those there are.
+    pub(super) missing_more: usize,
+    /// Digests of events that only the ledger has.
+    pub(super) only_ledger: Vec<String>,
+    /// How many more of those there are.
+    pub(super) only_ledger_more: usize,
+    /// It differs in more than can be named.
+    pub(super) untold: bool,
+    /// The row cannot be read.
+    pub(super) damaged: bool,
+    /// Events without uid whose id could not be told.
+    pub(super) unidentified: u64,
+    /// Seconds that Auth could not send.
+    pub(super) gaps: Vec<i64>,
+}
+
+/// How many hours there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub(super) compared: u64,
+    pub(super) equal: u64,
+    pub(super) differing: u64,
+    pub(super) without_row: u64,
+    pub(super) unproved: u64,
+    pub(super) open: u64,
+}
+
+impl Sums {
+    pub(super) fn add(&mut self, compared: &Compared) {
+        self.compared += 1;
+        *match compared.verdict {
+            Verdict::Equal => &mut self.equal,
+            Verdict::Differs => &mut self.differing,
+            Verdict::NoRow => &mut self.without_row,
+            Verdict::Unproved => &mut self.unproved,
+            Verdict::Open => &mut self.open,
+        } += 1;
+    }
+
+    /// Whether every closed hour is proved.
+    pub(super) fn all_equal(&self) -> bool {
+        self.differing + self.without_row + self.unproved == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn key() -> LedgerKey {
+        LedgerKey::new(&[9; 16])
+    }
+
+    fn seen(n: u16) -> Seen {
+        let mut digest = [0; 16];
+        digest[..2].copy_from_slice(&n.to_be_bytes());
+        let (second, name) = (7200 + i64::from(n), format!("uid-{n}").into());
+        Seen { digest: EventDigest(digest), index: 0, second, name }
+    }
+
+    fn reading(events: std::ops::Range<u16>) -> Reading {
+        let mut reading = Reading::new(key(), 2, 0);
+        events.for_each(|n| reading.add(seen(n)));
+        reading
+    }
+
+    /// What the ledger has once these are settled.
+    fn row(events: std::ops::Range<u16>) -> LedgerHour {
+        let mut hour = Hour::default();
+        for Seen { digest, index, second, .. } in events.map(seen) {
+            hour.insert(&key().line(digest, index, second, b""));
+        }
+        let sketch = Bytes::from(hour.sketch.to_bytes());
+        let (count, sum) = (hour.count, hour.sum.to_le_bytes());
+        LedgerHour { hour: 2, closed: false, count, sum, sketch }
+    }
+
+    #[test]
+    fn the_same_events_are_equal_in_any_order_and_number_of_readings() {
+        let mut twice = reading(0..300);
+        (0..300).rev().for_each(|n| twice.add(seen(n)));
+        let compared = twice.compare(Some(&row(0..300)), true);
+        assert_eq!(
+            (compared.verdict, compared.auth, compared.ledger),
+            (Verdict::Equal, 300, Some(300))
+        );
+        let quiet = reading(0..0).compare(None, true);
+        assert_eq!((quiet.verdict, quiet.auth, quiet.ledger), (Verdict::Equal, 0, None));
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let compared = reading(0..303).compare(Some(&row(2..300)), true);
+        assert_eq!(compared.verdict, Verdict::Differs);
+        let mut missing = compared.missing.clone();
+        missing.sort();
+        assert_eq!(missing, ["uid-0", "uid-1", "uid-300", "uid-301", "uid-302"]);
+        assert_eq!((compared.only_ledger.len(), compared.untold), (0, false));
+
+        let compared = reading(0..5).compare(Some(&row(0..6)), true);
+        assert_eq!(compared.verdict, Verdict::Differs);
+        assert_eq!(compared.missing, Vec::<String>::new());
+        assert_eq!(compared.only_ledger, ["00050000000000000000000000000000"]);
+    }
+
+    #[test]
+    fn more_than_can_be_named_is_told_as_such() {
+        let compared = reading(0..25).compare(Some(&row(0..0)), true);
+        assert!(compared.missing.len() == NAMED && compared.missing_more == 5 || compared.untold);
+        let compared = reading(0..500).compare(Some(&row(0..300)), true);
+        assert_eq!((compared.verdict, compared.untold), (Verdict::Differs, true));
+        assert_eq!((compared.missing.len(), compared.missing_more), (0, 0));
+    }
+
+    #[test]
+    fn another_index_is_a_difference_that_has_no_name() {
+        let mut reading = Reading::new(key(), 2, 0);
+        reading.add(Seen { index: 4, ..seen(0) });
+        let compared = reading.compare(Some(&row(0..1)), true);
+        assert_eq!((compared.verdict, compared.untold), (Verdict::Differs, true));
+    }
+
+    #[test]
+    fn events_of_other_hours_and_in_front_of_the_start_do_not_count() {
+        let mut reading = Reading::new(key(), 2, 7210);
+        for n in 0..20 {
+            reading.add(seen(n));
+        }
+        reading.add(Seen { second: 7199, ..seen(100) });
+        reading.add(Seen { second: 10_800, ..seen(101) });
+        reading.add_unidentified(10_800);
+        reading.add_gap(7199);
+        let compared = reading.compare(Some(&row(10..20)), true);
+        assert_eq!((compared.verdict, compared.auth, compared.gaps.len()), (Verdict::Equal, 10, 0));
+    }
+
+    #[test]
+    fn an_hour_that_is_open_is_no_finding_and_still_compared() {
+        let compared = reading(0..3).compare(Some(&row(0..2)), false);
+        assert_eq!(
+            (compared.verdict, &compared.missing[..]),
+            (Verdict::Open, &["uid-2".into()][..])
+        );
+        assert_eq!(reading(0..3).compare(Some(&row(0..3)), false).verdict, Verdict::Open);
+    }
+
+    #[test]
+    fn a_row_that_is_missing_or_damaged_is_a_finding() {
+        assert_eq!(reading(0..3).compare(None, true).verdict, Verdict::NoRow);
+        let mut damaged = row(0..3);
+        damaged.sketch.truncate(10);
+        let compared = reading(0..3).compare(Some(&damaged), true);
+        assert_eq!((compared.verdict, compared.damaged), (Verdict::Differs, true));
+    }
+
+    #[test]
+    fn events_whose_id_is_not_known_leave_the_hour_unproved() {
+        let mut short = reading(0..4);
+        short.add_unidentified(7300);
+        assert_eq!(short.compare(Some(&row(0..5)), true).verdict, Verdict::Unproved);
+        // Something else is wrong too.
+        let mut lost = reading(0..4);
+        lost.add_unidentified(7300);
+        assert_eq!(lost.compare(Some(&row(1..5)), true).verdict, Verdict::Differs);
+        let mut extra = reading(0..4);
+        extra.add_unidentified(7300);
+        let compared = extra.compare(Some(&row(0..4)), true);
+        assert_eq!((compared.verdict, compared.unidentified), (Verdict::Differs, 1));
+    }
+
+    #[test]
+    fn the_sums_say_whether_all_is_proved() {
+        let mut sums = Sums::default();
+        sums.add(&reading(0..3).compare(Some(&row(0..3)), true));
+        sums.add(&reading(0..3).compare(Some(&row(0..2)), false));
+        assert!(sums.all_equal());
+        assert_eq!((sums.compared, sums.equal, sums.open), (2, 1, 1));
+        for (finding, row) in [(reading(0..3), Some(row(0..2))), (reading(0..3), None)] {
+            let mut sums = sums;
+            sums.add(&finding.compare(row.as_ref(), true));
+            assert!(!sums.all_equal(), "{sums:?}");
+        }
+    }
+}

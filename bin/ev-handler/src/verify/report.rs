@@ -1,0 +1,300 @@
+//! What people and programs are told.
+
+use std::io::Write;
+
+use ev_core::{LedgerHour, Timestamp};
+use serde::Serialize;
+
+use super::Args;
+use super::compare::{Compared, Sums, Verdict};
+use crate::exit::Exit;
+use crate::parked::record::harmless;
+
+/// Longest id that is printed, in characters; Teleport's are UUIDs of 36.
+const ID_LEN: usize = 128;
+
+/// What was found, on its way out.
+#[derive(Debug)]
+pub(super) struct Report {
+    json: bool,
+    from: i64,
+    to: i64,
+    cluster: String,
+    before_start: u64,
+    /// First hour that has a row.
+    first_hour: Option<i64>,
+    sums: Sums,
+    hours: Vec<Compared>,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    from: String,
+    to: String,
+    cluster: &'a str,
+    hours: Vec<OneHour<'a>>,
+    compared: u64,
+    equal: u64,
+    differing: u64,
+    without_row: u64,
+    unproved: u64,
+    open: u64,
+    before_start: u64,
+    all_closed_equal: bool,
+}
+
+#[derive(Serialize)]
+struct OneHour<'a> {
+    hour: String,
+    verdict: &'static str,
+    auth: u64,
+    ledger: Option<u64>,
+    missing: Vec<String>,
+    missing_more: usize,
+    only_ledger: &'a [String],
+    only_ledger_more: usize,
+    /// Whether it differs in more than can be named.
+    untold: bool,
+    damaged: bool,
+    unidentified: u64,
+    gaps: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn new(
+        args: &Args,
+        cluster: &str,
+        before_start: u64,
+        first_hour: Option<i64>,
+    ) -> Self {
+        let Args { from, to, json } = *args;
+        let (cluster, sums, hours) = (cluster.to_owned(), Sums::default(), Vec::new());
+        Self { json, from, to, cluster, before_start, first_hour, sums, hours }
+    }
+
+    /// Takes an hour; as text it is told at once, if there is something to tell.
+    pub(super) fn add(&mut self, compared: Compared, out: &mut dyn Write) -> std::io::Result<()> {
+        self.sums.add(&compared);
+        if compared.verdict == Verdict::Equal && compared.gaps.is_empty() {
+            return Ok(());
+        }
+        if self.json {
+            self.hours.push(compared);
+            return Ok(());
+        }
+        self.hour(&compared, out)?;
+        out.flush()
+    }
+
+    fn hour(&self, compared: &Compared, out: &mut dyn Write) -> std::io::Result<()> {
+        let Compared { hour, verdict, auth, ledger, .. } = compared;
+        let ledger = ledger.map_or("no row".to_owned(), |count| count.to_string());
+        let why = match verdict {
+            Verdict::NoRow if self.first_hour.is_none_or(|first| *hour < first) => {
+                " (before the ledger begins)"
+            }
+            _ if compared.damaged => " (the row is damaged)",
+            _ => "",
+        };
+        let start = start(*hour);
+        writeln!(out, "{start}  {:<8}  auth {auth}, ledger {ledger}{why}", verdict.as_str())?;
+        for id in &compared.missing {
+            writeln!(out, "    only auth has    {}", shown(id))?;
+        }
+        if compared.missing_more > 0 {
+            writeln!(out, "    only auth has    {} more", compared.missing_more)?;
+        }
+        for digest in &compared.only_ledger {
+            writeln!(out, "    only the ledger  {digest}")?;
+        }
+        if compared.only_ledger_more > 0 {
+            writeln!(out, "    only the ledger  {} more", compared.only_ledger_more)?;
+        }
+        if compared.untold {
+            writeln!(out, "    which events differ cannot be told")?;
+        }
+        if compared.unidentified > 0 {
+            writeln!(out, "    {} without an id, not compared", compared.unidentified)?;
+        }
+        for gap in &compared.gaps {
+            writeln!(out, "    auth cannot send all of {}", Timestamp::new(*gap, 0))?;
+        }
+        Ok(())
+    }
+
+    /// Says how it all adds up.
+    pub(super) fn end(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let Sums { compared, equal, differing, without_row, unproved, open } = self.sums;
+        if self.json {
+            let whole = Whole {
+                from: Timestamp::new(self.from, 0).to_string(),
+                to: Timestamp::new(self.to, 0).to_string(),
+                cluster: &self.cluster,
+                hours: self.hours.iter().map(OneHour::new).collect(),
+                compared,
+                equal,
+                differing,
+                without_row,
+                unproved,
+                open,
+                before_start: self.before_start,
+                all_closed_equal: self.sums.all_equal(),
+            };
+            serde_json::to_writer(&mut *out, &whole)?;
+            writeln!(out)?;
+            return out.flush();
+        }
+        writeln!(
+            out,
+            "compared {compared} hours: {equal} equal, {differing} differing, {without_row} \
+             without a row, {unproved} unproved, {open} open"
+        )?;
+        if self.before_start > 0 {
+            let hours = self.before_start;
+            writeln!(out, "{hours} hours are from before the handler's start time")?;
+        }
+        if open > 0 {
+            writeln!(out, "open hours may still change: they prove nothing yet")?;
+        }
+        out.flush()
+    }
+
+    /// How the process is to end.
+    pub(super) fn exit(&self) -> Exit {
+        match self.sums {
+            Sums { compared: 0, .. } => Exit::Unchecked,
+            sums if sums.all_equal() => Exit::Success,
+            _ => Exit::Failure,
+        }
+    }
+}
+
+impl<'a> OneHour<'a> {
+    fn new(compared: &'a Compared) -> Self {
+        Self {
+            hour: start(compared.hour),
+            verdict: compared.verdict.as_str(),
+            auth: compared.auth,
+            ledger: compared.ledger,
+            missing: compared.missing.iter().map(|id| shown(id)).collect(),
+            missing_more: compared.missing_more,
+            only_ledger: &compared.only_ledger,
+            only_ledger_more: compared.only_ledger_more,
+            untold: compared.untold,
+            damaged: compared.damaged,
+            unidentified: compared.unidentified,
+            gaps: compared.gaps.iter().map(|gap| Timestamp::new(*gap, 0).to_string()).collect(),
+        }
+    }
+}
+
+fn start(hour: i64) -> String {
+    Timestamp::new(hour.saturating_mul(LedgerHour::SECONDS), 0).to_string()
+}
+
+/// An id comes from whoever could write an event.
+fn shown(id: &str) -> String {
+    harmless(&id.chars().take(ID_LEN).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(hour: i64, verdict: Verdict) -> Compared {
+        Compared {
+            hour,
+            verdict,
+            auth: 7,
+            ledger: Some(5),
+            missing: Vec::new(),
+            missing_more: 0,
+            only_ledger: Vec::new(),
+            only_ledger_more: 0,
+            untold: false,
+            damaged: false,
+            unidentified: 0,
+            gaps: Vec::new(),
+        }
+    }
+
+    fn run(json: bool, before_start: u64, hours: Vec<Compared>) -> (String, Exit) {
+        let args = Args { from: 0, to: 36_000, json };
+        let mut report = Report::new(&args, "c", before_start, Some(3));
+        let mut out = Vec::new();
+        for hour in hours {
+            report.add(hour, &mut out).unwrap();
+        }
+        report.end(&mut out).unwrap();
+        (String::from_utf8(out).unwrap(), report.exit())
+    }
+
+    #[test]
+    fn text_names_what_is_to_be_looked_at() {
+        let mut differs = compared(4, Verdict::Differs);
+        differs.missing = vec!["uid-1".into(), "a\u{1b}[2J".into(), "x".repeat(500)];
+        differs.missing_more = 3;
+        differs.only_ledger = vec!["00ff".into()];
+        let mut hole = compared(5, Verdict::Equal);
+        hole.gaps = vec![18_007];
+        let none = Compared { ledger: None, ..compared(2, Verdict::NoRow) };
+        let (text, exit) = run(
+            false,
+            2,
+            vec![none, compared(3, Verdict::Equal), differs, hole, compared(6, Verdict::Open)],
+        );
+        assert_eq!(exit, Exit::Failure);
+        let expected = format!(
+            "1970-01-01T02:00:00Z  no-row    auth 7, ledger no row (before the ledger begins)
+1970-01-01T04:00:00Z  differs   auth 7, ledger 5
+    only auth has    uid-1
+    only auth has    a\\u{{1b}}[2J
+    only auth has    {}
+    only auth has    3 more
+    only the ledger  00ff
+1970-01-01T05:00:00Z  equal     auth 7, ledger 5
+    auth cannot send all of 1970-01-01T05:00:07Z
+1970-01-01T06:00:00Z  open      auth 7, ledger 5
+compared 5 hours: 2 equal, 1 differing, 1 without a row, 0 unproved, 1 open
+2 hours are from before the handler's start time
+open hours may still change: they prove nothing yet
+",
+            "x".repeat(128)
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn json_is_one_object() {
+        let mut unproved = compared(4, Verdict::Unproved);
+        unproved.unidentified = 2;
+        let (text, exit) = run(true, 0, vec![compared(3, Verdict::Equal), unproved]);
+        assert_eq!(exit, Exit::Failure);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&value["compared"], &value["equal"], &value["unproved"]),
+            (&2.into(), &1.into(), &1.into())
+        );
+        assert_eq!(value["hours"].as_array().unwrap().len(), 1, "equal ones are not listed");
+        assert_eq!(value["hours"][0]["hour"], "1970-01-01T04:00:00Z");
+        assert_eq!(
+            (&value["hours"][0]["unidentified"], &value["all_closed_equal"]),
+            (&2.into(), &false.into())
+        );
+        assert_eq!(
+            (&value["from"], &value["to"]),
+            (&"1970-01-01T00:00:00Z".into(), &"1970-01-01T10:00:00Z".into())
+        );
+    }
+
+    #[test]
+    fn the_exit_status_says_whether_all_closed_hours_are_equal() {
+        assert_eq!(run(false, 0, vec![compared(3, Verdict::Equal)]).1, Exit::Success);
+        assert_eq!(run(false, 0, vec![compared(3, Verdict::Open)]).1, Exit::Success);
+        for finding in [Verdict::Differs, Verdict::NoRow, Verdict::Unproved] {
+            let hours = vec![compared(3, Verdict::Equal), compared(4, finding)];
+            assert_eq!(run(false, 0, hours).1, Exit::Failure, "{finding:?}");
+        }
+        assert_eq!(run(false, 9, Vec::new()).1, Exit::Unchecked, "nothing was compared");
+    }
+}
