@@ -1,12 +1,12 @@
 //! Rounds over the parked events: when a decoder has come or changed, and on a timer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ev_core::{
     Attempt, AuthVersion, Choice, EventDigest, Facts, LaneId, Mode, ParkReason, ParkedEvent,
-    ParkedId, ParkedQuery, RawEvent, Route, Timestamp,
+    ParkedGroup, ParkedId, ParkedQuery, RawEvent, Route, StateError, StateStore, Timestamp,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -27,8 +27,11 @@ const FAILED_PAUSE_SECONDS: i64 = 60;
 const FAILED_PAUSE_DOUBLINGS: u32 = 6;
 
 /// A round that is under way.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Round {
+    /// Groups that are still to be looked at, the first one from behind `after` on; `None` before
+    /// the state was asked which there are.
+    groups: Option<VecDeque<ParkedGroup>>,
     after: Option<ParkedId>,
     resolved: usize,
     tried: usize,
@@ -59,6 +62,7 @@ impl Core {
     pub(crate) fn begin_round(&mut self) {
         self.next_round = self.env.monotonic() + self.config.park_retry;
         if self.any_parked() {
+            self.worth_a_round = false;
             self.round = Some(Round::default());
         }
     }
@@ -73,44 +77,82 @@ impl Core {
     /// When the state cannot be asked what is known.
     pub(crate) async fn continue_round(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let Some(mut round) = self.round.take() else { return Ok(()) };
-        let query = ParkedQuery { after: round.after, limit: CHUNK_EVENTS, max_bytes: CHUNK_BYTES };
-        let (store, sink) = (self.store.clone(), self.sink_id.clone());
-        let parked = match self.exec.run(move || store.parked(&sink, &query)).await {
-            Ok(parked) => parked,
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                warn!(error, "parked events cannot be read, trying again later");
-                self.worth_a_round = true;
-                return Ok(());
+        let groups = match round.groups.take() {
+            Some(groups) => groups,
+            None => {
+                let sink = self.sink_id.clone();
+                let Some(found) = self.look(move |store| store.parked_groups(&sink)).await else {
+                    return Ok(());
+                };
+                let groups: VecDeque<_> = found.into_iter().map(|(group, _)| group).collect();
+                round.waiting = groups.iter().any(|group| may_pass_by_itself(group.reason));
+                groups
             }
         };
-        let Some(last) = parked.last() else {
-            self.worth_a_round = round.waiting;
+        let groups = round.groups.insert(groups);
+        // Raw bytes are read only of events that are worth a try.
+        let next = loop {
+            let Some(group) = groups.front() else { break None };
+            match self.way_for_parked(&group.version) {
+                Some((way, chosen_for)) if is_worth_trying(group, &way, &way.name()) => {
+                    break Some((group.clone(), way, chosen_for));
+                }
+                _ => {
+                    groups.pop_front();
+                    round.after = None;
+                }
+            }
+        };
+        let Some((group, way, chosen_for)) = next else {
+            // Or what was parked meanwhile has to be looked at.
+            self.worth_a_round |= round.waiting;
             if round.resolved > 0 {
                 let Round { resolved, tried, .. } = round;
                 info!(resolved, tried, "parked events can be decoded now");
             }
             return Ok(());
         };
+        let query = ParkedQuery { after: round.after, limit: CHUNK_EVENTS, max_bytes: CHUNK_BYTES };
+        let sink = self.sink_id.clone();
+        let read = move |store: &dyn StateStore| store.parked_in(&sink, &group, &query);
+        let Some(parked) = self.look(read).await else { return Ok(()) };
+        let Some(last) = parked.last() else {
+            groups.pop_front();
+            round.after = None;
+            self.round = Some(round);
+            return Ok(());
+        };
         round.after = Some(last.id);
-        round.waiting |= parked.iter().any(|parked| may_pass_by_itself(parked.event.reason));
-        // Runs of one version and route are decoded together.
+        // Runs of one route are decoded together.
         let mut rest =
             parked.into_iter().filter(|p| !self.retrying.contains(&p.id)).collect::<Vec<_>>();
         while !rest.is_empty() {
-            let (version, lane) = (rest[0].event.version.clone(), route_of(&rest[0].event.lane));
-            let same =
-                |p: &ParkedEvent| p.event.version == version && route_of(&p.event.lane) == lane;
-            let end = rest.iter().position(|p| !same(p)).unwrap_or(rest.len());
-            let later = rest.split_off(end);
+            let route = route_of(&rest[0].event.lane);
+            let end = rest.iter().position(|p| route_of(&p.event.lane) != route);
+            let later = rest.split_off(end.unwrap_or(rest.len()));
             let run = std::mem::replace(&mut rest, later);
-            if let Some((way, chosen_for)) = self.way_for_parked(&version) {
-                round.tried += run.len();
-                round.resolved += self.try_parked(&way, &chosen_for, &lane, run, stop).await?;
-            }
+            round.tried += run.len();
+            round.resolved += self.try_parked(&way, &chosen_for, &route, run, stop).await?;
         }
         self.round = Some(round);
         Ok(())
+    }
+
+    /// What the state says of parked events; `None`, and the round is over, when it cannot be read.
+    async fn look<T: Send + 'static>(
+        &mut self,
+        read: impl FnOnce(&dyn StateStore) -> Result<T, StateError> + Send + 'static,
+    ) -> Option<T> {
+        let store = self.store.clone();
+        match self.exec.run(move || read(&*store)).await {
+            Ok(found) => Some(found),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(error, "parked events cannot be read, trying again later");
+                self.worth_a_round = true;
+                None
+            }
+        }
     }
 
     /// The decoder of the version under which the event was served. When that is not to be had,
@@ -145,7 +187,7 @@ impl Core {
         let shared_name: Arc<str> = name.as_str().into();
         let now = self.env.now();
         let run: Vec<ParkedEvent> =
-            run.into_iter().filter(|parked| is_worth_trying(parked, way, &name, now)).collect();
+            run.into_iter().filter(|parked| has_its_turn(parked, &name, now)).collect();
         if run.is_empty() {
             return Ok(0);
         }
@@ -226,26 +268,29 @@ impl Core {
 }
 
 /// The same decoder gives the same answer about the same bytes, unless it failed: that may have
-/// been the machine's fault, so it is tried again, after a pause that doubles. So is what the
-/// receiver refuses: its settings may have changed.
-fn is_worth_trying(parked: &ParkedEvent, way: &Way, name: &str, now: Timestamp) -> bool {
-    let event = &parked.event;
-    if event.reason == ParkReason::Gap {
-        return false;
-    }
-    if event.decoder != name {
-        return true;
-    }
-    match event.reason {
+/// been the machine's fault. What the receiver refuses is tried again too: its settings may have
+/// changed.
+fn is_worth_trying(group: &ParkedGroup, way: &Way, name: &str) -> bool {
+    match group.reason {
+        ParkReason::Gap => false,
+        _ if group.decoder != name => true,
         ParkReason::Unknown => way.mode == Mode::KnownPart,
-        ParkReason::Malformed | ParkReason::Unprintable | ParkReason::Gap => false,
-        ParkReason::Waiting => true,
-        ParkReason::DecoderFailed | ParkReason::Refused => {
+        reason => may_pass_by_itself(reason),
+    }
+}
+
+/// Whether an event of such a group has its turn: after a pause that doubles with each attempt of
+/// the same decoder.
+fn has_its_turn(parked: &ParkedEvent, name: &str, now: Timestamp) -> bool {
+    let event = &parked.event;
+    match event.reason {
+        ParkReason::DecoderFailed | ParkReason::Refused if event.decoder == name => {
             let pause = FAILED_PAUSE_SECONDS << parked.attempts.min(FAILED_PAUSE_DOUBLINGS);
             let last = parked.last_attempt.unwrap_or(event.at);
             // A clock that was ahead then must not hold it back until it is so late again.
             last > now || last.plus_seconds(pause) <= now
         }
+        _ => true,
     }
 }
 
