@@ -22,7 +22,6 @@ CREATE TABLE ledger (
     sink   INTEGER NOT NULL REFERENCES sink (id),
     -- Whole seconds since 1970-01-01T00:00:00Z divided by 3,600, rounded down.
     hour   INTEGER NOT NULL,
-    state  TEXT NOT NULL CHECK (state IN ('open', 'closed')),
     count  INTEGER NOT NULL,
     sum    BLOB NOT NULL CHECK (length(sum) = 16),
     sketch BLOB NOT NULL,

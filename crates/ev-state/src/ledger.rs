@@ -9,9 +9,6 @@ use crate::read::{blob, number, word};
 use crate::words;
 use crate::write::count;
 
-const OPEN: &str = "open";
-const CLOSED: &str = "closed";
-
 /// What the rows of a sink's ledger stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerFacts {
@@ -76,16 +73,14 @@ pub(crate) fn put_hour(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO ledger (sink, hour, state, count, sum, sketch)
-             VALUES (:sink, :hour, :state, :count, :sum, :sketch)
+            "INSERT INTO ledger (sink, hour, count, sum, sketch)
+             VALUES (:sink, :hour, :count, :sum, :sketch)
              ON CONFLICT (sink, hour) DO UPDATE
-             SET state = excluded.state, count = excluded.count, sum = excluded.sum,
-                 sketch = excluded.sketch",
+             SET count = excluded.count, sum = excluded.sum, sketch = excluded.sketch",
         )?
         .execute(named_params! {
             ":sink": sink,
             ":hour": row.hour,
-            ":state": if row.closed { CLOSED } else { OPEN },
             ":count": count(row.count)?,
             ":sum": &row.sum[..],
             ":sketch": &row.sketch[..],
@@ -128,17 +123,16 @@ pub(crate) fn hours(
 ) -> rusqlite::Result<Vec<LedgerHour>> {
     connection
         .prepare_cached(
-            "SELECT hour, ledger.state, count, sum, sketch
+            "SELECT hour, count, sum, sketch
              FROM ledger JOIN sink ON sink.id = ledger.sink
              WHERE sink.name = ?1 AND hour >= ?2 AND hour < ?3 ORDER BY hour",
         )?
         .query_map((&sink.0, hours.start, hours.end), |row| {
             Ok(LedgerHour {
                 hour: row.get(0)?,
-                closed: word(row, 1, |value| words::either(value, "state", OPEN, CLOSED))?,
-                count: number(row, 2)?,
-                sum: word(row, 3, words::sixteen)?,
-                sketch: blob(row, 4)?,
+                count: number(row, 1)?,
+                sum: word(row, 2, words::sixteen)?,
+                sketch: blob(row, 3)?,
             })
         })?
         .collect()

@@ -39,16 +39,6 @@ pub(crate) fn session(value: ValueRef<'_>) -> FromSqlResult<SessionId> {
     SessionId::try_new(value.as_str()?.as_bytes()).map_err(invalid)
 }
 
-/// Which of two words it is: `true` for the second.
-pub(crate) fn either(
-    value: ValueRef<'_>,
-    what: &str,
-    no: &'static str,
-    yes: &'static str,
-) -> FromSqlResult<bool> {
-    find(value, what, [false, true], |is| if is { yes } else { no })
-}
-
 pub(crate) fn digest(value: ValueRef<'_>) -> FromSqlResult<EventDigest> {
     sixteen(value).map(EventDigest)
 }

@@ -246,7 +246,7 @@ mod tests {
         }
         let sketch = Bytes::from(hour.sketch.to_bytes());
         let (count, sum) = (hour.count, hour.sum.to_le_bytes());
-        LedgerHour { hour: 2, closed: false, count, sum, sketch }
+        LedgerHour { hour: 2, count, sum, sketch }
     }
 
     #[test]

@@ -11,8 +11,6 @@ use crate::SessionId;
 pub struct LedgerHour {
     /// The hour: whole seconds since 1970-01-01T00:00:00Z divided by 3,600, rounded down.
     pub hour: i64,
-    /// Whether the last re-scan of its windows is done, so that nothing is added any more.
-    pub closed: bool,
     /// Number of events.
     pub count: u64,
     /// Sum modulo 2^128 of the events' keyed hashes, in the byte order of whoever wrote it.

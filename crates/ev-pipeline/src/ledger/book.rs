@@ -74,11 +74,10 @@ impl Ledger {
 }
 
 impl Hour {
-    /// As the state keeps it. Rows of an hour that may still grow are open.
+    /// As the state keeps it.
     fn to_row(&self, hour: i64) -> LedgerHour {
         LedgerHour {
             hour,
-            closed: false,
             count: self.count,
             sum: self.sum.to_le_bytes(),
             sketch: Bytes::from(self.sketch.to_bytes()),

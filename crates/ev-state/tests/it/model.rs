@@ -88,9 +88,9 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn hour()(hour in 0..3i64, closed in any::<bool>(), count in 0..9u64, sum in any::<[u8; 16]>(),
+    fn hour()(hour in 0..3i64, count in 0..9u64, sum in any::<[u8; 16]>(),
               sketch in vec(any::<u8>(), 0..3)) -> LedgerHour {
-        LedgerHour { hour, closed, count, sum, sketch: sketch.into() }
+        LedgerHour { hour, count, sum, sketch: sketch.into() }
     }
 }
 

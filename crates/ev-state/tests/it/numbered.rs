@@ -134,7 +134,6 @@ fn hour(n: u64) -> LedgerHour {
     let number = n.saturating_sub(1) / HOUR;
     LedgerHour {
         hour: i64::try_from(number).expect("small"),
-        closed: n.is_multiple_of(HOUR),
         count: n,
         sum: digest(n).0,
         sketch: Bytes::from(n.to_string()),

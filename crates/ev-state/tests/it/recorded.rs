@@ -87,9 +87,8 @@ fn fill(store: &dyn StateStore) {
 fn fill_ledger(store: &dyn StateStore) {
     for name in SINKS {
         let epoch = store.open_sink(&claim(name)).expect("opens").epoch;
-        let hour = |hour, closed| LedgerHour {
+        let hour = |hour| LedgerHour {
             hour,
-            closed,
             count: 5,
             sum: digest(7).0,
             sketch: Bytes::from_static(b"sketch"),
@@ -103,7 +102,7 @@ fn fill_ledger(store: &dyn StateStore) {
             closed_seconds,
         };
         let change = Change {
-            ledger: vec![hour(472_222, true), hour(472_223, false)],
+            ledger: vec![hour(472_222), hour(472_223)],
             session_ledger: vec![session(b"a-session", None), session(b"b", Some(1_700_000_300))],
             ..Change::default()
         };

@@ -9,7 +9,7 @@ use crate::{
 
 fn hour(hour: i64, count: u64) -> LedgerHour {
     let sketch = Bytes::from(vec![0xa5; 1536]);
-    LedgerHour { hour, closed: false, count, sum: [0xff; 16], sketch }
+    LedgerHour { hour, count, sum: [0xff; 16], sketch }
 }
 
 fn session(id: &str, closed_seconds: Option<i64>) -> SessionLedger {
@@ -57,13 +57,8 @@ pub(super) fn hours_come_back_in_order(store: &dyn StateStore) {
 pub(super) fn a_row_replaces_the_one_before(store: &dyn StateStore) {
     let opened = Opened::new(store);
     let first = hour(10, 1);
-    let last = LedgerHour {
-        hour: 10,
-        closed: true,
-        count: 0,
-        sum: [3; 16],
-        sketch: Bytes::from_static(b"another"),
-    };
+    let last =
+        LedgerHour { hour: 10, count: 0, sum: [3; 16], sketch: Bytes::from_static(b"another") };
     opened.commit(&Change { ledger: vec![hour(11, 9), first], ..Change::default() });
     opened.commit(&Change { ledger: vec![hour(10, 7), last.clone()], ..Change::default() });
     assert_eq!(hours_of(&opened, 10..11), [last], "whole rows are set, and the last one counts");
