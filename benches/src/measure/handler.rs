@@ -7,9 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use ev_test_support::UtcTime;
 
-use super::pipeline::{HOURS, START, Stage};
+use super::pipeline::Stage;
 use crate::bars::Unit;
 use crate::events::EventSet;
 use crate::report::Report;
@@ -61,7 +60,7 @@ impl Run {
 pub(super) fn run(_: &[EventSet], effort: Effort, report: &mut Report) -> Result<()> {
     let (short, long) = if effort.turns == 1 { (2_000, 10_000) } else { (20_000, 1_000_000) };
     let rounds = effort.rounds.min(3);
-    let stage = Stage::new(long, LENGTHS)?;
+    let stage = Stage::new(long, LENGTHS, 72)?;
 
     for (id, fluentd) in [("handler-cpu", PLAIN), ("handler-cpu-gzip", "gzip = \"always\"")] {
         let some = some_rounds(rounds, || forward(&stage, long / 5, "array", fluentd, 500))?;
@@ -87,7 +86,7 @@ pub(super) fn run(_: &[EventSet], effort: Effort, report: &mut Report) -> Result
     report.held("handler-memory", "", Figure::median_of(&memory));
 
     far_receiver(&stage, rounds, short, report)?;
-    far_source(&stage, rounds, short, report)
+    far_source(rounds, short * 2, report)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -115,12 +114,13 @@ fn far_receiver(stage: &Stage, rounds: usize, events: usize, report: &mut Report
     Ok(())
 }
 
-/// With an Auth server that is far away, and pages as small as the reference handler's.
-fn far_source(stage: &Stage, rounds: usize, events: usize, report: &mut Report) -> Result<()> {
+/// With an Auth server that is far away, pages as small as the reference handler's, and a month to
+/// catch up with.
+fn far_source(rounds: usize, events: usize, report: &mut Report) -> Result<()> {
+    let stage = Stage::new(events, LENGTHS, 30 * 24)?;
     let (auth, _) = stage.servers();
     auth.set(|switches| switches.latency_ms = LATENCY);
-    let runs = some_rounds(rounds, || forward(stage, events, "array", PLAIN, 20))?;
-    auth.set(|switches| switches.latency_ms = 0);
+    let runs = some_rounds(rounds, || forward(&stage, events, "array", PLAIN, 20))?;
     let rates: Vec<f64> = runs.into_iter().map(Run::rate).collect();
     report.held("handler-far-source", "", Figure::median_of(&rates));
     Ok(())
@@ -136,10 +136,7 @@ fn some_rounds(rounds: usize, mut run: impl FnMut() -> Result<Run>) -> Result<Ve
 #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 fn forward(stage: &Stage, events: usize, mode: &str, receiver: &str, page: usize) -> Result<Run> {
     let storage = tempfile::tempdir_in(stage.dir())?;
-    // The events lie evenly over the hours.
-    let span = i64::try_from(events).unwrap_or(i64::MAX).saturating_mul(HOURS * 3600);
-    let back = span / i64::try_from(stage.events.max(1))?;
-    let from = UtcTime::from_seconds(START + HOURS * 3600 - back);
+    let from = stage.start_of(events);
     let config =
         stage.write_config(storage.path(), mode, from, &format!("batch = {page}"), receiver)?;
     let program = std::env::current_exe()?.with_file_name(PROGRAM);

@@ -21,14 +21,14 @@ use crate::rounds::{self, Case, Effort};
 const CLUSTER: &str = "rig.example.com";
 /// Events of one run. Enough that connecting and opening the state are a small part of it.
 const EVENTS: usize = 20_000;
-/// Hours over which the events lie; they end before anything that runs now would begin.
-pub(super) const HOURS: i64 = 72;
-/// When the first of them happened: 2026-10-01, 00:00 UTC.
-pub(super) const START: i64 = 1_790_812_800;
+/// Hours over which the events lie.
+const HOURS: i64 = 72;
+/// When the last of them happened: 2026-10-04, 00:00 UTC, before anything that runs now would begin.
+const END: i64 = 1_791_072_000;
 
 /// One run after the other, each with a new state.
 pub(super) fn run(_: &[EventSet], effort: Effort, report: &mut Report) -> Result<()> {
-    let stage = Stage::new(EVENTS, 0..usize::MAX)?;
+    let stage = Stage::new(EVENTS, 0..usize::MAX, HOURS)?;
     let mut cases = Vec::new();
     for (name, mode) in [("pipeline-array", "array"), ("pipeline-single", "single")] {
         stage.forward(mode)?;
@@ -54,16 +54,17 @@ pub struct Stage {
     pub events: usize,
     /// Their bytes.
     pub bytes: usize,
+    hours: i64,
 }
 
 impl Stage {
     /// Servers that run, with `events` events, made from recorded ones that have a length in
-    /// `lengths`.
+    /// `lengths`, that lie evenly over so many `hours`.
     ///
     /// # Errors
     ///
     /// When the machine gives no socket, or the recorded data are not there.
-    pub fn new(events: usize, lengths: std::ops::Range<usize>) -> Result<Self> {
+    pub fn new(events: usize, lengths: std::ops::Range<usize>, hours: i64) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let runtime = Runtime::new()?;
         let _inside = runtime.enter();
@@ -94,12 +95,12 @@ impl Stage {
         let made = Maker::new(1).events(
             &templates(lengths)?.iter().collect::<Vec<_>>(),
             events,
-            UtcTime::from_seconds(START),
-            UtcTime::from_seconds(START + HOURS * 3600),
+            UtcTime::from_seconds(END - hours * 3600),
+            UtcTime::from_seconds(END),
         )?;
         let bytes = made.iter().map(|made| made.oneof.len()).sum();
         auth.append(made.iter().map(|made| made.event()));
-        Ok(Self { dir, runtime, auth, fluentd, events, bytes })
+        Ok(Self { dir, runtime, auth, fluentd, events, bytes, hours })
     }
 
     /// Runs the program with a new state until the last event was acknowledged; `batch_mode` is
@@ -119,8 +120,14 @@ impl Stage {
         Ok(())
     }
 
+    /// About when the last `events` events of the log begin.
+    pub(super) fn start_of(&self, events: usize) -> UtcTime {
+        let span = i64::try_from(events).unwrap_or(i64::MAX).saturating_mul(self.hours * 3600);
+        UtcTime::from_seconds(END - span / i64::try_from(self.events.max(1)).unwrap_or(i64::MAX))
+    }
+
     fn settings(&self, storage: &Path, batch_mode: &str) -> Result<ev_config::Settings> {
-        let from = UtcTime::from_seconds(START);
+        let from = self.start_of(self.events);
         let window = "window-size = \"1000h\"";
         let config = self.write_config(storage, batch_mode, from, window, "")?;
         let arguments = ["start", "--config", &config];
@@ -128,8 +135,8 @@ impl Stage {
         Ok(ev_config::load(&matches, &|_| None, self.dir.path())?.settings)
     }
 
-    /// Writes a configuration file that reads from `from` on, and returns its path; `root` and `fluentd` are further lines at
-    /// the top of the file and in the receiver's table.
+    /// Writes a configuration file that reads from `from` on, and returns its path; `root` and
+    /// `fluentd` are further lines at the top of the file and in the receiver's table.
     ///
     /// # Errors
     ///
