@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{Change, NewParked, ParkReason, StateStore};
+use ev_core::{Change, NewParked, ParkReason, SessionLedger, StateStore};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::Error;
 use crate::engine::Core;
@@ -47,13 +47,38 @@ impl Core {
         Ok(())
     }
 
+    /// Takes up the ledgers of recordings that an earlier run had begun.
+    pub(crate) async fn read_recordings(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let begun = self.book.begun_recordings();
+        if begun.is_empty() {
+            return Ok(());
+        }
+        let sink = self.sink_id.clone();
+        let read = move |store: &dyn StateStore| {
+            begun.iter().map(|session| store.session_ledger(&sink, session)).collect()
+        };
+        let rows: Vec<Option<SessionLedger>> = self.with_state("read", read, stop).await?;
+        rows.iter().flatten().for_each(|row| self.book.set_recording(row));
+        Ok(())
+    }
+
+    /// Says which of the recordings that were read to their end are not whole.
+    fn tell_gaps(&mut self, rows: &[SessionLedger]) {
+        for row in rows.iter().filter(|row| row.closed_seconds.is_some() && row.gaps > 0) {
+            let SessionLedger { session, gaps, count, last_index, .. } = row;
+            warn!(%session, gaps, events = count, last_index, "recording has gaps in its indexes");
+            self.summary.recording_gaps += gaps;
+        }
+    }
+
     /// Writes all that happened since the last commit as one transaction, and waits for it.
     ///
     /// While the state cannot be written (a full disk), nothing else goes on either: what is sent
     /// and not committed would be sent again after a crash, and that must stay bounded. A stop
     /// ends the waiting.
     pub(crate) async fn commit(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let hours = self.book.take_change(&mut self.change, &mut self.summary.totals);
+        let now = self.env.now().seconds();
+        let hours = self.book.take_change(&mut self.change, &mut self.summary.totals, now);
         self.read_ledger(&hours, stop).await?;
         self.change.ledger = self.ledger.merge(hours);
         self.change_since = None;
@@ -69,6 +94,7 @@ impl Core {
         let write = move |store: &dyn StateStore| store.commit(&sink, epoch, &writing);
         self.with_state("written", write, stop).await?;
         self.summary.commits += 1;
+        self.tell_gaps(&change.session_ledger);
         self.park_waiting();
         for id in change.resolve.iter().chain(change.attempt.iter().map(|tried| &tried.id)) {
             self.retrying.remove(id);

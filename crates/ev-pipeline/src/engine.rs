@@ -181,6 +181,7 @@ impl Engine {
     /// What waiting cannot mend: see [`Error`].
     pub async fn run(mut self, stop: CancellationToken) -> Result<Summary, Error> {
         let core = &mut self.core;
+        core.read_recordings(&stop).await?;
         let mut generation = core.decoders.generation();
         loop {
             core.open_announced(&mut *self.source);

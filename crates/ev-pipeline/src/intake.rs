@@ -173,13 +173,14 @@ impl Core {
                 continue;
             }
             let Some(slot) = self.book.take(key, seen.digest, seen.time) else { continue };
-            let slot = match &route {
-                Route::Audit => {
-                    let (id, second) = (seen.digest, seen.time.seconds());
-                    slot.with_line(self.ledger.key.line(id, seen.index, second, b""))
-                }
-                Route::Session(_) => slot,
+            let recording = match &route {
+                Route::Audit => "",
+                Route::Session(session) => session.as_str(),
             };
+            let Seen { digest, time, index, .. } = seen;
+            let (number, second) = (index.unwrap_or_default(), time.seconds());
+            let line = self.ledger.key.line(digest, number, second, recording.as_bytes());
+            let slot = self.book.prove(slot, line, index);
             if is_filtered {
                 self.settle_now(slot, Settled::Filtered);
                 continue;
@@ -424,7 +425,8 @@ fn own_rare_events(added: &mut [(Span, Ticket)], page_bytes: usize) {
 struct Seen {
     digest: EventDigest,
     time: Timestamp,
-    index: i64,
+    /// `None` where it cannot be read; the ledger takes that for 0.
+    index: Option<i64>,
     has_uid: bool,
 }
 
@@ -437,7 +439,7 @@ impl Seen {
         if let Some(facts) = facts.filter(|f| f.digest.is_some() || !f.uid.is_empty()) {
             let digest = facts.event_digest(&event.bytes, sha256);
             let Facts { time, index, uid, .. } = facts;
-            return Self { digest, time, index, has_uid: !uid.is_empty() };
+            return Self { digest, time, index: Some(index), has_uid: !uid.is_empty() };
         }
         let peeked = peek::metadata(&event.bytes);
         let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
@@ -447,7 +449,7 @@ impl Seen {
         Self {
             digest: EventDigest::of(&sha256(id)),
             time: peeked.map_or(Timestamp::ZERO_YEAR_ONE, |peeked| peeked.time),
-            index: peeked.map_or(0, |peeked| peeked.index),
+            index: peeked.map(|peeked| peeked.index),
             has_uid: !uid.is_empty(),
         }
     }

@@ -8,11 +8,14 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ev_core::{Advance, Change, EventDigest, LaneId, LaneRow, Settle, Timestamp, Token, Totals};
+use ev_core::{
+    Advance, Change, EventDigest, LaneId, LaneRow, SessionId, SessionLedger, Settle, Timestamp,
+    Token, Totals,
+};
 
 use crate::digest::sha256;
 use crate::known::{LaneKey, Nearby, RecentIds};
-use crate::ledger::{Hours, Line};
+use crate::ledger::{Entry as RecordingEntry, Hours, Indexes, Line, Recording};
 use crate::tally::{Passed, Settled, add_totals};
 
 /// How near to a border, in seconds, an event counts as one that a neighbour may bring too:
@@ -32,15 +35,18 @@ pub(crate) struct Slot {
     digest: Option<EventDigest>,
     border: bool,
     /// What the ledger is told when it is settled.
-    line: Option<Line>,
+    proof: Proof,
+}
+
+/// What the ledger is told of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Nothing,
+    Hour(Line),
+    Recording(RecordingEntry),
 }
 
 impl Slot {
-    /// With what the ledger is to be told of it.
-    pub(crate) fn with_line(self, line: Line) -> Self {
-        Self { line: Some(line), ..self }
-    }
-
     /// What a parked event is recognised by. A recording may hold equal events: there it tells
     /// them apart by their place, and is the same when the recording is read again from its resume
     /// point.
@@ -60,6 +66,8 @@ struct Segment {
     /// Of a recording's events, which are recognised by their place alone: told to the state only
     /// when the resume point passes them, or they would count twice after a crash.
     passed: Passed,
+    /// Of a recording's events: what its ledger is told then.
+    recording: Recording,
     /// The resume point behind the segment, once the source has set a mark there.
     closed: Option<Token>,
 }
@@ -99,6 +107,11 @@ struct Lane {
     floor: u64,
     /// Settled since the last change, by segment: interior and border.
     settled: BTreeMap<u64, (Vec<EventDigest>, Vec<EventDigest>)>,
+    /// Of a recording: its ledger up to the resume point. `None` if nothing is known of what an
+    /// earlier run had of it.
+    recording: Option<Recording>,
+    /// Of a recording: the index that is due.
+    indexes: Indexes,
 }
 
 impl Lane {
@@ -122,6 +135,15 @@ impl Lane {
             resumed: BTreeSet::new(),
             floor: front,
             settled: BTreeMap::new(),
+            recording: (front == 0).then(Recording::default),
+            indexes: Indexes::default(),
+        }
+    }
+
+    fn session(&self) -> Option<&SessionId> {
+        match &self.id {
+            LaneId::Session(session) => Some(session),
+            LaneId::Window { .. } | LaneId::Chunk { .. } => None,
         }
     }
 
@@ -153,13 +175,27 @@ impl Lane {
             self.token = token;
             self.moved = true;
             if let Some(segment) = self.segments.pop_front() {
-                passed.add(segment.passed);
+                self.pass(segment, passed);
             }
             self.front += 1;
         }
         if self.moved {
             self.recent.keep_from(self.front);
         }
+    }
+
+    fn pass(&mut self, segment: Segment, passed: &mut Passed) {
+        passed.add(segment.passed);
+        if let Some(recording) = &mut self.recording {
+            recording.add(&segment.recording);
+        }
+    }
+
+    /// The ledger of a recording as it is now. `now`: in seconds.
+    fn recording_row(&self, now: i64) -> Option<SessionLedger> {
+        // What was given up was not read to its end.
+        let closed = (self.done && !self.given_up).then_some(now);
+        Some(self.recording?.to_row(self.session()?.clone(), closed))
     }
 }
 
@@ -207,6 +243,21 @@ impl LaneBook {
     pub(crate) fn closed(&self) -> Vec<(LaneId, Token)> {
         let closed = self.lanes.values().filter(|lane| lane.is_window() && lane.ended);
         closed.map(|lane| (lane.id.clone(), lane.read.clone())).collect()
+    }
+
+    /// Recordings that were begun in an earlier run: their ledger is to be read from the state.
+    pub(crate) fn begun_recordings(&self) -> Vec<SessionId> {
+        let begun = self.lanes.values().filter(|lane| lane.recording.is_none());
+        begun.filter_map(Lane::session).cloned().collect()
+    }
+
+    /// The state has this ledger of a recording.
+    pub(crate) fn set_recording(&mut self, row: &SessionLedger) {
+        let id = LaneId::Session(row.session.clone());
+        let Some(lane) = self.key(&id).and_then(|key| self.lanes.get_mut(&key)) else { return };
+        let recording = Recording::from_row(row);
+        lane.indexes = Indexes::behind(&recording);
+        lane.recording = Some(recording);
     }
 
     /// Adds a lane, unless it is there already; returns whether it was added.
@@ -367,12 +418,27 @@ impl LaneBook {
         lane.segments.back_mut()?.unsettled += 1;
         lane.unsettled += 1;
         if !lane.is_window() {
-            return Some(Slot { lane: key, segment, digest: None, border: false, line: None });
+            let proof = Proof::Nothing;
+            return Some(Slot { lane: key, segment, digest: None, border: false, proof });
         }
         lane.recent.insert(segment, digest);
         lane.newest = lane.newest.max(time.seconds());
         self.unsettled.entry(digest).or_insert(Holder { lane: key, waiting: Vec::new() });
-        Some(Slot { lane: key, segment, digest: Some(digest), border, line: None })
+        let proof = Proof::Nothing;
+        Some(Slot { lane: key, segment, digest: Some(digest), border, proof })
+    }
+
+    /// The slot of an event that was just taken, with what the ledger is to be told of it. `index`
+    /// is that of the event, if it can be told.
+    pub(crate) fn prove(&mut self, slot: Slot, line: Line, index: Option<i64>) -> Slot {
+        let proof = match self.lanes.get_mut(&slot.lane) {
+            Some(lane) if lane.session().is_some() => {
+                Proof::Recording(lane.indexes.enter(line, index))
+            }
+            Some(_) => Proof::Hour(line),
+            None => Proof::Nothing,
+        };
+        Slot { proof, ..slot }
     }
 
     /// An event that was parked without an id turns out to have one: from now on it is known within
@@ -413,11 +479,14 @@ impl LaneBook {
         let Some(segment) = lane.segment_mut(slot.segment) else { return };
         let Some(digest) = slot.digest else {
             segment.passed.count(how);
+            if let Proof::Recording(entry) = &slot.proof {
+                segment.recording.insert(entry);
+            }
             return self.settle_segment(slot.lane, slot.segment);
         };
         // A window's events are recognised by their ids, which go into the same transaction.
         self.passed.count(how);
-        if let Some(line) = &slot.line {
+        if let Proof::Hour(line) = &slot.proof {
             self.passed.hours.insert(line);
         }
         let (inner, border) = lane.settled.entry(slot.segment).or_default();
@@ -484,8 +553,13 @@ impl LaneBook {
     }
 
     /// Moves everything that changed since the last call into `change`, and adds it to `totals`;
-    /// returns what the ledger is to be told with it.
-    pub(crate) fn take_change(&mut self, change: &mut Change, totals: &mut Totals) -> Hours {
+    /// returns what the ledger of hours is to be told with it. `now`: in seconds.
+    pub(crate) fn take_change(
+        &mut self,
+        change: &mut Change,
+        totals: &mut Totals,
+        now: i64,
+    ) -> Hours {
         for key in std::mem::take(&mut self.opened) {
             if let Some(lane) = self.lanes.get(&key) {
                 // The first token, even if reading has moved on: the advance below moves it.
@@ -497,7 +571,8 @@ impl LaneBook {
             for (page, (inner, border)) in std::mem::take(&mut lane.settled) {
                 change.settle.push(Settle { lane: lane.id.clone(), page, inner, border });
             }
-            if std::mem::take(&mut lane.moved) {
+            let moved = std::mem::take(&mut lane.moved);
+            if moved {
                 change.advance.push(Advance {
                     lane: lane.id.clone(),
                     token: lane.token.clone(),
@@ -510,12 +585,15 @@ impl LaneBook {
                     change.done.push(lane.id.clone());
                 } else {
                     // What no mark stands behind has been passed too.
-                    for segment in lane.segments.drain(..) {
-                        self.passed.add(segment.passed);
+                    for segment in std::mem::take(&mut lane.segments) {
+                        lane.pass(segment, &mut self.passed);
                     }
                     self.passed.totals.sessions += u64::from(!lane.given_up);
                     finished.push(*key);
                 }
+            }
+            if moved || lane.done {
+                change.session_ledger.extend(lane.recording_row(now));
             }
         }
         for key in finished.into_iter().chain(self.unneeded_windows()) {

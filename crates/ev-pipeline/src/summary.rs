@@ -21,6 +21,8 @@ pub struct Summary {
     pub retries: u64,
     /// Recordings given up in this run, because nothing of them could be read for too long.
     pub sessions_given_up: u64,
+    /// Gaps in the indexes of recordings that were read to their end in this run.
+    pub recording_gaps: u64,
     /// Commits to the state.
     pub commits: u64,
     /// Sums over the life of the state.

@@ -29,15 +29,15 @@ impl LedgerHour {
 pub struct SessionLedger {
     /// The recording.
     pub session: SessionId,
-    /// Index of its last event.
+    /// Highest index of its events; -1 while there is none.
     pub last_index: i64,
     /// Number of events.
     pub count: u64,
     /// Sum modulo 2^128 of the events' keyed hashes, in the byte order of whoever wrote it.
     pub sum: [u8; 16],
-    /// Number of gaps in the indexes of its events.
+    /// How often indexes are missing between two of its events, or in front of the first.
     pub gaps: u64,
     /// When it was read to its end, in whole seconds since 1970-01-01T00:00:00Z; `None` while it
-    /// is being read.
+    /// is being read, and for ever if it was given up.
     pub closed_seconds: Option<i64>,
 }

@@ -271,7 +271,7 @@ impl Model {
 
     fn commit(&mut self) -> Result<(), TestCaseError> {
         let mut change = Change::default();
-        self.book.take_change(&mut change, &mut self.totals);
+        self.book.take_change(&mut change, &mut self.totals, 0);
         change.totals = Some(self.totals);
         self.store.commit(&sink(), self.epoch, &change).unwrap();
         for settle in &change.settle {

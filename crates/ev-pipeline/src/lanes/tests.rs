@@ -21,7 +21,7 @@ fn at(second: i64) -> Timestamp {
 
 fn change(book: &mut LaneBook) -> Change {
     let mut change = Change::default();
-    book.take_change(&mut change, &mut Totals::default());
+    book.take_change(&mut change, &mut Totals::default(), 9);
     change
 }
 
@@ -274,7 +274,7 @@ fn a_recording_ends_when_its_last_event_is_settled() {
     assert_eq!(change(&mut book).advance, []);
     book.settle(slots[1], Settled::Filtered);
     let (mut last, mut totals) = (Change::default(), Totals::default());
-    book.take_change(&mut last, &mut totals);
+    book.take_change(&mut last, &mut totals, 9);
     assert_eq!((totals.sessions, totals.passed), (1, 2), "the first one was counted before");
     assert_eq!(last.forget, [id]);
     assert_eq!(book.backlog(), 0);

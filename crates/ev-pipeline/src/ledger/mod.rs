@@ -2,13 +2,15 @@
 //! Auth has is what was settled here, and names what is missing.
 //!
 //! For each hour of event time an [`Hour`] keeps the number of events, the sum of a keyed hash of
-//! each, and a [`Sketch`] from which the ids of a few differing events can be read. The order in
+//! each, and a [`Sketch`] from which the ids of a few differing events can be read; for each session
+//! recording a [`Recording`] keeps number, sum and last index. The order in
 //! which events come does not matter, so a second reading of the log gives the same hour if and
 //! only if it has the same events; that two different sets look equal has a chance of 2^-64 at
 //! most, also for somebody who chooses ids, as long as the key is not known to them.
 
 mod book;
 mod hour;
+mod recording;
 mod sketch;
 
 use ev_core::EventDigest;
@@ -16,6 +18,7 @@ use siphasher::sip128::SipHasher13;
 
 pub(crate) use book::{Hours, Ledger};
 pub use hour::{Difference, Hour};
+pub use recording::{Entry, Indexes, Recording};
 pub use sketch::Sketch;
 
 /// Seconds in an hour.

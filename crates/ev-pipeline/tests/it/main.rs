@@ -9,6 +9,7 @@ mod late;
 mod ledger;
 mod parking;
 mod receivers;
+mod recording_ledger;
 mod recordings;
 mod rig;
 mod schedules;

@@ -43,6 +43,13 @@ pub(crate) fn event(case: u8, kind: &str, uid: &str, session: &str) -> RawEvent 
     event_at(case, kind, uid, session, 1000)
 }
 
+/// An event of a recording, with its index, 0 to 127.
+pub(crate) fn recorded(kind: &str, uid: &str, session: &str, index: u8) -> RawEvent {
+    let metadata = [&[0x08, index][..], &field(2, kind.as_bytes()), &field(3, uid.as_bytes())];
+    let body = [field(1, &metadata.concat()), field(2, session.as_bytes())].concat();
+    RawEvent { form: Form::OneOf, bytes: field(2, &body).into() }
+}
+
 /// The same at that second, 128 to 16,383.
 fn event_at(case: u8, kind: &str, uid: &str, session: &str, second: i64) -> RawEvent {
     let low = u8::try_from(second & 0x7f).unwrap() | 0x80;
@@ -198,6 +205,7 @@ impl Decoder for TinyDecoder {
                 uid: peeked.uid,
                 session,
                 time: peeked.time,
+                index: peeked.index,
                 // Any function of the JSON does, as long as it is none of the raw bytes.
                 digest: peeked
                     .uid
