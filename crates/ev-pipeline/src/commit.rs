@@ -102,7 +102,9 @@ impl Core {
         for id in &change.resolve {
             self.learned.remove(id);
         }
-        self.worth_a_round |= change.park.iter().any(|parked| may_pass_by_itself(parked.reason));
+        let parked = change.park.iter().map(|parked| parked.reason);
+        let mut reasons = parked.chain(change.attempt.iter().map(|tried| tried.reason));
+        self.worth_a_round |= reasons.any(may_pass_by_itself);
         // Their decoder came while they were on their way into the state.
         let decodable = |p: &NewParked| {
             p.reason == ParkReason::Waiting && Way::of(self.decoders.choose(&p.version)).is_some()

@@ -224,9 +224,12 @@ impl Core {
         if self.round_due(now) {
             self.begin_round();
         }
-        if self.round.is_some() && self.has_room() {
-            // A round reads from the state: what was parked a moment ago must be there.
-            if self.book.has_parks() {
+        if let Some(round) = &self.round
+            && self.has_room()
+        {
+            // A round reads from the state: what was parked a moment ago must be there, and what
+            // was tried in vain must be there as it is now, or the round would pass it over.
+            if self.book.has_parks() || round.is_fresh() && !self.change.attempt.is_empty() {
                 self.commit(stop).await?;
             }
             self.continue_round(stop).await?;

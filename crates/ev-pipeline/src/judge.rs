@@ -7,7 +7,8 @@
 //! - A refusal of content (400, 413, 415, 422) is proof when the receiver has taken another
 //!   request since it refused this event the last time.
 //! - A 500 says less, as Fluentd also answers it while its buffers are full. It is proof when it
-//!   comes again and again for the same event while nearly all others are taken.
+//!   comes again and again for the same event while nearly all others are taken, and when it does
+//!   so for many events, many others.
 //! - While one event alone is refused and nothing else is taken, the receiver is *stuck*: set up
 //!   wrongly, or full. Then nothing is parked and nothing is cut, and it is asked slowly.
 
@@ -18,6 +19,9 @@ const FAILURES_TO_CUT: u32 = 3;
 const CONVICTIONS: u32 = 5;
 /// So many requests have to be taken for each that fails, or it may be an overload.
 const TAKEN_PER_FAILURE: u64 = 4;
+/// So many have to be taken for a 500 to count when many events are under suspicion: as long as
+/// little else is sent, they may all be an overload that began a moment ago.
+const TAKEN_IN_A_CROWD: u64 = 8;
 /// How often a lone event is refused before it may be parked although nothing else is there that
 /// could be tried.
 const LONELY_REFUSALS: u32 = 6;
@@ -29,10 +33,8 @@ const TRUST: u32 = 3;
 pub(crate) struct Record {
     /// Requests that it took.
     taken: u64,
-    /// Requests that failed.
-    failed: u64,
     /// Requests that failed for no fault of theirs, as far as anybody can tell.
-    unsuspected: u64,
+    failed: u64,
     /// It refused or failed on a lone event, and took nothing since.
     stuck: bool,
     /// Events that may be parked without proof.
@@ -44,25 +46,21 @@ impl Record {
     /// speaks for all others under suspicion.
     pub(crate) fn took(&mut self, suspected: bool) {
         self.taken += 1;
-        self.unsuspected += u64::from(suspected);
+        self.failed += u64::from(suspected);
         self.stuck = false;
         self.trust = TRUST;
     }
 
     /// A request failed, whatever its content.
     pub(crate) fn failed(&mut self, suspected: bool) {
-        self.failed += 1;
-        self.unsuspected += u64::from(!suspected);
+        // Events that may all be guilty prove nothing for each other.
+        self.failed += u64::from(!suspected);
     }
 
     /// What both receivers of a sink did: a 500 says as much of one as of the other, since they
     /// are nearly always one program.
     fn with(&self, other: &Self) -> Counts {
-        Counts {
-            taken: self.taken + other.taken,
-            failed: self.failed + other.failed,
-            unsuspected: self.unsuspected + other.unsuspected,
-        }
+        Counts { taken: self.taken + other.taken, failed: self.failed + other.failed }
     }
 
     /// Whether it takes nothing at all, as far as anybody can tell.
@@ -76,7 +74,6 @@ impl Record {
 struct Counts {
     taken: u64,
     failed: u64,
-    unsuspected: u64,
 }
 
 /// What else there is, beside the batch that is judged.
@@ -86,7 +83,8 @@ pub(crate) struct Around<'a> {
     pub(crate) other: &'a Record,
     /// Nothing else is there that could be sent.
     pub(crate) lonely: bool,
-    /// Many events are under suspicion: so many are not guilty by chance, it may be an overload.
+    /// Many events are under suspicion: so many are not guilty by chance, and more has to be taken
+    /// beside them to show that it is no overload.
     pub(crate) crowd: bool,
 }
 
@@ -98,8 +96,13 @@ pub(crate) struct Case {
     convictions: u32,
     /// How many requests the receiver had taken at the first of them.
     first: Option<u64>,
-    /// What had been counted of both at the last one of the lone event, and what it had taken.
-    last: Option<(Counts, u64)>,
+    /// What it had taken at the last one of the lone event.
+    last: Option<u64>,
+    /// What had been counted of both receivers when that was weighed last.
+    weighed: Option<Counts>,
+    /// What it had taken when it refused the lone event last. A 500 is no refusal: a receiver that
+    /// was full, and is set up wrongly later, has said of no event that it does not want it.
+    refused: Option<u64>,
 }
 
 impl Case {
@@ -107,6 +110,27 @@ impl Case {
     pub(crate) fn of_part(&self) -> Self {
         let failures = self.failures.min(FAILURES_TO_CUT - 1);
         Self { failures, first: self.first, ..Self::default() }
+    }
+
+    /// Weighs what was taken and what failed beside a lone event since that was done last, and says
+    /// whether it was one time too often.
+    fn is_proved(&mut self, now: Counts, crowd: bool) -> bool {
+        let Some(then) = self.weighed else {
+            self.weighed = Some(now);
+            return false;
+        };
+        let (taken, failed) = (now.taken - then.taken, now.failed - then.failed);
+        let least = if crowd { TAKEN_IN_A_CROWD } else { 1 };
+        if taken >= least && taken >= failed.saturating_mul(TAKEN_PER_FAILURE) {
+            self.convictions += 1;
+        } else if failed > 0 && failed >= taken {
+            self.convictions = 0;
+        } else if crowd {
+            // Not enough to tell.
+            return false;
+        }
+        self.weighed = Some(now);
+        self.convictions >= CONVICTIONS
     }
 }
 
@@ -166,27 +190,13 @@ pub(crate) fn judge(
         };
     }
     let now = record.with(around.other);
-    let last = case.last.replace((now, record.taken));
-    record.stuck |= record.taken == first || last.is_some_and(|(_, taken)| record.taken == taken);
-    let proved = match (charge, last) {
-        (_, None) => false,
-        (Charge::Refused(_), Some((_, taken))) => record.taken > taken,
-        (Charge::Failed, Some((then, _))) => {
-            let taken = now.taken - then.taken;
-            // Its own failure is not one of the others. While few are under suspicion, those
-            // may all be guilty, and prove nothing for each other.
-            let failed = if around.crowd {
-                (now.failed - then.failed).saturating_sub(1)
-            } else {
-                now.unsuspected - then.unsuspected
-            };
-            if taken > 0 && taken >= failed.saturating_mul(TAKEN_PER_FAILURE) {
-                case.convictions += 1;
-            } else if failed > 0 && failed >= taken {
-                case.convictions = 0;
-            }
-            case.convictions >= CONVICTIONS
+    let last = case.last.replace(record.taken);
+    record.stuck |= record.taken == first || last == Some(record.taken);
+    let proved = match charge {
+        Charge::Refused(_) => {
+            case.refused.replace(record.taken).is_some_and(|taken| record.taken > taken)
         }
+        Charge::Failed => case.is_proved(now, around.crowd),
     };
     if proved {
         return Ruling::Park;
@@ -204,7 +214,7 @@ mod tests {
     use super::*;
 
     const REFUSED: Charge = Charge::Refused(None);
-    const NOBODY: Record = Record { taken: 0, failed: 0, unsuspected: 0, stuck: false, trust: 0 };
+    const NOBODY: Record = Record { taken: 0, failed: 0, stuck: false, trust: 0 };
     const ALONE: Around<'static> = Around { other: &NOBODY, lonely: false, crowd: false };
     const LONELY: Around<'static> = Around { lonely: true, ..ALONE };
 
@@ -230,6 +240,25 @@ mod tests {
         }
         record.took(false);
         assert_eq!(rule(case, REFUSED, record), Ruling::Park);
+    }
+
+    #[test]
+    fn a_receiver_that_was_full_and_then_refuses_everything_proves_nothing() {
+        let record = &mut Record::default();
+        let mut cases = vec![Case::default(); 20];
+        for case in &mut cases {
+            for _ in 0..FAILURES_TO_CUT {
+                rule(case, Charge::Failed, record);
+            }
+        }
+        record.took(false);
+        for case in &mut cases {
+            assert_eq!(rule(case, REFUSED, record), Ruling::SetAside);
+        }
+        record.took(false);
+        for case in &mut cases {
+            assert_eq!(rule(case, REFUSED, record), Ruling::Park, "refused twice");
+        }
     }
 
     #[test]
@@ -328,16 +357,31 @@ mod tests {
             }
         }
         assert!(parked >= 2, "{parked}");
-        // Many of them are no chance.
+    }
+
+    /// How many rounds it takes until the first of many events that fail for ever is parked, when
+    /// of others so many are taken and so many fail in a round.
+    fn rounds_of_a_crowd(taken: u32, failed: u32) -> Option<u64> {
         let record = &mut Record::default();
         let mut cases = vec![Case::default(); 20];
-        for _ in 0..100 {
-            record.took(false);
-            for case in &mut cases {
-                let around = Around { crowd: true, ..ALONE };
-                let ruling = judge(case, Charge::Failed, 1, record, around);
-                assert_ne!(ruling, Ruling::Park);
-            }
+        let around = Around { crowd: true, ..ALONE };
+        (0..1000).find(|_| {
+            (0..taken).for_each(|_| record.took(false));
+            (0..failed).for_each(|_| record.failed(false));
+            let mut rulings =
+                cases.iter_mut().map(|case| judge(case, Charge::Failed, 1, record, around));
+            rulings.any(|ruling| ruling == Ruling::Park)
+        })
+    }
+
+    #[test]
+    fn many_under_suspicion_need_more_proof_and_are_not_held_for_ever() {
+        // All of them are innocent as long as others fail too, or nothing is taken.
+        for (taken, failed) in [(0, 0), (0, 3), (1, 1), (3, 1), (30, 10)] {
+            assert_eq!(rounds_of_a_crowd(taken, failed), None, "{taken} of {}", taken + failed);
         }
+        let least = TAKEN_IN_A_CROWD * u64::from(CONVICTIONS);
+        let rounds = rounds_of_a_crowd(1, 0).expect("all others are taken, again and again");
+        assert!((least..least + 10).contains(&rounds), "{rounds}");
     }
 }

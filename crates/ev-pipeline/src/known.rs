@@ -23,30 +23,56 @@ pub(crate) struct RecentIds {
     pages: BTreeMap<EventDigest, u64>,
     /// The other way round, to forget them by; an id may stand in several.
     by_page: BTreeMap<u64, Vec<EventDigest>>,
+    /// Pages in which an id was seen that was not known here.
+    fresh: BTreeSet<u64>,
+    /// How many in `by_page` were seen again in a later page.
+    stale: usize,
 }
+
+/// So many stale entries are no reason to clean up.
+const FEW: usize = 1024;
 
 impl RecentIds {
     pub(crate) fn insert(&mut self, page: u64, digest: EventDigest) {
-        if self.pages.insert(digest, page) != Some(page) {
-            self.by_page.entry(page).or_default().push(digest);
+        match self.pages.insert(digest, page) {
+            Some(same) if same == page => return,
+            Some(_) => self.stale += 1,
+            None if self.fresh.last() == Some(&page) => {}
+            None => drop(self.fresh.insert(page)),
         }
+        self.by_page.entry(page).or_default().push(digest);
     }
 
     pub(crate) fn contains(&self, digest: &EventDigest) -> bool {
         self.pages.contains_key(digest)
     }
 
-    /// Keeps `page`, the one before it and all later ones.
+    /// Keeps `page`, all later ones, and those before it from the last one on that brought anything
+    /// new: however many pages come that are empty, or that repeat what was there, cut as they may
+    /// be, Auth has not moved on, and the same may come once more.
     pub(crate) fn keep_from(&mut self, page: u64) {
-        let first = page.saturating_sub(1);
+        let first = self.fresh.range(..page).next_back().copied().unwrap_or(page);
         while let Some(oldest) = self.by_page.first_entry().filter(|oldest| *oldest.key() < first) {
             let (page, digests) = oldest.remove_entry();
             for digest in digests {
                 // Seen again in a later one, it stays.
                 if self.pages.get(&digest) == Some(&page) {
                     self.pages.remove(&digest);
+                } else {
+                    self.stale = self.stale.saturating_sub(1);
                 }
             }
+        }
+        while self.fresh.first().is_some_and(|fresh| *fresh < first) {
+            self.fresh.pop_first();
+        }
+        // The same page may come for ever.
+        if self.stale > self.pages.len() + FEW {
+            self.by_page.clear();
+            for (digest, page) in &self.pages {
+                self.by_page.entry(*page).or_default().push(*digest);
+            }
+            self.stale = 0;
         }
     }
 }
@@ -109,22 +135,54 @@ impl Core {
 mod tests {
     use super::*;
 
+    fn id(n: u8) -> EventDigest {
+        EventDigest([n; 16])
+    }
+
+    fn left(ids: &mut RecentIds, page: u64) -> Vec<u8> {
+        ids.keep_from(page);
+        (1..=9).filter(|n| ids.contains(&id(*n))).collect()
+    }
+
     #[test]
     fn ids_are_forgotten_with_the_last_page_that_has_them() {
-        let id = |n| EventDigest([n; 16]);
         let mut ids = RecentIds::default();
-        for (page, n) in [(0, 1), (0, 1), (0, 2), (1, 3), (2, 1), (3, 4)] {
+        for (page, n) in [(0, 1), (0, 1), (0, 2), (1, 3), (2, 1), (2, 5), (3, 4)] {
             ids.insert(page, id(n));
         }
-        let mut left = |page| {
-            ids.keep_from(page);
-            (1..=4).filter(|n| ids.contains(&id(*n))).collect::<Vec<_>>()
-        };
-        assert_eq!(left(1), [1, 2, 3, 4], "the page in front is kept");
-        assert_eq!(left(2), [1, 3, 4]);
-        assert_eq!(left(3), [1, 4]);
-        assert_eq!(left(4), [4]);
-        assert_eq!(left(5), []);
-        assert!(ids.pages.is_empty() && ids.by_page.is_empty());
+        assert_eq!(left(&mut ids, 1), [1, 2, 3, 4, 5], "the page in front is kept");
+        assert_eq!(left(&mut ids, 2), [1, 3, 4, 5]);
+        assert_eq!(left(&mut ids, 3), [1, 4, 5]);
+        assert_eq!(left(&mut ids, 4), [4]);
+        assert_eq!(left(&mut ids, 50), [4], "the last one that had any is");
+        ids.insert(50, id(5));
+        assert_eq!(left(&mut ids, 51), [5]);
+        let RecentIds { pages, by_page, fresh, stale } = ids;
+        assert_eq!((pages.len(), by_page.len(), fresh.len(), stale), (1, 1, 1, 0), "and no more");
+    }
+
+    #[test]
+    fn a_page_that_is_repeated_in_pieces_is_known_to_the_end() {
+        let mut ids = RecentIds::default();
+        (1..=4).for_each(|n| ids.insert(0, id(n)));
+        for (page, n) in [(2, 1), (3, 2), (5, 1), (6, 3)] {
+            ids.insert(page, id(n));
+            assert_eq!(left(&mut ids, page + 1), [1, 2, 3, 4], "behind page {page}");
+        }
+        // The last piece, and then something new.
+        ids.insert(7, id(4));
+        ids.insert(7, id(5));
+        assert_eq!(left(&mut ids, 8), [4, 5]);
+    }
+
+    #[test]
+    fn a_page_that_is_repeated_for_ever_takes_no_more_memory() {
+        let mut ids = RecentIds::default();
+        for page in 0..10_000 {
+            (1..=9).for_each(|n| ids.insert(page, id(n)));
+            assert_eq!(left(&mut ids, page), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        }
+        let held: usize = ids.by_page.values().map(Vec::len).sum();
+        assert!(held <= 2 * 9 + FEW + 9, "{held} entries for 9 ids");
     }
 }

@@ -393,6 +393,8 @@ impl LaneBook {
     /// live window reads on behind the second at which it is decided to end, and when it is taken up
     /// again, it ends there.
     pub(crate) fn leave_to_other(&mut self, key: LaneKey, digest: &EventDigest) {
+        // Auth may repeat the page, and where it is known from may not be asked again then.
+        self.learn(key, *digest);
         let Some(holder) = self.unsettled.get_mut(digest).filter(|holder| holder.lane != key)
         else {
             return;
@@ -441,8 +443,9 @@ impl LaneBook {
         Slot { proof, ..slot }
     }
 
-    /// An event that was parked without an id turns out to have one: from now on it is known within
-    /// this run. The state learns of it by [`LaneBook::remember`].
+    /// The lane has met an event that it did not take: from now on it is known here within this
+    /// run. Of one that was parked without an id and turns out to have one, the state learns by
+    /// [`LaneBook::remember`].
     pub(crate) fn learn(&mut self, key: LaneKey, digest: EventDigest) {
         if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.is_window()) {
             let segment = lane.open_segment();

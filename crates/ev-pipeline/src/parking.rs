@@ -39,6 +39,13 @@ pub(crate) struct Round {
     waiting: bool,
 }
 
+impl Round {
+    /// Whether the state was not asked yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.groups.is_none()
+    }
+}
+
 /// Whether an event parked for that reason may become decodable by the same decoder.
 pub(crate) fn may_pass_by_itself(reason: ParkReason) -> bool {
     match reason {
@@ -254,6 +261,8 @@ impl Core {
                     let at = self.env.now();
                     let decoder = name.clone();
                     let id = parked.id;
+                    // Until that is committed, another round would find it as it was.
+                    self.retrying.insert(id);
                     self.change.attempt.push(Attempt { id, reason, detail, decoder, at });
                 }
             }

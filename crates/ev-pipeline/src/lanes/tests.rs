@@ -86,12 +86,14 @@ fn rule_06_what_a_neighbour_has_taken_and_not_settled_is_known() {
     assert_eq!(taken(&book, &window(200), &[1, 2]), [0; 0], "two windows away");
     // Settled, passed, and two pages behind: known until the state knows it.
     book.settle(slot, Settled::Filtered);
-    for page in ["b", "c", "d"] {
+    for (n, page) in [(7, "b"), (8, "c"), (9, "d")] {
+        let slot = book.take(first, digest(n), at(99)).unwrap();
+        book.settle(slot, Settled::Filtered);
         book.mark(first, token(page));
     }
     assert!(!book.recognise(first, &digest(1)));
     assert_eq!(taken(&book, &window(100), &[1, 2]), [1]);
-    assert_eq!(change(&mut book).settle.len(), 1, "committed now");
+    assert_eq!(change(&mut book).settle.len(), 3, "committed now");
     assert_eq!(taken(&book, &window(100), &[1, 2]), [0; 0], "nothing stays in memory");
 }
 
@@ -184,10 +186,32 @@ fn a_page_that_is_repeated_again_and_again_is_known() {
         book.mark(lane, token(page));
         assert!(book.recognise(lane, &digest(1)), "in front of {page}");
     }
+    // Pages without an event make nobody forget the last one that had some.
     for page in ["f", "g", "h"] {
         book.mark(lane, token(page));
     }
-    assert!(!book.recognise(lane, &digest(1)), "and forgotten when it comes no more");
+    assert!(book.recognise(lane, &digest(1)));
+    for (n, page) in [(2, "i"), (3, "j")] {
+        let slot = book.take(lane, digest(n), at(11)).unwrap();
+        book.settle(slot, Settled::Filtered);
+        book.mark(lane, token(page));
+    }
+    assert!(!book.recognise(lane, &digest(1)), "and forgotten when others have come");
+}
+
+#[test]
+fn what_a_lane_knows_from_another_is_known_when_its_page_is_repeated() {
+    let mut book = LaneBook::default();
+    book.open(window(0), token("a"));
+    book.open(window(100), token("a"));
+    let [first, second] = [0, 100].map(|start| book.key(&window(start)).unwrap());
+    let slot = book.take(first, digest(1), at(160)).unwrap();
+    book.settle(slot, Settled::Filtered);
+    // The state was asked for it, as is done in front of what the lane has not read yet.
+    assert!(!book.recognise(second, &digest(1)));
+    book.leave_to_other(second, &digest(1));
+    book.mark(second, token("b"));
+    assert!(book.recognise(second, &digest(1)), "without asking");
 }
 
 #[test]

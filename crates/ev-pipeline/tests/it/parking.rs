@@ -2,11 +2,11 @@ use std::sync::atomic::Ordering;
 
 use ev_core::{
     Choice, DecoderKind, Page, ParkReason, ParkedQuery, SinkId, SourceEvent, StateStore,
-    UnknownPolicy,
+    UnknownPolicy, Verdict,
 };
 
 use crate::rig::{
-    Rig, TinyDecoder, WINDOW, event, lock, login, opened, page, sorted, uids, version,
+    Mood, Rig, TinyDecoder, WINDOW, event, lock, login, opened, page, sorted, uids, version,
 };
 
 const ALL: ParkedQuery = ParkedQuery { after: None, limit: 1000, max_bytes: usize::MAX };
@@ -256,6 +256,37 @@ async fn one_event_that_breaks_the_decoder_is_told_of_once() {
     assert_eq!(rig.decoders.failures.load(Ordering::Relaxed), 1);
     let kept = &parked(&rig)[0];
     assert!((2..=5).contains(&kept.attempts), "pauses double: {} attempts", kept.attempts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_in_vain_that_is_not_committed_yet_is_not_forgotten() {
+    let rig = Rig::new();
+    let busy = Verdict::Busy { after: None, suspect: false, detail: "503".into() };
+    rig.sink.mood.send_replace(Mood::Failing(busy));
+    rig.decoders.set("1.0.0", Choice::Pending);
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![event(3, "new.type", "x", "")], "end"));
+    let knowing = |cases| Choice::Exact(TinyDecoder::knowing(cases, DecoderKind::Native));
+    let looks = std::cell::Cell::new(0);
+    let summary = rig
+        .run_until(|rig| {
+            looks.set(looks.get() + 1);
+            match looks.get() {
+                // Within one commit interval of each other: one that does not know it, and one that
+                // does, so that it is on its way when the attempt of the first is committed.
+                1000 => rig.decoders.set("1.0.0", knowing(2)),
+                1001 => rig.decoders.set("1.0.0", knowing(3)),
+                // It is on its way, and no round may take it once more.
+                2000 => rig.decoders.set("1.0.0", knowing(4)),
+                3000 => drop(rig.sink.mood.send_replace(Mood::Well)),
+                _ => {}
+            }
+            looks.get() > 20_000
+        })
+        .await;
+    assert_eq!(rig.sink.uids(), ["x"], "sent once");
+    assert_eq!((summary.totals.parked, summary.totals.resolved), (0, 1));
+    assert!(summary.totals.balances());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,18 @@
 //! Receivers that refuse, fail or are overrun: what is parked, what stands still, what is sent on.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ev_core::{LaneId, Lanes, Mark, Page, ParkReason, Route, SessionId, SourceEvent, Verdict};
+use ev_core::{
+    Choice, DecoderKind, LaneId, Lanes, Mark, Page, ParkReason, ParkedEvent, Route, SessionId,
+    SourceEvent, Verdict,
+};
 
-use crate::rig::{Mood, Rig, event, lock, names, opened, page, sorted, token, uids, version};
+use crate::rig::{
+    Mood, Rig, TinyDecoder, event, lock, names, opened, page, sorted, token, uids, version,
+};
 
 fn guilty() -> Verdict {
     Verdict::Guilty { index: None, detail: "400".into() }
@@ -175,6 +181,39 @@ async fn a_parked_event_is_tried_again_and_delivered_when_the_receiver_takes_it(
     assert_eq!((summary.totals.parked, summary.totals.resolved), (0, 1));
     assert!(summary.totals.balances());
     assert!((5..60).contains(&summary.retries), "{summary:?}");
+}
+
+/// It waited for a decoder, and then the receiver refused it: there is no other decoder to come.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_once_it_can_be_decoded_is_tried_again_too() {
+    let rig = Rig::new();
+    rig.sink.mood.send_replace(Mood::refusing(guilty(), |json| json.contains("new.type")));
+    feed(&rig, 1);
+    rig.feed.push(page(vec![event(3, "new.type", "x", "")], "x"));
+    let (looks, fed) = (Cell::new(0), Cell::new(30));
+    let summary = rig
+        .run_until(|rig| {
+            looks.set(looks.get() + 1);
+            if looks.get() == 1000 {
+                let decoder = TinyDecoder::knowing(3, DecoderKind::Native);
+                rig.decoders.set("1.0.0", Choice::Exact(decoder));
+            }
+            // Others go by, which proves that it is guilty.
+            if looks.get() > 1000 && looks.get() % 200 == 0 && looks.get() < 10_000 {
+                rig.feed.push(page(uids(fed.get()..fed.get() + 1), &fed.get().to_string()));
+                fed.set(fed.get() + 1);
+            }
+            let is_refused = |p: &ParkedEvent| p.event.reason == ParkReason::Refused;
+            if looks.get() == 10_000 {
+                assert!(rig.parked_events().iter().all(is_refused));
+                rig.sink.mood.send_replace(Mood::Well);
+            }
+            looks.get() > 10_000 && rig.parked() == 0
+        })
+        .await;
+    assert_eq!((summary.totals.parked, summary.totals.resolved), (0, 1));
+    assert_eq!(stored(&rig), fed.get() + 1, "each once");
+    assert!(summary.totals.balances());
 }
 
 #[tokio::test(start_paused = true)]

@@ -545,7 +545,7 @@ impl Oracle {
     }
 
     /// Whether an event has to be parked in the end, and why.
-    fn must_be_parked(&self, world: &World, no: EventNo) -> bool {
+    pub(crate) fn must_be_parked(&self, world: &World, no: EventNo) -> bool {
         let offers = &world.scenario.offers;
         let never = !offers.iter().any(|(_, offer)| *offer == crate::scenario::Offer::Exact);
         match world.kind(no) {

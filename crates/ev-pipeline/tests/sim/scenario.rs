@@ -213,8 +213,9 @@ impl Scenario {
             ordering: Ordering::Unordered,
         };
         let page_most = rng.pick(&[5, 60, 400]);
-        // One event at a time must get through too.
-        let wide = shape.max_events * shape.max_in_flight >= 40;
+        // One event at a time must get through too; none is longer than that.
+        let in_a_batch = shape.max_events.min(shape.max_bytes / 250).max(1);
+        let wide = in_a_batch * shape.max_in_flight >= 40;
         let sink_most = rng.pick(&[2, 40, 400, if wide { 3000 } else { 400 }]);
         let config = Config {
             commit_events: rng.size(10, 300),

@@ -3,7 +3,7 @@
 //! All that is under way is data with the time at which it is done, so that a dropped future loses
 //! nothing and every wait is one sleep.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -363,9 +363,14 @@ impl SimSource {
         windows
     }
 
-    /// Where the windows of an earlier run end, and what has to be opened beside them.
-    fn adapt(&self, windows: &mut BTreeMap<i64, WindowToken>) -> Vec<(i64, WindowToken)> {
-        let starts: Vec<i64> = windows.keys().copied().collect();
+    /// Where the windows of an earlier run end, and what has to be opened beside them. `read`:
+    /// starts of windows that were read to their end.
+    fn adapt(
+        &self,
+        windows: &mut BTreeMap<i64, WindowToken>,
+        read: &[i64],
+    ) -> Vec<(i64, WindowToken)> {
+        let starts: BTreeSet<i64> = windows.keys().chain(read).copied().collect();
         for (start, token) in windows.iter_mut().filter(|(_, token)| token.end.is_none()) {
             token.end = starts.iter().copied().find(|next| next > start);
         }
@@ -407,10 +412,15 @@ impl Source for SimSource {
             }
         }
         let before = windows.clone();
+        let read = resume.closed.iter().filter_map(|(lane, _)| match lane {
+            LaneId::Window { start, .. } => Some(*start),
+            LaneId::Session(_) | LaneId::Chunk { .. } => None,
+        });
+        let read: Vec<i64> = read.collect();
         let fresh = if windows.is_empty() {
             self.cut(resume.start_time.seconds(), true)
         } else {
-            self.adapt(&mut windows)
+            self.adapt(&mut windows, &read)
         };
         for (start, token) in windows {
             let known = before.get(&start) == Some(&token);
