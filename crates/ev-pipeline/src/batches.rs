@@ -44,6 +44,8 @@ pub(crate) enum Origin {
         decoder: Arc<str>,
         /// Length of the event as it is parked.
         bytes: usize,
+        /// The receiver has refused it before.
+        refused: bool,
     },
 }
 
@@ -54,6 +56,11 @@ impl Ticket {
             Origin::Lane { event, .. } => Some(event),
             Origin::Parked { .. } => None,
         }
+    }
+
+    /// Whether the receiver has refused this event before, so that it may do so again.
+    pub(crate) fn was_refused(&self) -> bool {
+        matches!(self.origin, Origin::Parked { refused: true, .. })
     }
 
     /// Bytes that it holds beside the JSON.

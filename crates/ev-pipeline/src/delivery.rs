@@ -139,6 +139,7 @@ impl Core {
             other: &other.record,
             lonely: !others && receiver.in_flight == 0 && receiver.delayed.is_empty(),
             crowd: receiver.aside.len() >= CROWD,
+            refused_before: parcel.tickets.iter().any(Ticket::was_refused),
         };
         let entries = parcel.batch.entries.len();
         let ruling = judge(&mut parcel.case, charge, entries, &mut receiver.record, around);

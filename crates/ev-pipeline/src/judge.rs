@@ -86,6 +86,8 @@ pub(crate) struct Around<'a> {
     /// Many events are under suspicion: so many are not guilty by chance, and more has to be taken
     /// beside them to show that it is no overload.
     pub(crate) crowd: bool,
+    /// The batch has an event that was parked as refused: that it fails says nothing of others.
+    pub(crate) refused_before: bool,
 }
 
 /// What is held against a batch.
@@ -176,7 +178,7 @@ pub(crate) fn judge(
     case.failures = case.failures.saturating_add(1);
     let first = *case.first.get_or_insert(record.taken);
     if charge == Charge::Failed {
-        record.failed(case.last.is_some());
+        record.failed(case.last.is_some() || around.refused_before);
         if case.failures < FAILURES_TO_CUT {
             return Ruling::Retry;
         }
@@ -215,7 +217,8 @@ mod tests {
 
     const REFUSED: Charge = Charge::Refused(None);
     const NOBODY: Record = Record { taken: 0, failed: 0, stuck: false, trust: 0 };
-    const ALONE: Around<'static> = Around { other: &NOBODY, lonely: false, crowd: false };
+    const ALONE: Around<'static> =
+        Around { other: &NOBODY, lonely: false, crowd: false, refused_before: false };
     const LONELY: Around<'static> = Around { lonely: true, ..ALONE };
 
     fn rule(case: &mut Case, charge: Charge, record: &mut Record) -> Ruling {
@@ -357,6 +360,25 @@ mod tests {
             }
         }
         assert!(parked >= 2, "{parked}");
+    }
+
+    #[test]
+    fn what_is_tried_again_after_it_was_parked_is_no_sign_of_an_overload() {
+        for refused_before in [false, true] {
+            let (record, case) = (&mut Record::default(), &mut Case::default());
+            let mut parked = false;
+            for _ in 0..100 {
+                record.took(false);
+                // A batch of events that were parked is tried, and cut.
+                let batch = &mut Case::default();
+                let around = Around { refused_before, ..ALONE };
+                for _ in 0..FAILURES_TO_CUT {
+                    judge(batch, Charge::Failed, 2, record, around);
+                }
+                parked |= rule(case, Charge::Failed, record) == Ruling::Park;
+            }
+            assert_eq!(parked, refused_before);
+        }
     }
 
     /// How many rounds it takes until the first of many events that fail for ever is parked, when

@@ -242,8 +242,9 @@ impl Core {
                     };
                     self.retrying.insert(parked.id);
                     // One that was refused has announced its recording when it was parked.
-                    let told = parked.event.reason == ParkReason::Refused;
-                    let announces = (!told).then(|| self.announces(route, event, &facts)).flatten();
+                    let refused = parked.event.reason == ParkReason::Refused;
+                    let announces =
+                        (!refused).then(|| self.announces(route, event, &facts)).flatten();
                     let decoder = shared_name.clone();
                     let origin = Origin::Parked {
                         id: parked.id,
@@ -253,6 +254,7 @@ impl Core {
                         learned,
                         decoder,
                         bytes: event.bytes.len(),
+                        refused,
                     };
                     let ticket = Ticket { origin, by: way.kind(), inexact: way.inexact, announces };
                     added.push((json, ticket));

@@ -357,7 +357,12 @@ mod tests {
                 Charge::Refused(None),
                 1,
                 &mut receiver.record,
-                Around { other: &Record::default(), lonely: false, crowd: false },
+                Around {
+                    other: &Record::default(),
+                    lonely: false,
+                    crowd: false,
+                    refused_before: false,
+                },
             );
             assert!(receiver.record.is_stuck());
             receiver.refused_again();
