@@ -56,6 +56,9 @@ pub struct Config {
     pub grace: Duration,
     /// Event types that are not sent; exact names.
     pub skip_event_types: BTreeSet<String>,
+    /// Whether the recordings that delivered events announce are read too. Default yes; whoever
+    /// sends a part of the log once more may not want all of them again.
+    pub recordings: bool,
     /// Event types inside session recordings that are not sent; exact names.
     pub skip_session_types: BTreeSet<String>,
     /// Stop when the tip is reached and everything, recordings included, is settled.
@@ -84,6 +87,7 @@ impl Default for Config {
             recording_patience: Some(Duration::from_secs(7 * 24 * 3600)),
             grace: Duration::from_secs(20),
             skip_event_types: BTreeSet::new(),
+            recordings: true,
             skip_session_types: ["print".to_owned(), "desktop.recording".to_owned()].into(),
             exit_on_last_event: false,
         }

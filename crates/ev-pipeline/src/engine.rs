@@ -339,7 +339,11 @@ impl Core {
     /// Opens the lanes of recordings whose announcement is settled. Comes before any commit, so
     /// that both are in the same transaction.
     fn open_announced(&mut self, source: &mut dyn Source) {
-        for session in std::mem::take(&mut self.announced) {
+        let mut announced = std::mem::take(&mut self.announced);
+        if !self.config.recordings {
+            announced.clear();
+        }
+        for session in announced {
             let lane = LaneId::Session(session);
             if !self.book.contains(&lane) {
                 let token = source.open(&lane, None);

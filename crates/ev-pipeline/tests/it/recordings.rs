@@ -3,7 +3,7 @@ use ev_core::{
     Stopped,
 };
 
-use crate::rig::{Rig, TinyDecoder, event, lock, opened, page, token, version};
+use crate::rig::{Rig, TinyDecoder, event, lock, login, opened, page, token, version};
 
 fn session() -> LaneId {
     LaneId::Session(SessionId::try_new(b"s-1").unwrap())
@@ -58,6 +58,20 @@ async fn a_recording_is_read_in_order_behind_its_announcement() {
     assert_eq!(summary.totals.sessions, 1);
     assert!(summary.totals.balances());
     assert!(rig.snapshot().lanes.iter().all(|row| row.lane != session()), "forgotten when done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_wants_no_recordings_gets_their_announcements_alone() {
+    let mut rig = Rig::new();
+    rig.config.recordings = false;
+    rig.config.exit_on_last_event = true;
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![upload(), login("a")], "end"));
+    rig.feed.push(SourceEvent::CaughtUp);
+    let summary = rig.run().await.unwrap();
+    assert_eq!((summary.totals.delivered, summary.totals.sessions), (2, 0));
+    assert!(lock(&rig.feed.opened).is_empty());
+    assert!(rig.snapshot().lanes.iter().all(|row| row.lane != session()));
 }
 
 #[tokio::test(start_paused = true)]
