@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
-use ev_core::{LedgerHour, ParkedId, SinkId, StateError};
+use ev_core::{Flavour, LedgerHour, ParkedId, SinkId, StateError};
 use rusqlite::Connection;
 
 use crate::database::{self, Place};
 use crate::ledger::{self, LedgerFacts};
 use crate::parked::ParkedFacts;
-use crate::{directory, error, parked};
+use crate::{directory, error, parked, read};
 
 /// Parked events and the ledger of a state, to be read and nothing else.
 ///
@@ -41,6 +41,17 @@ impl StateReader {
         let place = Place { storage: storage.to_owned(), database: directory::existing(storage)? };
         let connection = database::open_read_only(&place)?;
         Ok(Self { connection, place })
+    }
+
+    /// The cluster that the state belongs to, and the JSON flavour that was begun with; `None` if
+    /// no sink was opened yet.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn identity(&self) -> Result<Option<(String, Flavour)>, StateError> {
+        read::identity(&self.connection)
+            .map_err(|cause| error::rows(&self.place.database, "read the identity", cause))
     }
 
     /// At most `limit` parked events of all sinks behind `after`, in the order in which they were

@@ -6,7 +6,8 @@ use std::path::Path;
 use bytes::Bytes;
 use ev_core::testing::state::{claim, everything, parked, window};
 use ev_core::{
-    Attempt, Change, ParkReason, ParkedId, SinkId, StateError, StateStore, Timestamp, Totals,
+    Attempt, Change, Claim, Flavour, ParkReason, ParkedId, SinkId, StateError, StateStore,
+    Timestamp, Totals,
 };
 use ev_state::{Dropped, SqliteStore, StateReader};
 
@@ -187,6 +188,18 @@ fn a_reader_changes_nothing_of_a_state_at_rest() {
         drop(reader);
         assert!(files(storage) == before);
     }
+}
+
+#[test]
+fn a_reader_knows_whose_state_it_is() {
+    let storage = tempfile::tempdir().expect("temporary directories can be made");
+    let store = SqliteStore::open(storage.path()).expect("a new state opens");
+    let reader = StateReader::open(storage.path()).expect("readable");
+    assert_eq!(reader.identity().expect("readable"), None, "nobody has begun");
+    let claim = Claim { flavour: Some(Flavour::Struct), ..claim("main") };
+    store.open_sink(&claim).expect("opens");
+    let found = reader.identity().expect("readable");
+    assert_eq!(found, Some((claim.cluster, Flavour::Struct)));
 }
 
 #[test]
