@@ -10,7 +10,7 @@ use ev_modules::cli as decoder;
 
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::{decode, logging, parked, start, verify};
+use crate::{decode, logging, parked, replay, start, verify};
 
 /// Runs the command that the arguments name and says how the process is to end.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -44,6 +44,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             logging::init(ev_config::LogFormat::Text, false);
             parked::run(matches).unwrap_or_else(|error| fail(&format_args!("{error:#}")))
         }
+        Some(("replay", matches)) => replay::command(matches),
         Some(("verify", matches)) => verify::command(matches),
         Some(("version", _)) => {
             let mut text = format!("ev-handler v{}\n", env!("CARGO_PKG_VERSION"));
@@ -65,6 +66,7 @@ pub(crate) fn command() -> Command {
     let decode = Command::new("decode").about("Decode events given as base64, one a line");
     let decoder = Command::new("decoder").about("Build, sign, verify and list decoder artifacts");
     let parked = Command::new("parked");
+    let replay = Command::new("replay");
     let verify = Command::new("verify");
     Command::new("ev-handler")
         .about("Forwards Teleport's audit log, every event of it, to Fluentd")
@@ -76,6 +78,7 @@ pub(crate) fn command() -> Command {
         .subcommand(decode::Args::augment_args(decode))
         .subcommand(decoder::Command::augment_subcommands(decoder).subcommand_required(true))
         .subcommand(parked::Command::augment_subcommands(parked).subcommand_required(true))
+        .subcommand(replay::Args::augment_args(replay))
         .subcommand(verify::Args::augment_args(verify))
         .subcommand(Command::new("version").about("Print the version and the embedded schemas"))
 }

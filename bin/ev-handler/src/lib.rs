@@ -10,11 +10,14 @@ mod chain;
 mod cli;
 mod decode;
 mod exit;
+mod fetching;
 mod loading;
 mod logging;
 mod parked;
+mod replay;
 mod signals;
 pub mod start;
+mod upstream;
 mod verify;
 
 pub use cli::run;

@@ -1,19 +1,43 @@
 //! Signals that end the process.
 
+use std::future::Future;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+/// Runs `work` to its end. A signal cancels `stop`, by which the work is to end soon; another one
+/// drops it where it stands, and then there is nothing to return.
+///
+/// # Errors
+///
+/// If signals cannot be caught; then nothing was begun.
+pub(crate) async fn until_signal<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> io::Result<Option<T>> {
+    let mut signals = Signals::catch()?;
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => return Ok(Some(done)),
+        () = signals.stop() => stop.cancel(),
+    }
+    tokio::select! {
+        done = &mut work => Ok(Some(done)),
+        () = signals.force() => Ok(None),
+    }
+}
+
 /// SIGTERM and SIGINT, caught from the moment this is made.
-pub(crate) struct Signals {
+struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
     /// Must be called inside a tokio runtime.
-    pub(crate) fn catch() -> io::Result<Self> {
+    fn catch() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -21,13 +45,13 @@ impl Signals {
     }
 
     /// Waits for the signal to stop.
-    pub(crate) async fn stop(&mut self) {
+    async fn stop(&mut self) {
         let name = self.next().await;
         info!(signal = name, "stopping: finishing what is under way");
     }
 
     /// Waits for another one, which means: at once.
-    pub(crate) async fn force(&mut self) {
+    async fn force(&mut self) {
         let name = self.next().await;
         warn!(signal = name, "stopping at once");
     }

@@ -2,13 +2,14 @@
 
 pub(crate) mod decoders;
 pub(crate) mod parts;
-mod receiver;
+pub(crate) mod receiver;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use clap::ArgMatches;
 use ev_config::{BatchMode, BatchModeReason, Settings};
-use ev_core::{ArtifactSource, Claim, Env, Flavour, Road, SinkId, Source, StateStore, Timestamp};
+use ev_core::{ArtifactSource, Claim, Env, Road, SinkId, Source, StateStore, Timestamp};
 use ev_modules::Trust;
 use ev_pipeline::{Engine, Exec, Parts, Summary, TokioEnv};
 use ev_sink_fluentd::{FluentdSink, Stats};
@@ -19,8 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::logging;
-use crate::signals::Signals;
+use crate::{logging, signals};
 
 use self::receiver::Beside;
 
@@ -85,16 +85,7 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
     for finding in &loaded.warnings {
         warn!(setting = finding.setting, "{finding}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => {
-            let result = runtime.block_on(until_signal(loaded.settings));
-            // Blocking work that hangs (a dead network file system) must not hold up the end.
-            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-            result
-        }
-        Err(error) => Err(Error::setting("failed to start the runtime", error)),
-    };
+    let result = block_on(until_signal(loaded.settings));
     match result {
         Ok(()) => Exit::Success,
         Err(error) => {
@@ -107,20 +98,30 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
     }
 }
 
+/// Runs a command's work on a runtime of its own.
+///
+/// # Errors
+///
+/// Those of `work`, or that there is no runtime.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::setting("failed to start the runtime", error))?;
+    let result = runtime.block_on(work);
+    // Blocking work that hangs (a dead network file system) must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
 async fn until_signal(settings: Settings) -> Result<(), Error> {
-    let mut signals =
-        Signals::catch().map_err(|error| Error::setting("failed to catch signals", error))?;
     let stop = CancellationToken::new();
     let run = start(settings, stop.clone());
-    tokio::pin!(run);
-    tokio::select! {
-        result = &mut run => return result.map(|_| ()),
-        () = signals.stop() => stop.cancel(),
-    }
-    tokio::select! {
-        result = &mut run => result.map(|_| ()),
+    match signals::until_signal(&stop, run).await {
+        Ok(Some(result)) => result.map(|_| ()),
         // Like a crash: nothing is lost, what is under way is sent again after the next start.
-        () = signals.force() => Ok(()),
+        Ok(None) => Ok(()),
+        Err(error) => Err(Error::setting("failed to catch signals", error)),
     }
 }
 
@@ -173,11 +174,7 @@ async fn forward(
         () = stop.cancelled() => return Ok(Summary::default()),
         survey = source.survey() => survey?,
     };
-    let flavour = match settings.json.flavour {
-        ev_config::JsonFlavour::Auto => None,
-        ev_config::JsonFlavour::Go => Some(Flavour::Go),
-        ev_config::JsonFlavour::Struct => Some(Flavour::Struct),
-    };
+    let flavour = parts::flavour(settings);
     let start_time = match settings.ingest.start_time_unix_secs {
         Some(seconds) => Timestamp::new(seconds, 0),
         None => Timestamp::new(env.now().seconds(), 0),

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use ev_config::{BatchMode, Credentials, Fluentd, Gzip, InFlight, Settings};
-use ev_core::{Env, Framing};
+use ev_core::{Env, Flavour, Framing};
 use ev_sink_fluentd::{FluentdSink, Timeouts};
 use ev_source::TypedSource;
 use ev_tls::CredentialFiles;
 
 use super::Error;
 
-pub(super) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink, Error> {
+pub(crate) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink, Error> {
     let mut config = ev_sink_fluentd::Config::new(&settings.url, &settings.session_url);
     config.tls = CredentialFiles {
         ca: settings.ca.clone(),
@@ -59,7 +59,7 @@ pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSour
     TypedSource::new(config, env).map_err(|error| Error::setting("teleport", error))
 }
 
-pub(super) fn engine(settings: &Settings) -> ev_pipeline::Config {
+pub(crate) fn engine(settings: &Settings) -> ev_pipeline::Config {
     let ingest = &settings.ingest;
     ev_pipeline::Config {
         batch_age: settings.fluentd.batching.max_age,
@@ -71,5 +71,14 @@ pub(super) fn engine(settings: &Settings) -> ev_pipeline::Config {
         max_parked_events: ingest.max_parked_events,
         max_parked_bytes: ingest.max_parked_bytes,
         ..ev_pipeline::Config::default()
+    }
+}
+
+/// The JSON flavour that the settings name; `None` takes what the state has.
+pub(crate) fn flavour(settings: &Settings) -> Option<Flavour> {
+    match settings.json.flavour {
+        ev_config::JsonFlavour::Auto => None,
+        ev_config::JsonFlavour::Go => Some(Flavour::Go),
+        ev_config::JsonFlavour::Struct => Some(Flavour::Struct),
     }
 }

@@ -20,13 +20,13 @@ use super::Error;
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The tasks beside the engine. Dropping it aborts them.
-pub(super) struct Beside {
+pub(crate) struct Beside {
     tasks: JoinSet<()>,
 }
 
 impl Beside {
     /// Starts them. Needs a running tokio runtime.
-    pub(super) fn start(sink: &Arc<FluentdSink>, settings: &Fluentd, env: &Arc<dyn Env>) -> Self {
+    pub(crate) fn start(sink: &Arc<FluentdSink>, settings: &Fluentd, env: &Arc<dyn Env>) -> Self {
         let mut tasks = JoinSet::new();
         let watch = CertificateWatch::new(Arc::clone(sink));
         let interval = settings.refresh;
@@ -42,7 +42,7 @@ impl Beside {
     /// # Errors
     ///
     /// [`Error::Task`] if one had panicked.
-    pub(super) async fn end(mut self) -> Result<(), Error> {
+    pub(crate) async fn end(mut self) -> Result<(), Error> {
         self.tasks.abort_all();
         while let Some(ended) = self.tasks.join_next().await {
             match ended {

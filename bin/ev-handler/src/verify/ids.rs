@@ -1,25 +1,19 @@
 //! What the events of the log are recognised by, as the handler itself does it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ev_config::Settings;
 use ev_core::{
-    AuthVersion, Choice, Cost, Decoder, DecoderSet, Env, EventDigest, Facts, Flavour, Mode,
-    Outcome, Output, RawEvent, SpanPage, Timestamp, peek,
+    AuthVersion, Cost, Decoder, Env, EventDigest, Facts, Flavour, Mode, Outcome, Output, RawEvent,
+    SpanPage, Timestamp, peek,
 };
-use ev_modules::Registry;
 use ev_source::{AuthArtifacts, TypedSource};
 use ring::digest::{SHA256, digest};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::compare::{Reading, Seen};
-use crate::start::{Error, decoders};
-
-/// How long a decoder is waited for, behind the time that the settings give it.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::fetching::Fetching;
+use crate::start::Error;
 
 /// Tells the ids of events.
 pub(super) struct Ids {
@@ -31,9 +25,7 @@ pub(super) struct Ids {
 
 /// What is needed for events without uid alone: their id is the digest of what Go prints of them.
 struct Decoders {
-    registry: Registry,
-    running: JoinHandle<()>,
-    stop: CancellationToken,
+    fetching: Fetching,
     /// The last version that was asked for, and what is used for it.
     chosen: Option<(AuthVersion, Option<Arc<dyn Decoder>>)>,
 }
@@ -85,63 +77,31 @@ impl Ids {
     pub(super) async fn end(&mut self) -> Result<(), Error> {
         match self.decoders.take() {
             None => Ok(()),
-            Some(Decoders { running, stop, .. }) => {
-                stop.cancel();
-                running.await.map_err(Error::Task)
-            }
+            Some(Decoders { fetching, .. }) => fetching.end().await,
         }
     }
 
     /// What decodes events of that version, if it is to be had.
     async fn decoder(&mut self, version: &AuthVersion) -> Result<Option<Arc<dyn Decoder>>, Error> {
         if self.decoders.is_none() {
-            self.decoders = Some(self.start()?);
+            // The flavour is of no importance: an id is made of Go's form whatever is printed.
+            let artifacts = self.artifacts.clone();
+            let fetching = Fetching::start(&self.settings, Flavour::Go, artifacts, &self.env)?;
+            self.decoders = Some(Decoders { fetching, chosen: None });
         }
-        let Some(Decoders { registry, chosen, .. }) = &mut self.decoders else { return Ok(None) };
+        let Some(Decoders { fetching, chosen }) = &mut self.decoders else { return Ok(None) };
         if let Some((of, decoder)) = chosen
             && of == version
         {
             return Ok(decoder.clone());
         }
-        let patience = self.env.sleep(self.settings.decoder.artifact_wait.saturating_add(PATIENCE));
-        let ready = async {
-            loop {
-                let generation = registry.generation();
-                match registry.choose(version) {
-                    Choice::Exact(decoder) | Choice::Inexact { decoder, .. } => break decoder,
-                    Choice::Pending => registry.changed(generation).await,
-                }
-            }
-        };
-        let decoder = tokio::select! {
-            decoder = ready => Some(decoder),
-            () = patience => None,
-        };
+        let decoder = fetching.decoder(version).await;
         match &decoder {
             Some(decoder) => info!(decoder = %decoder.identity(), "decoding events without uid"),
             None => warn!(%version, "no decoder: events without uid cannot be compared"),
         }
         *chosen = Some((version.clone(), decoder.clone()));
         Ok(decoder)
-    }
-
-    fn start(&self) -> Result<Decoders, Error> {
-        let settings = &self.settings;
-        let registry = decoders::registry(&decoders::Needs {
-            settings,
-            trust: decoders::trust(&settings.decoder)?,
-            // Of no importance: an id is made of Go's form whatever is printed.
-            flavour: Flavour::Go,
-            seen: None,
-            place: decoders::place(&settings.decoder, self.env.clone())?,
-            artifacts: Arc::new(self.artifacts.clone()),
-            // The state is the running handler's.
-            store: None,
-            env: self.env.clone(),
-        })?;
-        let stop = CancellationToken::new();
-        let running = tokio::spawn(registry.clone().run(stop.clone()));
-        Ok(Decoders { registry, running, stop, chosen: None })
     }
 }
 

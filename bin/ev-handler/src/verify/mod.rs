@@ -8,10 +8,8 @@ mod compare;
 mod ids;
 mod report;
 
-use std::ffi::OsString;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{ArgMatches, FromArgMatches as _};
 use ev_config::Settings;
@@ -29,14 +27,12 @@ use self::ids::Ids;
 use self::report::Report;
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::start::{Error, SINK, parts};
+use crate::start::{Error, SINK, block_on};
+use crate::upstream::{self, refused, told};
 use crate::{logging, parked};
 
 /// How far windows may reach over their borders, in seconds, with what storages make of times.
 const OVERLAP: i64 = 4;
-
-/// How long Auth is waited for at the beginning. Later it is waited for as long as it takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Read Auth's log again and compare it with what was settled; works while the handler runs
 #[derive(clap::Args, Clone, Debug)]
@@ -66,7 +62,7 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
         eprintln!("error: `--from` must be before `--to`");
         return Exit::Failure;
     }
-    let settings = match settings(&parked::configs(matches)) {
+    let settings = match upstream::settings(&parked::configs(matches)) {
         Ok(settings) => settings,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -74,15 +70,7 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
         }
     };
     logging::init(settings.log_format, settings.debug);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => {
-            let result = runtime.block_on(verify(&settings, &args, &mut std::io::stdout()));
-            runtime.shutdown_timeout(Duration::from_secs(1));
-            result
-        }
-        Err(error) => Err(Error::setting("failed to start the runtime", error)),
-    };
+    let result = block_on(verify(&settings, &args, &mut std::io::stdout()));
     result.unwrap_or_else(|error| {
         error!(error = %Chain(&error), "nothing is known about the span");
         match error {
@@ -90,18 +78,6 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
             _ => Exit::Unchecked,
         }
     })
-}
-
-/// The settings that `start` would have.
-fn settings(configs: &[OsString]) -> anyhow::Result<Settings> {
-    let mut args = vec![OsString::from("start")];
-    for config in configs {
-        args.extend(["--config".into(), config.clone()]);
-    }
-    let cwd = std::env::current_dir()?;
-    let env = |name: &str| std::env::var_os(name);
-    let matches = ev_config::start_command().try_get_matches_from(args)?;
-    Ok(ev_config::load(&matches, &env, &cwd)?.settings)
 }
 
 /// Compares the span and prints what was found.
@@ -118,13 +94,7 @@ async fn verify(settings: &Settings, args: &Args, out: &mut dyn Write) -> Result
         let storage = settings.storage.display();
         return Err(refused(format!("the state in `{storage}` has no ledger; start the handler")));
     };
-    let mut source = parts::source(settings, env.clone())?;
-    let survey = tokio::select! {
-        survey = source.survey() => survey?,
-        () = env.sleep(PATIENCE) => {
-            return Err(refused(format!("auth did not answer within {} s", PATIENCE.as_secs())));
-        }
-    };
+    let (source, survey) = upstream::connect(settings, &env).await?;
     if survey.cluster != facts.cluster {
         let (theirs, ours) = (&survey.cluster, &facts.cluster);
         return Err(refused(format!("auth is cluster `{theirs}`, the state is of `{ours}`")));
@@ -144,16 +114,6 @@ async fn verify(settings: &Settings, args: &Args, out: &mut dyn Write) -> Result
     check.ids.end().await?;
     told(report.end(out))?;
     Ok(report.exit())
-}
-
-/// Why nothing can be said, although the settings are right.
-fn refused(message: String) -> Error {
-    Error::Source(ev_core::SourceError::Operator { message, source: None })
-}
-
-/// A reader of the report that has gone away has not been told.
-fn told(result: std::io::Result<()>) -> Result<(), Error> {
-    result.map_err(|error| refused(format!("failed to print the report: {error}")))
 }
 
 /// What is to be read.

@@ -1,0 +1,233 @@
+//! `ev-handler replay`: sends a span of Auth's log again, on purpose.
+//!
+//! Works beside a running handler: it has a state of its own for as long as it takes, and of the
+//! handler's state it reads the cluster and the JSON flavour and nothing else.
+
+mod report;
+pub(crate) mod send;
+pub(crate) mod source;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::Arc;
+
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
+use clap::{ArgMatches, FromArgMatches as _};
+use ev_config::Settings;
+use ev_core::{Env, Flavour, StateError};
+use ev_pipeline::TokioEnv;
+use ev_sink_fluentd::FluentdSink;
+use ev_state::StateReader;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use self::report::Report;
+use self::send::Sender;
+use self::source::SpanSource;
+use crate::chain::Chain;
+use crate::exit::Exit;
+use crate::fetching::Fetching;
+use crate::start::receiver::Beside;
+use crate::start::{Error, SINK, block_on, parts};
+use crate::upstream::{self, refused, told};
+use crate::{logging, parked, signals};
+
+/// Send a span of the audit log again, on purpose; works while the handler runs
+///
+/// Every event whose time is at or behind `--from` and in front of `--to` is sent as `start` would
+/// send it, with the same `uid`, whether or not it was sent before. The handler's resume points,
+/// parked events, totals and ledger stay as they are. Session recordings are not sent again, only
+/// the events that announce them.
+///
+/// A receiver that is down is waited for. SIGINT and SIGTERM end it in order, and it says up to
+/// which time everything was sent.
+///
+/// Exit status: 0 when every event of the span was delivered or is left out by a setting; 1 when
+/// some could not be, or it was stopped; 2 when it could not begin, as the state or Auth cannot be
+/// read; 78 when the configuration is wrong.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Args {
+    /// Begin of the span, for instance `2026-01-31T00:00:00Z`; events of that second are in it
+    #[arg(long, value_name = "TIME", value_parser = ev_config::parse_time)]
+    from: i64,
+    /// End of the span; events of that second are not in it. At most now
+    #[arg(long, value_name = "TIME", value_parser = ev_config::parse_time)]
+    to: i64,
+    /// Only these event types, separated by commas, exact names; also those that
+    /// `skip-event-types` leaves out
+    #[arg(
+        long,
+        value_name = "TYPES",
+        value_delimiter = ',',
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    types: Vec<String>,
+    /// Where to send; the sinks that there are
+    #[arg(long, value_name = "NAME", default_value = SINK, value_parser = PossibleValuesParser::new([SINK]))]
+    sink: String,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command in the process's own terminal.
+#[expect(clippy::print_stderr, reason = "there is no log before the settings are read")]
+pub(crate) fn command(matches: &ArgMatches) -> Exit {
+    let args = match Args::from_arg_matches(matches) {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Failure;
+        }
+    };
+    if args.from >= args.to {
+        eprintln!("error: `--from` must be before `--to`");
+        return Exit::Failure;
+    }
+    let settings = match upstream::settings(&parked::configs(matches)) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return Exit::Config;
+        }
+    };
+    logging::init(settings.log_format, settings.debug);
+    let result = block_on(until_signal(&settings, &args));
+    result.unwrap_or_else(|error| {
+        error!(error = %Chain(&error), "the span was not sent, or not all of it");
+        match error {
+            Error::Setting { .. } => Exit::Config,
+            Error::Engine(_) | Error::Task(_) => Exit::Failure,
+            _ => Exit::Unchecked,
+        }
+    })
+}
+
+async fn until_signal(settings: &Settings, args: &Args) -> Result<Exit, Error> {
+    let stop = CancellationToken::new();
+    let mut out = std::io::stdout();
+    let work = replay(settings, args, &stop, &mut out);
+    match signals::until_signal(&stop, work).await {
+        Ok(Some(result)) => result,
+        // Nothing is said of what was under way.
+        Ok(None) => Ok(Exit::Failure),
+        Err(error) => Err(Error::setting("failed to catch signals", error)),
+    }
+}
+
+/// Sends the span and prints what became of it.
+///
+/// # Errors
+///
+/// When it could not begin, or not go on.
+async fn replay(
+    settings: &Settings,
+    args: &Args,
+    stop: &CancellationToken,
+    out: &mut dyn Write,
+) -> Result<Exit, Error> {
+    let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
+    let now = env.now().seconds();
+    if args.from > now {
+        return Err(refused("the span lies in the future".to_owned()));
+    }
+    // The second that is passing now is not over.
+    let span = args.from..args.to.min(now.saturating_add(1));
+    let sink = Arc::new(parts::sink(&settings.fluentd, env.clone())?);
+    let kept = kept(settings)?;
+    let (source, survey) = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(refused("stopped before auth was reached".to_owned())),
+        reached = upstream::connect(settings, &env) => reached?,
+    };
+    let flavour = match &kept {
+        Some((cluster, _)) if *cluster != survey.cluster => {
+            let theirs = &survey.cluster;
+            return Err(refused(format!(
+                "auth is cluster `{theirs}`, the state is of `{cluster}`"
+            )));
+        }
+        Some((_, flavour)) => *flavour,
+        None => parts::flavour(settings).unwrap_or(Flavour::Go),
+    };
+    let fetching = Fetching::start(settings, flavour, source.artifacts(), &env)?;
+    let beside = Beside::start(&sink, &settings.fluentd, &env);
+    let cluster = survey.cluster.clone();
+    let source = Arc::new(Mutex::new(source));
+    let source = SpanSource::new(source, env.clone(), survey, span.clone(), args.types.clone());
+    let sender = Sender {
+        sink: sink.clone(),
+        registry: fetching.registry.clone(),
+        env,
+        cluster,
+        flavour,
+        config: engine(settings, &args.types),
+    };
+    info!(url = settings.fluentd.url, types = ?args.types, "sending a span of the log again");
+    let sent = send_all(&fetching, &sender, source, span.clone(), stop).await;
+    let ended = (beside.end().await, fetching.end().await);
+    let sent = sent?;
+    let report = Report::new(args, span, &sender, &sent)?;
+    told(report.print(out))?;
+    ended.0.and(ended.1)?;
+    Ok(report.exit())
+}
+
+/// Waits for the decoder and sends.
+async fn send_all(
+    fetching: &Fetching,
+    sender: &Sender,
+    source: SpanSource,
+    span: std::ops::Range<i64>,
+    stop: &CancellationToken,
+) -> Result<send::Sent, Error> {
+    let version = source.version().clone();
+    let ready = tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        decoder = fetching.decoder(&version) => decoder,
+    };
+    if ready.is_none() && !stop.is_cancelled() {
+        warn!(%version, "no decoder: what cannot be decoded is not sent");
+    }
+    sender.send(source, span, stop).await
+}
+
+/// How the engine behaves: a type that was asked for is sent.
+fn engine(settings: &Settings, types: &[String]) -> ev_pipeline::Config {
+    let mut config = parts::engine(settings);
+    let asked: BTreeSet<&String> = types.iter().collect();
+    config.skip_event_types.retain(|skipped| !asked.contains(skipped));
+    config
+}
+
+/// Cluster and flavour of the handler's state, if it has one.
+fn kept(settings: &Settings) -> Result<Option<(String, Flavour)>, Error> {
+    let reader = match StateReader::open(&settings.storage) {
+        Ok(reader) => reader,
+        Err(error) if is_absent(&error) => {
+            warn!(storage = %settings.storage.display(), "no handler has a state here");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let kept = reader.identity()?;
+    match (&kept, parts::flavour(settings)) {
+        (Some((_, kept)), Some(asked)) if *kept != asked => {
+            Err(Error::setting("json.flavour", format!("`{asked}`, but the state has `{kept}`")))
+        }
+        _ => Ok(kept),
+    }
+}
+
+fn is_absent(error: &StateError) -> bool {
+    let StateError::Storage { source: Some(cause), .. } = error else { return false };
+    let cause = cause.downcast_ref::<std::io::Error>();
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
+}
+
+/// What was sent twice for certain or perhaps, as far as the sink knows.
+pub(crate) fn possible_duplicates(summary: &ev_pipeline::Summary, sink: &FluentdSink) -> u64 {
+    summary.unknown_outcomes + sink.stats().possible_duplicate_events
+}

@@ -1,0 +1,141 @@
+//! Sends a span by the one way that the handler sends events: the same engine, decoders and sink,
+//! with a state of its own that is thrown away.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ev_core::{
+    Claim, Env, EventDigest, Flavour, ParkedEvent, ParkedId, ParkedQuery, Road, SinkId, StateError,
+    StateStore, Timestamp, peek,
+};
+use ev_modules::Registry;
+use ev_pipeline::{Engine, Exec, Parts, Summary};
+use ev_sink_fluentd::FluentdSink;
+use ev_state::SqliteStore;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::source::{SpanSource, second_of};
+use crate::start::{Error, SINK};
+
+/// Parked events read in one go, and their bytes at most.
+const CHUNK_EVENTS: usize = 256;
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// What is needed to send.
+pub(crate) struct Sender {
+    pub(crate) sink: Arc<FluentdSink>,
+    pub(crate) registry: Registry,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) cluster: String,
+    pub(crate) flavour: Flavour,
+    /// How the engine behaves; whatever is set here about its end, it ends with the span.
+    pub(crate) config: ev_pipeline::Config,
+}
+
+/// What became of a span.
+pub(crate) struct Sent {
+    pub(crate) summary: Summary,
+    /// Everything in front of this second is settled; the end of the span if all of it is.
+    pub(crate) reached: i64,
+    /// Whether all of the span is settled: delivered, left out by a setting, or parked.
+    pub(crate) complete: bool,
+    /// What could not be delivered.
+    pub(crate) parked: Parked,
+}
+
+/// The events that a run left parked, until this is dropped.
+pub(crate) struct Parked {
+    store: Arc<SqliteStore>,
+    sink: SinkId,
+    // Dropped last, which deletes it.
+    _directory: TempDir,
+}
+
+impl Sender {
+    /// Sends what `source` has of the span, until all of it is settled or `stop` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// What waiting cannot mend.
+    pub(crate) async fn send(
+        &self,
+        source: SpanSource,
+        span: Range<i64>,
+        stop: &CancellationToken,
+    ) -> Result<Sent, Error> {
+        let directory = tempfile::Builder::new()
+            .prefix("ev-handler-replay-")
+            .tempdir()
+            .map_err(|error| Error::setting("failed to make a temporary directory", error))?;
+        let store = Arc::new(SqliteStore::open(directory.path())?);
+        let sink = SinkId(SINK.to_owned());
+        let claim = Claim {
+            sink: sink.clone(),
+            cluster: self.cluster.clone(),
+            flavour: Some(self.flavour),
+            start_time: Timestamp::new(span.start, 0),
+        };
+        let snapshot = store.open_sink(&claim)?;
+        let engine = Engine::new(Parts {
+            source: Box::new(source),
+            decoders: Arc::new(self.registry.clone()),
+            sink: self.sink.clone(),
+            store: store.clone(),
+            env: self.env.clone(),
+            sink_id: sink.clone(),
+            snapshot,
+            road: Road::Typed,
+            exec: Exec::Threads,
+            config: ev_pipeline::Config {
+                exit_on_last_event: true,
+                recordings: false,
+                ..self.config.clone()
+            },
+        })?;
+        let summary = engine.run(stop.clone()).await?;
+        let lanes = store.open_sink(&claim)?.lanes;
+        // Slices are read one behind the other: what is not settled is in the oldest that is not
+        // done, or was never begun.
+        let open = lanes.iter().filter(|lane| !lane.done).filter_map(|lane| second_of(&lane.token));
+        let last = lanes.iter().filter_map(|lane| second_of(&lane.token)).max();
+        let reached = open.min().or(last).unwrap_or(span.start);
+        let complete = lanes.iter().all(|lane| lane.done) && reached >= span.end;
+        Ok(Sent {
+            summary,
+            reached,
+            complete,
+            parked: Parked { store, sink, _directory: directory },
+        })
+    }
+}
+
+impl Parked {
+    /// Shows all of them to `look`, in the order in which they were parked.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read, and those of `look`.
+    pub(crate) fn for_each(
+        &self,
+        mut look: impl FnMut(ParkedEvent) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        let mut after: Option<ParkedId> = None;
+        loop {
+            let query = ParkedQuery { after, limit: CHUNK_EVENTS, max_bytes: CHUNK_BYTES };
+            let chunk = self.store.parked(&self.sink, &query)?;
+            let Some(last) = chunk.last() else { return Ok(()) };
+            after = Some(last.id);
+            chunk.into_iter().try_for_each(&mut look)?;
+        }
+    }
+}
+
+/// What people know a parked event by: its uid, or the digest of its id.
+pub(crate) fn name_of(bytes: &[u8], digest: &EventDigest) -> String {
+    let uid = peek::metadata(bytes).map(|peeked| peeked.uid).unwrap_or_default();
+    match uid.is_empty() {
+        true => format!("{digest:?}"),
+        false => String::from_utf8_lossy(uid.of(bytes)).into_owned(),
+    }
+}
