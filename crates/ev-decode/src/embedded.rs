@@ -33,7 +33,7 @@ pub fn embedded() -> Vec<EmbeddedTable> {
         .iter()
         .map(|&(label, bytes)| EmbeddedTable {
             label,
-            table: Arc::new(Table::parse(bytes).expect("constant, and read by the tests")),
+            table: Arc::new(Table::parse_static(bytes).expect("constant, and read by the tests")),
             bytes,
         })
         .collect()

@@ -24,11 +24,11 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub(crate) fn new(table: &[u8]) -> Self {
+    pub(crate) fn new(table: &'static [u8]) -> Self {
         let table = if table.is_empty() {
             Err("this module has no schema table".to_owned())
         } else {
-            Table::parse(table).map(Arc::new).map_err(|error| error.to_string())
+            Table::parse_static(table).map(Arc::new).map_err(|error| error.to_string())
         };
         Self {
             table,

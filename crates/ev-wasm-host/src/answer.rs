@@ -186,7 +186,7 @@ fn json(
     }
     match scan {
         Some((peeked, flavour)) => identity::check(payload, event, peeked, flavour)?,
-        None if std::str::from_utf8(payload).is_err() => return Err(Lie::NotUtf8),
+        None if simdutf8::basic::from_utf8(payload).is_err() => return Err(Lie::NotUtf8),
         None if payload.starts_with(b"{") && payload.ends_with(b"}") => {}
         None => return Err(Lie::NotAnObject { at: 0 }),
     }

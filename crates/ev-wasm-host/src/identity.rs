@@ -31,7 +31,7 @@ pub(crate) fn check(
         }
     });
     // Most texts are ASCII, which the scan has seen.
-    if !matches!(scanned, Ok(Bytes::Ascii)) && std::str::from_utf8(text).is_err() {
+    if !matches!(scanned, Ok(Bytes::Ascii)) && simdutf8::basic::from_utf8(text).is_err() {
         return Err(Lie::NotUtf8);
     }
     scanned.map_err(|at| Lie::NotAnObject { at })?;

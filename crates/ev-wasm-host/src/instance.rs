@@ -20,7 +20,7 @@ const MAX_REFUSAL: u32 = 512;
 const MAX_DESCRIPTION: u32 = 1 << 20;
 
 /// Buffers are asked for in multiples of this many bytes.
-const BUFFER_STEP: u32 = 16 << 10;
+const BUFFER_STEP: u32 = 4 << 10;
 
 /// What belongs to one instance inside wasmtime.
 #[derive(Debug)]

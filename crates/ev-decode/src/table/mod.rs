@@ -63,6 +63,7 @@ pub use read::without_names;
 #[cfg(feature = "compile")]
 pub(crate) mod write;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -305,7 +306,7 @@ pub struct Table {
     version: AuthVersion,
     /// The table's own bytes, of which the digest is made when it is first asked for: a guest
     /// reads its table with each instance, and is asked by few.
-    bytes: Box<[u8]>,
+    bytes: Cow<'static, [u8]>,
     digest: OnceLock<[u8; 32]>,
     pub(crate) duplicate_keys: DuplicateKeys,
     /// Whether the `struct` flavour of a print event has its bytes as `data`.
@@ -320,7 +321,8 @@ pub struct Table {
     pub(crate) defaults: Vec<u8>,
     enums: Vec<Range<usize>>,
     enum_values: Vec<(i32, Range<usize>)>,
-    text: Vec<u8>,
+    /// Where the texts stand in `bytes`.
+    text: Range<usize>,
     /// Per field, when the table has names.
     names: Option<Vec<Box<str>>>,
 }
@@ -335,7 +337,16 @@ impl Table {
     ///
     /// [`TableError`](crate::TableError) names the first thing that is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, crate::TableError> {
-        read::parse(bytes)
+        read::parse(Cow::Owned(bytes.to_vec()))
+    }
+
+    /// As [`Table::parse`], without a copy of the bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::parse`].
+    pub fn parse_static(bytes: &'static [u8]) -> Result<Self, crate::TableError> {
+        read::parse(Cow::Borrowed(bytes))
     }
 
     /// The Auth version whose schema this is.
@@ -384,7 +395,7 @@ impl Table {
     pub(crate) fn enum_text(&self, which: u16, value: i32) -> Option<&[u8]> {
         let values = &self.enum_values[self.enums[usize::from(which)].clone()];
         let found = values.binary_search_by_key(&value, |(value, _)| *value).ok()?;
-        Some(&self.text[values[found].1.clone()])
+        Some(&self.bytes[self.text.clone()][values[found].1.clone()])
     }
 
     /// Name of a field by its index in [`Table::fields`].

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::TableError;
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Table, TableError> {
-    let sections = Sections::read(bytes)?;
+pub(super) fn parse(bytes: Cow<'static, [u8]>) -> Result<Table, TableError> {
+    let sections = Sections::read(&bytes)?;
     let (duplicate_keys, print_data) = rules(sections.rules)?;
     check_text(sections.text)?;
     let enums = Enums::read(sections.enums, sections.text.len())?;
@@ -38,13 +38,15 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, TableError> {
     // The walk copies these texts in blocks.
     keys.extend([0; BLOCK_LEN]);
     defaults.extend([0; BLOCK_LEN]);
+    let text = sections.text_place();
+    let version = version(sections.version)?;
+    let names = sections.names.map(|names| read_names(names, fields.len())).transpose()?;
     Ok(Table {
-        version: version(sections.version)?,
-        bytes: bytes.into(),
+        version,
         digest: OnceLock::new(),
         duplicate_keys,
         print_data,
-        names: sections.names.map(|names| read_names(names, fields.len())).transpose()?,
+        names,
         messages,
         fields,
         dense,
@@ -53,7 +55,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Table, TableError> {
         defaults,
         enums: enums.ranges,
         enum_values: enums.values,
-        text: sections.text.to_vec(),
+        text,
+        bytes,
     })
 }
 
@@ -132,6 +135,15 @@ impl<'a> Sections<'a> {
         };
         let names = slices.get(7).copied();
         Ok(Self { version, rules, messages, fields, oneofs, enums, text, names })
+    }
+
+    /// Where the text stands in the table.
+    fn text_place(&self) -> Range<usize> {
+        // The directory has as many entries as there are sections, which stand without gaps.
+        let count = if self.names.is_some() { 8 } else { 7 };
+        let before = [self.version, self.rules, self.messages, self.fields, self.oneofs, self.enums];
+        let start = HEAD_LEN + count * ENTRY_LEN + before.iter().map(|s| s.len()).sum::<usize>();
+        start..start + self.text.len()
     }
 
     fn digest(&self) -> [u8; 32] {
@@ -323,6 +335,7 @@ impl Builder<'_> {
         }
         let last = messages.len() / 2 - 1;
         let mut rest = fields;
+        let mut records = Vec::new();
         for (index, count) in messages.chunks_exact(2).enumerate() {
             let count = u16_at(count, 0);
             let limit = if index == last { MAX_CASES } else { MAX_MESSAGE_FIELDS };
@@ -333,10 +346,10 @@ impl Builder<'_> {
                 .split_at_checked(usize::from(count) * FIELD_LEN)
                 .ok_or(TableError::Layout { what: "fields" })?;
             rest = behind;
-            let records = own
-                .chunks_exact(FIELD_LEN)
-                .map(|bytes| Record::read(bytes, self.text.len()))
-                .collect::<Result<Vec<_>, _>>()?;
+            records.clear();
+            for bytes in own.chunks_exact(FIELD_LEN) {
+                records.push(Record::read(bytes, self.text.len())?);
+            }
             if index == last {
                 let plain = |r: &Record| {
                     r.kind == Kind::Message
