@@ -470,7 +470,6 @@ fn place(
     way: Option<&Way>,
     buffer: &mut Vec<u8>,
 ) -> Result<(Span, Facts), Trouble> {
-    let decoder = way.map(Way::name).unwrap_or_default();
     let (reason, detail) = match answer {
         Some(Answer::Outcome(Outcome::Decoded { json, facts })) => return Ok((json, facts)),
         Some(Answer::Outcome(Outcome::Unknown {
@@ -489,7 +488,7 @@ fn place(
         }
         None => (ParkReason::Waiting, String::new()),
     };
-    Err(Trouble { reason, detail, decoder })
+    Err(Trouble { reason, detail, decoder: way.map(Way::name).unwrap_or_default() })
 }
 
 /// Why an event without JSON is parked.

@@ -11,6 +11,7 @@ use ev_core::{EventDigest, KnownQuery, StateStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
+use crate::digests::DigestMap;
 use crate::engine::Core;
 
 /// Number of a lane within this run.
@@ -20,7 +21,7 @@ pub(crate) type LaneKey = u32;
 #[derive(Debug, Default)]
 pub(crate) struct RecentIds {
     /// The last page in which each was seen.
-    pages: BTreeMap<EventDigest, u64>,
+    pages: DigestMap<u64>,
     /// The other way round, to forget them by; an id may stand in several.
     by_page: BTreeMap<u64, Vec<EventDigest>>,
     /// Pages in which an id was seen that was not known here.
@@ -44,7 +45,7 @@ impl RecentIds {
     }
 
     pub(crate) fn contains(&self, digest: &EventDigest) -> bool {
-        self.pages.contains_key(digest)
+        self.pages.contains(digest)
     }
 
     /// Keeps `page`, all later ones, and those before it from the last one on that brought anything
@@ -56,9 +57,7 @@ impl RecentIds {
             let (page, digests) = oldest.remove_entry();
             for digest in digests {
                 // Seen again in a later one, it stays.
-                if self.pages.get(&digest) == Some(&page) {
-                    self.pages.remove(&digest);
-                } else {
+                if self.pages.remove_if(&digest, |last| *last == page).is_none() {
                     self.stale = self.stale.saturating_sub(1);
                 }
             }
@@ -68,10 +67,10 @@ impl RecentIds {
         }
         // The same page may come for ever.
         if self.stale > self.pages.len() + FEW {
-            self.by_page.clear();
-            for (digest, page) in &self.pages {
-                self.by_page.entry(*page).or_default().push(*digest);
+            for (page, digests) in &mut self.by_page {
+                digests.retain(|digest| self.pages.get(digest) == Some(page));
             }
+            self.by_page.retain(|_, digests| !digests.is_empty());
             self.stale = 0;
         }
     }

@@ -5,7 +5,6 @@
 //! when the segments at the front are settled to the last event does the resume point move behind
 //! them.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ev_core::{
@@ -14,6 +13,7 @@ use ev_core::{
 };
 
 use crate::digest::sha256;
+use crate::digests::DigestMap;
 use crate::known::{LaneKey, Nearby, RecentIds};
 use crate::ledger::{Entry as RecordingEntry, Hours, Indexes, Line, Recording};
 use crate::tally::{Passed, Settled, add_totals};
@@ -208,7 +208,7 @@ pub(crate) struct LaneBook {
     opened: Vec<LaneKey>,
     passed: Passed,
     /// Events of windows that are not settled.
-    unsettled: BTreeMap<EventDigest, Holder>,
+    unsettled: DigestMap<Holder>,
 }
 
 /// Who is to settle an event.
@@ -425,7 +425,7 @@ impl LaneBook {
         }
         lane.recent.insert(segment, digest);
         lane.newest = lane.newest.max(time.seconds());
-        self.unsettled.entry(digest).or_insert(Holder { lane: key, waiting: Vec::new() });
+        self.unsettled.insert_new(digest, Holder { lane: key, waiting: Vec::new() });
         let proof = Proof::Nothing;
         Some(Slot { lane: key, segment, digest: Some(digest), border, proof })
     }
@@ -499,10 +499,9 @@ impl LaneBook {
             inner.push(digest)
         }
         self.settle_segment(slot.lane, slot.segment);
-        if let Entry::Occupied(holder) = self.unsettled.entry(digest)
-            && holder.get().lane == slot.lane
-        {
-            for (key, segment) in holder.remove().waiting {
+        let is_ours = |holder: &Holder| holder.lane == slot.lane;
+        if let Some(holder) = self.unsettled.remove_if(&digest, is_ours) {
+            for (key, segment) in holder.waiting {
                 self.settle_segment(key, segment);
             }
         }

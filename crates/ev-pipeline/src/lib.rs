@@ -26,6 +26,7 @@ mod commit;
 mod config;
 mod delivery;
 mod digest;
+mod digests;
 mod engine;
 mod env;
 mod error;
