@@ -70,7 +70,7 @@ pub enum Route {
 /// Events that go out together.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Stays the same over all attempts.
+    /// Stays the same over all attempts. A part of a batch that was cut has one of its own.
     pub id: BatchId,
     /// Where it goes.
     pub route: Route,

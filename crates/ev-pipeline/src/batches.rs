@@ -81,7 +81,7 @@ pub(crate) struct Parcel {
     pub(crate) attempts: u32,
     /// What is held against it.
     pub(crate) case: Case,
-    /// It is one event that is under suspicion and waits for its trial: it holds no connection.
+    /// It waits for its trial, so that others are tried in the meantime: it holds no connection.
     pub(crate) aside: bool,
     /// When it was last sent.
     pub(crate) sent: Duration,

@@ -25,8 +25,8 @@ pub(crate) struct Receiver {
     /// Failed batches, by the time at which they are tried again. Each keeps its connection, so
     /// that a receiver in trouble is not met by ever more batches.
     pub(crate) delayed: Waiting,
-    /// Single events under suspicion. They keep none: others have to go by, or there would be no
-    /// proof.
+    /// Those that wait for their trial: events under suspicion, and batches that others are tried
+    /// in front of. They keep none: others have to go by, or there would be no proof.
     pub(crate) aside: Waiting,
     /// Requests under way.
     pub(crate) in_flight: usize,
