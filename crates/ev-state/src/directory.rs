@@ -27,7 +27,7 @@ const FILE_MODE: u32 = 0o600;
 pub(crate) struct Directory {
     /// Where the database is.
     pub(crate) database: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Directory {
@@ -57,7 +57,15 @@ impl Directory {
         }
         // A new file is only there after a power cut if its directory was written too.
         sync(&path)?;
-        Ok(Self { database, _lock: lock })
+        Ok(Self { database, lock })
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a child that another thread is about to start holds a copy
+        // until it runs its program. If it fails, closing has to do.
+        drop(self.lock.unlock());
     }
 }
 
@@ -125,4 +133,21 @@ fn sync(path: &Path) -> Result<(), StateError> {
     File::open(path)
         .and_then(|directory| directory.sync_all())
         .map_err(|cause| error::file(path, "write to disk", cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_is_given_back_although_a_child_still_holds_a_copy() {
+        let storage = tempfile::tempdir().expect("a folder for files");
+        let first = Directory::open(storage.path()).expect("a new state");
+        let in_use = Directory::open(storage.path());
+        assert!(matches!(in_use, Err(StateError::InUse { .. })), "{in_use:?}");
+        let copy = first.lock.try_clone().expect("a copy as a child has it");
+        drop(first);
+        Directory::open(storage.path()).expect("nobody has it");
+        drop(copy);
+    }
 }
