@@ -185,6 +185,7 @@ impl Build<'_> {
                 .filter(|patience| !patience.is_zero()),
             max_parked_events: self.parked("parked-max-events", 1, MAX_PARKED_EVENTS),
             max_parked_bytes: self.parked("parked-max-bytes", 1024, MAX_PARKED_BYTES),
+            export_parked: self.choice("parked-overflow") == "export",
             source: self.source(),
         })
     }

@@ -217,6 +217,8 @@ pub struct Ingest {
     pub max_parked_events: u64,
     /// Most bytes of parked events, at least 1,024.
     pub max_parked_bytes: u64,
+    /// Whether events beyond that are written to files; else they stand still.
+    pub export_parked: bool,
     /// Calls by which events are read.
     pub source: Road,
 }

@@ -534,7 +534,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
             "parked.max-events",
             Group::Ingest,
             "Most events that wait in the state because they cannot be decoded or delivered, 1 to \
-             1000000000; beyond, what cannot be delivered stands still.",
+             1000000000; for what comes beyond see `parked-overflow`.",
         ),
         "1000000",
     ),
@@ -548,6 +548,18 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
             "Most bytes of such events, 1024 to 1099511627776.",
         ),
         "1073741824",
+    ),
+    default(
+        ours(
+            "parked-overflow",
+            Kind::Choice(&["stop", "export"]),
+            &["EV_PARKED_OVERFLOW"],
+            "parked.overflow",
+            Group::Ingest,
+            "What becomes of such events beyond: `stop` lets them and what is behind them stand \
+             still, `export` writes them to files in `parked` in the storage directory and goes on.",
+        ),
+        "stop",
     ),
     // Decoding.
     default(

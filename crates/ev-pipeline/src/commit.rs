@@ -10,6 +10,7 @@ use tracing::{error, warn};
 use crate::Error;
 use crate::engine::Core;
 use crate::intake::Way;
+use crate::lanes::Beside;
 use crate::ledger::Hours;
 use crate::parking::may_pass_by_itself;
 
@@ -47,6 +48,14 @@ impl Core {
         Ok(())
     }
 
+    /// Puts events where they are kept outside of the state.
+    async fn export(&self, exports: Vec<NewParked>, stop: &CancellationToken) -> Result<(), Error> {
+        let Some(overflow) = self.config.overflow.clone().filter(|_| !exports.is_empty()) else {
+            return Ok(());
+        };
+        self.with_state("written", move |_| overflow.add(&exports), stop).await
+    }
+
     /// Takes up the ledgers of recordings that an earlier run had begun.
     pub(crate) async fn read_recordings(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let begun = self.book.begun_recordings();
@@ -78,7 +87,9 @@ impl Core {
     /// ends the waiting.
     pub(crate) async fn commit(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let now = self.env.now().seconds();
-        let hours = self.book.take_change(&mut self.change, &mut self.summary.totals, now);
+        let Beside { hours, exports } =
+            self.book.take_change(&mut self.change, &mut self.summary.totals, now);
+        self.export(exports, stop).await?;
         self.read_ledger(&hours, stop).await?;
         self.change.ledger = self.ledger.merge(hours);
         self.change_since = None;

@@ -1,7 +1,10 @@
 //! Settings of the engine, with the reason for each default.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::Overflow;
 
 /// How the engine behaves. [`Config::default`] is what the binary starts from.
 #[derive(Clone, Debug)]
@@ -14,10 +17,13 @@ pub struct Config {
     pub commit_interval: Duration,
     /// Commit at once when so many events are settled. Default 2,000.
     pub commit_events: usize,
-    /// Parked events at most; what has to be parked beyond stands still. Default 1,000,000.
+    /// Parked events at most; for what has to be parked beyond see `overflow`. Default 1,000,000.
     pub max_parked_events: u64,
     /// Their bytes at most. Default 1 GiB.
     pub max_parked_bytes: u64,
+    /// Where events go that have to be parked beyond those two; `None` (the default) lets them
+    /// stand still.
+    pub overflow: Option<Arc<dyn Overflow>>,
     /// Commit at once when parked bytes of that size wait for it. Default 1 MiB.
     pub commit_park_bytes: usize,
     /// Events that may be taken and not settled, and resume points that may wait for them, at one
@@ -73,6 +79,7 @@ impl Default for Config {
             commit_events: 2_000,
             max_parked_events: 1_000_000,
             max_parked_bytes: 1 << 30,
+            overflow: None,
             commit_park_bytes: 1 << 20,
             max_unsettled: 16_384,
             max_held_bytes: 16 << 20,

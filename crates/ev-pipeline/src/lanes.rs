@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ev_core::{
-    Advance, Change, EventDigest, LaneId, LaneRow, SessionId, SessionLedger, Settle, Timestamp,
-    Token, Totals,
+    Advance, Change, EventDigest, LaneId, LaneRow, NewParked, SessionId, SessionLedger, Settle,
+    Timestamp, Token, Totals,
 };
 
 use crate::digest::sha256;
@@ -209,6 +209,15 @@ pub(crate) struct LaneBook {
     passed: Passed,
     /// Events of windows that are not settled.
     unsettled: DigestMap<Holder>,
+}
+
+/// What goes with a change and is not in it.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// What the ledger of hours is told.
+    pub(crate) hours: Hours,
+    /// Events that are to be on the disk before.
+    pub(crate) exports: Vec<NewParked>,
 }
 
 /// Who is to settle an event.
@@ -555,13 +564,13 @@ impl LaneBook {
     }
 
     /// Moves everything that changed since the last call into `change`, and adds it to `totals`;
-    /// returns what the ledger of hours is to be told with it. `now`: in seconds.
+    /// returns what goes with it. `now`: in seconds.
     pub(crate) fn take_change(
         &mut self,
         change: &mut Change,
         totals: &mut Totals,
         now: i64,
-    ) -> Hours {
+    ) -> Beside {
         for key in std::mem::take(&mut self.opened) {
             if let Some(lane) = self.lanes.get(&key) {
                 // The first token, even if reading has moved on: the advance below moves it.
@@ -604,10 +613,10 @@ impl LaneBook {
                 change.forget.push(lane.id);
             }
         }
-        let Passed { totals: more, parks, hours } = std::mem::take(&mut self.passed);
+        let Passed { totals: more, parks, exports, hours } = std::mem::take(&mut self.passed);
         add_totals(totals, &more);
         change.park.extend(parks);
-        hours
+        Beside { hours, exports }
     }
 
     /// What the ledger will be told with the next change.

@@ -49,4 +49,5 @@ pub use engine::{Engine, Parts};
 pub use env::TokioEnv;
 pub use error::Error;
 pub use exec::Exec;
+pub use room::Overflow;
 pub use summary::Summary;

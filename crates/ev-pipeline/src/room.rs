@@ -1,9 +1,10 @@
 //! The bound of what is parked, and what waits in front of it.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
-use ev_core::NewParked;
+use ev_core::{NewParked, StateError};
 use tracing::{error, info};
 
 use crate::engine::Core;
@@ -13,10 +14,23 @@ use crate::tally::Settled;
 /// Longest silence while there is no room.
 const REPEAT_ALARM: Duration = Duration::from_secs(60);
 
+/// Keeps events for which there is no room in the state, for people to look after.
+pub trait Overflow: Send + Sync + fmt::Debug {
+    /// Adds events; they are durable when it returns. What is added and not committed because of a
+    /// crash is added once more.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Storage`] when they cannot be written now; then it is tried again, and
+    /// everything waits. Any other ends the run.
+    fn add(&self, events: &[NewParked]) -> Result<(), StateError>;
+}
+
 /// What is parked, and how much may be.
 ///
-/// An event for which there is no room stays unsettled: its lane's resume point stands in front
-/// of it, other lanes go on until too much is held in memory, and nothing is lost.
+/// An event for which there is no room goes where [`Config::overflow`](crate::Config::overflow)
+/// says. Without that it stays unsettled: its lane's resume point stands in front of it, other
+/// lanes go on until too much is held in memory, and nothing is lost.
 #[derive(Debug)]
 pub(crate) struct Room {
     max_events: u64,
@@ -75,21 +89,39 @@ impl Core {
             self.settle_parked(slot, event);
             return;
         }
-        self.room.waiting_bytes += bytes;
-        self.room.waiting.push_back((slot, event));
+        let is_exported = self.config.overflow.is_some();
+        if is_exported {
+            self.change_park_bytes += bytes;
+            self.settle_now(slot, Settled::Exported(event));
+        } else {
+            self.room.waiting_bytes += bytes;
+            self.room.waiting.push_back((slot, event));
+        }
         let now = self.env.monotonic();
         if self.room.said.is_none_or(|said| now.saturating_sub(said) >= REPEAT_ALARM) {
             self.room.said = Some(now);
             let Room { events, bytes, max_events, max_bytes, .. } = self.room;
             let waiting = self.room.waiting.len();
-            error!(
-                events,
-                bytes,
-                max_events,
-                max_bytes,
-                waiting,
-                "no room for more parked events, what cannot be delivered stands still"
-            );
+            if is_exported {
+                let given_up = self.summary.totals.given_up;
+                error!(
+                    events,
+                    bytes,
+                    max_events,
+                    max_bytes,
+                    given_up,
+                    "no room for more parked events, they are written to files"
+                );
+            } else {
+                error!(
+                    events,
+                    bytes,
+                    max_events,
+                    max_bytes,
+                    waiting,
+                    "no room for more parked events, what cannot be delivered stands still"
+                );
+            }
         }
     }
 

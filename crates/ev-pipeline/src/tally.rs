@@ -7,9 +7,14 @@ use crate::ledger::Hours;
 /// How an event was settled.
 #[derive(Debug)]
 pub(crate) enum Settled {
-    Delivered { by: DecoderKind, inexact: bool },
+    Delivered {
+        by: DecoderKind,
+        inexact: bool,
+    },
     Filtered,
     Parked(NewParked),
+    /// There was no room to park it: it goes to [`crate::Overflow`].
+    Exported(NewParked),
 }
 
 /// What the state is to be told of settled events.
@@ -18,6 +23,7 @@ pub(crate) struct Passed {
     /// What is added to the sums.
     pub(crate) totals: Totals,
     pub(crate) parks: Vec<NewParked>,
+    pub(crate) exports: Vec<NewParked>,
     /// What is added to the ledger.
     pub(crate) hours: Hours,
 }
@@ -36,12 +42,17 @@ impl Passed {
                 totals.parked += 1;
                 self.parks.push(parked);
             }
+            Settled::Exported(exported) => {
+                totals.given_up += 1;
+                self.exports.push(exported);
+            }
         }
     }
 
     pub(crate) fn add(&mut self, other: Self) {
         add_totals(&mut self.totals, &other.totals);
         self.parks.extend(other.parks);
+        self.exports.extend(other.exports);
         self.hours.add(other.hours);
     }
 }
@@ -62,6 +73,7 @@ pub(crate) fn add_totals(sums: &mut Totals, more: &Totals) {
     sums.delivered += more.delivered;
     sums.filtered += more.filtered;
     sums.parked += more.parked;
+    sums.given_up += more.given_up;
     sums.by_native += more.by_native;
     sums.by_table += more.by_table;
     sums.by_module += more.by_module;

@@ -10,7 +10,8 @@ use serde::Serialize;
 /// reads.
 #[derive(Debug, Serialize)]
 pub(crate) struct Record<'a> {
-    id: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<i64>,
     sink: &'a str,
     lane: String,
     reason: &'static str,
@@ -39,7 +40,7 @@ impl<'a> Record<'a> {
     /// What is known without looking into the event.
     pub(crate) fn new(facts: &'a ParkedFacts) -> Self {
         Self {
-            id: facts.id.0,
+            id: Some(facts.id.0),
             sink: &facts.sink.0,
             lane: facts.lane.to_string(),
             reason: facts.reason.as_str(),
@@ -58,6 +59,12 @@ impl<'a> Record<'a> {
             oneof: None,
             unstructured: None,
         }
+    }
+
+    /// The same without a number, of an event that is in no state.
+    pub(crate) fn without_id(mut self) -> Self {
+        self.id = None;
+        self
     }
 
     /// The same with type, id and time of the event, as far as they can be told without a schema.
@@ -90,7 +97,7 @@ impl<'a> Record<'a> {
         let never = "never".to_owned();
         let absent = "-".to_owned();
         let facts = [
-            ("id", self.id.to_string()),
+            ("id", self.id.map_or(absent.clone(), |id| id.to_string())),
             ("type", self.kind.clone().unwrap_or(absent.clone())),
             ("uid", self.uid.clone().unwrap_or(absent.clone())),
             ("time", self.time.clone().unwrap_or(absent)),

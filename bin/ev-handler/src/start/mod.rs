@@ -1,6 +1,7 @@
 //! `ev-handler start`: from settings to a running engine, and its orderly end.
 
 pub(crate) mod decoders;
+mod overflow;
 pub(crate) mod parts;
 pub(crate) mod receiver;
 
@@ -203,6 +204,11 @@ async fn forward(
         store: Some(store.clone()),
         env: env.clone(),
     })?;
+    let mut config = parts::engine(settings);
+    if settings.ingest.export_parked {
+        let files = overflow::Files::new(&settings.storage, sink_id.clone(), env.clone());
+        config.overflow = Some(Arc::new(files));
+    }
     let engine = Engine::new(Parts {
         source: Box::new(source),
         decoders: Arc::new(registry.clone()),
@@ -213,7 +219,7 @@ async fn forward(
         snapshot,
         road: Road::Typed,
         exec: Exec::Threads,
-        config: parts::engine(settings),
+        config,
     })?;
 
     // The registry lives as long as the engine and is waited for.

@@ -27,7 +27,13 @@ fn parked(stage: &Stage) -> Vec<ParkedFacts> {
 /// A handler of the oldest schema before a newer Auth, until it has delivered what it knows and
 /// parked the rest.
 async fn run_handler(stage: &Stage) -> ev_pipeline::Summary {
-    let mut settings = stage.settings();
+    run_handler_with(stage, stage.settings()).await
+}
+
+async fn run_handler_with(
+    stage: &Stage,
+    mut settings: ev_config::Settings,
+) -> ev_pipeline::Summary {
     settings.decoder.unknown = ev_config::Unknown::Park;
     stage
         .run_settings_until(settings, async |stage| {
@@ -242,4 +248,29 @@ fn errors_name_the_directory_and_what_to_do() {
     let database = dir.path().join("storage/ev-state/state.db");
     std::fs::write(&database, "this is no database, but long enough for one".repeat(50)).unwrap();
     check(&["list", "--storage", "storage"], &["storage/ev-state/state.db", "put a backup"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_is_no_room_for_is_written_to_files_that_can_be_decoded() {
+    let stage = Stage::new("15.0.0-dev");
+    let made = make(&mut Maker::new(22), &templates("v15dev"), 141, 1, 5);
+    stage.auth.append(made.iter().map(|event| event.event()));
+    let mut settings = stage.settings();
+    (settings.ingest.max_parked_events, settings.ingest.export_parked) = (3, true);
+    let totals = run_handler_with(&stage, settings).await.totals;
+    assert!(totals.balances() && totals.given_up > 10, "{totals:?}");
+    assert_eq!((totals.passed, totals.parked), (141, 3), "nothing stands still: {totals:?}");
+
+    let files = std::fs::read_dir(stage.path("storage").join("parked")).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    let [file] = &files[..] else { panic!("{files:?}") };
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let file = file.to_str().unwrap();
+    let (status, decoded, errors) = run(stage.dir.path(), &["decode", "--schema", "v15dev", file]);
+    assert_eq!((status, errors.as_str()), (Some(0), ""));
+    let delivered = stage.bodies().remove("events.log").unwrap_or_default();
+    let wanted = texts(&made);
+    let decoded: Vec<String> = decoded.lines().map(str::to_owned).collect();
+    assert_eq!(decoded.len() as u64, totals.given_up);
+    assert!(decoded.iter().all(|json| wanted.contains(json) && !delivered.contains(json)));
 }

@@ -62,6 +62,7 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
             recording_patience: Some(Duration::from_secs(7 * 24 * 3600)),
             max_parked_events: 1_000_000,
             max_parked_bytes: 1 << 30,
+            export_parked: false,
             source: Road::Auto,
         },
         json: Json { flavour: JsonFlavour::Auto, print_data: false },
@@ -131,6 +132,7 @@ fn everything_can_be_set_by_the_file() {
         recording-patience = "0s"
         parked.max-events = 100
         parked.max-bytes = 2097152
+        parked.overflow = "export"
         source = "typed"
         json-flavour = "struct"
         print-data = true
@@ -180,7 +182,7 @@ fn everything_can_be_set_by_the_file() {
         "#,
     );
     let loaded = rig.load();
-    let line = Origin::File { path: rig.path("ev.toml").into(), line: 32 };
+    let line = Origin::File { path: rig.path("ev.toml").into(), line: 33 };
     assert_eq!(loaded.origin("fluentd-ca").to_string(), line.to_string());
     let expected = Settings {
         storage: "/s".into(),
@@ -237,6 +239,7 @@ fn everything_can_be_set_by_the_file() {
             recording_patience: None,
             max_parked_events: 100,
             max_parked_bytes: 2 << 20,
+            export_parked: true,
             source: Road::Typed,
         },
         json: Json { flavour: JsonFlavour::Struct, print_data: true },

@@ -1,12 +1,16 @@
-use std::sync::atomic::Ordering;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ev_core::{
-    Choice, DecoderKind, Page, ParkReason, ParkedQuery, SinkId, SourceEvent, StateStore,
-    UnknownPolicy, Verdict,
+    Choice, DecoderKind, NewParked, Page, ParkReason, ParkedQuery, SinkId, SourceEvent, StateError,
+    StateStore, UnknownPolicy, Verdict,
 };
+use ev_pipeline::Overflow;
 
 use crate::rig::{
-    Mood, Rig, TinyDecoder, WINDOW, event, lock, login, opened, page, sorted, uids, version,
+    Mood, Rig, TinyDecoder, WINDOW, digest, event, lock, login, opened, page, sorted, token, uids,
+    version,
 };
 
 const ALL: ParkedQuery = ParkedQuery { after: None, limit: 1000, max_bytes: usize::MAX };
@@ -331,4 +335,59 @@ async fn without_room_what_cannot_be_delivered_stands_and_the_rest_goes_on() {
         assert_eq!(sorted(rig.sink.uids()), sorted(all.collect()), "each once");
         assert!(summary.totals.balances());
     }
+}
+
+/// Keeps events, after some failures.
+#[derive(Debug, Default)]
+struct Shelf {
+    failures: AtomicU32,
+    kept: Mutex<Vec<NewParked>>,
+}
+
+impl Overflow for Shelf {
+    fn add(&self, events: &[NewParked]) -> Result<(), StateError> {
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            self.failures.fetch_sub(1, Ordering::Relaxed);
+            return Err(StateError::Storage {
+                message: "no room on the disk".into(),
+                source: None,
+            });
+        }
+        lock(&self.kept).extend_from_slice(events);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_an_overflow_nothing_stands_still() {
+    let mut rig = Rig::new();
+    let shelf = Arc::new(Shelf::default());
+    shelf.failures.store(3, Ordering::Relaxed);
+    rig.config.max_parked_events = 3;
+    rig.config.overflow = Some(shelf.clone());
+    let knowing = |cases| Choice::Exact(TinyDecoder::knowing(cases, DecoderKind::Native));
+    rig.decoders.set("1.0.0", knowing(2));
+    rig.feed.push(opened());
+    let unknown = |n: usize| event(3, "new.type", &format!("x{n}"), "");
+    rig.feed.push(page((0..10).map(unknown).collect(), "first"));
+    rig.feed.push(page(vec![login("b")], "second"));
+    let passed = |rig: &Rig| rig.snapshot_lanes().iter().any(|l| l.token == token("second"));
+    let summary = rig.run_until(passed).await;
+    assert_eq!(rig.sink.uids(), ["b"]);
+    let kept = lock(&shelf.kept).clone();
+    assert_eq!((parked(&rig).len(), kept.len()), (3, 7));
+    assert_eq!((summary.totals.parked, summary.totals.given_up), (3, 7));
+    assert!(summary.totals.balances());
+    let ids: BTreeSet<_> = kept.iter().map(|event| event.digest).collect();
+    assert_eq!(ids, (3..10).map(|n| digest(&format!("x{n}"))).collect(), "each once");
+    assert!(
+        kept.iter().all(|event| event.reason == ParkReason::Unknown && !event.bytes.is_empty())
+    );
+
+    // They are known, and so not taken again.
+    rig.restart();
+    rig.feed.push(page((0..10).map(unknown).collect(), "third"));
+    let passed = |rig: &Rig| rig.snapshot_lanes().iter().any(|l| l.token == token("third"));
+    rig.run_until(passed).await;
+    assert_eq!((parked(&rig).len(), lock(&shelf.kept).len()), (3, 7));
 }
