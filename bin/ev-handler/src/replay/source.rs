@@ -52,6 +52,8 @@ pub(crate) struct SpanSource {
     types: Vec<String>,
     /// Slices that were not begun.
     slices: VecDeque<Range<i64>>,
+    /// Reads the first slice instead of the upstream's own reader.
+    reader: Option<Box<dyn SpanReader>>,
     slice: Range<i64>,
     reading: Reading,
     ready: VecDeque<SourceEvent>,
@@ -85,6 +87,7 @@ impl SpanSource {
             survey,
             types,
             slices,
+            reader: None,
             slice: span.start..span.start,
             reading: Reading::Between,
             ready: VecDeque::new(),
@@ -92,6 +95,19 @@ impl SpanSource {
             events: 0,
             told,
         }
+    }
+
+    /// What `reader` yields of these seconds, whatever it reads. For spans of a slice at most.
+    pub(crate) fn through(
+        upstream: Arc<Mutex<dyn Source>>,
+        env: Arc<dyn Env>,
+        survey: Survey,
+        span: Range<i64>,
+        reader: Box<dyn SpanReader>,
+    ) -> Self {
+        let mut source = Self::new(upstream, env, survey, span, Vec::new());
+        source.reader = Some(reader);
+        source
     }
 
     /// The version that Auth reported last.
@@ -113,9 +129,14 @@ impl SpanSource {
                     self.reading = Reading::Over;
                     return;
                 };
-                let Range { start: from, end: to } = slice;
-                let query = SpanQuery { from, to, types: self.types.clone() };
-                let reader = self.upstream.lock().await.span(query);
+                let reader = match self.reader.take() {
+                    Some(reader) => reader,
+                    None => {
+                        let Range { start: from, end: to } = slice;
+                        let query = SpanQuery { from, to, types: self.types.clone() };
+                        self.upstream.lock().await.span(query)
+                    }
+                };
                 self.slices.pop_front();
                 self.reached = slice.start;
                 self.slice = slice;

@@ -2,10 +2,10 @@
 //!
 //! Pure: knows neither Auth nor the state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ev_core::{EventDigest, LedgerHour};
-use ev_pipeline::ledger::{Difference, Hour, LedgerKey};
+use ev_pipeline::ledger::{Difference, Hour, LedgerKey, Line};
 
 /// Differing events that are named, at most, on each side.
 pub(super) const NAMED: usize = 20;
@@ -21,6 +21,13 @@ pub(super) struct Seen {
     pub(super) second: i64,
     /// Its id for people.
     pub(super) name: Box<str>,
+}
+
+impl Seen {
+    /// What the ledger is told of it.
+    pub(super) fn line(&self, key: &LedgerKey) -> Line {
+        key.line(self.digest, self.index, self.second, b"")
+    }
 }
 
 /// What Auth has of one hour.
@@ -52,11 +59,11 @@ impl Reading {
 
     /// Adds an event, unless it is of another hour or has been added.
     pub(super) fn add(&mut self, event: Seen) {
-        let Seen { digest, index, second, name } = event;
-        if !self.takes(second) || self.seen.insert(digest, name).is_some() {
+        if !self.takes(event.second) || self.seen.contains_key(&event.digest) {
             return;
         }
-        self.sums.insert(&self.key.line(digest, index, second, b""));
+        self.sums.insert(&event.line(&self.key));
+        self.seen.insert(event.digest, event.name);
     }
 
     /// Adds an event of which nobody can tell the id.
@@ -85,6 +92,7 @@ impl Reading {
             ledger: row.map(|row| row.count),
             missing: Vec::new(),
             missing_more: 0,
+            missing_ids: BTreeSet::new(),
             only_ledger: Vec::new(),
             only_ledger_more: 0,
             untold: false,
@@ -109,6 +117,7 @@ impl Reading {
                 };
                 compared.missing_more = only_first.len().saturating_sub(NAMED);
                 compared.missing = only_first.iter().take(NAMED).map(name).collect();
+                compared.missing_ids = only_first.iter().copied().collect();
                 compared.only_ledger_more = only_second.len().saturating_sub(NAMED);
                 compared.only_ledger = only_second.iter().take(NAMED).map(name).collect();
             }
@@ -172,6 +181,8 @@ pub(super) struct Compared {
     pub(super) missing: Vec<String>,
     /// How many more of those there are.
     pub(super) missing_more: usize,
+    /// What all of those are recognised by.
+    pub(super) missing_ids: BTreeSet<EventDigest>,
     /// Digests of events that only the ledger has.
     pub(super) only_ledger: Vec<String>,
     /// How many more of those there are.
@@ -186,6 +197,29 @@ pub(super) struct Compared {
     pub(super) gaps: Vec<i64>,
 }
 
+impl Compared {
+    /// What has to be sent so that the ledger can be made to agree.
+    pub(super) fn remedy(&self) -> Remedy {
+        match self.verdict {
+            Verdict::Equal | Verdict::Unproved | Verdict::Open => Remedy::Nothing,
+            _ if self.untold || self.damaged => Remedy::Whole,
+            _ if self.missing_ids.is_empty() => Remedy::Nothing,
+            _ => Remedy::Named,
+        }
+    }
+}
+
+/// What has to be sent of an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// Nothing that Auth has is missing.
+    Nothing,
+    /// The missing events, which are known.
+    Named,
+    /// All of it, as nobody can tell what is missing.
+    Whole,
+}
+
 /// How many hours there are of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sums {
@@ -195,12 +229,16 @@ pub(super) struct Sums {
     pub(super) without_row: u64,
     pub(super) unproved: u64,
     pub(super) open: u64,
+    /// Of those that differed or had no row: equal since.
+    pub(super) repaired: u64,
 }
 
 impl Sums {
-    pub(super) fn add(&mut self, compared: &Compared) {
+    /// `repaired`: it is equal now, whatever was found.
+    pub(super) fn add(&mut self, compared: &Compared, repaired: bool) {
         self.compared += 1;
         *match compared.verdict {
+            _ if repaired => &mut self.repaired,
             Verdict::Equal => &mut self.equal,
             Verdict::Differs => &mut self.differing,
             Verdict::NoRow => &mut self.without_row,
@@ -212,6 +250,28 @@ impl Sums {
     /// Whether every closed hour is proved.
     pub(super) fn all_equal(&self) -> bool {
         self.differing + self.without_row + self.unproved == 0
+    }
+}
+
+#[cfg(test)]
+impl Compared {
+    /// An hour about which nothing more is known.
+    pub(super) fn plain(hour: i64, verdict: Verdict) -> Self {
+        Self {
+            hour,
+            verdict,
+            auth: 7,
+            ledger: Some(5),
+            missing: Vec::new(),
+            missing_more: 0,
+            missing_ids: BTreeSet::new(),
+            only_ledger: Vec::new(),
+            only_ledger_more: 0,
+            untold: false,
+            damaged: false,
+            unidentified: 0,
+            gaps: Vec::new(),
+        }
     }
 }
 
@@ -343,16 +403,41 @@ mod tests {
     }
 
     #[test]
+    fn what_has_to_be_sent_is_what_is_missing_or_all_of_it() {
+        let remedy = |auth, row: Option<LedgerHour>, closed| {
+            reading(auth).compare(row.as_ref(), closed).remedy()
+        };
+        assert_eq!(remedy(0..3, Some(row(0..3)), true), Remedy::Nothing);
+        assert_eq!(remedy(0..3, Some(row(0..2)), true), Remedy::Named);
+        assert_eq!(remedy(0..3, Some(row(0..2)), false), Remedy::Nothing, "it is open");
+        assert_eq!(remedy(0..3, None, true), Remedy::Named);
+        assert_eq!(remedy(0..3, Some(row(0..4)), true), Remedy::Nothing, "Auth has less");
+        assert_eq!(remedy(0..500, Some(row(0..3)), true), Remedy::Whole);
+        let mut damaged = row(0..3);
+        damaged.sketch.truncate(10);
+        assert_eq!(remedy(0..3, Some(damaged), true), Remedy::Whole);
+        let compared = reading(0..3).compare(Some(&row(0..1)), true);
+        assert_eq!(compared.missing_ids, [seen(1).digest, seen(2).digest].into());
+        let mut unidentified = reading(0..3);
+        unidentified.add_unidentified(7300);
+        assert_eq!(unidentified.compare(Some(&row(0..4)), true).remedy(), Remedy::Nothing);
+    }
+
+    #[test]
     fn the_sums_say_whether_all_is_proved() {
         let mut sums = Sums::default();
-        sums.add(&reading(0..3).compare(Some(&row(0..3)), true));
-        sums.add(&reading(0..3).compare(Some(&row(0..2)), false));
+        sums.add(&reading(0..3).compare(Some(&row(0..3)), true), false);
+        sums.add(&reading(0..3).compare(Some(&row(0..2)), false), false);
         assert!(sums.all_equal());
         assert_eq!((sums.compared, sums.equal, sums.open), (2, 1, 1));
         for (finding, row) in [(reading(0..3), Some(row(0..2))), (reading(0..3), None)] {
             let mut sums = sums;
-            sums.add(&finding.compare(row.as_ref(), true));
+            let compared = finding.compare(row.as_ref(), true);
+            let mut repaired = sums;
+            sums.add(&compared, false);
             assert!(!sums.all_equal(), "{sums:?}");
+            repaired.add(&compared, true);
+            assert!(repaired.all_equal() && repaired.repaired == 1, "{repaired:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ev_config::Settings;
 use ev_core::{
     AuthVersion, Cost, Decoder, Env, EventDigest, Facts, Flavour, Mode, Outcome, Output, RawEvent,
-    SpanPage, Timestamp, peek,
+    SessionId, SpanPage, Timestamp, peek,
 };
 use ev_source::{AuthArtifacts, TypedSource};
 use ring::digest::{SHA256, digest};
@@ -14,6 +14,9 @@ use tracing::{info, warn};
 use super::compare::{Reading, Seen};
 use crate::fetching::Fetching;
 use crate::start::Error;
+
+/// Type of the events that announce a recording.
+pub(super) const SESSION_UPLOAD: &[u8] = b"session.upload";
 
 /// Tells the ids of events.
 pub(super) struct Ids {
@@ -43,30 +46,64 @@ impl Ids {
         reading: &mut Reading,
     ) -> Result<(), Error> {
         for event in &page.events {
-            let Some(peeked) = peek::metadata(&event.bytes) else {
-                // Without metadata it has no time, so it is of no hour.
-                continue;
-            };
-            let second = peeked.time.seconds();
-            if !reading.takes(second) {
-                continue;
-            }
-            if !peeked.uid.is_empty() {
-                let uid = peeked.uid.of(&event.bytes);
-                let name = String::from_utf8_lossy(uid).into();
-                let digest = EventDigest::of(&sha256(uid));
-                reading.add(Seen { digest, index: peeked.index, second, name });
-                continue;
-            }
-            match self.decoder(&page.version).await? {
-                Some(decoder) => match decode(decoder, event.clone(), &peeked).await {
-                    Some(seen) => reading.add(seen),
-                    None => reading.add_unidentified(second),
-                },
-                None => reading.add_unidentified(second),
+            match self.identify(&page.version, event, |second| reading.takes(second)).await? {
+                Identified::Elsewhere => {}
+                Identified::Seen(seen) => reading.add(seen),
+                Identified::Not { second } => reading.add_unidentified(second),
             }
         }
         Ok(())
+    }
+
+    /// What an event is recognised by, if `takes` has a use for its second.
+    ///
+    /// # Errors
+    ///
+    /// When decoders cannot be had at all.
+    pub(super) async fn identify(
+        &mut self,
+        version: &AuthVersion,
+        event: &RawEvent,
+        takes: impl Fn(i64) -> bool,
+    ) -> Result<Identified, Error> {
+        // Without metadata it has no time, so it is of no hour.
+        let Some(peeked) = peek::metadata(&event.bytes) else { return Ok(Identified::Elsewhere) };
+        let second = peeked.time.seconds();
+        if !takes(second) {
+            return Ok(Identified::Elsewhere);
+        }
+        if !peeked.uid.is_empty() {
+            let uid = peeked.uid.of(&event.bytes);
+            let name = String::from_utf8_lossy(uid).into();
+            let digest = EventDigest::of(&sha256(uid));
+            return Ok(Identified::Seen(Seen { digest, index: peeked.index, second, name }));
+        }
+        let Some(decoder) = self.decoder(version).await? else {
+            return Ok(Identified::Not { second });
+        };
+        Ok(match identify(decoder, event.clone(), &peeked).await {
+            Some(seen) => Identified::Seen(seen),
+            None => Identified::Not { second },
+        })
+    }
+
+    /// The recording that an event announces, as far as it can be told.
+    ///
+    /// # Errors
+    ///
+    /// When decoders cannot be had at all.
+    pub(super) async fn announced(
+        &mut self,
+        version: &AuthVersion,
+        event: &RawEvent,
+    ) -> Result<Option<SessionId>, Error> {
+        let kind = peek::metadata(&event.bytes).map(|peeked| peeked.kind).unwrap_or_default();
+        if kind.of(&event.bytes) != SESSION_UPLOAD {
+            return Ok(None);
+        }
+        let Some(decoder) = self.decoder(version).await? else { return Ok(None) };
+        let facts = decode(decoder, event.clone()).await.and_then(facts_of);
+        Ok(facts.and_then(|facts| SessionId::try_new(facts.session.of(&event.bytes)).ok()))
     }
 
     /// Ends what runs beside.
@@ -105,20 +142,41 @@ impl Ids {
     }
 }
 
-/// What an event without uid is recognised by.
-async fn decode(decoder: Arc<dyn Decoder>, event: RawEvent, peeked: &peek::Peeked) -> Option<Seen> {
-    let decoding = event.clone();
-    let outcome = match decoder.cost() {
-        Cost::Inline => outcome(&*decoder, decoding),
+/// An event, as far as it can be told from others.
+pub(super) enum Identified {
+    /// It is of another hour, or of none.
+    Elsewhere,
+    Seen(Seen),
+    /// Nobody can tell its id.
+    Not {
+        second: i64,
+    },
+}
+
+async fn decode(decoder: Arc<dyn Decoder>, event: RawEvent) -> Option<Outcome> {
+    match decoder.cost() {
+        Cost::Inline => outcome(&*decoder, event),
         Cost::Blocking => {
-            tokio::task::spawn_blocking(move || outcome(&*decoder, decoding)).await.ok()?
+            tokio::task::spawn_blocking(move || outcome(&*decoder, event)).await.ok()?
         }
-    };
-    let facts = match outcome? {
+    }
+}
+
+fn facts_of(outcome: Outcome) -> Option<Facts> {
+    match outcome {
         Outcome::Decoded { facts, .. } => Some(facts),
         Outcome::Unknown { facts, .. } | Outcome::Unprintable { facts, .. } => facts,
         Outcome::Malformed { .. } => None,
-    };
+    }
+}
+
+/// What an event without uid is recognised by.
+async fn identify(
+    decoder: Arc<dyn Decoder>,
+    event: RawEvent,
+    peeked: &peek::Peeked,
+) -> Option<Seen> {
+    let facts = facts_of(decode(decoder, event.clone()).await?);
     let facts = facts.filter(|facts: &Facts| facts.digest.is_some() || !facts.uid.is_empty());
     let (digest, index, time, name) = match facts {
         Some(facts) => {

@@ -2,13 +2,17 @@
 //!
 //! Reads a span of Auth's log once more, hour by hour, and holds each against the row that the
 //! handler kept while it settled the events. Takes no lock, writes nothing, and prints ids and
-//! never contents, so it may run beside the handler whenever somebody wants to know.
+//! never contents, so it may run beside the handler whenever somebody wants to know. With
+//! `--repair` it has the state for itself, sends what is missing and brings the rows up to date.
 
 mod compare;
 mod ids;
+mod picking;
+mod repair;
 mod report;
 
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use clap::{ArgMatches, FromArgMatches as _};
@@ -20,21 +24,28 @@ use ev_pipeline::TokioEnv;
 use ev_pipeline::ledger::LedgerKey;
 use ev_source::TypedSource;
 use ev_state::{LedgerFacts, StateReader};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use self::compare::Reading;
 use self::ids::Ids;
+use self::repair::Repair;
 use self::report::Report;
 use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::start::{Error, SINK, block_on};
 use crate::upstream::{self, refused, told};
-use crate::{logging, parked};
+use crate::{logging, parked, signals};
 
 /// How far windows may reach over their borders, in seconds, with what storages make of times.
 const OVERLAP: i64 = 4;
 
 /// Read Auth's log again and compare it with what was settled; works while the handler runs
+///
+/// Exit status: 0 when all closed hours are equal, with `--repair` also those that are now; 1 when
+/// one is not; 2 when nothing is known, as the state or Auth cannot be read; 78 when the
+/// configuration is wrong.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// Begin of the span, for instance `2026-01-31T00:00:00Z`; the whole hour is compared
@@ -43,6 +54,10 @@ pub(crate) struct Args {
     /// End of the span; the hour in which it lies is compared as a whole
     #[arg(long, value_name = "TIME", value_parser = ev_config::parse_time)]
     to: i64,
+    /// Send what is missing in closed hours, and bring the ledger up to date; the handler must be
+    /// stopped. Of an hour that differs in more than can be named, all is sent
+    #[arg(long)]
+    repair: bool,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -70,9 +85,9 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
         }
     };
     logging::init(settings.log_format, settings.debug);
-    let result = block_on(verify(&settings, &args, &mut std::io::stdout()));
+    let result = block_on(until_signal(&settings, &args));
     result.unwrap_or_else(|error| {
-        error!(error = %Chain(&error), "nothing is known about the span");
+        error!(error = %Chain(&error), "nothing is known about the span, or not about all of it");
         match error {
             Error::Setting { .. } => Exit::Config,
             _ => Exit::Unchecked,
@@ -80,13 +95,35 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
     })
 }
 
-/// Compares the span and prints what was found.
+async fn until_signal(settings: &Settings, args: &Args) -> Result<Exit, Error> {
+    let stop = CancellationToken::new();
+    let mut out = std::io::stdout();
+    let work = verify(settings, args, &stop, &mut out);
+    if !args.repair {
+        // Nothing has to be brought to an end in order.
+        return work.await;
+    }
+    match signals::until_signal(&stop, work).await {
+        Ok(Some(result)) => result,
+        // Like a crash: what was sent of the hour under way may come twice.
+        Ok(None) => Ok(Exit::Failure),
+        Err(error) => Err(Error::setting("failed to catch signals", error)),
+    }
+}
+
+/// Compares the span and prints what was found; repairs it if that is asked for.
 ///
 /// # Errors
 ///
-/// When the state or Auth cannot be read, so that nothing is known.
-async fn verify(settings: &Settings, args: &Args, out: &mut dyn Write) -> Result<Exit, Error> {
+/// When the state or Auth cannot be read, so that nothing is known, or a repair cannot go on.
+async fn verify(
+    settings: &Settings,
+    args: &Args,
+    stop: &CancellationToken,
+    out: &mut dyn Write,
+) -> Result<Exit, Error> {
     let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
+    let store = args.repair.then(|| repair::store(&settings.storage)).transpose()?;
     let state = StateReader::open(&settings.storage)?;
     let sink = SinkId(SINK.to_owned());
     // Before Auth is read: what is closed now is closed for ever.
@@ -94,26 +131,59 @@ async fn verify(settings: &Settings, args: &Args, out: &mut dyn Write) -> Result
         let storage = settings.storage.display();
         return Err(refused(format!("the state in `{storage}` has no ledger; start the handler")));
     };
-    let (source, survey) = upstream::connect(settings, &env).await?;
+    let (source, survey) = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(refused("stopped before auth was reached".to_owned())),
+        reached = upstream::connect(settings, &env) => reached?,
+    };
     if survey.cluster != facts.cluster {
         let (theirs, ours) = (&survey.cluster, &facts.cluster);
         return Err(refused(format!("auth is cluster `{theirs}`, the state is of `{ours}`")));
     }
-    let ids = Ids::new(settings, &source, env.clone());
-    let mut check = Check { key: LedgerKey::new(&facts.key), source, ids };
+    let ids = Arc::new(Mutex::new(Ids::new(settings, &source, env.clone())));
+    let source = Arc::new(Mutex::new(source));
+    let check = Check { key: LedgerKey::new(&facts.key), source, ids };
 
     let Hours { first, end, before_start } = hours(args, &facts, env.now());
     let mut report = Report::new(args, &survey.cluster, before_start, facts.first_hour);
+    let mut repair = match store {
+        None => None,
+        Some(store) => {
+            let (source, ids) = (check.source.clone(), check.ids.clone());
+            Some(Repair::start(settings, store, &facts, source, ids, survey, &env).await?)
+        }
+    };
     for hour in first..end {
-        let reading = check.read(hour, facts.start_seconds).await?;
+        let seconds = seconds_of(hour, facts.start_seconds);
+        let reading = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            reading = check.read(hour, seconds.clone()) => reading?,
+        };
         // Of a closed hour it is the same whenever it is read; of an open one the later the better.
         let rows = state.ledger(&sink, hour..hour.saturating_add(1))?;
         let compared = reading.compare(rows.first(), is_closed(hour, &facts));
-        told(report.add(compared, out))?;
+        let repaired = match &mut repair {
+            None => None,
+            Some(repair) => repair.hour(&compared, rows.first(), seconds, stop).await?,
+        };
+        told(report.add(compared, repaired, out))?;
     }
-    check.ids.end().await?;
+    if let Some(repair) = repair {
+        repair.end().await?;
+    }
+    check.ids.lock().await.end().await?;
+    if stop.is_cancelled() {
+        report.stopped();
+    }
     told(report.end(out))?;
     Ok(report.exit())
+}
+
+/// Those seconds of an hour that the handler was ever to read.
+fn seconds_of(hour: i64, start: i64) -> Range<i64> {
+    let from = hour.saturating_mul(LedgerHour::SECONDS);
+    from.max(start)..from.saturating_add(LedgerHour::SECONDS)
 }
 
 /// What is to be read.
@@ -145,36 +215,39 @@ fn is_closed(hour: i64, facts: &LedgerFacts) -> bool {
 /// What reads Auth's log.
 struct Check {
     key: LedgerKey,
-    source: TypedSource,
-    ids: Ids,
+    source: Arc<Mutex<TypedSource>>,
+    ids: Arc<Mutex<Ids>>,
 }
 
 impl Check {
-    /// An hour of the log, from second `start` on.
-    async fn read(&mut self, hour: i64, start: i64) -> Result<Reading, Error> {
-        let mut reading = Reading::new(self.key, hour, start);
-        let from = hour.saturating_mul(LedgerHour::SECONDS);
-        let to = from.saturating_add(LedgerHour::SECONDS);
-        let query = SpanQuery { from: from.max(start), to, types: Vec::new() };
-        let mut span = self.source.span(query);
-        while let Some(page) = self.page(&mut *span).await? {
+    /// These seconds of an hour of the log.
+    async fn read(&self, hour: i64, seconds: Range<i64>) -> Result<Reading, Error> {
+        let mut source = self.source.lock().await;
+        let mut ids = self.ids.lock().await;
+        let Range { start: from, end: to } = seconds;
+        let mut reading = Reading::new(self.key, hour, from);
+        let mut span = source.span(SpanQuery { from, to, types: Vec::new() });
+        while let Some(page) = page(&mut source, &mut *span).await? {
             for gap in &page.gaps {
                 warn!(second = %Timestamp::new(gap.from, 0), gap.reason, "auth cannot send an event");
                 reading.add_gap(gap.from);
             }
-            self.ids.add(&page, &mut reading).await?;
+            ids.add(&page, &mut reading).await?;
         }
         Ok(reading)
     }
+}
 
-    /// The next page. The source has to be asked too, or nobody would connect again.
-    async fn page(&mut self, span: &mut dyn SpanReader) -> Result<Option<SpanPage>, Error> {
-        loop {
-            tokio::select! {
-                biased;
-                page = span.next() => return Ok(page?),
-                event = self.source.next(Credit { pages: 0 }) => drop(event?),
-            }
+/// The next page. The source has to be asked too, or nobody would connect again.
+async fn page(
+    source: &mut TypedSource,
+    span: &mut dyn SpanReader,
+) -> Result<Option<SpanPage>, Error> {
+    loop {
+        tokio::select! {
+            biased;
+            page = span.next() => return Ok(page?),
+            event = Source::next(source, Credit { pages: 0 }) => drop(event?),
         }
     }
 }
@@ -201,7 +274,7 @@ mod tests {
     #[test]
     fn whole_hours_are_compared_from_the_start_to_now() {
         let check = |from, to, start, now, expected: (i64, i64, u64)| {
-            let args = Args { from, to, json: false };
+            let args = Args { from, to, repair: false, json: false };
             let Hours { first, end, before_start } =
                 hours(&args, &facts(start, None), Timestamp::new(now, 0));
             assert_eq!((first, end, before_start), expected);

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Args;
 use super::compare::{Compared, Sums, Verdict};
+use super::repair::Repaired;
 use crate::exit::Exit;
 use crate::parked::record::harmless;
 
@@ -17,6 +18,9 @@ const ID_LEN: usize = 128;
 #[derive(Debug)]
 pub(super) struct Report {
     json: bool,
+    /// Whether what differs is to be repaired.
+    repair: bool,
+    stopped: bool,
     from: i64,
     to: i64,
     cluster: String,
@@ -24,7 +28,7 @@ pub(super) struct Report {
     /// First hour that has a row.
     first_hour: Option<i64>,
     sums: Sums,
-    hours: Vec<Compared>,
+    hours: Vec<(Compared, Option<Repaired>)>,
 }
 
 #[derive(Serialize)]
@@ -39,7 +43,12 @@ struct Whole<'a> {
     without_row: u64,
     unproved: u64,
     open: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired: Option<u64>,
     before_start: u64,
+    /// Whether it was stopped before the end of the span.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
     all_closed_equal: bool,
 }
 
@@ -58,6 +67,8 @@ struct OneHour<'a> {
     damaged: bool,
     unidentified: u64,
     gaps: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair: Option<&'a Repaired>,
 }
 
 impl Report {
@@ -67,22 +78,38 @@ impl Report {
         before_start: u64,
         first_hour: Option<i64>,
     ) -> Self {
-        let Args { from, to, json } = *args;
+        let Args { from, to, repair, json } = *args;
         let (cluster, sums, hours) = (cluster.to_owned(), Sums::default(), Vec::new());
-        Self { json, from, to, cluster, before_start, first_hour, sums, hours }
+        let stopped = false;
+        Self { json, repair, stopped, from, to, cluster, before_start, first_hour, sums, hours }
     }
 
-    /// Takes an hour; as text it is told at once, if there is something to tell.
-    pub(super) fn add(&mut self, compared: Compared, out: &mut dyn Write) -> std::io::Result<()> {
-        self.sums.add(&compared);
+    /// Not all of the span was looked at.
+    pub(super) fn stopped(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Takes an hour, and what was done about it; as text it is told at once, if there is something
+    /// to tell.
+    pub(super) fn add(
+        &mut self,
+        compared: Compared,
+        repaired: Option<Repaired>,
+        out: &mut dyn Write,
+    ) -> std::io::Result<()> {
+        let is_equal_now = repaired.as_ref().is_some_and(|repaired| repaired.left.is_none());
+        self.sums.add(&compared, is_equal_now);
         if compared.verdict == Verdict::Equal && compared.gaps.is_empty() {
             return Ok(());
         }
         if self.json {
-            self.hours.push(compared);
+            self.hours.push((compared, repaired));
             return Ok(());
         }
         self.hour(&compared, out)?;
+        if let Some(repaired) = &repaired {
+            told(repaired, out)?;
+        }
         out.flush()
     }
 
@@ -124,20 +151,22 @@ impl Report {
 
     /// Says how it all adds up.
     pub(super) fn end(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        let Sums { compared, equal, differing, without_row, unproved, open } = self.sums;
+        let Sums { compared, equal, differing, without_row, unproved, open, repaired } = self.sums;
         if self.json {
             let whole = Whole {
                 from: Timestamp::new(self.from, 0).to_string(),
                 to: Timestamp::new(self.to, 0).to_string(),
                 cluster: &self.cluster,
-                hours: self.hours.iter().map(OneHour::new).collect(),
+                hours: self.hours.iter().map(|(hour, done)| OneHour::new(hour, done)).collect(),
                 compared,
                 equal,
                 differing,
                 without_row,
                 unproved,
                 open,
+                repaired: self.repair.then_some(repaired),
                 before_start: self.before_start,
+                stopped: self.stopped,
                 all_closed_equal: self.sums.all_equal(),
             };
             serde_json::to_writer(&mut *out, &whole)?;
@@ -149,12 +178,19 @@ impl Report {
             "compared {compared} hours: {equal} equal, {differing} differing, {without_row} \
              without a row, {unproved} unproved, {open} open"
         )?;
+        if self.repair {
+            writeln!(out, "repaired {repaired} hours, which are equal now")?;
+        }
+        if self.stopped {
+            writeln!(out, "stopped before the end of the span")?;
+        }
         if self.before_start > 0 {
             let hours = self.before_start;
             writeln!(out, "{hours} hours are from before the handler's start time")?;
         }
         if open > 0 {
-            writeln!(out, "open hours may still change: they prove nothing yet")?;
+            let repair = if self.repair { ", and are not repaired" } else { "" };
+            writeln!(out, "open hours may still change: they prove nothing yet{repair}")?;
         }
         out.flush()
     }
@@ -163,14 +199,14 @@ impl Report {
     pub(super) fn exit(&self) -> Exit {
         match self.sums {
             Sums { compared: 0, .. } => Exit::Unchecked,
-            sums if sums.all_equal() => Exit::Success,
+            sums if sums.all_equal() && !self.stopped => Exit::Success,
             _ => Exit::Failure,
         }
     }
 }
 
 impl<'a> OneHour<'a> {
-    fn new(compared: &'a Compared) -> Self {
+    fn new(compared: &'a Compared, repaired: &'a Option<Repaired>) -> Self {
         Self {
             hour: start(compared.hour),
             verdict: compared.verdict.as_str(),
@@ -184,7 +220,26 @@ impl<'a> OneHour<'a> {
             damaged: compared.damaged,
             unidentified: compared.unidentified,
             gaps: compared.gaps.iter().map(|gap| Timestamp::new(*gap, 0).to_string()).collect(),
+            repair: repaired.as_ref(),
         }
+    }
+}
+
+/// What was done about an hour.
+fn told(repaired: &Repaired, out: &mut dyn Write) -> std::io::Result<()> {
+    let Repaired { whole, sent, filtered, parked, left } = repaired;
+    let of = if *whole { " of the whole hour" } else { "" };
+    let mut parts = vec![format!("{sent} sent{of}")];
+    if *filtered > 0 {
+        parts.push(format!("{filtered} left out by a setting"));
+    }
+    if *parked > 0 {
+        parts.push(format!("{parked} cannot be delivered and are parked"));
+    }
+    let done = parts.join(", ");
+    match left {
+        None => writeln!(out, "    repaired: {done}"),
+        Some(why) => writeln!(out, "    not repaired: {why} ({done})"),
     }
 }
 
@@ -202,28 +257,15 @@ mod tests {
     use super::*;
 
     fn compared(hour: i64, verdict: Verdict) -> Compared {
-        Compared {
-            hour,
-            verdict,
-            auth: 7,
-            ledger: Some(5),
-            missing: Vec::new(),
-            missing_more: 0,
-            only_ledger: Vec::new(),
-            only_ledger_more: 0,
-            untold: false,
-            damaged: false,
-            unidentified: 0,
-            gaps: Vec::new(),
-        }
+        Compared::plain(hour, verdict)
     }
 
     fn run(json: bool, before_start: u64, hours: Vec<Compared>) -> (String, Exit) {
-        let args = Args { from: 0, to: 36_000, json };
+        let args = Args { from: 0, to: 36_000, repair: false, json };
         let mut report = Report::new(&args, "c", before_start, Some(3));
         let mut out = Vec::new();
         for hour in hours {
-            report.add(hour, &mut out).unwrap();
+            report.add(hour, None, &mut out).unwrap();
         }
         report.end(&mut out).unwrap();
         (String::from_utf8(out).unwrap(), report.exit())
@@ -296,5 +338,42 @@ open hours may still change: they prove nothing yet
             assert_eq!(run(false, 0, hours).1, Exit::Failure, "{finding:?}");
         }
         assert_eq!(run(false, 9, Vec::new()).1, Exit::Unchecked, "nothing was compared");
+    }
+
+    #[test]
+    fn what_was_repaired_is_no_finding_any_more() {
+        let run = |json, left: Option<&str>, stopped: bool| {
+            let args = Args { from: 0, to: 36_000, repair: true, json };
+            let mut report = Report::new(&args, "c", 0, Some(3));
+            let mut out = Vec::new();
+            let left = left.map(str::to_owned);
+            let repaired = Repaired { whole: true, sent: 7, filtered: 1, parked: 2, left };
+            report.add(compared(3, Verdict::Differs), Some(repaired), &mut out).unwrap();
+            report.add(compared(4, Verdict::Open), None, &mut out).unwrap();
+            if stopped {
+                report.stopped();
+            }
+            report.end(&mut out).unwrap();
+            (String::from_utf8(out).unwrap(), report.exit())
+        };
+        let (text, exit) = run(false, None, false);
+        let expected = "1970-01-01T03:00:00Z  differs   auth 7, ledger 5
+    repaired: 7 sent of the whole hour, 1 left out by a setting, 2 cannot be delivered and are parked
+1970-01-01T04:00:00Z  open      auth 7, ledger 5
+compared 2 hours: 0 equal, 0 differing, 0 without a row, 0 unproved, 1 open
+repaired 1 hours, which are equal now
+open hours may still change: they prove nothing yet, and are not repaired
+";
+        assert_eq!((text.as_str(), exit), (expected, Exit::Success));
+        let (text, exit) = run(false, Some("because"), false);
+        assert!(text.contains("not repaired: because (7 sent") && exit == Exit::Failure, "{text}");
+        let (text, exit) = run(false, None, true);
+        assert!(text.contains("stopped before the end") && exit == Exit::Failure, "{text}");
+
+        let (text, _) = run(true, Some("because"), true);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let repair = &value["hours"][0]["repair"];
+        assert_eq!((&repair["sent"], &repair["left"]), (&7.into(), &"because".into()), "{text}");
+        assert_eq!((&value["repaired"], &value["stopped"]), (&0.into(), &true.into()), "{text}");
     }
 }

@@ -9,6 +9,7 @@ mod faults;
 mod https;
 mod parked_command;
 mod receiver;
+mod repair_command;
 mod replay_command;
 mod road;
 mod scenarios;

@@ -164,18 +164,20 @@ async fn the_state_of_the_handler_is_not_touched() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recordings_are_announced_and_not_sent_again() {
-    let stage = Stage::new("13.3.8");
-    let vectors = ev_test_support::data::read_vectors(&golden("v13")).unwrap();
-    let templates = templates("v13");
-    let upload = templates.iter().find(|vector| vector.kind == "session.upload").unwrap();
-    let recorded: Vec<_> = vectors.iter().filter(|v| !v.recording.is_empty()).collect();
+    let stage = Stage::new("18.0.0-dev");
+    stage.auth.offer(stage.table("v18dev"));
+    let vectors = ev_test_support::data::read_vectors(&golden("realistic-v18dev")).unwrap();
+    let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
+    let inside: Vec<_> =
+        vectors.iter().filter(|v| !v.recording.is_empty() && v.kind != "print").collect();
     let at = now().plus_nanos(-7_200_000_000_000);
-    let recording = Maker::new(43).recording(upload, &recorded, 30, at).unwrap();
+    let recording = Maker::new(43).recording(upload, &inside, 30, at).unwrap();
     stage.auth.store(|store| {
         store.append([recording.upload.event()]);
         store.append_recording(&recording.session, recording.events.iter().map(Made::event));
     });
-    run_to_the_end(&stage).await;
+    let summary = run_to_the_end(&stage).await;
+    assert_eq!((summary.totals.delivered, summary.totals.sessions), (31, 1), "{summary:?}");
     let read = |stage: &Stage| stage.auth.tally().methods["StreamSessionEvents"].calls;
     let (before, calls) = (received(&stage, &BTreeMap::new()), read(&stage));
     let (status, report) = replay_json(&stage, at.seconds - 10, at.seconds + 10, &[]).await;

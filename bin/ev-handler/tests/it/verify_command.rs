@@ -228,9 +228,6 @@ async fn wrong_use_and_the_state_of_another_cluster_are_told() {
     let (status, _, errors) = verify(&stage, -1, &[]).await;
     assert_eq!(status, Some(1));
     assert!(errors.contains("`--from` must be before `--to`"), "{errors}");
-    let (status, _, errors) = verify(&stage, 1, &["--repair"]).await;
-    assert_eq!(status, Some(1));
-    assert!(errors.contains("--repair"), "{errors}");
     std::fs::remove_file(stage.path("identity")).unwrap();
     let (status, _, errors) = verify(&stage, 1, &[]).await;
     assert_eq!(status, Some(78), "{errors}");
