@@ -180,15 +180,20 @@ impl Reader {
     pub(crate) async fn read_while_not(&mut self, enough: impl Fn(&ManualEnv) -> bool) {
         let env = self.env.clone().expect("there from the start");
         while !enough(&env) {
-            let event = tokio::select! {
-                biased;
-                event = self.source().next(Credit { pages: 3 }) => Some(event),
-                () = env.change() => None,
-            };
-            if let Some(event) = event {
-                self.take(event.expect("nothing for an operator"));
-            }
+            self.read_or_sleep().await;
         }
+    }
+
+    /// Takes one event, or waits until somebody falls asleep; says whether that was it.
+    pub(crate) async fn read_or_sleep(&mut self) -> bool {
+        let env = self.env.clone().expect("there from the start");
+        let event = tokio::select! {
+            biased;
+            event = self.source().next(Credit { pages: 3 }) => event,
+            () = env.change() => return true,
+        };
+        self.take(event.expect("nothing for an operator"));
+        false
     }
 
     fn take(&mut self, event: SourceEvent) {

@@ -87,6 +87,33 @@ async fn rule_03_too_many_requests_slow_down_and_never_race() {
     reader.read_until(|reader| reader.ids() == names("e", 600)).await;
 }
 
+/// Auth's own limit: a burst of twenty searches, then five a minute.
+#[tokio::test]
+async fn ninety_empty_days_are_read_within_the_rate_limit() {
+    const DAYS: usize = 90;
+    let rig = Rig::new();
+    rig.env.wait_as_long_as_allowed();
+    let start = NOW - 24 * 3600 * i64::try_from(DAYS).unwrap();
+    rig.auth.append(events("e", NOW - 30, 1, 3));
+    rig.auth.set(|switches| switches.searches = Some(20));
+    let mut config = rig.config();
+    config.window_size = Duration::from_secs(24 * 3600);
+    config.rescan.clear();
+    let mut reader = rig.reader(config, start);
+    let mut waited = 0;
+    while reader.ids() != names("e", 3) || reader.ended.len() < DAYS - 1 {
+        // Whoever was refused sleeps, for half a minute at most.
+        if reader.read_or_sleep().await {
+            rig.auth.set(|switches| switches.searches = switches.searches.map(|left| left + 3));
+            rig.env.advance(Duration::from_secs(36));
+            waited += 36;
+            assert!(waited < 2 * 3600, "{} windows are read", reader.ended.len());
+        }
+    }
+    let tally = rig.auth.tally().methods["GetEvents"].clone();
+    assert!(tally.errors > 0 && tally.calls < 10 * DAYS as u64, "{tally:?}");
+}
+
 #[tokio::test]
 async fn a_page_that_is_too_large_is_asked_for_in_parts() {
     let rig = Rig::new();

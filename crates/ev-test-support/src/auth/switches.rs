@@ -22,6 +22,9 @@ pub struct AuthSwitches {
     pub latency_ms: u64,
     /// Calls that are to fail; the first rule that fits is taken.
     pub fail: Vec<CallFault>,
+    /// So many searches more are answered, all others refused as too many: a bucket that whoever
+    /// tests fills. `None` is no limit.
+    pub searches: Option<u64>,
     /// Methods that are answered `UNIMPLEMENTED`.
     pub unimplemented: Vec<String>,
     /// Session streams break off with `UNAVAILABLE` after so many events.
@@ -47,6 +50,7 @@ impl Default for AuthSwitches {
             refuse_large: true,
             latency_ms: 0,
             fail: Vec::new(),
+            searches: None,
             unimplemented: Vec::new(),
             break_sessions_after: None,
             repeat_pages: 0,
@@ -123,6 +127,14 @@ pub struct SeenCall {
 impl AuthSwitches {
     /// The fault for a call of `method`, counting it down.
     pub(crate) fn fault(&mut self, method: &str) -> Option<CallFault> {
+        if let Some(left) = self.searches.as_mut().filter(|_| method == "GetEvents") {
+            let message = "rate limit exceeded for searching events".to_owned();
+            let method = method.to_owned();
+            match left.checked_sub(1) {
+                Some(less) => *left = less,
+                None => return Some(CallFault { code: 8, count: None, method, message }),
+            }
+        }
         let fault = self.fail.iter_mut().find(|fault| {
             fault.count != Some(0) && (fault.method.is_empty() || fault.method == method)
         })?;
