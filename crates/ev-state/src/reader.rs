@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
-use ev_core::{Flavour, LedgerHour, ParkedId, SinkId, StateError};
+use ev_core::{Flavour, LedgerHour, ParkedId, SessionId, SessionLedger, SinkId, StateError};
 use rusqlite::Connection;
 
 use crate::database::{self, Place};
@@ -95,6 +95,19 @@ impl StateReader {
     /// When the database cannot be read.
     pub fn ledger(&self, sink: &SinkId, hours: Range<i64>) -> Result<Vec<LedgerHour>, StateError> {
         ledger::hours(&self.connection, sink, &hours).map_err(|cause| self.no_ledger(cause))
+    }
+
+    /// The ledger of a recording; `None` if there is no row.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn session_ledger(
+        &self,
+        sink: &SinkId,
+        session: &SessionId,
+    ) -> Result<Option<SessionLedger>, StateError> {
+        ledger::session(&self.connection, sink, session).map_err(|cause| self.no_ledger(cause))
     }
 
     fn failed(&self, cause: rusqlite::Error) -> StateError {

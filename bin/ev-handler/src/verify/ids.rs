@@ -199,7 +199,7 @@ fn outcome(decoder: &dyn Decoder, event: RawEvent) -> Option<Outcome> {
     out.into_parts().1.pop()
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, bytes).as_ref());
     out

@@ -8,6 +8,7 @@
 mod compare;
 mod ids;
 mod picking;
+mod recordings;
 mod repair;
 mod report;
 
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use clap::{ArgMatches, FromArgMatches as _};
 use ev_config::Settings;
 use ev_core::{
-    Credit, Env, LedgerHour, SinkId, Source, SpanPage, SpanQuery, SpanReader, Timestamp,
+    Credit, Env, LedgerHour, SessionId, SinkId, Source, SpanPage, SpanQuery, SpanReader, Timestamp,
 };
 use ev_pipeline::TokioEnv;
 use ev_pipeline::ledger::LedgerKey;
@@ -29,7 +30,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use self::compare::Reading;
-use self::ids::Ids;
+use self::ids::{Ids, SESSION_UPLOAD};
+use self::recordings::Announced;
 use self::repair::Repair;
 use self::report::Report;
 use crate::chain::Chain;
@@ -58,6 +60,9 @@ pub(crate) struct Args {
     /// stopped. Of an hour that differs in more than can be named, all is sent
     #[arg(long)]
     repair: bool,
+    /// Compare the log alone, and not the recordings that it announces
+    #[arg(long)]
+    no_recordings: bool,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -153,21 +158,32 @@ async fn verify(
             Some(Repair::start(settings, store, &facts, source, ids, survey, &env).await?)
         }
     };
+    let mut announced = reads_recordings(settings, args).then(Announced::default);
     for hour in first..end {
         let seconds = seconds_of(hour, facts.start_seconds);
         let reading = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            reading = check.read(hour, seconds.clone()) => reading?,
+            reading = check.read(hour, seconds.clone(), announced.as_mut()) => reading?,
         };
+        let is_closed = is_closed(hour, &facts);
         // Of a closed hour it is the same whenever it is read; of an open one the later the better.
         let rows = state.ledger(&sink, hour..hour.saturating_add(1))?;
-        let compared = reading.compare(rows.first(), is_closed(hour, &facts));
+        let compared = reading.compare(rows.first(), is_closed);
         let repaired = match &mut repair {
             None => None,
             Some(repair) => repair.hour(&compared, rows.first(), seconds, stop).await?,
         };
         told(report.add(compared, repaired, out))?;
+        for session in announced.as_mut().map(Announced::take).unwrap_or_default() {
+            let reading = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                reading = check.recording(&session) => reading?,
+            };
+            let row = state.session_ledger(&sink, &session)?;
+            told(report.add_recording(reading.compare(row.as_ref(), is_closed), out))?;
+        }
     }
     if let Some(repair) = repair {
         repair.end().await?;
@@ -178,6 +194,12 @@ async fn verify(
     }
     told(report.end(out))?;
     Ok(report.exit())
+}
+
+/// Whether recordings are compared: a handler with these settings has read them.
+fn reads_recordings(settings: &Settings, args: &Args) -> bool {
+    let skipped = &settings.ingest.skip_event_types;
+    !args.no_recordings && !skipped.iter().any(|skipped| skipped.as_bytes() == SESSION_UPLOAD)
 }
 
 /// Those seconds of an hour that the handler was ever to read.
@@ -220,8 +242,20 @@ struct Check {
 }
 
 impl Check {
-    /// These seconds of an hour of the log.
-    async fn read(&self, hour: i64, seconds: Range<i64>) -> Result<Reading, Error> {
+    /// A recording.
+    async fn recording(&self, session: &SessionId) -> Result<recordings::Reading, Error> {
+        let mut source = self.source.lock().await;
+        let mut ids = self.ids.lock().await;
+        recordings::Reading::of(session, self.key, &mut source, &mut ids).await
+    }
+
+    /// These seconds of an hour of the log, and the recordings that are announced there.
+    async fn read(
+        &self,
+        hour: i64,
+        seconds: Range<i64>,
+        mut announced: Option<&mut Announced>,
+    ) -> Result<Reading, Error> {
         let mut source = self.source.lock().await;
         let mut ids = self.ids.lock().await;
         let Range { start: from, end: to } = seconds;
@@ -233,6 +267,13 @@ impl Check {
                 reading.add_gap(gap.from);
             }
             ids.add(&page, &mut reading).await?;
+            if let Some(announced) = &mut announced {
+                for event in &page.events {
+                    if let Some(session) = ids.announced(&page.version, event).await? {
+                        announced.add(session);
+                    }
+                }
+            }
         }
         Ok(reading)
     }
@@ -274,7 +315,8 @@ mod tests {
     #[test]
     fn whole_hours_are_compared_from_the_start_to_now() {
         let check = |from, to, start, now, expected: (i64, i64, u64)| {
-            let args = Args { from, to, repair: false, json: false };
+            let (repair, no_recordings, json) = (false, false, false);
+            let args = Args { from, to, repair, no_recordings, json };
             let Hours { first, end, before_start } =
                 hours(&args, &facts(start, None), Timestamp::new(now, 0));
             assert_eq!((first, end, before_start), expected);

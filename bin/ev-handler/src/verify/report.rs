@@ -3,10 +3,12 @@
 use std::io::Write;
 
 use ev_core::{LedgerHour, Timestamp};
+use ev_pipeline::ledger::Recording;
 use serde::Serialize;
 
 use super::Args;
 use super::compare::{Compared, Sums, Verdict};
+use super::recordings;
 use super::repair::Repaired;
 use crate::exit::Exit;
 use crate::parked::record::harmless;
@@ -29,6 +31,8 @@ pub(super) struct Report {
     first_hour: Option<i64>,
     sums: Sums,
     hours: Vec<(Compared, Option<Repaired>)>,
+    recording_sums: recordings::Sums,
+    recordings: Vec<recordings::Compared>,
 }
 
 #[derive(Serialize)]
@@ -49,7 +53,39 @@ struct Whole<'a> {
     /// Whether it was stopped before the end of the span.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stopped: bool,
+    recordings: Recordings<'a>,
     all_closed_equal: bool,
+}
+
+#[derive(Serialize)]
+struct Recordings<'a> {
+    compared: u64,
+    equal: u64,
+    differing: u64,
+    without_row: u64,
+    unproved: u64,
+    open: u64,
+    with_gaps: u64,
+    recordings: Vec<OneRecording<'a>>,
+}
+
+#[derive(Serialize)]
+struct OneRecording<'a> {
+    session: &'a str,
+    verdict: &'static str,
+    auth: Part,
+    ledger: Option<Part>,
+    unidentified: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<String>,
+}
+
+/// What one side has of a recording.
+#[derive(Serialize)]
+struct Part {
+    events: u64,
+    last_index: i64,
+    gaps: u64,
 }
 
 #[derive(Serialize)]
@@ -78,10 +114,21 @@ impl Report {
         before_start: u64,
         first_hour: Option<i64>,
     ) -> Self {
-        let Args { from, to, repair, json } = *args;
-        let (cluster, sums, hours) = (cluster.to_owned(), Sums::default(), Vec::new());
-        let stopped = false;
-        Self { json, repair, stopped, from, to, cluster, before_start, first_hour, sums, hours }
+        let Args { from, to, repair, json, .. } = *args;
+        Self {
+            json,
+            repair,
+            stopped: false,
+            from,
+            to,
+            cluster: cluster.to_owned(),
+            before_start,
+            first_hour,
+            sums: Sums::default(),
+            hours: Vec::new(),
+            recording_sums: recordings::Sums::default(),
+            recordings: Vec::new(),
+        }
     }
 
     /// Not all of the span was looked at.
@@ -149,6 +196,38 @@ impl Report {
         Ok(())
     }
 
+    /// Takes a recording; as text it is told at once, if there is something to tell.
+    pub(super) fn add_recording(
+        &mut self,
+        compared: recordings::Compared,
+        out: &mut dyn Write,
+    ) -> std::io::Result<()> {
+        self.recording_sums.add(&compared);
+        if compared.verdict == recordings::Verdict::Equal && compared.auth.gaps == 0 {
+            return Ok(());
+        }
+        if self.json {
+            self.recordings.push(compared);
+            return Ok(());
+        }
+        let recordings::Compared { session, verdict, auth, ledger, unidentified, broken } =
+            compared;
+        let events = |of: &Recording| format!("{} to index {}", of.count, of.last_index);
+        let ledger = ledger.as_ref().map_or("no row".to_owned(), events);
+        let (verdict, auth_has) = (verdict.as_str(), events(&auth));
+        writeln!(out, "recording {session}  {verdict:<8}  auth {auth_has}, ledger {ledger}")?;
+        if auth.gaps > 0 {
+            writeln!(out, "    indexes are missing in {} places", auth.gaps)?;
+        }
+        if unidentified > 0 {
+            writeln!(out, "    {unidentified} without an id, not compared")?;
+        }
+        if let Some(broken) = broken {
+            writeln!(out, "    auth cannot send all of it: {}", shown(&broken))?;
+        }
+        out.flush()
+    }
+
     /// Says how it all adds up.
     pub(super) fn end(&self, out: &mut dyn Write) -> std::io::Result<()> {
         let Sums { compared, equal, differing, without_row, unproved, open, repaired } = self.sums;
@@ -167,7 +246,8 @@ impl Report {
                 repaired: self.repair.then_some(repaired),
                 before_start: self.before_start,
                 stopped: self.stopped,
-                all_closed_equal: self.sums.all_equal(),
+                recordings: self.told_recordings(),
+                all_closed_equal: self.all_equal(),
             };
             serde_json::to_writer(&mut *out, &whole)?;
             writeln!(out)?;
@@ -180,6 +260,16 @@ impl Report {
         )?;
         if self.repair {
             writeln!(out, "repaired {repaired} hours, which are equal now")?;
+        }
+        let recordings::Sums { compared, equal, differing, without_row, unproved, .. } =
+            self.recording_sums;
+        if compared > 0 {
+            let open = self.recording_sums.open;
+            writeln!(
+                out,
+                "compared {compared} recordings: {equal} equal, {differing} differing, \
+                 {without_row} without a row, {unproved} unproved, {open} open"
+            )?;
         }
         if self.stopped {
             writeln!(out, "stopped before the end of the span")?;
@@ -199,8 +289,48 @@ impl Report {
     pub(super) fn exit(&self) -> Exit {
         match self.sums {
             Sums { compared: 0, .. } => Exit::Unchecked,
-            sums if sums.all_equal() && !self.stopped => Exit::Success,
+            _ if self.all_equal() && !self.stopped => Exit::Success,
             _ => Exit::Failure,
+        }
+    }
+
+    fn all_equal(&self) -> bool {
+        self.sums.all_equal() && self.recording_sums.all_equal()
+    }
+
+    fn told_recordings(&self) -> Recordings<'_> {
+        let recordings::Sums { compared, equal, differing, without_row, unproved, open, with_gaps } =
+            self.recording_sums;
+        let recordings = self.recordings.iter().map(OneRecording::new).collect();
+        Recordings {
+            compared,
+            equal,
+            differing,
+            without_row,
+            unproved,
+            open,
+            with_gaps,
+            recordings,
+        }
+    }
+}
+
+impl Part {
+    fn of(recording: &Recording) -> Self {
+        let Recording { count: events, last_index, gaps, .. } = *recording;
+        Self { events, last_index, gaps }
+    }
+}
+
+impl<'a> OneRecording<'a> {
+    fn new(compared: &'a recordings::Compared) -> Self {
+        Self {
+            session: compared.session.as_str(),
+            verdict: compared.verdict.as_str(),
+            auth: Part::of(&compared.auth),
+            ledger: compared.ledger.as_ref().map(Part::of),
+            unidentified: compared.unidentified,
+            broken: compared.broken.as_deref().map(shown),
         }
     }
 }
@@ -261,7 +391,7 @@ mod tests {
     }
 
     fn run(json: bool, before_start: u64, hours: Vec<Compared>) -> (String, Exit) {
-        let args = Args { from: 0, to: 36_000, repair: false, json };
+        let args = Args { from: 0, to: 36_000, repair: false, no_recordings: false, json };
         let mut report = Report::new(&args, "c", before_start, Some(3));
         let mut out = Vec::new();
         for hour in hours {
@@ -343,7 +473,7 @@ open hours may still change: they prove nothing yet
     #[test]
     fn what_was_repaired_is_no_finding_any_more() {
         let run = |json, left: Option<&str>, stopped: bool| {
-            let args = Args { from: 0, to: 36_000, repair: true, json };
+            let args = Args { from: 0, to: 36_000, repair: true, no_recordings: false, json };
             let mut report = Report::new(&args, "c", 0, Some(3));
             let mut out = Vec::new();
             let left = left.map(str::to_owned);

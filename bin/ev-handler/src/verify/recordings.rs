@@ -1,0 +1,277 @@
+//! Session recordings against the rows that the ledger has for them.
+
+use std::collections::BTreeSet;
+
+use ev_core::{
+    Credit, EventDigest, LaneId, Page, SessionId, SessionLedger, Source as _, SourceEvent,
+};
+use ev_pipeline::ledger::{Indexes, LedgerKey, Recording};
+use ev_source::TypedSource;
+
+use super::compare::Seen;
+use super::ids::{Identified, Ids, sha256};
+use crate::start::Error;
+
+/// What Auth has of a recording.
+#[derive(Debug)]
+pub(super) struct Reading {
+    key: LedgerKey,
+    session: SessionId,
+    recording: Recording,
+    due: Indexes,
+    /// Events whose id is not known.
+    unidentified: u64,
+    /// Why it could not be read to its end.
+    broken: Option<String>,
+}
+
+impl Reading {
+    fn new(key: LedgerKey, session: SessionId) -> Self {
+        let (recording, due) = (Recording::default(), Indexes::default());
+        Self { key, session, recording, due, unidentified: 0, broken: None }
+    }
+
+    /// Reads a recording once, from its beginning.
+    ///
+    /// # Errors
+    ///
+    /// What waiting cannot mend.
+    pub(super) async fn of(
+        session: &SessionId,
+        key: LedgerKey,
+        source: &mut TypedSource,
+        ids: &mut Ids,
+    ) -> Result<Self, Error> {
+        let mut reading = Self::new(key, session.clone());
+        let lane = LaneId::Session(session.clone());
+        source.open(&lane, None);
+        loop {
+            match source.next(Credit { pages: 1 }).await? {
+                SourceEvent::Page(page) if page.lane == lane => reading.page(&page, ids).await?,
+                SourceEvent::Lanes(lanes) if lanes.ended.contains(&lane) => return Ok(reading),
+                SourceEvent::Stopped(stopped) if stopped.lane == lane => {
+                    source.close(&lane);
+                    reading.broken = Some(stopped.reason);
+                    return Ok(reading);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn page(&mut self, page: &Page, ids: &mut Ids) -> Result<(), Error> {
+        for event in &page.events {
+            match ids.identify(&page.version, event, |_| true).await? {
+                Identified::Seen(Seen { digest, index, .. }) => self.add(digest, Some(index)),
+                // It has no metadata: the handler has nothing but the bytes to go by either.
+                Identified::Elsewhere => {
+                    self.add(EventDigest::of(&sha256(&event.bytes)), None);
+                }
+                Identified::Not { .. } => self.unidentified += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, digest: EventDigest, index: Option<i64>) {
+        let session = self.session.as_str().as_bytes();
+        let line = self.key.line(digest, index.unwrap_or_default(), 0, session);
+        self.recording.insert(&self.due.enter(line, index));
+    }
+
+    /// Holds it against the row of the ledger. `closed`: the hour of its announcement is.
+    pub(super) fn compare(self, row: Option<&SessionLedger>, closed: bool) -> Compared {
+        let Self { session, recording, unidentified, broken, .. } = self;
+        let ledger = row.map(Recording::from_row);
+        let verdict = match row {
+            None if !closed => Verdict::Open,
+            None => Verdict::NoRow,
+            Some(SessionLedger { closed_seconds: None, .. }) => Verdict::Open,
+            Some(_) if broken.is_some() => Verdict::Unproved,
+            Some(_) if ledger == Some(recording) && unidentified == 0 => Verdict::Equal,
+            Some(row) if unidentified > 0 && row.count == recording.count + unidentified => {
+                Verdict::Unproved
+            }
+            Some(_) => Verdict::Differs,
+        };
+        let auth = Recording { count: recording.count + unidentified, ..recording };
+        Compared { session, verdict, auth, ledger, unidentified, broken }
+    }
+}
+
+/// What is to be said of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Auth has exactly what was settled.
+    Equal,
+    /// It has not.
+    Differs,
+    /// It was announced, and the ledger knows nothing of it.
+    NoRow,
+    /// Not all of it can be read or told apart.
+    Unproved,
+    /// The handler has not read it to its end.
+    Open,
+}
+
+impl Verdict {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::Differs => "differs",
+            Self::NoRow => "no-row",
+            Self::Unproved => "unproved",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// What came out for one recording.
+#[derive(Clone, Debug)]
+pub(super) struct Compared {
+    pub(super) session: SessionId,
+    pub(super) verdict: Verdict,
+    pub(super) auth: Recording,
+    pub(super) ledger: Option<Recording>,
+    /// Events whose id is not known, which are in the number and not in the sum.
+    pub(super) unidentified: u64,
+    /// Why Auth could not send all of it.
+    pub(super) broken: Option<String>,
+}
+
+/// How many recordings there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub(super) compared: u64,
+    pub(super) equal: u64,
+    pub(super) differing: u64,
+    pub(super) without_row: u64,
+    pub(super) unproved: u64,
+    pub(super) open: u64,
+    /// Whatever was found else: with gaps in the indexes.
+    pub(super) with_gaps: u64,
+}
+
+impl Sums {
+    pub(super) fn add(&mut self, compared: &Compared) {
+        self.compared += 1;
+        *match compared.verdict {
+            Verdict::Equal => &mut self.equal,
+            Verdict::Differs => &mut self.differing,
+            Verdict::NoRow => &mut self.without_row,
+            Verdict::Unproved => &mut self.unproved,
+            Verdict::Open => &mut self.open,
+        } += 1;
+        self.with_gaps += u64::from(compared.auth.gaps > 0);
+    }
+
+    /// Whether all that were read to their end are equal.
+    pub(super) fn all_equal(&self) -> bool {
+        self.equal + self.open == self.compared
+    }
+}
+
+/// The recordings that are announced in a span, each once.
+#[derive(Debug, Default)]
+pub(super) struct Announced {
+    seen: BTreeSet<SessionId>,
+    new: Vec<SessionId>,
+}
+
+impl Announced {
+    pub(super) fn add(&mut self, session: SessionId) {
+        if self.seen.insert(session.clone()) {
+            self.new.push(session);
+        }
+    }
+
+    /// Those that came since the last call.
+    pub(super) fn take(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session() -> SessionId {
+        SessionId::try_new(b"s-1").expect("a valid session id")
+    }
+
+    fn reading(indexes: impl IntoIterator<Item = u8>) -> Reading {
+        let mut reading = Reading::new(LedgerKey::new(&[3; 16]), session());
+        for index in indexes {
+            reading.add(EventDigest([index; 16]), Some(index.into()));
+        }
+        reading
+    }
+
+    /// What a handler has that settled these.
+    fn row(indexes: impl IntoIterator<Item = u8>, closed_seconds: Option<i64>) -> SessionLedger {
+        let Recording { count, sum, last_index, gaps } = reading(indexes).recording;
+        let sum = sum.to_le_bytes();
+        SessionLedger { session: session(), last_index, count, sum, gaps, closed_seconds }
+    }
+
+    #[test]
+    fn a_recording_is_equal_if_number_sum_and_last_index_are() {
+        let check = |row: &SessionLedger, expected| {
+            assert_eq!(reading(0..5).compare(Some(row), true).verdict, expected, "{row:?}");
+        };
+        let good = row(0..5, Some(9));
+        check(&good, Verdict::Equal);
+        check(&row(0..4, Some(9)), Verdict::Differs);
+        check(&row([0, 1, 2, 3, 3], Some(9)), Verdict::Differs);
+        check(&SessionLedger { sum: [0; 16], ..good.clone() }, Verdict::Differs);
+        check(&SessionLedger { last_index: 5, ..good.clone() }, Verdict::Differs);
+        check(&SessionLedger { count: 6, ..good }, Verdict::Differs);
+    }
+
+    #[test]
+    fn what_was_not_read_to_its_end_is_open() {
+        let open = reading(0..5).compare(Some(&row(0..2, None)), true);
+        assert_eq!(open.verdict, Verdict::Open);
+        assert_eq!(reading(0..5).compare(None, false).verdict, Verdict::Open);
+        assert_eq!(reading(0..5).compare(None, true).verdict, Verdict::NoRow);
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_told_apart_is_unproved() {
+        let mut broken = reading(0..2);
+        broken.broken = Some("not found".to_owned());
+        assert_eq!(broken.compare(Some(&row(0..5, Some(9))), true).verdict, Verdict::Unproved);
+        let mut unidentified = reading(0..3);
+        unidentified.unidentified = 2;
+        let compared = unidentified.compare(Some(&row(0..5, Some(9))), true);
+        assert_eq!((compared.verdict, compared.auth.count), (Verdict::Unproved, 5));
+        let mut fewer = reading(0..3);
+        fewer.unidentified = 1;
+        assert_eq!(fewer.compare(Some(&row(0..5, Some(9))), true).verdict, Verdict::Differs);
+    }
+
+    #[test]
+    fn open_recordings_are_no_finding_and_all_others_are() {
+        let mut sums = Sums::default();
+        sums.add(&reading(0..5).compare(Some(&row(0..5, Some(9))), true));
+        sums.add(&reading([0, 4]).compare(Some(&row(0..2, None)), true));
+        assert!(sums.all_equal());
+        assert_eq!((sums.compared, sums.open, sums.with_gaps), (2, 1, 1));
+        for verdict in [Verdict::Differs, Verdict::NoRow, Verdict::Unproved] {
+            let mut sums = sums;
+            let compared = reading(0..5).compare(None, true);
+            sums.add(&Compared { verdict, ..compared });
+            assert!(!sums.all_equal(), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_recording_that_is_announced_twice_is_read_once() {
+        let mut announced = Announced::default();
+        announced.add(session());
+        announced.add(session());
+        assert_eq!(announced.take(), [session()]);
+        announced.add(session());
+        assert_eq!(announced.take(), []);
+    }
+}
