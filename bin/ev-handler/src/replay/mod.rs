@@ -16,7 +16,6 @@ use clap::{ArgMatches, FromArgMatches as _};
 use ev_config::Settings;
 use ev_core::{Env, Flavour, StateError};
 use ev_pipeline::TokioEnv;
-use ev_sink_fluentd::FluentdSink;
 use ev_state::StateReader;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -27,8 +26,6 @@ use self::send::Sender;
 use self::source::SpanSource;
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::fetching::Fetching;
-use crate::start::receiver::Beside;
 use crate::start::{Error, SINK, block_on, parts};
 use crate::upstream::{self, refused, told};
 use crate::{logging, parked, signals};
@@ -134,7 +131,6 @@ async fn replay(
     }
     // The second that is passing now is not over.
     let span = args.from..args.to.min(now.saturating_add(1));
-    let sink = Arc::new(parts::sink(&settings.fluentd, env.clone())?);
     let kept = kept(settings)?;
     let (source, survey) = tokio::select! {
         biased;
@@ -151,47 +147,18 @@ async fn replay(
         Some((_, flavour)) => *flavour,
         None => parts::flavour(settings).unwrap_or(Flavour::Go),
     };
-    let fetching = Fetching::start(settings, flavour, source.artifacts(), &env)?;
-    let beside = Beside::start(&sink, &settings.fluentd, &env);
+    let config = engine(settings, &args.types);
+    let sender = Sender::start(settings, config, &survey, flavour, source.artifacts(), &env)?;
+    info!(url = settings.fluentd.url, types = ?args.types, "sending a span of the log again");
     let cluster = survey.cluster.clone();
     let source = Arc::new(Mutex::new(source));
-    let source = SpanSource::new(source, env.clone(), survey, span.clone(), args.types.clone());
-    let sender = Sender {
-        sink: sink.clone(),
-        registry: fetching.registry.clone(),
-        env,
-        cluster,
-        flavour,
-        config: engine(settings, &args.types),
-    };
-    info!(url = settings.fluentd.url, types = ?args.types, "sending a span of the log again");
-    let sent = send_all(&fetching, &sender, source, span.clone(), stop).await;
-    let ended = (beside.end().await, fetching.end().await);
-    let sent = sent?;
-    let report = Report::new(args, span, &sender, &sent)?;
+    let source = SpanSource::new(source, env, survey, span.clone(), args.types.clone());
+    let sent = sender.send(source, span.clone(), stop).await;
+    let ended = sender.end().await;
+    let report = Report::new(args, span, cluster, &sent?)?;
     told(report.print(out))?;
-    ended.0.and(ended.1)?;
+    ended?;
     Ok(report.exit())
-}
-
-/// Waits for the decoder and sends.
-async fn send_all(
-    fetching: &Fetching,
-    sender: &Sender,
-    source: SpanSource,
-    span: std::ops::Range<i64>,
-    stop: &CancellationToken,
-) -> Result<send::Sent, Error> {
-    let version = source.version().clone();
-    let ready = tokio::select! {
-        biased;
-        () = stop.cancelled() => None,
-        decoder = fetching.decoder(&version) => decoder,
-    };
-    if ready.is_none() && !stop.is_cancelled() {
-        warn!(%version, "no decoder: what cannot be decoded is not sent");
-    }
-    sender.send(source, span, stop).await
 }
 
 /// How the engine behaves: a type that was asked for is sent.
@@ -215,7 +182,7 @@ fn kept(settings: &Settings) -> Result<Option<(String, Flavour)>, Error> {
     let kept = reader.identity()?;
     match (&kept, parts::flavour(settings)) {
         (Some((_, kept)), Some(asked)) if *kept != asked => {
-            Err(Error::setting("json.flavour", format!("`{asked}`, but the state has `{kept}`")))
+            Err(Error::setting("json-flavour", format!("`{asked}`, but the state has `{kept}`")))
         }
         _ => Ok(kept),
     }
@@ -225,9 +192,4 @@ fn is_absent(error: &StateError) -> bool {
     let StateError::Storage { source: Some(cause), .. } = error else { return false };
     let cause = cause.downcast_ref::<std::io::Error>();
     cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
-}
-
-/// What was sent twice for certain or perhaps, as far as the sink knows.
-pub(crate) fn possible_duplicates(summary: &ev_pipeline::Summary, sink: &FluentdSink) -> u64 {
-    summary.unknown_outcomes + sink.stats().possible_duplicate_events
 }

@@ -7,8 +7,8 @@ use std::ops::Range;
 use ev_core::{ParkReason, StateError, Timestamp};
 use serde::Serialize;
 
-use super::send::{Sender, Sent, name_of};
-use super::{Args, possible_duplicates};
+use super::Args;
+use super::send::{Sent, name_of};
 use crate::exit::Exit;
 use crate::parked::record::harmless;
 
@@ -49,7 +49,7 @@ impl Report {
     pub(super) fn new(
         args: &Args,
         span: Range<i64>,
-        sender: &Sender,
+        cluster: String,
         sent: &Sent,
     ) -> Result<Self, StateError> {
         let (mut unsent_by_reason, mut unsent_ids) = (BTreeMap::new(), Vec::new());
@@ -70,12 +70,12 @@ impl Report {
             json: args.json,
             from: time(span.start),
             to: time(span.end),
-            cluster: sender.cluster.clone(),
+            cluster,
             types: args.types.clone(),
             read: summary.read.saturating_sub(summary.repeated),
             sent: totals.delivered + totals.resolved,
             filtered: totals.filtered,
-            possible_duplicates: possible_duplicates(summary, &sender.sink),
+            possible_duplicates: sent.possible_duplicates,
             unsent: totals.parked,
             unsent_by_reason,
             unsent_ids: unsent_ids.iter().map(|id| shown(id)).collect(),

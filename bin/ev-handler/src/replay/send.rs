@@ -4,33 +4,37 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use ev_config::Settings;
 use ev_core::{
     Claim, Env, EventDigest, Flavour, ParkedEvent, ParkedId, ParkedQuery, Road, SinkId, StateError,
-    StateStore, Timestamp, peek,
+    StateStore, Survey, Timestamp, peek,
 };
-use ev_modules::Registry;
 use ev_pipeline::{Engine, Exec, Parts, Summary};
 use ev_sink_fluentd::FluentdSink;
+use ev_source::AuthArtifacts;
 use ev_state::SqliteStore;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::source::{SpanSource, second_of};
-use crate::start::{Error, SINK};
+use crate::fetching::Fetching;
+use crate::start::receiver::Beside;
+use crate::start::{Error, SINK, parts};
 
 /// Parked events read in one go, and their bytes at most.
 const CHUNK_EVENTS: usize = 256;
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// What is needed to send.
+/// What is needed to send, and what runs beside it.
 pub(crate) struct Sender {
-    pub(crate) sink: Arc<FluentdSink>,
-    pub(crate) registry: Registry,
-    pub(crate) env: Arc<dyn Env>,
-    pub(crate) cluster: String,
-    pub(crate) flavour: Flavour,
-    /// How the engine behaves; whatever is set here about its end, it ends with the span.
-    pub(crate) config: ev_pipeline::Config,
+    sink: Arc<FluentdSink>,
+    fetching: Fetching,
+    beside: Beside,
+    env: Arc<dyn Env>,
+    cluster: String,
+    flavour: Flavour,
+    config: ev_pipeline::Config,
 }
 
 /// What became of a span.
@@ -40,6 +44,8 @@ pub(crate) struct Sent {
     pub(crate) reached: i64,
     /// Whether all of the span is settled: delivered, left out by a setting, or parked.
     pub(crate) complete: bool,
+    /// Events that were sent again as nobody knows whether they had arrived.
+    pub(crate) possible_duplicates: u64,
     /// What could not be delivered.
     pub(crate) parked: Parked,
 }
@@ -53,6 +59,57 @@ pub(crate) struct Parked {
 }
 
 impl Sender {
+    /// To the receiver that the settings name. Needs a running tokio runtime.
+    ///
+    /// `config` is how the engine behaves; whatever is set there about its end, it ends with the
+    /// span.
+    ///
+    /// # Errors
+    ///
+    /// What only an operator can mend.
+    pub(crate) fn start(
+        settings: &Settings,
+        config: ev_pipeline::Config,
+        survey: &Survey,
+        flavour: Flavour,
+        artifacts: AuthArtifacts,
+        env: &Arc<dyn Env>,
+    ) -> Result<Self, Error> {
+        let sink = Arc::new(parts::sink(&settings.fluentd, Arc::clone(env))?);
+        let fetching = Fetching::start(settings, flavour, artifacts, env)?;
+        let beside = Beside::start(&sink, &settings.fluentd, env);
+        let cluster = survey.cluster.clone();
+        Ok(Self { sink, fetching, beside, env: Arc::clone(env), cluster, flavour, config })
+    }
+
+    /// Ends what runs beside, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// If it had panicked.
+    pub(crate) async fn end(self) -> Result<(), Error> {
+        let (beside, fetching) = (self.beside.end().await, self.fetching.end().await);
+        beside.and(fetching)
+    }
+
+    /// Waits for the decoder, but not for ever: what cannot be decoded is parked.
+    async fn wait_for_decoder(
+        &self,
+        source: &mut SpanSource,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let version = source.version().clone();
+        let ready = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            ready = source.meanwhile(self.fetching.decoder(&version)) => ready?,
+        };
+        if ready.is_none() {
+            warn!(%version, "no decoder: events of this version cannot be sent");
+        }
+        Ok(())
+    }
+
     /// Sends what `source` has of the span, until all of it is settled or `stop` is cancelled.
     ///
     /// # Errors
@@ -60,14 +117,18 @@ impl Sender {
     /// What waiting cannot mend.
     pub(crate) async fn send(
         &self,
-        source: SpanSource,
+        mut source: SpanSource,
         span: Range<i64>,
         stop: &CancellationToken,
     ) -> Result<Sent, Error> {
-        let directory = tempfile::Builder::new()
-            .prefix("ev-handler-replay-")
-            .tempdir()
-            .map_err(|error| Error::setting("failed to make a temporary directory", error))?;
+        self.wait_for_decoder(&mut source, stop).await?;
+        let directory =
+            tempfile::Builder::new().prefix("ev-handler-replay-").tempdir().map_err(|error| {
+                let place = std::env::temp_dir();
+                let message =
+                    format!("failed to make a temporary directory in `{}`", place.display());
+                StateError::Storage { message, source: Some(error.into()) }
+            })?;
         let store = Arc::new(SqliteStore::open(directory.path())?);
         let sink = SinkId(SINK.to_owned());
         let claim = Claim {
@@ -79,7 +140,7 @@ impl Sender {
         let snapshot = store.open_sink(&claim)?;
         let engine = Engine::new(Parts {
             source: Box::new(source),
-            decoders: Arc::new(self.registry.clone()),
+            decoders: Arc::new(self.fetching.registry.clone()),
             sink: self.sink.clone(),
             store: store.clone(),
             env: self.env.clone(),
@@ -93,7 +154,12 @@ impl Sender {
                 ..self.config.clone()
             },
         })?;
+        // What the sink sends again by itself, at once and on a new connection, the engine never
+        // hears of.
+        let before = self.sink.stats().possible_duplicate_events;
         let summary = engine.run(stop.clone()).await?;
+        let by_sink = self.sink.stats().possible_duplicate_events.saturating_sub(before);
+        let possible_duplicates = summary.unknown_outcomes + by_sink;
         let lanes = store.open_sink(&claim)?.lanes;
         // Slices are read one behind the other: what is not settled is in the oldest that is not
         // done, or was never begun.
@@ -101,12 +167,8 @@ impl Sender {
         let last = lanes.iter().filter_map(|lane| second_of(&lane.token)).max();
         let reached = open.min().or(last).unwrap_or(span.start);
         let complete = lanes.iter().all(|lane| lane.done) && reached >= span.end;
-        Ok(Sent {
-            summary,
-            reached,
-            complete,
-            parked: Parked { store, sink, _directory: directory },
-        })
+        let parked = Parked { store, sink, _directory: directory };
+        Ok(Sent { summary, reached, complete, possible_duplicates, parked })
     }
 }
 

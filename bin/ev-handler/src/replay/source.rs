@@ -5,6 +5,7 @@
 //! time. Connecting and everything else about Auth is the real source's.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +51,8 @@ pub(crate) struct SpanSource {
     env: Arc<dyn Env>,
     survey: Survey,
     types: Vec<String>,
-    /// Slices that were not begun.
-    slices: VecDeque<Range<i64>>,
+    /// What no slice was begun of.
+    rest: Range<i64>,
     /// Reads the first slice instead of the upstream's own reader.
     reader: Option<Box<dyn SpanReader>>,
     slice: Range<i64>,
@@ -74,24 +75,17 @@ impl SpanSource {
         types: Vec<String>,
     ) -> Self {
         let told = env.monotonic();
-        let mut slices = VecDeque::new();
-        let mut from = span.start;
-        while from < span.end {
-            let to = from.saturating_add(SLICE).min(span.end);
-            slices.push_back(from..to);
-            from = to;
-        }
         Self {
             upstream,
             env,
             survey,
             types,
-            slices,
             reader: None,
             slice: span.start..span.start,
             reading: Reading::Between,
             ready: VecDeque::new(),
             reached: span.start,
+            rest: span,
             events: 0,
             told,
         }
@@ -111,8 +105,32 @@ impl SpanSource {
     }
 
     /// The version that Auth reported last.
-    pub(crate) fn version(&self) -> &AuthVersion {
+    pub(super) fn version(&self) -> &AuthVersion {
         &self.survey.version
+    }
+
+    /// Waits for something else, and keeps the connection up meanwhile. Before the span is read.
+    ///
+    /// # Errors
+    ///
+    /// Those of the upstream.
+    pub(super) async fn meanwhile<T>(
+        &mut self,
+        other: impl Future<Output = T>,
+    ) -> Result<T, SourceError> {
+        tokio::pin!(other);
+        let mut upstream = self.upstream.lock().await;
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut other => return Ok(done),
+                event = upstream.next(Credit { pages: 0 }) => {
+                    if let SourceEvent::Upstream(survey) = event? {
+                        self.survey = survey;
+                    }
+                }
+            }
+        }
     }
 
     /// Asks for a page, or begins a slice.
@@ -125,7 +143,7 @@ impl SpanSource {
                 }));
             }
             Reading::Between => {
-                let Some(slice) = self.slices.front().cloned() else {
+                let Some(slice) = self.next_slice() else {
                     self.reading = Reading::Over;
                     return;
                 };
@@ -137,13 +155,18 @@ impl SpanSource {
                         self.upstream.lock().await.span(query)
                     }
                 };
-                self.slices.pop_front();
+                self.rest.start = slice.end;
                 self.reached = slice.start;
                 self.slice = slice;
                 self.reading = Reading::Idle(reader);
             }
             other @ (Reading::Busy(_) | Reading::Over) => self.reading = other,
         }
+    }
+
+    fn next_slice(&self) -> Option<Range<i64>> {
+        let Range { start, end } = self.rest;
+        (start < end).then(|| start..start.saturating_add(SLICE).min(end))
     }
 
     fn lane(&self) -> LaneId {
@@ -198,7 +221,7 @@ impl SpanSource {
             marks: vec![Mark { after: 0, token: token_at(self.slice.end) }],
             repeats: true,
         }));
-        let opened = self.slices.front().map(lane_of).into_iter().collect::<Vec<_>>();
+        let opened = self.next_slice().map(lane_of).into_iter().collect::<Vec<_>>();
         let is_last = opened.is_empty();
         let lanes = Lanes { opened, ended: vec![lane.clone()], retired: vec![lane] };
         self.ready.push_back(SourceEvent::Lanes(lanes));
@@ -253,7 +276,7 @@ async fn read(reading: &mut Reading) -> Read {
     }
 }
 
-fn lane_of(slice: &Range<i64>) -> (LaneId, Token) {
+fn lane_of(slice: Range<i64>) -> (LaneId, Token) {
     (LaneId::Window { start: slice.start, pass: 0 }, token_at(slice.start))
 }
 
@@ -275,7 +298,7 @@ impl Source for SpanSource {
 
     fn resume(&mut self, _: Resume) -> Result<(), SourceError> {
         self.ready.push_back(SourceEvent::Upstream(self.survey.clone()));
-        match self.slices.front() {
+        match self.next_slice() {
             Some(first) => {
                 let lanes = Lanes { opened: vec![lane_of(first)], ..Lanes::default() };
                 self.ready.push_back(SourceEvent::Lanes(lanes));

@@ -22,15 +22,13 @@ use ev_state::{LedgerFacts, SqliteStore};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::compare::{Compared, Remedy, Verdict};
 use super::ids::{Ids, SESSION_UPLOAD};
 use super::picking::{Picked, Picking, Wanted};
-use crate::fetching::Fetching;
 use crate::replay::send::{Sender, Sent};
 use crate::replay::source::SpanSource;
-use crate::start::receiver::Beside;
 use crate::start::{Error, SINK, parts};
 use crate::upstream::refused;
 
@@ -51,6 +49,8 @@ pub(super) struct Repaired {
     pub(super) sent: u64,
     /// Left out by `skip-event-types`.
     pub(super) filtered: u64,
+    /// Sent again as nobody knows whether they had arrived.
+    pub(super) possible_duplicates: u64,
     /// Undeliverable, and parked in the state now.
     pub(super) parked: u64,
     /// Why the hour differs still; `None` if it is equal now.
@@ -95,9 +95,8 @@ pub(super) struct Repair {
     source: Arc<Mutex<TypedSource>>,
     ids: Arc<Mutex<Ids>>,
     survey: Survey,
+    env: Arc<dyn Env>,
     sender: Sender,
-    fetching: Fetching,
-    beside: Beside,
 }
 
 impl Repair {
@@ -122,36 +121,29 @@ impl Repair {
             flavour: parts::flavour(settings),
             start_time: Timestamp::new(facts.start_seconds, 0),
         })?;
-        let fluentd = Arc::new(parts::sink(&settings.fluentd, Arc::clone(env))?);
-        let artifacts = source.lock().await.artifacts();
-        let fetching = Fetching::start(settings, snapshot.flavour, artifacts, env)?;
-        let beside = Beside::start(&fluentd, &settings.fluentd, env);
         let config = parts::engine(settings);
+        let (max_parked_events, max_parked_bytes) =
+            (config.max_parked_events, config.max_parked_bytes);
         let skips = |kind: &String| kind.as_bytes() == SESSION_UPLOAD;
+        let recordings = !config.skip_event_types.iter().any(skips);
+        let artifacts = source.lock().await.artifacts();
+        let sender = Sender::start(settings, config, &survey, snapshot.flavour, artifacts, env)?;
         Ok(Self {
             store,
             sink,
             epoch: snapshot.epoch,
             totals: snapshot.totals,
             parked_bytes: snapshot.parked_bytes,
-            max_parked_events: config.max_parked_events,
-            max_parked_bytes: config.max_parked_bytes,
+            max_parked_events,
+            max_parked_bytes,
             key: LedgerKey::new(&facts.key),
             first_hour: facts.first_hour,
-            recordings: !config.skip_event_types.iter().any(skips),
+            recordings,
             source,
             ids,
-            sender: Sender {
-                sink: fluentd,
-                registry: fetching.registry.clone(),
-                env: Arc::clone(env),
-                cluster: survey.cluster.clone(),
-                flavour: snapshot.flavour,
-                config,
-            },
             survey,
-            fetching,
-            beside,
+            env: Arc::clone(env),
+            sender,
         })
     }
 
@@ -183,6 +175,7 @@ impl Repair {
             whole: remedy == Remedy::Whole,
             sent: totals.delivered + totals.resolved,
             filtered: totals.filtered,
+            possible_duplicates: sent.possible_duplicates,
             parked: 0,
             left: None,
         };
@@ -220,15 +213,6 @@ impl Repair {
         only: Option<BTreeSet<EventDigest>>,
         stop: &CancellationToken,
     ) -> Result<(Sent, Picked), Error> {
-        let version = &self.survey.version;
-        let ready = tokio::select! {
-            biased;
-            () = stop.cancelled() => true,
-            decoder = self.fetching.decoder(version) => decoder.is_some(),
-        };
-        if !ready {
-            warn!(%version, "no decoder: what cannot be decoded is parked");
-        }
         let query = SpanQuery { from: span.start, to: span.end, types: Vec::new() };
         let reader = self.source.lock().await.span(query);
         let wanted = Wanted { span: span.clone(), only };
@@ -236,7 +220,7 @@ impl Repair {
         let picked = picking.picked();
         let source = SpanSource::through(
             self.source.clone(),
-            Arc::clone(&self.sender.env),
+            Arc::clone(&self.env),
             self.survey.clone(),
             span.clone(),
             Box::new(picking),
@@ -330,8 +314,7 @@ impl Repair {
     ///
     /// If it had panicked.
     pub(super) async fn end(self) -> Result<(), Error> {
-        let (beside, fetching) = (self.beside.end().await, self.fetching.end().await);
-        beside.and(fetching)
+        self.sender.end().await
     }
 }
 

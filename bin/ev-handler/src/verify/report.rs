@@ -357,11 +357,14 @@ impl<'a> OneHour<'a> {
 
 /// What was done about an hour.
 fn told(repaired: &Repaired, out: &mut dyn Write) -> std::io::Result<()> {
-    let Repaired { whole, sent, filtered, parked, left } = repaired;
+    let Repaired { whole, sent, filtered, possible_duplicates, parked, left } = repaired;
     let of = if *whole { " of the whole hour" } else { "" };
     let mut parts = vec![format!("{sent} sent{of}")];
     if *filtered > 0 {
         parts.push(format!("{filtered} left out by a setting"));
+    }
+    if *possible_duplicates > 0 {
+        parts.push(format!("{possible_duplicates} possible duplicates"));
     }
     if *parked > 0 {
         parts.push(format!("{parked} cannot be delivered and are parked"));
@@ -477,7 +480,14 @@ open hours may still change: they prove nothing yet
             let mut report = Report::new(&args, "c", 0, Some(3));
             let mut out = Vec::new();
             let left = left.map(str::to_owned);
-            let repaired = Repaired { whole: true, sent: 7, filtered: 1, parked: 2, left };
+            let repaired = Repaired {
+                whole: true,
+                sent: 7,
+                filtered: 1,
+                possible_duplicates: 3,
+                parked: 2,
+                left,
+            };
             report.add(compared(3, Verdict::Differs), Some(repaired), &mut out).unwrap();
             report.add(compared(4, Verdict::Open), None, &mut out).unwrap();
             if stopped {
@@ -488,7 +498,7 @@ open hours may still change: they prove nothing yet
         };
         let (text, exit) = run(false, None, false);
         let expected = "1970-01-01T03:00:00Z  differs   auth 7, ledger 5
-    repaired: 7 sent of the whole hour, 1 left out by a setting, 2 cannot be delivered and are parked
+    repaired: 7 sent of the whole hour, 1 left out by a setting, 3 possible duplicates, 2 cannot be delivered and are parked
 1970-01-01T04:00:00Z  open      auth 7, ledger 5
 compared 2 hours: 0 equal, 0 differing, 0 without a row, 0 unproved, 1 open
 repaired 1 hours, which are equal now

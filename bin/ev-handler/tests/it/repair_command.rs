@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use ev_core::{
-    Change, Claim, LaneId, LedgerHour, SinkId, Snapshot, StateError, StateStore as _, Timestamp,
-};
+use ev_core::{Change, Claim, LaneId, LedgerHour, SinkId, Snapshot, StateStore as _, Timestamp};
 use ev_state::SqliteStore;
 use ev_test_support::FailRule;
 use ev_test_support::data::{Made, Maker, Vector};
@@ -74,22 +72,11 @@ async fn run_to_the_end(stage: &Stage) -> ev_pipeline::Summary {
     let run = ev_handler::start::start(settings, CancellationToken::new());
     let summary = tokio::time::timeout(PATIENCE, run).await.expect("it ends in time").unwrap();
     assert!(summary.totals.balances(), "{summary:?}");
-    // Others can have the state now.
-    drop(opened(stage).await);
     summary
 }
 
-async fn opened(stage: &Stage) -> (SqliteStore, SinkId, Snapshot) {
-    // A run in this process may still be putting a decoder away.
-    let free = async {
-        loop {
-            match SqliteStore::open(stage.path("storage")) {
-                Err(StateError::InUse { .. }) => tokio::task::yield_now().await,
-                opened => break opened.unwrap(),
-            }
-        }
-    };
-    let store = tokio::time::timeout(PATIENCE, free).await.expect("it ends in time");
+fn opened(stage: &Stage) -> (SqliteStore, SinkId, Snapshot) {
+    let store = SqliteStore::open(stage.path("storage")).unwrap();
     let claim = Claim {
         sink: SinkId("fluentd".into()),
         cluster: CLUSTER.into(),
@@ -146,7 +133,7 @@ fn once(made: &[Made]) -> BTreeMap<String, usize> {
 async fn exactly_what_is_missing_is_sent_and_the_ledger_agrees() {
     let skip = "skip-event-types = [\"user.login\"]";
     let (stage, mut maker, _) = settled(51, 400, skip).await;
-    let before = opened(&stage).await.2;
+    let before = opened(&stage).2;
     stage.fluentd.clear();
     let mut missing = late(&stage, &mut maker, 4, 50);
     missing.extend(late(&stage, &mut maker, 3, 20));
@@ -163,7 +150,7 @@ async fn exactly_what_is_missing_is_sent_and_the_ledger_agrees() {
     is_clean(&stage).await;
 
     // They count as passed, and nothing else has changed.
-    let after = opened(&stage).await.2;
+    let after = opened(&stage).2;
     assert!(after.totals.balances());
     assert_eq!(after.totals.passed, before.totals.passed + 7);
     assert_eq!(after.totals.delivered, before.totals.delivered + 7 - skipped);
@@ -189,7 +176,7 @@ async fn an_hour_in_which_too_much_is_missing_is_sent_as_a_whole() {
     assert!(whole.len() > 300);
     // Another hour's row is damaged: nobody can tell what it stood for.
     let damaged = hour + 10;
-    let (store, sink, snapshot) = opened(&stage).await;
+    let (store, sink, snapshot) = opened(&stage);
     let mut row = store.ledger(&sink, damaged..damaged + 1).unwrap().remove(0);
     row.sketch.truncate(7);
     let change = Change { ledger: vec![row], ..Change::default() };
@@ -203,7 +190,7 @@ async fn an_hour_in_which_too_much_is_missing_is_sent_as_a_whole() {
     assert!(repairs(&report).iter().all(|repair| repair["whole"] == true), "{report}");
     assert_eq!(received(&stage), once(&whole));
     is_clean(&stage).await;
-    assert!(opened(&stage).await.2.totals.balances());
+    assert!(opened(&stage).2.totals.balances());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,7 +206,7 @@ async fn what_cannot_be_delivered_is_parked_and_what_auth_has_deleted_is_told() 
     assert_eq!(status, Some(0), "{report}");
     assert_eq!((sum(&report, "sent"), sum(&report, "parked")), (4, 1), "{report}");
     is_clean(&stage).await;
-    let (store, _, snapshot) = opened(&stage).await;
+    let (store, _, snapshot) = opened(&stage);
     assert_eq!(snapshot.totals.parked, 1);
     assert!(snapshot.totals.balances());
     assert_eq!(store.parked_facts(None, 10).unwrap().len(), 1);
@@ -280,7 +267,7 @@ async fn a_recording_whose_announcement_was_missing_is_read_by_the_handler() {
     let (status, report) = verify(&stage, &["--repair"]).await;
     assert_eq!((status, sum(&report, "sent")), (Some(0), 1), "{report}");
     let is_session = |lane: &LaneId| matches!(lane, LaneId::Session(_));
-    let lanes = opened(&stage).await.2.lanes;
+    let lanes = opened(&stage).2.lanes;
     assert_eq!(lanes.iter().filter(|row| is_session(&row.lane)).count(), 1);
     let summary = run_to_the_end(&stage).await;
     assert_eq!(summary.totals.sessions, 1, "{summary:?}");
@@ -288,7 +275,7 @@ async fn a_recording_whose_announcement_was_missing_is_read_by_the_handler() {
     assert_eq!(bodies, Some(texts(&recording.events)));
 
     // Where it was read once, it is not read again.
-    let (store, sink, snapshot) = opened(&stage).await;
+    let (store, sink, snapshot) = opened(&stage);
     let hour = recording.upload.time.seconds.div_euclid(HOUR);
     let row = store.ledger(&sink, hour..hour + 1).unwrap().remove(0);
     let damaged = LedgerHour { sketch: "".into(), ..row };
@@ -297,7 +284,7 @@ async fn a_recording_whose_announcement_was_missing_is_read_by_the_handler() {
     drop(store);
     let (status, report) = verify(&stage, &["--repair"]).await;
     assert_eq!((status, &report["repaired"]), (Some(0), &1.into()), "{report}");
-    assert!(!opened(&stage).await.2.lanes.iter().any(|row| is_session(&row.lane)));
+    assert!(!opened(&stage).2.lanes.iter().any(|row| is_session(&row.lane)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -357,7 +344,7 @@ async fn kills_and_signals_lose_nothing() {
     assert_eq!((status, sum(&report, "sent")), (Some(0), 10), "{report}");
     is_clean(&stage).await;
     assert!(once(&missing).keys().all(|body| received(&stage).contains_key(body)));
-    let totals = opened(&stage).await.2.totals;
+    let totals = opened(&stage).2.totals;
     assert_eq!((totals.passed, totals.balances()), (all.len() as u64, true));
 }
 

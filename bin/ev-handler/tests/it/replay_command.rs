@@ -210,6 +210,31 @@ async fn what_cannot_be_sent_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_auth_cannot_send_is_told() {
+    let stage = Stage::new("13.3.8");
+    let mut maker = Maker::new(47);
+    let mut vectors = templates("v13");
+    vectors.sort_by_key(|vector| vector.oneof.len());
+    let large = vectors.pop().unwrap();
+    let mut made = make(&mut maker, &vectors, 60, 20, 5);
+    let most = made.iter().map(|event| event.oneof.len()).max().unwrap();
+    let large = maker.event(&large, made[30].time.plus_nanos(60_000_000_000)).unwrap();
+    assert!(large.oneof.len() > most);
+    stage.auth.store(|store| {
+        store.append_in_place(made.iter().chain([&large]).map(Made::event));
+    });
+    stage.auth.set(|switches| switches.page_bytes = most);
+    let (from, to) = (made[0].time.seconds, now().seconds);
+    let (status, out, errors) = replay(&stage, from, to, &[]).await;
+    assert_eq!(status, Some(1), "{out}{errors}");
+    assert!(out.contains("60 sent"), "{out}");
+    let second = Timestamp::new(large.time.seconds, 0);
+    assert!(out.contains(&format!("1 could not be sent: gap\n    from {second} to ")), "{out}");
+    made.sort_by_key(|event| event.time);
+    assert_eq!(received(&stage, &BTreeMap::new()), once(&made));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_it_and_it_can_be_taken_up_where_it_stood() {
     let mut stage = Stage::new("13.3.8");
     stage.forward = "batch-events = 10\nmax-connections = 2\n".into();
