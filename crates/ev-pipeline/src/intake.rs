@@ -17,7 +17,7 @@ use crate::batches::{Origin, Ticket};
 use crate::digest::sha256;
 use crate::engine::Core;
 use crate::known::{LaneKey, Nearby};
-use crate::lanes::{Slot, is_near};
+use crate::lanes::{LaneBook, Slot, is_near};
 use crate::tally::Settled;
 
 /// Type of the events that announce a recording.
@@ -173,14 +173,17 @@ impl Core {
                 continue;
             }
             let Some(slot) = self.book.take(key, seen.digest, seen.time) else { continue };
-            let recording = match &route {
-                Route::Audit => "",
-                Route::Session(session) => session.as_str(),
+            let Seen { digest, time, index, has_uid } = seen;
+            let slot = match &route {
+                Route::Audit => {
+                    let index = index.unwrap_or_default();
+                    LaneBook::prove(slot, self.ledger.key.line(digest, index, time.seconds()))
+                }
+                Route::Session(_) => {
+                    let uid = has_uid.then_some(digest);
+                    self.book.prove_recorded(slot, &self.ledger.key, uid, index)
+                }
             };
-            let Seen { digest, time, index, .. } = seen;
-            let (number, second) = (index.unwrap_or_default(), time.seconds());
-            let line = self.ledger.key.line(digest, number, second, recording.as_bytes());
-            let slot = self.book.prove(slot, line, index);
             if is_filtered {
                 self.settle_now(slot, Settled::Filtered);
                 continue;
@@ -425,7 +428,7 @@ fn own_rare_events(added: &mut [(Span, Ticket)], page_bytes: usize) {
 struct Seen {
     digest: EventDigest,
     time: Timestamp,
-    /// `None` where it cannot be read; the ledger takes that for 0.
+    /// `None` where it cannot be read.
     index: Option<i64>,
     has_uid: bool,
 }

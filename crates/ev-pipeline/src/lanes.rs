@@ -15,7 +15,7 @@ use ev_core::{
 use crate::digest::sha256;
 use crate::digests::DigestMap;
 use crate::known::{LaneKey, Nearby, RecentIds};
-use crate::ledger::{Entry as RecordingEntry, Hours, Indexes, Line, Recording};
+use crate::ledger::{Entry, Hours, Indexes, LedgerKey, Line, Recording};
 use crate::tally::{Passed, Settled, add_totals};
 
 /// How near to a border, in seconds, an event counts as one that a neighbour may bring too:
@@ -43,7 +43,7 @@ pub(crate) struct Slot {
 enum Proof {
     Nothing,
     Hour(Line),
-    Recording(RecordingEntry),
+    Recording(Entry),
 }
 
 impl Slot {
@@ -439,17 +439,24 @@ impl LaneBook {
         Some(Slot { lane: key, segment, digest: Some(digest), border, proof })
     }
 
-    /// The slot of an event that was just taken, with what the ledger is to be told of it. `index`
-    /// is that of the event, if it can be told.
-    pub(crate) fn prove(&mut self, slot: Slot, line: Line, index: Option<i64>) -> Slot {
-        let proof = match self.lanes.get_mut(&slot.lane) {
-            Some(lane) if lane.session().is_some() => {
-                Proof::Recording(lane.indexes.enter(line, index))
-            }
-            Some(_) => Proof::Hour(line),
-            None => Proof::Nothing,
-        };
-        Slot { proof, ..slot }
+    /// The slot of an event of the log that was just taken, with what the ledger is to be told of
+    /// it.
+    pub(crate) fn prove(slot: Slot, line: Line) -> Slot {
+        Slot { proof: Proof::Hour(line), ..slot }
+    }
+
+    /// The same for an event of a recording: the digest of its uid if it has one, and its index if
+    /// it can be told.
+    pub(crate) fn prove_recorded(
+        &mut self,
+        slot: Slot,
+        key: &LedgerKey,
+        uid: Option<EventDigest>,
+        index: Option<i64>,
+    ) -> Slot {
+        let Some(lane) = self.lanes.get_mut(&slot.lane) else { return slot };
+        let LaneId::Session(session) = &lane.id else { return slot };
+        Slot { proof: Proof::Recording(lane.indexes.enter(key, session, uid, index)), ..slot }
     }
 
     /// The lane has met an event that it did not take: from now on it is known here within this

@@ -229,7 +229,7 @@ impl Core {
             match found {
                 Ok((json, facts)) => {
                     let second = facts.time.seconds();
-                    let line = |id| self.ledger.key.line(id, facts.index, second, b"");
+                    let line = |id| self.ledger.key.line(id, facts.index, second);
                     let old = line(parked.event.digest);
                     let learned = match self.learn(parked, event, &facts, stop).await? {
                         Learned::Nothing => None,
@@ -248,9 +248,9 @@ impl Core {
                     let decoder = shared_name.clone();
                     let origin = Origin::Parked {
                         id: parked.id,
-                        lines: learned.as_ref().map(|(_, id)| {
-                            (old, self.ledger.key.line(*id, facts.index, second, b""))
-                        }),
+                        lines: learned
+                            .as_ref()
+                            .map(|(_, id)| (old, self.ledger.key.line(*id, facts.index, second))),
                         learned,
                         decoder,
                         bytes: event.bytes.len(),

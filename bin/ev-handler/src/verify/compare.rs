@@ -26,7 +26,7 @@ pub(super) struct Seen {
 impl Seen {
     /// What the ledger is told of it.
     pub(super) fn line(&self, key: &LedgerKey) -> Line {
-        key.line(self.digest, self.index, self.second, b"")
+        key.line(self.digest, self.index, self.second)
     }
 }
 
@@ -302,7 +302,7 @@ mod tests {
     fn row(events: std::ops::Range<u16>) -> LedgerHour {
         let mut hour = Hour::default();
         for Seen { digest, index, second, .. } in events.map(seen) {
-            hour.insert(&key().line(digest, index, second, b""));
+            hour.insert(&key().line(digest, index, second));
         }
         let sketch = Bytes::from(hour.sketch.to_bytes());
         let (count, sum) = (hour.count, hour.sum.to_le_bytes());

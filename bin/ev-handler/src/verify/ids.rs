@@ -78,6 +78,12 @@ impl Ids {
             let digest = EventDigest::of(&sha256(uid));
             return Ok(Identified::Seen(Seen { digest, index: peeked.index, second, name }));
         }
+        if self.is_left_out(peeked.kind.of(&event.bytes)) {
+            // It is not decoded then, so its bytes have to do.
+            let digest = EventDigest::of(&sha256(&event.bytes));
+            let name = format!("{digest:?}").into();
+            return Ok(Identified::Seen(Seen { digest, index: peeked.index, second, name }));
+        }
         let Some(decoder) = self.decoder(version).await? else {
             return Ok(Identified::Not { second });
         };
@@ -85,6 +91,11 @@ impl Ids {
             Some(seen) => Identified::Seen(seen),
             None => Identified::Not { second },
         })
+    }
+
+    /// Whether a setting leaves out events of that type.
+    fn is_left_out(&self, kind: &[u8]) -> bool {
+        self.settings.ingest.skip_event_types.iter().any(|skipped| skipped.as_bytes() == kind)
     }
 
     /// The recording that an event announces, as far as it can be told.

@@ -244,9 +244,7 @@ struct Check {
 impl Check {
     /// A recording.
     async fn recording(&self, session: &SessionId) -> Result<recordings::Reading, Error> {
-        let mut source = self.source.lock().await;
-        let mut ids = self.ids.lock().await;
-        recordings::Reading::of(session, self.key, &mut source, &mut ids).await
+        recordings::Reading::of(session, self.key, &mut *self.source.lock().await).await
     }
 
     /// These seconds of an hour of the log, and the recordings that are announced there.

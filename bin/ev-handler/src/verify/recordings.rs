@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use ev_core::{
-    Credit, EventDigest, LaneId, Page, SessionId, SessionLedger, Source as _, SourceEvent,
+    Credit, EventDigest, LaneId, Page, SessionId, SessionLedger, Source as _, SourceEvent, peek,
 };
 use ev_pipeline::ledger::{Indexes, LedgerKey, Recording};
 use ev_source::TypedSource;
 
-use super::compare::Seen;
-use super::ids::{Identified, Ids, sha256};
+use super::ids::sha256;
 use crate::start::Error;
 
 /// What Auth has of a recording.
@@ -19,8 +18,6 @@ pub(super) struct Reading {
     session: SessionId,
     recording: Recording,
     due: Indexes,
-    /// Events whose id is not known.
-    unidentified: u64,
     /// Why it could not be read to its end.
     broken: Option<String>,
 }
@@ -28,7 +25,7 @@ pub(super) struct Reading {
 impl Reading {
     fn new(key: LedgerKey, session: SessionId) -> Self {
         let (recording, due) = (Recording::default(), Indexes::default());
-        Self { key, session, recording, due, unidentified: 0, broken: None }
+        Self { key, session, recording, due, broken: None }
     }
 
     /// Reads a recording once, from its beginning.
@@ -40,14 +37,13 @@ impl Reading {
         session: &SessionId,
         key: LedgerKey,
         source: &mut TypedSource,
-        ids: &mut Ids,
     ) -> Result<Self, Error> {
         let mut reading = Self::new(key, session.clone());
         let lane = LaneId::Session(session.clone());
         source.open(&lane, None);
         loop {
             match source.next(Credit { pages: 1 }).await? {
-                SourceEvent::Page(page) if page.lane == lane => reading.page(&page, ids).await?,
+                SourceEvent::Page(page) if page.lane == lane => reading.page(&page),
                 SourceEvent::Lanes(lanes) if lanes.ended.contains(&lane) => return Ok(reading),
                 SourceEvent::Stopped(stopped) if stopped.lane == lane => {
                     source.close(&lane);
@@ -59,43 +55,34 @@ impl Reading {
         }
     }
 
-    async fn page(&mut self, page: &Page, ids: &mut Ids) -> Result<(), Error> {
+    fn page(&mut self, page: &Page) {
         for event in &page.events {
-            match ids.identify(&page.version, event, |_| true).await? {
-                Identified::Seen(Seen { digest, index, .. }) => self.add(digest, Some(index)),
-                // It has no metadata: the handler has nothing but the bytes to go by either.
-                Identified::Elsewhere => {
-                    self.add(EventDigest::of(&sha256(&event.bytes)), None);
-                }
-                Identified::Not { .. } => self.unidentified += 1,
-            }
+            let peeked = peek::metadata(&event.bytes);
+            let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
+            let uid = uid.of(&event.bytes);
+            let digest = (!uid.is_empty()).then(|| EventDigest::of(&sha256(uid)));
+            self.add(digest, peeked.map(|peeked| peeked.index));
         }
-        Ok(())
     }
 
-    fn add(&mut self, digest: EventDigest, index: Option<i64>) {
-        let session = self.session.as_str().as_bytes();
-        let line = self.key.line(digest, index.unwrap_or_default(), 0, session);
-        self.recording.insert(&self.due.enter(line, index));
+    fn add(&mut self, uid: Option<EventDigest>, index: Option<i64>) {
+        let entry = self.due.enter(&self.key, &self.session, uid, index);
+        self.recording.insert(&entry);
     }
 
     /// Holds it against the row of the ledger. `closed`: the hour of its announcement is.
     pub(super) fn compare(self, row: Option<&SessionLedger>, closed: bool) -> Compared {
-        let Self { session, recording, unidentified, broken, .. } = self;
+        let Self { session, recording: auth, broken, .. } = self;
         let ledger = row.map(Recording::from_row);
         let verdict = match row {
             None if !closed => Verdict::Open,
             None => Verdict::NoRow,
             Some(SessionLedger { closed_seconds: None, .. }) => Verdict::Open,
             Some(_) if broken.is_some() => Verdict::Unproved,
-            Some(_) if ledger == Some(recording) && unidentified == 0 => Verdict::Equal,
-            Some(row) if unidentified > 0 && row.count == recording.count + unidentified => {
-                Verdict::Unproved
-            }
+            Some(_) if ledger == Some(auth) => Verdict::Equal,
             Some(_) => Verdict::Differs,
         };
-        let auth = Recording { count: recording.count + unidentified, ..recording };
-        Compared { session, verdict, auth, ledger, unidentified, broken }
+        Compared { session, verdict, auth, ledger, broken }
     }
 }
 
@@ -108,7 +95,7 @@ pub(super) enum Verdict {
     Differs,
     /// It was announced, and the ledger knows nothing of it.
     NoRow,
-    /// Not all of it can be read or told apart.
+    /// Not all of it can be read.
     Unproved,
     /// The handler has not read it to its end.
     Open,
@@ -133,8 +120,6 @@ pub(super) struct Compared {
     pub(super) verdict: Verdict,
     pub(super) auth: Recording,
     pub(super) ledger: Option<Recording>,
-    /// Events whose id is not known, which are in the number and not in the sum.
-    pub(super) unidentified: u64,
     /// Why Auth could not send all of it.
     pub(super) broken: Option<String>,
 }
@@ -202,7 +187,7 @@ mod tests {
     fn reading(indexes: impl IntoIterator<Item = u8>) -> Reading {
         let mut reading = Reading::new(LedgerKey::new(&[3; 16]), session());
         for index in indexes {
-            reading.add(EventDigest([index; 16]), Some(index.into()));
+            reading.add(Some(EventDigest([index; 16])), Some(index.into()));
         }
         reading
     }
@@ -237,17 +222,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_or_told_apart_is_unproved() {
+    fn what_cannot_be_read_is_unproved() {
         let mut broken = reading(0..2);
         broken.broken = Some("not found".to_owned());
         assert_eq!(broken.compare(Some(&row(0..5, Some(9))), true).verdict, Verdict::Unproved);
-        let mut unidentified = reading(0..3);
-        unidentified.unidentified = 2;
-        let compared = unidentified.compare(Some(&row(0..5, Some(9))), true);
-        assert_eq!((compared.verdict, compared.auth.count), (Verdict::Unproved, 5));
-        let mut fewer = reading(0..3);
-        fewer.unidentified = 1;
-        assert_eq!(fewer.compare(Some(&row(0..5, Some(9))), true).verdict, Verdict::Differs);
     }
 
     #[test]

@@ -75,7 +75,6 @@ struct OneRecording<'a> {
     verdict: &'static str,
     auth: Part,
     ledger: Option<Part>,
-    unidentified: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     broken: Option<String>,
 }
@@ -210,17 +209,13 @@ impl Report {
             self.recordings.push(compared);
             return Ok(());
         }
-        let recordings::Compared { session, verdict, auth, ledger, unidentified, broken } =
-            compared;
+        let recordings::Compared { session, verdict, auth, ledger, broken } = compared;
         let events = |of: &Recording| format!("{} to index {}", of.count, of.last_index);
         let ledger = ledger.as_ref().map_or("no row".to_owned(), events);
         let (verdict, auth_has) = (verdict.as_str(), events(&auth));
         writeln!(out, "recording {session}  {verdict:<8}  auth {auth_has}, ledger {ledger}")?;
         if auth.gaps > 0 {
             writeln!(out, "    indexes are missing in {} places", auth.gaps)?;
-        }
-        if unidentified > 0 {
-            writeln!(out, "    {unidentified} without an id, not compared")?;
         }
         if let Some(broken) = broken {
             writeln!(out, "    auth cannot send all of it: {}", shown(&broken))?;
@@ -329,7 +324,6 @@ impl<'a> OneRecording<'a> {
             verdict: compared.verdict.as_str(),
             auth: Part::of(&compared.auth),
             ledger: compared.ledger.as_ref().map(Part::of),
-            unidentified: compared.unidentified,
             broken: compared.broken.as_deref().map(shown),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ev_core::{Change, Claim, LaneId, Road, SinkId, StateStore as _, Timestamp, Token};
+use ev_core::{Change, Claim, LaneId, Road, SinkId, StateStore as _, Timestamp, Token, peek};
 use ev_state::SqliteStore;
 use ev_test_support::Store;
 use ev_test_support::data::{Change as Rewrite, Made, Maker, Vector, read_vectors, rewrite};
@@ -157,7 +157,7 @@ async fn it_works_beside_a_running_handler() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_without_uid_are_recognised_by_what_go_prints_of_them() {
-    let stage = Stage::new("13.3.8");
+    let mut stage = Stage::new("13.3.8");
     let vectors = read_vectors(&golden("v13")).unwrap();
     let at = |n: usize| now().plus_nanos(-(i128::try_from(n).unwrap() + 120) * 1_000_000_000_000);
     let made: Vec<Made> = vectors
@@ -168,8 +168,16 @@ async fn events_without_uid_are_recognised_by_what_go_prints_of_them() {
         .filter_map(|(n, vector)| rewrite(vector, &Rewrite::at(at(n % 100))).ok())
         .collect();
     assert!(made.len() > 10, "{} events without uid", made.len());
+    let kind = |event: &Made| {
+        let kind = peek::metadata(&event.oneof)?.kind.of(&event.oneof);
+        Some(String::from_utf8(kind.to_vec()).unwrap()).filter(|kind| !kind.is_empty())
+    };
+    let kind = made.iter().find_map(kind).expect("one that has a type");
     stage.auth.store(|store| store.append_in_place(made.iter().map(Made::event)));
-    run_to_the_end(&stage).await;
+    // What is left out is not decoded, so it is recognised by its bytes.
+    stage.extra = format!("skip-event-types = [{kind:?}]");
+    let summary = run_to_the_end(&stage).await;
+    assert!(summary.totals.filtered > 0, "{summary:?}");
     let (status, report) = verify_json(&stage, 62).await;
     assert_eq!((status, &report["unproved"]), (Some(0), &0.into()), "{report}");
     assert!(report["equal"].as_u64().unwrap() > 20, "{report}");
@@ -233,4 +241,64 @@ async fn wrong_use_and_the_state_of_another_cluster_are_told() {
     std::fs::remove_file(stage.path("identity")).unwrap();
     let (status, _, errors) = verify(&stage, 1, &[]).await;
     assert_eq!(status, Some(78), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recordings_are_held_against_the_ledger_event_by_event() {
+    let stage = Stage::new("18.0.0-dev");
+    stage.auth.offer(stage.table("v18dev"));
+    let vectors = read_vectors(&golden("realistic-v18dev")).unwrap();
+    let upload = vectors.iter().find(|v| v.kind == UPLOAD && v.is_template()).unwrap();
+    // What is typed has no id of its own, and is left out by default.
+    let inside: Vec<_> = vectors.iter().filter(|v| !v.recording.is_empty()).collect();
+    let at = now().plus_nanos(-2 * 3_600_000_000_000);
+    let recording = Maker::new(37).recording(upload, &inside, 30, at).unwrap();
+    let session = recording.session.as_str();
+    let events: Vec<_> = recording.events.iter().map(Made::event).collect();
+    stage.auth.store(|store| {
+        store.append([recording.upload.event()]);
+        store.append_recording(session, events.clone());
+    });
+    let totals = run_to_the_end(&stage).await.totals;
+    assert_eq!((totals.sessions, totals.passed), (1, 31), "{totals:?}");
+    let counts = |report: &Value| {
+        ["compared", "equal", "differing", "unproved", "with_gaps"]
+            .map(|name| report["recordings"][name].as_u64().unwrap())
+    };
+    let (status, report) = verify_json(&stage, 3).await;
+    assert_eq!((status, counts(&report)), (Some(0), [1, 1, 0, 0, 0]), "{report}");
+    assert_eq!(report["recordings"]["recordings"], serde_json::json!([]), "equal, so not listed");
+
+    // Auth has another one now: without its last event, without one in the middle, not at all.
+    let replace = |events: Vec<ev_test_support::Event>| {
+        stage.auth.store(|store| {
+            store.remove_recording(session);
+            if !events.is_empty() {
+                store.append_recording(session, events);
+            }
+        });
+    };
+    replace(events[..29].to_vec());
+    let (status, report) = verify_json(&stage, 3).await;
+    assert_eq!((status, counts(&report)), (Some(1), [1, 0, 1, 0, 0]), "{report}");
+    let one = &report["recordings"]["recordings"][0];
+    assert_eq!((&one["session"], &one["verdict"]), (&session.into(), &"differs".into()), "{one}");
+    assert_eq!((&one["auth"]["events"], &one["ledger"]["events"]), (&29.into(), &30.into()));
+
+    replace([&events[..10], &events[11..]].concat());
+    let (status, text, errors) = verify(&stage, 3, &[]).await;
+    assert_eq!(status, Some(1), "{text}{errors}");
+    let line = format!("recording {session}  differs   auth 29 to index 29, ledger 30 to index 29");
+    assert!(text.contains(&line) && text.contains("indexes are missing in 1 places"), "{text}");
+
+    replace(Vec::new());
+    let (status, report) = verify_json(&stage, 3).await;
+    assert_eq!((status, counts(&report)), (Some(1), [1, 0, 0, 1, 0]), "{report}");
+    assert!(report["recordings"]["recordings"][0]["broken"].is_string(), "{report}");
+    let (status, out, errors) = verify(&stage, 3, &["--no-recordings", "--json"]).await;
+    assert_eq!(status, Some(0), "{out}{errors}");
+
+    replace(events);
+    let (status, report) = verify_json(&stage, 3).await;
+    assert_eq!((status, counts(&report)), (Some(0), [1, 1, 0, 0, 0]), "{report}");
 }

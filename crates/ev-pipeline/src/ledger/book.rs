@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn line(n: u8) -> Line {
-        LedgerKey::new(&[3; 16]).line(EventDigest([n; 16]), 0, i64::from(n % 2) * 3600, b"")
+        LedgerKey::new(&[3; 16]).line(EventDigest([n; 16]), 0, i64::from(n % 2) * 3600)
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod hour;
 mod recording;
 mod sketch;
 
-use ev_core::EventDigest;
+use ev_core::{EventDigest, SessionId};
 use siphasher::sip128::SipHasher13;
 
 pub(crate) use book::{Hours, Ledger};
@@ -41,18 +41,21 @@ impl LedgerKey {
     }
 
     /// What the ledger has to know of an event of the log: its id, its index and the second of its
-    /// time. Of a recording, `recording` is its session id; of the log it is empty.
-    pub fn line(&self, id: EventDigest, index: i64, second: i64, recording: &[u8]) -> Line {
+    /// time.
+    pub fn line(&self, id: EventDigest, index: i64, second: i64) -> Line {
         let mut bytes = [0; 24];
         bytes[..16].copy_from_slice(&id.0);
         bytes[16..].copy_from_slice(&index.to_le_bytes());
-        let sum = if recording.is_empty() {
-            self.0.hash(&bytes)
-        } else {
-            self.0.hash(&[&bytes[..], recording].concat())
-        };
-        let place = self.0.hash(&id.0).as_u128();
-        Line { id, hour: second.div_euclid(HOUR), sum: sum.as_u128(), place }
+        let (sum, place) = (self.0.hash(&bytes).as_u128(), self.0.hash(&id.0).as_u128());
+        Line { id, hour: second.div_euclid(HOUR), sum, place }
+    }
+
+    /// The keyed hash of an event of a recording. Not all of them have a uid: those without are
+    /// told by their index, which is the only one of its kind there.
+    fn recorded(&self, session: &SessionId, uid: Option<EventDigest>, index: i64) -> u128 {
+        let uid = uid.map_or([0; 16], |uid| uid.0);
+        let session = session.as_str().as_bytes();
+        self.0.hash(&[&uid[..], &index.to_le_bytes(), session].concat()).as_u128()
     }
 }
 

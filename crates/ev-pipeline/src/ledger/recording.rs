@@ -1,8 +1,8 @@
 //! One session recording.
 
-use ev_core::{SessionId, SessionLedger};
+use ev_core::{EventDigest, SessionId, SessionLedger};
 
-use super::Line;
+use super::LedgerKey;
 
 /// The events of a recording, as number, sum and last index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Recording {
     /// Adds an event.
     pub fn insert(&mut self, entry: &Entry) {
         self.count = self.count.wrapping_add(1);
-        self.sum = self.sum.wrapping_add(entry.line.sum);
+        self.sum = self.sum.wrapping_add(entry.sum);
         self.last_index = self.last_index.max(entry.index);
         self.gaps = self.gaps.wrapping_add(u64::from(entry.after_gap));
     }
@@ -66,7 +66,7 @@ impl Recording {
 /// One event of a recording, as the ledger sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    line: Line,
+    sum: u128,
     index: i64,
     after_gap: bool,
 }
@@ -83,31 +83,36 @@ impl Indexes {
         Self { next: recording.last_index.saturating_add(1) }
     }
 
-    /// The next event. `index` is `None` where nobody can tell it; then it is taken to be the one
-    /// that is due.
-    pub fn enter(&mut self, line: Line, index: Option<i64>) -> Entry {
+    /// The next event. `uid` is the digest of its uid, if it has one; `index` is `None` where
+    /// nobody can tell it: then it is taken to be the one that is due.
+    pub fn enter(
+        &mut self,
+        key: &LedgerKey,
+        session: &SessionId,
+        uid: Option<EventDigest>,
+        index: Option<i64>,
+    ) -> Entry {
         let index = index.unwrap_or(self.next);
         let after_gap = index > self.next;
         self.next = self.next.max(index.saturating_add(1));
-        Entry { line, index, after_gap }
+        Entry { sum: key.recorded(session, uid, index), index, after_gap }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ev_core::EventDigest;
-
     use super::*;
-    use crate::ledger::LedgerKey;
 
-    fn line(n: u8) -> Line {
-        LedgerKey::new(&[7; 16]).line(EventDigest([n; 16]), n.into(), 0, b"session")
+    fn enter(due: &mut Indexes, n: u8, index: Option<i64>) -> Entry {
+        let session = SessionId::try_new(b"s").expect("a valid session id");
+        let uid = n.is_multiple_of(2).then_some(EventDigest([n; 16]));
+        due.enter(&LedgerKey::new(&[7; 16]), &session, uid, index)
     }
 
     fn read(indexes: &[Option<i64>]) -> Recording {
         let (mut recording, mut due) = (Recording::default(), Indexes::default());
         for (n, index) in (0..).zip(indexes) {
-            recording.insert(&due.enter(line(n), *index));
+            recording.insert(&enter(&mut due, n, *index));
         }
         recording
     }
@@ -143,10 +148,31 @@ mod tests {
         for (n, index) in [(0, 0), (1, 1), (2, 4), (3, 5)] {
             let mut recording = Recording::from_row(&row);
             let mut part = Recording::default();
-            part.insert(&Indexes::behind(&recording).enter(line(n), Some(index)));
+            part.insert(&enter(&mut Indexes::behind(&recording), n, Some(index)));
             recording.add(&part);
             row = recording.to_row(session.clone(), None);
         }
         assert_eq!(Recording::from_row(&row), whole);
+    }
+
+    #[test]
+    fn another_uid_index_or_recording_is_a_difference() {
+        let sum = |session: &[u8], uid: Option<u8>, index| {
+            let session = SessionId::try_new(session).expect("a valid session id");
+            let uid = uid.map(|n| EventDigest([n; 16]));
+            let mut recording = Recording::default();
+            let key = LedgerKey::new(&[7; 16]);
+            recording.insert(&Indexes::default().enter(&key, &session, uid, Some(index)));
+            recording.sum
+        };
+        let sums = [
+            sum(b"s", Some(1), 0),
+            sum(b"s", Some(2), 0),
+            sum(b"s", None, 0),
+            sum(b"s", None, 1),
+            sum(b"t", Some(1), 0),
+        ];
+        let different: std::collections::BTreeSet<_> = sums.into();
+        assert_eq!(different.len(), sums.len());
     }
 }

@@ -17,7 +17,7 @@ fn hour_of(rig: &Rig, names: &[String]) -> Hour {
     for name in names {
         let sha = digest(&SHA256, name.as_bytes());
         let id = EventDigest::of(sha.as_ref().try_into().unwrap());
-        hour.insert(&key.line(id, 0, 1000, b""));
+        hour.insert(&key.line(id, 0, 1000));
     }
     hour
 }

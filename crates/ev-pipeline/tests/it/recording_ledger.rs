@@ -50,8 +50,8 @@ fn recording(rig: &Rig, indexes: &[u8]) -> Recording {
     let key = LedgerKey::new(&rig.snapshot().ledger_key);
     let (mut recording, mut due) = (Recording::default(), Indexes::default());
     for index in indexes {
-        let line = key.line(digest(&format!("e{index}")), (*index).into(), 0, SESSION.as_bytes());
-        recording.insert(&due.enter(line, Some((*index).into())));
+        let uid = Some(digest(&format!("e{index}")));
+        recording.insert(&due.enter(&key, &session(), uid, Some((*index).into())));
     }
     recording
 }
