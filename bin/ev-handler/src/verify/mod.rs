@@ -182,7 +182,12 @@ async fn verify(
                 reading = check.recording(&session) => reading?,
             };
             let row = state.session_ledger(&sink, &session)?;
-            told(report.add_recording(reading.compare(row.as_ref(), is_closed), out))?;
+            let compared = reading.compare(row.as_ref(), is_closed);
+            let again = match &mut repair {
+                None => None,
+                Some(repair) => repair.recording(hour, &compared).await?,
+            };
+            told(report.add_recording(compared, again, out))?;
         }
     }
     if let Some(repair) = repair {

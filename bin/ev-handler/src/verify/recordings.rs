@@ -138,9 +138,11 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    pub(super) fn add(&mut self, compared: &Compared) {
+    /// `again`: whatever was found, the handler reads it again.
+    pub(super) fn add(&mut self, compared: &Compared, again: bool) {
         self.compared += 1;
         *match compared.verdict {
+            _ if again => &mut self.open,
             Verdict::Equal => &mut self.equal,
             Verdict::Differs => &mut self.differing,
             Verdict::NoRow => &mut self.without_row,
@@ -231,15 +233,19 @@ mod tests {
     #[test]
     fn open_recordings_are_no_finding_and_all_others_are() {
         let mut sums = Sums::default();
-        sums.add(&reading(0..5).compare(Some(&row(0..5, Some(9))), true));
-        sums.add(&reading([0, 4]).compare(Some(&row(0..2, None)), true));
+        sums.add(&reading(0..5).compare(Some(&row(0..5, Some(9))), true), false);
+        sums.add(&reading([0, 4]).compare(Some(&row(0..2, None)), true), false);
         assert!(sums.all_equal());
         assert_eq!((sums.compared, sums.open, sums.with_gaps), (2, 1, 1));
         for verdict in [Verdict::Differs, Verdict::NoRow, Verdict::Unproved] {
             let mut sums = sums;
             let compared = reading(0..5).compare(None, true);
-            sums.add(&Compared { verdict, ..compared });
+            let finding = Compared { verdict, ..compared };
+            let mut again = sums;
+            sums.add(&finding, false);
             assert!(!sums.all_equal(), "{verdict:?}");
+            again.add(&finding, true);
+            assert!(again.all_equal() && again.open == 2, "{verdict:?}");
         }
     }
 

@@ -13,10 +13,11 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use ev_config::Settings;
 use ev_core::{
-    Change, Claim, Env, Epoch, EventDigest, LaneId, LedgerHour, NewParked, SinkId, Source as _,
-    SpanQuery, StateError, StateStore as _, Survey, Timestamp, Token, Totals,
+    Change, Claim, Env, Epoch, EventDigest, LaneId, LedgerHour, NewParked, SessionId,
+    SessionLedger, SinkId, Source as _, SpanQuery, StateError, StateStore as _, Survey, Timestamp,
+    Token, Totals,
 };
-use ev_pipeline::ledger::{Hour, LedgerKey};
+use ev_pipeline::ledger::{Hour, LedgerKey, Recording};
 use ev_source::TypedSource;
 use ev_state::{LedgerFacts, SqliteStore};
 use serde::Serialize;
@@ -27,6 +28,7 @@ use tracing::info;
 use super::compare::{Compared, Remedy, Verdict};
 use super::ids::{Ids, SESSION_UPLOAD};
 use super::picking::{Picked, Picking, Wanted};
+use super::recordings;
 use crate::replay::send::{Sender, Sent};
 use crate::replay::source::SpanSource;
 use crate::start::{Error, SINK, parts};
@@ -62,6 +64,13 @@ impl Repaired {
     fn not(why: &str) -> Self {
         Self { left: Some(why.to_owned()), ..Self::default() }
     }
+}
+
+/// What is to be done about a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Again {
+    /// Why the handler does not read it again; `None` if it does.
+    pub(super) left: Option<&'static str>,
 }
 
 /// Opens the state for us alone.
@@ -274,8 +283,10 @@ impl Repair {
         sums.add(&picked.sums);
         let bytes: u64 = parks.iter().map(|parked| parked.bytes.len() as u64).sum();
         let totals = with(self.totals, settled, parks.len() as u64);
+        let sessions = self.unread(picked)?;
         let change = Change {
-            open: self.announced(picked).await?,
+            open: self.lanes(&sessions).await,
+            session_ledger: sessions.into_iter().map(begun).collect(),
             park: parks,
             ledger: vec![row(hour, &sums)],
             totals: Some(totals),
@@ -287,25 +298,56 @@ impl Repair {
         Ok(())
     }
 
-    /// The lanes of recordings that were announced and never read: the handler reads them when it
-    /// is started.
-    async fn announced(&self, picked: &Picked) -> Result<Vec<(LaneId, Token)>, StateError> {
-        let mut lanes = Vec::new();
-        if !self.recordings {
-            return Ok(lanes);
-        }
-        let mut source = self.source.lock().await;
-        for session in &picked.recordings {
-            let read = self.store.session_ledger(&self.sink, session)?;
-            if read.is_some_and(|read| read.closed_seconds.is_some()) {
-                continue;
+    /// Recordings that are announced by what was picked and of which the ledger knows nothing.
+    fn unread(&self, picked: &Picked) -> Result<Vec<SessionId>, StateError> {
+        let mut unread = Vec::new();
+        for session in picked.recordings.iter().filter(|_| self.recordings) {
+            if self.store.session_ledger(&self.sink, session)?.is_none() {
+                unread.push(session.clone());
             }
+        }
+        Ok(unread)
+    }
+
+    /// The lanes of recordings, from their beginning: the handler reads them when it is started.
+    async fn lanes(&self, sessions: &[SessionId]) -> Vec<(LaneId, Token)> {
+        let mut source = self.source.lock().await;
+        let mut lanes = Vec::with_capacity(sessions.len());
+        for session in sessions {
             let lane = LaneId::Session(session.clone());
             let token = source.open(&lane, None);
             source.close(&lane);
             lanes.push((lane, token));
         }
-        Ok(lanes)
+        lanes
+    }
+
+    /// Has the handler read a recording again of which Auth has what the ledger has not; `None` if
+    /// there is nothing to repair. `hour` is the one in which it was announced.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be written.
+    pub(super) async fn recording(
+        &mut self,
+        hour: i64,
+        compared: &recordings::Compared,
+    ) -> Result<Option<Again>, Error> {
+        let left = match compared.verdict {
+            recordings::Verdict::Equal | recordings::Verdict::Open => return Ok(None),
+            _ => why_not_again(compared, hour, self.first_hour),
+        };
+        if left.is_none() {
+            let session = compared.session.clone();
+            let change = Change {
+                open: self.lanes(std::slice::from_ref(&session)).await,
+                session_ledger: vec![begun(session)],
+                ..Change::default()
+            };
+            self.store.commit(&self.sink, self.epoch, &change)?;
+            info!(session = %compared.session, "the handler reads a recording again");
+        }
+        Ok(Some(Again { left }))
     }
 
     /// Ends what runs beside.
@@ -332,6 +374,32 @@ fn why_not(compared: &Compared, remedy: Remedy, first_hour: Option<i64>) -> Opti
         (_, Remedy::Nothing) => Some("nothing that auth has is missing"),
         _ => None,
     }
+}
+
+/// Why a recording that is not equal is not read again.
+fn why_not_again(
+    compared: &recordings::Compared,
+    hour: i64,
+    first_hour: Option<i64>,
+) -> Option<&'static str> {
+    let recordings::Compared { verdict, auth, ledger, broken, .. } = compared;
+    let before = first_hour.is_none_or(|first| hour < first);
+    match verdict {
+        _ if broken.is_some() => Some("auth cannot send all of it"),
+        recordings::Verdict::NoRow if before => Some("it is from before the ledger begins"),
+        recordings::Verdict::Unproved => Some("events without an id cannot be compared"),
+        _ if ledger.as_ref().is_some_and(|ledger| auth.count < ledger.count) => {
+            Some("auth has fewer events of it than the ledger")
+        }
+        _ => None,
+    }
+}
+
+/// The row of a recording of which nothing was settled yet.
+fn begun(session: SessionId) -> SessionLedger {
+    let Recording { count, sum, last_index, gaps } = Recording::default();
+    let sum = sum.to_le_bytes();
+    SessionLedger { session, last_index, count, sum, gaps, closed_seconds: None }
 }
 
 /// What differs still when that was sent.
@@ -410,6 +478,39 @@ mod tests {
         check(&named, Some(3), None);
         let gone = Compared { missing_ids: BTreeSet::new(), ..compared(Verdict::Differs, 7) };
         check(&gone, Some(3), Some("nothing that auth has"));
+    }
+
+    #[test]
+    fn a_recording_is_read_again_only_where_auth_has_more() {
+        let recording = |count| Recording { count, ..Recording::default() };
+        let plain = recordings::Compared {
+            session: SessionId::try_new(b"s").expect("a valid session id"),
+            verdict: recordings::Verdict::Differs,
+            auth: recording(5),
+            ledger: Some(recording(4)),
+            unidentified: 0,
+            broken: None,
+        };
+        let check = |compared: recordings::Compared, hour, first_hour, expected: Option<&str>| {
+            let why = why_not_again(&compared, hour, first_hour);
+            assert_eq!(why.is_some(), expected.is_some(), "{why:?}");
+            let part = expected.unwrap_or_default();
+            assert!(why.unwrap_or_default().contains(part), "{why:?}");
+        };
+        check(plain.clone(), 7, Some(3), None);
+        let same = recordings::Compared { ledger: Some(recording(5)), ..plain.clone() };
+        check(same, 7, Some(3), None);
+        let fewer = recordings::Compared { ledger: Some(recording(6)), ..plain.clone() };
+        check(fewer, 7, Some(3), Some("fewer"));
+        let verdict = recordings::Verdict::NoRow;
+        let no_row = recordings::Compared { ledger: None, verdict, ..plain.clone() };
+        check(no_row.clone(), 7, Some(3), None);
+        check(no_row.clone(), 2, Some(3), Some("before the ledger"));
+        check(no_row.clone(), 7, None, Some("before the ledger"));
+        let broken = Some("not found".to_owned());
+        check(recordings::Compared { broken, ..no_row }, 7, Some(3), Some("cannot send"));
+        let verdict = recordings::Verdict::Unproved;
+        check(recordings::Compared { verdict, ..plain }, 7, Some(3), Some("without an id"));
     }
 
     #[test]

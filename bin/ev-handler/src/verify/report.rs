@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Args;
 use super::compare::{Compared, Sums, Verdict};
 use super::recordings;
-use super::repair::Repaired;
+use super::repair::{Again, Repaired};
 use crate::exit::Exit;
 use crate::parked::record::harmless;
 
@@ -32,7 +32,7 @@ pub(super) struct Report {
     sums: Sums,
     hours: Vec<(Compared, Option<Repaired>)>,
     recording_sums: recordings::Sums,
-    recordings: Vec<recordings::Compared>,
+    recordings: Vec<(recordings::Compared, Option<Again>)>,
 }
 
 #[derive(Serialize)]
@@ -77,6 +77,8 @@ struct OneRecording<'a> {
     ledger: Option<Part>,
     #[serde(skip_serializing_if = "Option::is_none")]
     broken: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repair: Option<Again>,
 }
 
 /// What one side has of a recording.
@@ -195,18 +197,21 @@ impl Report {
         Ok(())
     }
 
-    /// Takes a recording; as text it is told at once, if there is something to tell.
+    /// Takes a recording, and what is done about it; as text it is told at once, if there is
+    /// something to tell.
     pub(super) fn add_recording(
         &mut self,
         compared: recordings::Compared,
+        again: Option<Again>,
         out: &mut dyn Write,
     ) -> std::io::Result<()> {
-        self.recording_sums.add(&compared);
+        let is_read_again = again.is_some_and(|again| again.left.is_none());
+        self.recording_sums.add(&compared, is_read_again);
         if compared.verdict == recordings::Verdict::Equal && compared.auth.gaps == 0 {
             return Ok(());
         }
         if self.json {
-            self.recordings.push(compared);
+            self.recordings.push((compared, again));
             return Ok(());
         }
         let recordings::Compared { session, verdict, auth, ledger, broken } = compared;
@@ -219,6 +224,13 @@ impl Report {
         }
         if let Some(broken) = broken {
             writeln!(out, "    auth cannot send all of it: {}", shown(&broken))?;
+        }
+        match again {
+            None => {}
+            Some(Again { left: None }) => {
+                writeln!(out, "    the handler reads it again when it is started")?;
+            }
+            Some(Again { left: Some(why) }) => writeln!(out, "    not repaired: {why}")?,
         }
         out.flush()
     }
@@ -296,7 +308,8 @@ impl Report {
     fn told_recordings(&self) -> Recordings<'_> {
         let recordings::Sums { compared, equal, differing, without_row, unproved, open, with_gaps } =
             self.recording_sums;
-        let recordings = self.recordings.iter().map(OneRecording::new).collect();
+        let recordings =
+            self.recordings.iter().map(|(one, again)| OneRecording::new(one, *again)).collect();
         Recordings {
             compared,
             equal,
@@ -318,13 +331,14 @@ impl Part {
 }
 
 impl<'a> OneRecording<'a> {
-    fn new(compared: &'a recordings::Compared) -> Self {
+    fn new(compared: &'a recordings::Compared, repair: Option<Again>) -> Self {
         Self {
             session: compared.session.as_str(),
             verdict: compared.verdict.as_str(),
             auth: Part::of(&compared.auth),
             ledger: compared.ledger.as_ref().map(Part::of),
             broken: compared.broken.as_deref().map(shown),
+            repair,
         }
     }
 }

@@ -288,6 +288,51 @@ async fn a_recording_whose_announcement_was_missing_is_read_by_the_handler() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_auth_has_more_of_is_read_again() {
+    let stage = Stage::new("18.0.0-dev");
+    stage.auth.offer(stage.table("v18dev"));
+    let vectors = ev_test_support::data::read_vectors(&golden("realistic-v18dev")).unwrap();
+    let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
+    let inside: Vec<_> =
+        vectors.iter().filter(|v| !v.recording.is_empty() && v.kind != "print").collect();
+    let at = now().plus_nanos(-i128::from(40 * HOUR) * 1_000_000_000);
+    let recording = Maker::new(58).recording(upload, &inside, 30, at).unwrap();
+    let session = recording.session.as_str();
+    let events: Vec<_> = recording.events.iter().map(Made::event).collect();
+    let replace = |count: usize| {
+        stage.auth.store(|store| {
+            store.remove_recording(session);
+            store.append_recording(session, events[..count].to_vec());
+        });
+    };
+    stage.auth.store(|store| store.append([recording.upload.event()]));
+    replace(20);
+    let summary = run_to_the_end(&stage).await;
+    assert_eq!((summary.totals.passed, summary.totals.sessions), (21, 1), "{summary:?}");
+    let one = |report: &Value| report["recordings"]["recordings"][0].clone();
+
+    // Of what Auth has lost nothing can be sent.
+    replace(15);
+    let (status, report) = verify(&stage, &["--repair"]).await;
+    assert_eq!((status, &report["recordings"]["differing"]), (Some(1), &1.into()), "{report}");
+    assert!(one(&report)["repair"]["left"].as_str().unwrap().contains("fewer"), "{report}");
+
+    replace(30);
+    let (status, report) = verify(&stage, &[]).await;
+    assert_eq!((status, one(&report).get("repair")), (Some(1), None), "{report}");
+    let (status, report) = verify(&stage, &["--repair"]).await;
+    assert_eq!((status, &report["recordings"]["open"]), (Some(0), &1.into()), "{report}");
+    assert!(one(&report)["repair"]["left"].is_null(), "{report}");
+    is_clean(&stage).await;
+    stage.fluentd.clear();
+    let summary = run_to_the_end(&stage).await;
+    assert_eq!((summary.totals.passed, summary.totals.sessions), (51, 2), "{summary:?}");
+    assert_eq!(received(&stage), once(&recording.events), "all of it, and nothing else");
+    let (status, report) = verify(&stage, &[]).await;
+    assert_eq!((status, &report["recordings"]["equal"]), (Some(0), &1.into()), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_running_handler_is_left_alone() {
     let (stage, mut maker, made) = settled(55, 100, "").await;
     let missing = late(&stage, &mut maker, 1, 30);
