@@ -10,7 +10,9 @@
 //!   comes again and again for the same event while nearly all others are taken, and when it does
 //!   so for many events, many others.
 //! - While one event alone is refused and nothing else is taken, the receiver is *stuck*: set up
-//!   wrongly, or full. Then nothing is parked and nothing is cut, and it is asked slowly.
+//!   wrongly, or full. Then nothing is parked, and it is asked slowly. Little is cut: but there may
+//!   be a guilty event in every batch at hand, so one of them after the other is searched for a part
+//!   that is taken.
 
 /// How often the same batch meets a 500 before it is cut.
 const FAILURES_TO_CUT: u32 = 3;
@@ -25,6 +27,11 @@ const TAKEN_IN_A_CROWD: u64 = 8;
 /// How often a lone event is refused before it may be parked although nothing else is there that
 /// could be tried.
 const LONELY_REFUSALS: u32 = 6;
+/// How often a batch is refused while the receiver is stuck before a part of it is tried, and how
+/// many batches and parts may be cut for that until something is taken again: in long standstills
+/// all of them would be cut up.
+const REFUSALS_TO_SEARCH: u32 = 2;
+const SEARCHES: u32 = 64;
 /// How many events may be parked without proof until something is taken again.
 const TRUST: u32 = 3;
 
@@ -39,6 +46,8 @@ pub(crate) struct Record {
     stuck: bool,
     /// Events that may be parked without proof.
     trust: u32,
+    /// How many batches were cut since it took something, to find some part that it takes.
+    searches: u32,
 }
 
 impl Record {
@@ -49,6 +58,7 @@ impl Record {
         self.failed += u64::from(suspected);
         self.stuck = false;
         self.trust = TRUST;
+        self.searches = 0;
     }
 
     /// A request failed, whatever its content.
@@ -95,6 +105,8 @@ pub(crate) struct Around<'a> {
 pub(crate) struct Case {
     /// Failures of the kind that may be the content's fault.
     failures: u32,
+    /// Those of them while nothing was taken.
+    stuck: u32,
     convictions: u32,
     /// How many requests the receiver had taken at the first of them.
     first: Option<u64>,
@@ -111,7 +123,7 @@ impl Case {
     /// Of a part of a batch that was cut: where the whole stood.
     pub(crate) fn of_part(&self) -> Self {
         let failures = self.failures.min(FAILURES_TO_CUT - 1);
-        Self { failures, first: self.first, ..Self::default() }
+        Self { failures, stuck: self.stuck, first: self.first, ..Self::default() }
     }
 
     /// Weighs what was taken and what failed beside a lone event since that was done last, and says
@@ -184,9 +196,15 @@ pub(crate) fn judge(
         }
     }
     if entries > 1 {
+        if record.stuck {
+            case.stuck = case.stuck.saturating_add(1);
+            if case.stuck < REFUSALS_TO_SEARCH || record.searches == SEARCHES {
+                // It must not hold up what may be taken.
+                return Ruling::SetAside;
+            }
+            record.searches += 1;
+        }
         return match charge {
-            // It must not hold up what may be taken.
-            _ if record.stuck => Ruling::SetAside,
             Charge::Refused(Some(index)) if index < entries => Ruling::Cut(Cut::Around(index)),
             Charge::Refused(_) | Charge::Failed => Ruling::Cut(Cut::Half),
         };
@@ -216,7 +234,7 @@ mod tests {
     use super::*;
 
     const REFUSED: Charge = Charge::Refused(None);
-    const NOBODY: Record = Record { taken: 0, failed: 0, stuck: false, trust: 0 };
+    const NOBODY: Record = Record { taken: 0, failed: 0, stuck: false, trust: 0, searches: 0 };
     const ALONE: Around<'static> =
         Around { other: &NOBODY, lonely: false, crowd: false, refused_before: false };
     const LONELY: Around<'static> = Around { lonely: true, ..ALONE };
@@ -313,6 +331,28 @@ mod tests {
         assert_eq!(refuse(case, 2), Ruling::Cut(Cut::Half));
         assert_eq!(refuse(&mut case.of_part(), 1), Ruling::SetAside);
         assert_eq!(refuse(&mut Case::default(), 500), Ruling::SetAside, "stuck");
+    }
+
+    #[test]
+    fn with_a_guilty_event_in_every_batch_some_part_is_found_that_is_taken() {
+        let record = &mut Record::default();
+        let (one, whole) = (&mut Case::default(), &mut Case::default());
+        assert_eq!(rule(one, REFUSED, record), Ruling::SetAside);
+        let mut refuse = |case: &mut Case, entries| judge(case, REFUSED, entries, record, ALONE);
+        assert_eq!(refuse(whole, 500), Ruling::SetAside, "another one may be taken");
+        assert_eq!(refuse(whole, 500), Ruling::Cut(Cut::Half));
+        let mut part = whole.of_part();
+        assert_eq!(refuse(&mut part, 250), Ruling::Cut(Cut::Half), "and so on at once");
+        // Should nothing ever be taken, most batches stay whole.
+        let mut cases = vec![Case::default(); 1000];
+        let mut cuts = 0;
+        for _ in 0..10 {
+            let rulings = cases.iter_mut().map(|case| refuse(case, 500));
+            cuts += rulings.filter(|ruling| *ruling == Ruling::Cut(Cut::Half)).count();
+        }
+        assert_eq!(cuts, 62);
+        record.took(false);
+        assert_eq!(rule(one, REFUSED, record), Ruling::Park);
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ev_core::{
-    Choice, DecoderKind, LaneId, Lanes, Mark, Page, ParkReason, ParkedEvent, Route, SessionId,
-    SourceEvent, Verdict,
+    Choice, DecoderKind, LaneId, Lanes, Mark, Page, ParkReason, ParkedEvent, RawEvent, Route,
+    SessionId, SourceEvent, Verdict,
 };
 
 use crate::rig::{
-    Mood, Rig, TinyDecoder, event, lock, names, opened, page, sorted, token, uids, version,
+    Mood, Rig, TinyDecoder, event, lock, login, names, opened, page, sorted, token, uids, version,
 };
 
 fn guilty() -> Verdict {
@@ -28,6 +28,10 @@ fn feed(rig: &Rig, count: usize) {
     for n in 0..count {
         rig.feed.push(page(uids(n * 30..n * 30 + 30), &format!("after {n}")));
     }
+}
+
+fn uid(n: usize) -> RawEvent {
+    login(&format!("u{n:04}"))
 }
 
 fn stored(rig: &Rig) -> usize {
@@ -112,6 +116,35 @@ async fn what_stood_still_goes_on_when_the_receiver_is_mended() {
             })
             .await;
         assert_eq!(sorted(rig.sink.uids()), names(0..600), "each once");
+        assert!(summary.totals.balances());
+    }
+}
+
+/// A receiver of which nothing good is known yet, and nothing in sight that it would take as it is.
+#[tokio::test(start_paused = true)]
+async fn with_a_guilty_event_in_every_batch_the_others_get_through() {
+    for verdict in [guilty(), failing()] {
+        let mut rig = Rig::new();
+        rig.config.max_unsettled = 30;
+        rig.sink.mood.send_replace(Mood::refusing(verdict, |json| json.contains("bad")));
+        rig.feed.push(opened());
+        rig.feed.push(page(vec![login("bad 0")], "alone"));
+        let fed = Cell::new(false);
+        let bad = |n: usize| if n % 10 == 7 { login(&format!("bad {n}")) } else { uid(n) };
+        let summary = rig
+            .run_until(|rig| {
+                if !fed.get() && rig.sink.requests.load(Ordering::Relaxed) > 5 {
+                    fed.set(true);
+                    for n in 0..12 {
+                        let events = (n * 10..n * 10 + 10).map(bad).collect();
+                        rig.feed.push(page(events, &format!("after {n}")));
+                    }
+                }
+                stored(rig) == 108
+            })
+            .await;
+        assert!(rig.sink.uids().iter().all(|uid| uid.starts_with('u')), "each once");
+        assert_eq!(summary.totals.delivered, 108);
         assert!(summary.totals.balances());
     }
 }

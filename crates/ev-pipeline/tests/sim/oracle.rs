@@ -85,9 +85,7 @@ pub(crate) struct Oracle {
     pub(crate) counts: Counts,
     /// Events that were handed to an engine, in any life.
     offered: BTreeSet<EventNo>,
-    /// How often a lane brought an event in this life: Auth repeats pages.
-    brought: BTreeMap<(LaneId, EventNo), u32>,
-    /// Events that may be delivered and counted twice: only ids of the last pages are kept.
+    /// Events that may be delivered and counted twice: their ids change.
     slippery: BTreeSet<EventNo>,
     /// In this life, and not settled as far as can be seen from outside.
     outstanding: BTreeSet<EventNo>,
@@ -116,7 +114,6 @@ impl Oracle {
             violations: Vec::new(),
             counts: Counts::default(),
             offered: BTreeSet::new(),
-            brought: BTreeMap::new(),
             slippery: BTreeSet::new(),
             outstanding: BTreeSet::new(),
             fates: BTreeMap::new(),
@@ -172,7 +169,6 @@ impl Oracle {
         self.counts.pages += 1;
         for no in events {
             self.offered.insert(*no);
-            *self.brought.entry((page.lane.clone(), *no)).or_default() += 1;
             if world.is_slippery(*no) {
                 self.slippery.insert(*no);
             }
@@ -180,31 +176,12 @@ impl Oracle {
                 self.outstanding.insert(*no);
             }
         }
-        self.note_cuts(world, page, events);
         // Events that were parked a moment ago are seen as settled only when they are committed.
         let config = &world.scenario.config;
         let most = config.max_unsettled + config.commit_events + 4 * PAGE;
         if self.outstanding.len() > most {
             let count = self.outstanding.len();
             self.wrong(format!("{count} events taken and not settled, {most} allowed"));
-        }
-    }
-
-    /// A page that was given before may be cut differently when it is asked for again, so that the
-    /// resume point falls inside of it. The ids of that page are kept for a page more, not longer.
-    fn note_cuts(&mut self, world: &World, page: &Page, events: &[EventNo]) {
-        let LaneId::Window { .. } = page.lane else { return };
-        for mark in &page.marks {
-            let Some(key) = WindowToken::decode(&mark.token).key else { continue };
-            let from = (page.lane.clone(), EventNo::Log(0));
-            let of_lane = self.brought.range(from..).map(|(brought, _)| brought);
-            for (_, no) in of_lane.take_while(|(lane, _)| *lane == page.lane) {
-                let EventNo::Log(index) = *no else { continue };
-                let place = world.shelf.place(index as usize, &world.scenario.log[index as usize]);
-                if place > key.behind && !events.contains(no) {
-                    self.slippery.insert(*no);
-                }
-            }
         }
     }
 
@@ -517,9 +494,6 @@ impl Oracle {
     pub(crate) fn new_life(&mut self, world: &World) {
         let now = world.now();
         self.trace(format_args!("{now:?} end of a life"));
-        let repeated = self.brought.iter().filter(|(_, times)| **times > 1);
-        self.slippery.extend(repeated.map(|((_, no), _)| *no));
-        self.brought.clear();
         self.outstanding.clear();
         self.under_way.clear();
         self.batches.clear();
