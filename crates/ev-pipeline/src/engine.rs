@@ -178,18 +178,19 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// What waiting cannot mend: see [`Error`].
+    /// What waiting cannot mend: see [`Error`]. When it is the source that cannot go on, what is
+    /// under way is finished and committed all the same.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Summary, Error> {
         let core = &mut self.core;
         core.read_recordings(&stop).await?;
         let mut generation = core.decoders.generation();
-        loop {
+        let ended = loop {
             core.open_announced(&mut *self.source);
             core.reopen_stopped(&mut *self.source);
             core.advance(&stop).await?;
             if core.config.exit_on_last_event && core.is_finished() {
                 info!("reached the last event");
-                break;
+                break Ok(());
             }
             let credit = core.credit();
             let nap = core.nap();
@@ -197,19 +198,23 @@ impl Engine {
             // may starve a stop.
             tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => break Ok(()),
                 Some((parcel, verdict)) = core.in_flight.next() => core.answered(parcel, verdict),
                 () = core.decoders.changed(generation) => {
                     generation = core.decoders.generation();
                     core.begin_round();
                 }
                 () = core.env.sleep(nap) => {}
-                event = self.source.next(credit) => core.handle(event?, &stop).await?,
+                event = self.source.next(credit) => match event {
+                    Ok(event) => core.handle(event, &stop).await?,
+                    Err(error) => break Err(error),
+                },
             }
-        }
+        };
         core.drain().await;
         core.open_announced(&mut *self.source);
         core.commit(&stop).await?;
+        ended?;
         Ok(core.summary)
     }
 }

@@ -93,8 +93,8 @@ struct Lane {
     moved: bool,
     /// Second of the newest event that has come.
     newest: i64,
-    /// Whether what comes may lie in front of what was read before: true at the beginning, until
-    /// a page brings nothing known.
+    /// Whether what comes may lie in front of what was read before: true at the beginning and when
+    /// a page brings something known, until one brings nothing known.
     overlapping: bool,
     /// Page of the window's first reading in which ids were found last.
     hint: u64,
@@ -355,8 +355,10 @@ impl LaneBook {
     pub(crate) fn looked_at(&mut self, key: LaneKey, newest: i64, known: bool) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.newest = lane.newest.max(newest);
-        if let LaneId::Window { start, .. } = lane.id
-            && !known
+        if known {
+            // Whatever made the source go back, the next page may be of that stretch too.
+            lane.overlapping = true;
+        } else if let LaneId::Window { start, .. } = lane.id
             && lane.newest >= start.saturating_add(OVERLAP_SECONDS)
         {
             lane.overlapping = false;

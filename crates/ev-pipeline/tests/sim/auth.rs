@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::event::{self, EventNo};
+use crate::event::{self, EventNo, Kind};
 use crate::rng::Rng;
 use crate::scenario::{BASE, Logged, Sorting};
 use crate::world::World;
@@ -36,6 +36,16 @@ pub(crate) struct Item {
     pub(crate) bytes: Bytes,
 }
 
+/// What a search brings.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) items: Vec<Item>,
+    /// Key of the next page.
+    pub(crate) next: Option<Key>,
+    /// The first event of the page cannot be sent: its place, and its number.
+    pub(crate) too_large: Option<(Place, usize)>,
+}
+
 /// The log in the order in which Auth answers.
 pub(crate) struct Shelf {
     sorting: Sorting,
@@ -51,14 +61,16 @@ impl Shelf {
     }
 
     /// Events of a search that Auth has at `now`, and the key of the next page if the page is full.
+    /// It ends in front of an event that is too large to be sent.
     pub(crate) fn search(
         &self,
         log: &[Logged],
         query: &Query,
         now: Duration,
         rng: &mut Rng,
-    ) -> (Vec<Item>, Option<Key>) {
+    ) -> Found {
         let mut items = Vec::new();
+        let mut too_large = None;
         for (place, event) in self.between(query.key.map(|key| key.behind), None) {
             let logged = &log[event];
             let second = logged.time.seconds();
@@ -68,6 +80,10 @@ impl Shelf {
             if second < query.start || second > query.end || logged.stored_at > now {
                 continue;
             }
+            if logged.kind == Kind::TooLarge {
+                too_large = Some((place, event));
+                break;
+            }
             let no = Logged::no(event);
             let bytes = event::encode(no, logged.kind, logged.time, rng.chance(500));
             items.push(Item { second, place, bytes });
@@ -75,9 +91,10 @@ impl Shelf {
                 break;
             }
         }
-        let full = items.len() == query.limit;
+        let full = items.len() == query.limit || too_large.is_some();
         let next = items.last().filter(|_| full).map(|last| Key { behind: last.place, nonce: 0 });
-        (items, next)
+        let too_large = too_large.filter(|_| items.is_empty());
+        Found { items, next, too_large }
     }
 
     pub(crate) fn place(&self, at: usize, event: &Logged) -> Place {

@@ -10,6 +10,7 @@ use ev_core::{
 use ev_decode::{NativeDecoder, Options};
 
 use crate::event::EventNo;
+use crate::fault::Fault;
 use crate::scenario::{self, Offer, Trips};
 use crate::world::{World, lock};
 
@@ -46,9 +47,11 @@ impl Decoder for Failing {
                 Some(Trips::Never) | None => false,
             };
         if events.iter().any(trips) {
+            self.world.oracle().met(Fault::EventThatBreaksTheDecoder);
             return Err(DecoderError::new("an event that it trips over"));
         }
         if !calm && lock(&self.world.decoder).chance(self.world.scenario.decoder_fails) {
+            self.world.oracle().met(Fault::DecoderFailed);
             return Err(DecoderError::new("out of luck"));
         }
         self.inner.decode(events, mode, out)

@@ -66,6 +66,8 @@ pub(crate) enum Kind {
     Malformed,
     /// No decoder may print it.
     Unprintable,
+    /// Larger than anything that Auth can send.
+    TooLarge,
     /// Left out by a setting.
     Noise,
     /// Of a recording, shown.
@@ -92,6 +94,7 @@ pub(crate) fn encode(no: EventNo, kind: Kind, time: Timestamp, swap: bool) -> By
         Kind::Noise => (25, NOISE),
         Kind::Resize => (9, "resize"),
         Kind::Print => (7, "print"),
+        Kind::TooLarge => unreachable!("nobody ever sends it"),
     };
     let index = match no {
         EventNo::Log(_) => 0,
@@ -122,7 +125,8 @@ pub(crate) fn encode(no: EventNo, kind: Kind, time: Timestamp, swap: bool) -> By
         }
         // `SessionMetadata.SessionID`.
         Kind::Upload(session) => body.extend(field(2, &field(1, session_name(session).as_bytes()))),
-        Kind::Login | Kind::NewType | Kind::Noise | Kind::Resize | Kind::Print => {}
+        Kind::Login | Kind::NewType | Kind::TooLarge | Kind::Noise | Kind::Resize | Kind::Print => {
+        }
     }
     field(case, &body).into()
 }

@@ -22,7 +22,9 @@
 mod auth;
 mod decoders;
 mod event;
+mod fault;
 mod oracle;
+mod rescan;
 mod rng;
 mod run;
 mod scenario;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::decoders::Decoders;
 use crate::event::{EventNo, Kind};
+use crate::fault::{Fault, Met};
 use crate::oracle::Counts;
 use crate::scenario::{End, Ending, Scenario, Trips};
 use crate::sink::SimSink;
@@ -36,6 +37,8 @@ pub(crate) struct Report {
     pub(crate) events: usize,
     pub(crate) simulated: Duration,
     pub(crate) violations: Vec<String>,
+    /// What went wrong in it, and how often.
+    pub(crate) met: Met,
     /// Everything that happened, if asked for.
     pub(crate) lines: Vec<String>,
 }
@@ -50,6 +53,7 @@ impl Report {
             events: 0,
             simulated: Duration::ZERO,
             violations: vec!["panicked, see above".to_owned()],
+            met: Met::new(),
             lines: Vec::new(),
         }
     }
@@ -83,6 +87,7 @@ pub(crate) fn run(seed: u64, options: Options) -> Report {
             events: world.scenario.log.len(),
             simulated: world.now(),
             violations: std::mem::take(&mut oracle.violations),
+            met: oracle.take_met(),
             lines: oracle.take_lines(),
         }
     })
@@ -124,7 +129,8 @@ async fn simulate(world: &Arc<World>) {
 fn parked(store: &SimStore) -> Vec<EventNo> {
     let all = ParkedQuery { after: None, limit: usize::MAX >> 1, max_bytes: usize::MAX >> 1 };
     let parked = store.inner.parked(&sink_id(), &all).unwrap();
-    parked.iter().filter_map(|parked| EventNo::find(&parked.event.bytes)).collect()
+    let events = parked.iter().map(|parked| &parked.event);
+    events.filter_map(|e| store.world.parked(e.reason, &e.bytes, &e.detail)).collect()
 }
 
 fn sink_id() -> SinkId {
@@ -148,6 +154,8 @@ enum Left {
 /// One life of the process: until its end comes, or, in the last one, until all is done.
 async fn live(world: &Arc<World>, store: &Arc<SimStore>, end: Option<End>) {
     world.oracle().counts.lives += 1;
+    let source_fails = end.filter(|end| matches!(end.how, Ending::SourceFails));
+    world.let_source_fail(source_fails.map(|end| end.at));
     let snapshot = store.open_sink(&claim(world)).unwrap();
     let stop = CancellationToken::new();
     let engine = Engine::new(Parts {
@@ -178,12 +186,17 @@ async fn live(world: &Arc<World>, store: &Arc<SimStore>, end: Option<End>) {
             if left.is_none() || (end.is_none() && left != Some(0)) {
                 oracle.wrong(format!("read {read}, passed {passed}, repeated {repeated}"));
             }
+            oracle.ended_in_order();
             oracle.new_life(world);
         }
         Left::Ended(Err(error)) => {
             let now = world.now();
             // A stop while the state cannot be written gives up after one attempt.
-            let excused = stop.is_cancelled() && !world.is_calm();
+            let mut excused = stop.is_cancelled() && !world.is_calm();
+            if let (Error::Source(_), Some(_)) = (&error, source_fails) {
+                excused = true;
+                world.oracle().ended_in_order();
+            }
             if !excused {
                 world.oracle().wrong(format!("{now:?} the engine ended: {error:?}"));
             }
@@ -218,12 +231,13 @@ async fn until_end(
     let mut patience = pin!(patience);
     match end.how {
         Ending::Stopped => {
+            world.oracle().met(Fault::Stopped);
             world.oracle().let_commits_wait();
             stop.cancel();
             return left(run.await);
         }
         Ending::AtCommit { nth, durable } => world.oracle().set_trap(Some((nth, durable))),
-        Ending::Killed { .. } => {}
+        Ending::Killed { .. } | Ending::SourceFails => {}
     }
     let mut polls = match end.how {
         Ending::Killed { polls } => polls,
@@ -231,6 +245,7 @@ async fn until_end(
     };
     std::future::poll_fn(|context| {
         if polls == 0 || patience.as_mut().poll(context).is_ready() {
+            world.oracle().met(Fault::KilledAnywhere);
             return Poll::Ready(Left::Killed);
         }
         polls -= 1;
@@ -248,6 +263,8 @@ async fn until_done(
     let mut run = pin!(run);
     let last = world.scenario.log.iter().map(|event| event.stored_at).max().unwrap_or_default();
     let begun = last.max(world.scenario.calm_at).max(world.now());
+    let rescan = world.scenario.rescans.last().map_or(0, |delay| delay.unsigned_abs());
+    let within = SETTLED_WITHIN + Duration::from_secs(rescan);
     let watch = async {
         world.sleep_until(begun).await;
         let mut settled = false;
@@ -255,7 +272,7 @@ async fn until_done(
             tokio::time::sleep(Duration::from_secs(5)).await;
             let waited = world.now() - begun;
             let unsettled = world.oracle().unsettled(world);
-            settled |= unsettled.is_empty();
+            settled |= unsettled.is_empty() && !world.oracle().is_reading_again();
             let mut undelivered = world.oracle().undelivered(world);
             if settled && undelivered.is_empty() {
                 // One that was parked twice, because nobody could tell that it was the same, is
@@ -268,7 +285,7 @@ async fn until_done(
                 tokio::time::sleep(Duration::from_secs(120)).await;
                 break;
             }
-            if !settled && waited > SETTLED_WITHIN {
+            if !settled && waited > within {
                 world.oracle().wrong(format!("not settled after {waited:?}: {unsettled:?}"));
                 break;
             }

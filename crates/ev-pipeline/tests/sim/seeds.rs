@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::fault::{Fault, Met};
 use crate::run::{Options, Report, run};
 
 /// Seeds of the short form: the first ones, and those that found something once.
@@ -23,8 +24,9 @@ fn options() -> Options {
     Options { traces: is_set("EV_SIM_TRACE"), poison_lasts: is_set("EV_SIM_POISON") }
 }
 
-/// Runs all of them on as many threads as the machine has, each seed on one.
-fn run_all(seeds: &[u64]) {
+/// Runs all of them on as many threads as the machine has, each seed on one. Returns what went wrong
+/// in them.
+fn run_all(seeds: &[u64]) -> Met {
     let options = options();
     let next = AtomicU64::new(0);
     let reports: Mutex<Vec<Report>> = Mutex::default();
@@ -48,6 +50,12 @@ fn run_all(seeds: &[u64]) {
     let mut reports = reports.into_inner().unwrap();
     reports.sort_by_key(|report| report.seed);
     judge(&reports);
+    let mut met = Met::new();
+    for (fault, count) in reports.iter().flat_map(|report| &report.met) {
+        *met.entry(*fault).or_default() += count;
+    }
+    println!("{met:?}");
+    met
 }
 
 fn judge(reports: &[Report]) {
@@ -89,7 +97,9 @@ fn the_fixed_seeds() {
         return;
     }
     let seeds: Vec<u64> = (0..FIRST).chain(FOUND_SOMETHING.iter().copied()).collect();
-    run_all(&seeds);
+    let met = run_all(&seeds);
+    let missing: Vec<_> = Fault::ALL.iter().filter(|fault| !met.contains_key(fault)).collect();
+    assert!(missing.is_empty(), "no seed of the list meets {missing:?}");
 }
 
 #[test]

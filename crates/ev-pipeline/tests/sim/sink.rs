@@ -6,6 +6,7 @@ use std::time::Duration;
 use ev_core::{Batch, BoxFuture, Route, Shape, Sink, SinkError, Verdict};
 
 use crate::event::EventNo;
+use crate::fault::Fault;
 use crate::rng::Rng;
 use crate::scenario::{Mood, Poison};
 use crate::world::{World, lock};
@@ -73,6 +74,9 @@ async fn answer(world: &World, rng: &mut Rng, route: &Route, events: &[EventNo])
         let some = [Mood::Busy { after_ms: None }, Mood::Unreachable, Mood::Lossy, Mood::Silent];
         mood = if rng.chance(400) { rng.pick(&some) } else { Mood::Well };
     }
+    if let Some(fault) = fault_of(mood) {
+        world.oracle().met(fault);
+    }
     match mood {
         Mood::Busy { after_ms } => return busy(after_ms.map(Duration::from_millis)),
         Mood::Full => {
@@ -99,6 +103,20 @@ async fn answer(world: &World, rng: &mut Rng, route: &Route, events: &[EventNo])
     if is_lost { Verdict::Unknown { detail: detail() } } else { verdict }
 }
 
+fn fault_of(mood: Mood) -> Option<Fault> {
+    Some(match mood {
+        Mood::Busy { after_ms: None } => Fault::Busy,
+        Mood::Busy { after_ms: Some(_) } => Fault::RetryAfter,
+        Mood::Full => Fault::Full,
+        Mood::Refuses => Fault::Refuses,
+        Mood::Unreachable => Fault::Unreachable,
+        Mood::Guilty { .. } => Fault::RefusesContent,
+        Mood::Silent => Fault::Silent,
+        Mood::Lossy => Fault::AnswerToRequestLost,
+        Mood::Well | Mood::Flaky => return None,
+    })
+}
+
 /// Stores what can be stored.
 fn take_in(world: &World, route: &Route, events: &[EventNo]) -> Verdict {
     let guilty: Vec<(usize, Poison)> = events
@@ -112,6 +130,7 @@ fn take_in(world: &World, route: &Route, events: &[EventNo]) -> Verdict {
         Poison::TooLarge => None,
     });
     if let Some((index, told)) = refused {
+        world.oracle().met(if told { Fault::GuiltyEventNamed } else { Fault::GuiltyEventNotNamed });
         let index = told.then_some(index);
         return Verdict::Guilty { index, detail: "simulated".to_owned() };
     }
@@ -122,6 +141,7 @@ fn take_in(world: &World, route: &Route, events: &[EventNo]) -> Verdict {
     if guilty.is_empty() {
         Verdict::Delivered
     } else {
+        world.oracle().met(Fault::EventThatIsNeverTaken);
         Verdict::Busy { after: None, suspect: true, detail: "simulated".to_owned() }
     }
 }

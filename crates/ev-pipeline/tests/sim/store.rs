@@ -10,6 +10,7 @@ use ev_core::{
 };
 use ev_state::SqliteStore;
 
+use crate::fault::Fault;
 use crate::world::World;
 
 /// What a kill inside a commit unwinds with.
@@ -46,15 +47,18 @@ impl StateStore for SimStore {
             let mut oracle = world.oracle();
             oracle.trace(format_args!("{now:?} no room for a commit"));
             oracle.let_commits_wait();
+            oracle.met(Fault::StateDown);
             return Err(failed("the disk is full"));
         }
         let kill = world.oracle().spring_trap();
         if kill == Some(false) {
+            world.oracle().met(Fault::KilledBeforeCommit);
             std::panic::resume_unwind(Box::new(Killed));
         }
         self.inner.commit(sink, epoch, change)?;
         world.oracle().committed(world, change);
         if kill == Some(true) {
+            world.oracle().met(Fault::KilledBehindCommit);
             std::panic::resume_unwind(Box::new(Killed));
         }
         Ok(())

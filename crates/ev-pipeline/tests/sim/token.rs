@@ -7,42 +7,42 @@ use crate::auth::{Key, Place};
 /// Where a window stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WindowToken {
-    /// First second of the window.
+    /// First second that is searched for; later than that of the window once a search was begun
+    /// anew.
     pub(crate) start: i64,
     /// First second behind it; `None` for the live one.
     pub(crate) end: Option<i64>,
     /// Whether nothing in front of it is asked for.
     pub(crate) bare: bool,
+    /// When the lane was opened, by Auth's clock.
+    pub(crate) opened: i64,
     pub(crate) key: Option<Key>,
 }
 
 impl WindowToken {
-    pub(crate) fn new(start: i64, end: Option<i64>, bare: bool) -> Self {
-        Self { start, end, bare, key: None }
-    }
-
     pub(crate) fn encode(&self) -> Token {
-        let Self { start, end, bare, key } = self;
+        let Self { start, end, bare, opened, key } = self;
         let end = end.map_or_else(|| "-".to_owned(), |end| end.to_string());
         let key = key.map_or_else(String::new, |Key { behind: Place(a, b, c), nonce }| {
             format!(" {a} {b} {c} {nonce}")
         });
-        make(&format!("w {start} {end} {bare}{key}"))
+        make(&format!("w {start} {end} {bare} {opened}{key}"))
     }
 
     pub(crate) fn decode(token: &Token) -> Self {
         let text = text(token);
         let parts: Vec<&str> = text.split(' ').collect();
         let number = |at: usize| parts[at].parse::<u32>().unwrap();
-        let key = (parts.len() > 4).then(|| Key {
-            behind: Place(parts[4].parse().unwrap(), number(5), number(6)),
-            nonce: number(7),
+        let key = (parts.len() > 5).then(|| Key {
+            behind: Place(parts[5].parse().unwrap(), number(6), number(7)),
+            nonce: number(8),
         });
         assert_eq!(parts[0], "w", "a window's token");
         Self {
             start: parts[1].parse().unwrap(),
             end: parts[2].parse().ok(),
             bare: parts[3] == "true",
+            opened: parts[4].parse().unwrap(),
             key,
         }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use ev_core::Mark;
 
-use crate::auth::{Key, Query};
+use crate::auth::{Key, Place, Query};
 use crate::token::WindowToken;
 
 const OVERLAP: i64 = 2;
@@ -22,6 +22,8 @@ pub(crate) struct Window {
     /// The key at which the engine would resume now; `None` when that is another search.
     marked: Option<Option<Key>>,
     before: Option<Option<Key>>,
+    /// Second of the last event in front of the page that is asked for, if it was read in this life.
+    behind: Option<i64>,
     closing: Option<i64>,
     newest: Option<i64>,
     seen: BTreeSet<Bytes>,
@@ -52,6 +54,7 @@ impl Window {
         Self {
             marked: known.then_some(token.key),
             before: None,
+            behind: None,
             token,
             closing: None,
             newest: None,
@@ -77,8 +80,18 @@ impl Window {
         self.stuck
     }
 
+    /// Where it ends, if that is decided.
+    pub(crate) fn end(&self) -> Option<i64> {
+        self.token.end.or(self.closing)
+    }
+
+    /// When it was opened.
+    pub(crate) fn opened(&self) -> i64 {
+        self.token.opened
+    }
+
     pub(crate) fn query(&self, now: i64) -> Query {
-        let WindowToken { start, end, bare, key } = self.token;
+        let WindowToken { start, end, bare, key, .. } = self.token;
         let end = match end.or(self.closing) {
             Some(end) => end + OVERLAP,
             None => now.max(start) + 1,
@@ -90,6 +103,34 @@ impl Window {
     pub(crate) fn lost(&mut self, limit: usize) {
         self.repeats = true;
         self.limit = limit;
+    }
+
+    /// Auth refuses the key: on with a new search, from the last event in front of that page, or,
+    /// where events do not come in the order of their time, from the start. Only the first page of
+    /// it is marked as one that repeats.
+    pub(crate) fn restart(&mut self, by_time: bool) {
+        self.repeats = true;
+        self.seen.clear();
+        self.empty_pages = 0;
+        self.stuck = false;
+        self.before = None;
+        self.token.key = None;
+        let end = self.end().unwrap_or(i64::MAX);
+        let at = self.behind.take().map(|at| at.min(end));
+        if let Some(at) = at.filter(|at| by_time && *at > self.token.start) {
+            self.token.start = at;
+            self.token.bare = false;
+        }
+    }
+
+    /// Auth cannot send the event at that place: on behind it.
+    pub(crate) fn pass_over(&mut self, place: Place) -> Mark {
+        self.repeats = true;
+        self.seen.clear();
+        self.empty_pages = 0;
+        self.before = None;
+        self.token.key = Some(Key { behind: place, nonce: 0 });
+        self.mark(0)
     }
 
     pub(crate) fn restore_limit(&mut self, limit: usize) {
@@ -104,6 +145,7 @@ impl Window {
         width: i64,
     ) -> Answer {
         let empty = items.is_empty();
+        let last = items.last().map(|(second, _)| *second);
         let seconds = items.iter().map(|(second, _)| *second).filter(|second| *second <= query.end);
         self.newest = seconds.chain(self.newest).max();
         let moves_on = next.filter(|next| Some(*next) != self.token.key);
@@ -128,6 +170,7 @@ impl Window {
         let mut caught_up = false;
         let then = if let Some(next) = moves_on {
             let asked = self.token.key.replace(next);
+            self.behind = last.or(self.behind);
             self.before = (!empty).then_some(asked);
             marks.push(self.mark(events.len()));
             self.empty_pages = if empty { self.empty_pages + 1 } else { 0 };

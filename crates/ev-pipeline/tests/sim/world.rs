@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ev_core::{BoxFuture, Env, Timestamp};
+use ev_core::{BoxFuture, Env, ParkReason, Timestamp};
 
 use crate::auth::Shelf;
 use crate::event::{EventNo, Kind};
+use crate::fault::Fault;
 use crate::oracle::Oracle;
 use crate::rng::Rng;
 use crate::scenario::{self, BASE, Logged, Poison, Scenario, Trips};
@@ -22,6 +23,8 @@ pub(crate) struct World {
     /// When the clock was last looked at, and how often at that instant.
     looks: Mutex<(Duration, u32)>,
     oracle: Mutex<Oracle>,
+    /// When the source of this life fails.
+    source_fails_at: Mutex<Option<Duration>>,
     env: Mutex<Rng>,
     pub(crate) source: Mutex<Rng>,
     pub(crate) sink: Mutex<Rng>,
@@ -42,6 +45,7 @@ impl World {
             origin: tokio::time::Instant::now(),
             looks: Mutex::default(),
             oracle: Mutex::new(Oracle::new(traces)),
+            source_fails_at: Mutex::default(),
             env: stream(),
             source: stream(),
             sink: stream(),
@@ -73,6 +77,14 @@ impl World {
         BASE + i64::try_from(self.now().as_secs()).unwrap()
     }
 
+    pub(crate) fn let_source_fail(&self, at: Option<Duration>) {
+        *lock(&self.source_fails_at) = at;
+    }
+
+    pub(crate) fn source_fails_at(&self) -> Option<Duration> {
+        *lock(&self.source_fails_at)
+    }
+
     pub(crate) async fn sleep_until(&self, at: Duration) {
         tokio::time::sleep_until(self.origin + at).await;
     }
@@ -87,6 +99,25 @@ impl World {
             EventNo::Recorded(_, place) if place % 5 == 4 => Kind::Print,
             EventNo::Recorded(..) => Kind::Resize,
         }
+    }
+
+    /// Which event it is that was parked. Of one that could not be sent there is only its second.
+    pub(crate) fn parked(&self, reason: ParkReason, bytes: &[u8], detail: &str) -> Option<EventNo> {
+        if reason != ParkReason::Gap {
+            return EventNo::find(bytes);
+        }
+        let log = &self.scenario.log;
+        let is_it = |event: &Logged| {
+            let second = Timestamp::new(event.time.seconds(), 0);
+            event.kind == Kind::TooLarge && detail.starts_with(&format!("from {second} to "))
+        };
+        log.iter().position(is_it).map(Logged::no)
+    }
+
+    /// Whether Auth had an event at that second of its clock.
+    pub(crate) fn was_stored_at(&self, event: &Logged, second: i64) -> bool {
+        let since = u64::try_from(second - BASE).unwrap_or(0);
+        event.stored_at <= Duration::from_secs(since)
     }
 
     pub(crate) fn is_filtered(&self, no: EventNo) -> bool {
@@ -137,6 +168,9 @@ impl Env for SimEnv {
     fn now(&self) -> Timestamp {
         let now = self.0.now();
         let off = scenario::at(&self.0.scenario.clock, now).unwrap_or(0);
+        if off != 0 {
+            self.0.oracle().met(Fault::ClockWrong);
+        }
         let seconds = BASE + i64::try_from(now.as_secs()).unwrap() + off;
         Timestamp::new(seconds, now.subsec_nanos())
     }

@@ -4,48 +4,24 @@
 //! acknowledged, but a crash would forget that; acknowledged and committed. Only in the first one
 //! may it be sent again, and a crash takes events of the second one back into the first.
 
+mod end;
+mod resume;
+mod suspects;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use ev_core::{Batch, BatchId, Change, LaneId, Page, ParkReason, Route, Totals, Verdict};
 
+use self::suspects::Record;
 use crate::event::{EventNo, Kind};
-use crate::scenario::{Logged, Trips};
-use crate::source::session_number;
-use crate::token::{self, WindowToken};
+use crate::fault::{Fault, Met};
+use crate::token::WindowToken;
 use crate::world::World;
 
 /// Events of one page at most: what may come beyond a bound.
 const PAGE: usize = 40;
-
-/// What a receiver did, as far as it matters to whether an event is guilty.
-#[derive(Debug, Default)]
-struct Record {
-    taken: u64,
-    /// Lone events that were refused, and how much had been taken by then.
-    refused: BTreeMap<EventNo, u64>,
-    proved: BTreeSet<EventNo>,
-    /// Events parked without such proof, since one was taken.
-    on_trust: u32,
-}
-
-impl Record {
-    fn took(&mut self) {
-        self.taken += 1;
-        self.on_trust = 0;
-    }
-
-    fn refused(&mut self, no: EventNo) {
-        let before = self.refused.insert(no, self.taken);
-        if before.is_some_and(|before| before < self.taken) {
-            self.proved.insert(no);
-        }
-    }
-}
-
-/// So many events may be parked in a row that the receiver would take at another time.
-const INNOCENTS: u32 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
@@ -100,8 +76,15 @@ pub(crate) struct Oracle {
     recorded: BTreeMap<u32, u32>,
     under_way: Vec<Route>,
     batches: BTreeMap<BatchId, Vec<EventNo>>,
-    /// Where the windows stand that are not done.
-    windows: BTreeMap<i64, WindowToken>,
+    /// Where the windows stand that are not done, each by its start and the number of the reading.
+    windows: BTreeMap<(i64, u8), WindowToken>,
+    /// Windows that were read again to their end: start, end, and the second at which that began.
+    read_again: Vec<(i64, i64, i64)>,
+    /// Whether the source has not read all windows again yet.
+    reads_again: bool,
+    /// Recordings that were missing when they were asked for.
+    missing: BTreeSet<u32>,
+    met: Met,
     pub(crate) totals: Totals,
     trap: Option<(u32, bool)>,
 }
@@ -125,6 +108,10 @@ impl Oracle {
             under_way: Vec::new(),
             batches: BTreeMap::new(),
             windows: BTreeMap::new(),
+            read_again: Vec::new(),
+            reads_again: false,
+            missing: BTreeSet::new(),
+            met: Met::new(),
             totals: Totals::default(),
             trap: None,
         }
@@ -156,7 +143,44 @@ impl Oracle {
         }
     }
 
+    pub(crate) fn met(&mut self, fault: Fault) {
+        *self.met.entry(fault).or_default() += 1;
+    }
+
+    pub(crate) fn take_met(&mut self) -> Met {
+        std::mem::take(&mut self.met)
+    }
+
     // What the source says.
+
+    pub(crate) fn reads_again(&mut self, goes_on: bool) {
+        self.reads_again = goes_on;
+    }
+
+    pub(crate) fn was_read_again(&mut self, start: i64, end: i64, opened: i64) {
+        self.trace(format_args!("read again: {start} to {end}, from {opened} on"));
+        self.read_again.push((start, end, opened));
+    }
+
+    pub(crate) fn was_missing(&mut self, session: u32) {
+        self.missing.insert(session);
+    }
+
+    pub(crate) fn is_there(&mut self, session: u32) {
+        if self.missing.remove(&session) {
+            self.met(Fault::RecordingAppeared);
+        }
+    }
+
+    pub(crate) fn gap_offered(&mut self, world: &World, lane: &LaneId, no: EventNo) {
+        let now = world.now();
+        self.trace(format_args!("{now:?} gap of {lane}: {no}"));
+        let again = !self.offered.insert(no);
+        self.met(if again { Fault::GapMetAgain } else { Fault::Gap });
+        if !self.is_settled(world, no) {
+            self.outstanding.insert(no);
+        }
+    }
 
     pub(crate) fn offered(&mut self, world: &World, page: &Page, events: &[EventNo]) {
         let now = world.now();
@@ -167,8 +191,11 @@ impl Oracle {
             page.repeats
         ));
         self.counts.pages += 1;
+        let again = matches!(page.lane, LaneId::Window { pass, .. } if pass > 0);
         for no in events {
-            self.offered.insert(*no);
+            if self.offered.insert(*no) && again {
+                self.met(Fault::FoundLate);
+            }
             if world.is_slippery(*no) {
                 self.slippery.insert(*no);
             }
@@ -303,17 +330,6 @@ impl Oracle {
         &mut self.records[usize::from(matches!(no, EventNo::Recorded(..)))]
     }
 
-    /// Whether an engine that has only answers to go by may take an innocent event for guilty: it
-    /// was refused, others were taken, and it was refused again. And without that, a few.
-    fn seems_guilty(&mut self, no: EventNo) -> bool {
-        let record = self.record(no);
-        if record.proved.contains(&no) {
-            return true;
-        }
-        record.on_trust += 1;
-        record.on_trust <= INNOCENTS
-    }
-
     // What the store says.
 
     pub(crate) fn let_commits_wait(&mut self) {
@@ -369,7 +385,7 @@ impl Oracle {
         }
         self.commits_wait = false;
         for parked in &change.park {
-            let Some(no) = EventNo::find(&parked.bytes) else {
+            let Some(no) = world.parked(parked.reason, &parked.bytes, &parked.detail) else {
                 self.wrong("something was parked that Auth never had".to_owned());
                 continue;
             };
@@ -379,7 +395,7 @@ impl Oracle {
             self.parked.insert(no, parked.reason);
             if parked.reason == ParkReason::Refused
                 && world.poison(no).is_none()
-                && !self.seems_guilty(no)
+                && !self.record(no).seems_guilty(no)
             {
                 self.wrong(format!("event {no} is parked as refused, and is innocent"));
             }
@@ -393,93 +409,25 @@ impl Oracle {
         self.check_resume_points(world, change);
     }
 
-    /// Whatever is settled by nothing lies behind the resume point of a lane that will bring it
-    /// again.
-    fn check_resume_points(&mut self, world: &World, change: &Change) {
-        let mut passed = Vec::new();
-        let mut before = self.windows.clone();
-        for (lane, token) in &change.open {
-            if let LaneId::Window { start, .. } = lane {
-                self.windows.entry(*start).or_insert_with(|| WindowToken::decode(token));
-            }
-        }
-        for advance in &change.advance {
-            match &advance.lane {
-                LaneId::Session(id) => {
-                    let session = session_number(id);
-                    let read = token::session_place(&advance.token);
-                    passed.extend((0..read).map(|place| EventNo::Recorded(session, place)));
-                }
-                LaneId::Window { start, .. } => {
-                    let token = WindowToken::decode(&advance.token);
-                    let from = before.remove(start).and_then(|token| token.key);
-                    let to = token.key.map(|key| key.behind);
-                    if to.is_some() {
-                        let events = world.shelf.between(from.map(|key| key.behind), to);
-                        passed.extend(events.map(|(_, index)| Logged::no(index)));
-                    }
-                    self.windows.insert(*start, token);
-                }
-                LaneId::Chunk { .. } => {}
-            }
-        }
-        for lane in change.done.iter().chain(&change.forget) {
-            match lane {
-                LaneId::Session(id) => {
-                    let session = session_number(id);
-                    let events = world.scenario.recordings[session as usize].events;
-                    passed.extend((0..events).map(|place| EventNo::Recorded(session, place)));
-                }
-                LaneId::Window { start, .. } => {
-                    if let Some(token) = self.windows.remove(start) {
-                        let events = world.shelf.between(token.key.map(|key| key.behind), None);
-                        let end = token.end.unwrap_or(i64::MAX);
-                        let inside =
-                            |event: &Logged| (token.start..end).contains(&event.time.seconds());
-                        let log = &world.scenario.log;
-                        let events = events.map(|(_, at)| at).filter(|at| inside(&log[*at]));
-                        passed.extend(events.map(Logged::no));
-                    }
-                }
-                LaneId::Chunk { .. } => {}
-            }
-        }
-        for no in passed {
-            if !self.is_settled(world, no) && !self.will_come_again(world, no) {
-                self.wrong(format!("all resume points have passed {no}, which is not settled"));
-            }
-        }
-    }
-
-    fn will_come_again(&self, world: &World, no: EventNo) -> bool {
-        let EventNo::Log(index) = no else { return false };
-        let event = &world.scenario.log[index as usize];
-        let second = event.time.seconds();
-        let place = world.shelf.place(index as usize, event);
-        let brings = |token: &WindowToken| {
-            token.start - if token.bare { 0 } else { 2 } <= second
-                && token.end.is_none_or(|end| second <= end + 2)
-                && token.key.is_none_or(|key| key.behind < place)
-        };
-        event.stored_at > world.now()
-            || self.was_passed_by(world, no)
-            || second < world.scenario.start
-            || self.windows.values().any(brings)
-    }
-
     fn is_settled(&self, world: &World, no: EventNo) -> bool {
         world.is_filtered(no)
             || self.parked.contains_key(&no)
             || self.fates.get(&no).is_some_and(|fate| fate.sent != Sent::Unsure)
     }
 
-    /// A late event that no search brought: only reading the window once more would.
-    fn was_passed_by(&self, world: &World, no: EventNo) -> bool {
-        let EventNo::Log(index) = no else { return false };
-        world.scenario.log[index as usize].late && !self.offered.contains(&no)
+    // What the runner says.
+
+    /// A process has ended in order: what it was told of is committed.
+    pub(crate) fn ended_in_order(&mut self) {
+        let count = self.acknowledged.len();
+        if count > 0 {
+            self.wrong(format!("{count} events acknowledged and not committed at the end"));
+        }
     }
 
-    // What the runner says.
+    pub(crate) fn is_reading_again(&self) -> bool {
+        self.reads_again
+    }
 
     /// A process has ended without having been told to.
     pub(crate) fn crashed(&mut self, world: &World) {
@@ -498,99 +446,5 @@ impl Oracle {
         self.under_way.clear();
         self.batches.clear();
         self.trap = None;
-    }
-
-    /// Everything that Auth has and that can be had from it.
-    fn expected(&self, world: &World) -> Vec<EventNo> {
-        let log = (0..world.scenario.log.len()).map(Logged::no);
-        let announced = world.announced().into_iter();
-        let announced = announced.filter(|(_, upload)| !self.was_passed_by(world, *upload));
-        let recordings = announced.flat_map(|(session, _)| {
-            let recording = &world.scenario.recordings[session as usize];
-            let events = if recording.there_at.is_some() { recording.events } else { 0 };
-            (0..events).map(move |place| EventNo::Recorded(session, place))
-        });
-        log.chain(recordings).filter(|no| !self.was_passed_by(world, *no)).collect()
-    }
-
-    /// Events that have neither been delivered, nor parked, nor left out.
-    pub(crate) fn unsettled(&self, world: &World) -> Vec<EventNo> {
-        self.expected(world).into_iter().filter(|no| !self.is_settled(world, *no)).collect()
-    }
-
-    /// Whether an event has to be parked in the end, and why.
-    pub(crate) fn must_be_parked(&self, world: &World, no: EventNo) -> bool {
-        let offers = &world.scenario.offers;
-        let never = !offers.iter().any(|(_, offer)| *offer == crate::scenario::Offer::Exact);
-        match world.kind(no) {
-            _ if world.is_filtered(no) => false,
-            Kind::Malformed | Kind::Unprintable => true,
-            _ if world.trips(no) == Trips::ForEver => true,
-            Kind::NewField | Kind::NewType if never => !self.is_delivered(no),
-            _ => {
-                world.scenario.poison_lasts && world.poison(no).is_some() && !self.is_delivered(no)
-            }
-        }
-    }
-
-    fn is_delivered(&self, no: EventNo) -> bool {
-        self.fates.get(&no).is_some_and(|fate| fate.sent != Sent::Unsure)
-    }
-
-    /// Events that were to be delivered and are not.
-    pub(crate) fn undelivered(&self, world: &World) -> Vec<EventNo> {
-        let mut expected = self.expected(world);
-        expected.retain(|no| {
-            !world.is_filtered(*no) && !self.must_be_parked(world, *no) && !self.is_delivered(*no)
-        });
-        expected
-    }
-
-    /// What has to hold when all is over. `parked`: what the state holds.
-    pub(crate) fn check_end(&mut self, world: &World, parked: &[EventNo], totals: &Totals) {
-        let expected = self.expected(world);
-        let all = world.scenario.log.len() as u64;
-        let log = expected.iter().filter(|no| matches!(no, EventNo::Log(_))).count() as u64;
-        self.counts.passed_by = all - log;
-        let parked_now: BTreeSet<EventNo> = parked.iter().copied().collect();
-        if parked_now.len() != parked.len() {
-            self.wrong("an event is parked twice".to_owned());
-        }
-        let (mut filtered, mut delivered, mut resolved) = (0, 0, 0);
-        let mut lost = Vec::new();
-        for no in &expected {
-            let is_parked = parked_now.contains(no);
-            if self.must_be_parked(world, *no) && !is_parked {
-                self.wrong(format!("event {no} is not parked"));
-            } else if is_parked && !self.must_be_parked(world, *no) {
-                self.wrong(format!("event {no} is still parked: {:?}", self.parked.get(no)));
-            }
-            if world.is_filtered(*no) {
-                filtered += 1;
-            } else if self.is_delivered(*no) {
-                if self.parked.contains_key(no) { resolved += 1 } else { delivered += 1 }
-            } else if !is_parked {
-                lost.push(*no);
-            }
-        }
-        if !lost.is_empty() {
-            self.wrong(format!("lost: {lost:?}"));
-        }
-        let sums = [
-            (totals.passed, expected.len() as u64),
-            (totals.filtered, filtered),
-            (totals.parked, parked.len() as u64),
-            (totals.delivered + totals.resolved, delivered + resolved),
-        ];
-        let most = self.slippery.len() as u64;
-        if sums.iter().any(|(found, counted)| found.abs_diff(*counted) > most) {
-            self.wrong(format!(
-                "passed, filtered, parked, delivered or resolved are (found, counted) {sums:?}, \
-                 give or take {most}"
-            ));
-        }
-        if !totals.balances() {
-            self.wrong(format!("the sums do not balance: {totals:?}"));
-        }
     }
 }
