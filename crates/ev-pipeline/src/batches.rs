@@ -107,6 +107,8 @@ pub(crate) struct Batches {
     builders: BTreeMap<Route, Builder>,
     waiting: BTreeMap<Route, VecDeque<Parcel>>,
     held_bytes: usize,
+    /// Those of them that recordings hold.
+    held_by_recordings: usize,
 }
 
 impl Batches {
@@ -117,6 +119,7 @@ impl Batches {
             builders: BTreeMap::new(),
             waiting: BTreeMap::new(),
             held_bytes: 0,
+            held_by_recordings: 0,
         }
     }
 
@@ -144,13 +147,16 @@ impl Batches {
         builder.events.extend(added);
         if builder.events.is_empty() {
             // Nothing points into the buffer: what was written turned out to be known.
-            self.held_bytes -= builder.held;
+            let held = builder.held;
             self.builders.remove(route);
+            self.released(route, held);
             return;
         }
         // The whole buffer is held, what nobody points at included.
-        self.held_bytes = self.held_bytes - builder.held + builder.buffer.len() + raw;
+        let more = builder.buffer.len() - builder.held + raw;
         builder.held = builder.buffer.len();
+        self.held_bytes += more;
+        self.held_by_recordings += if *route == Route::Audit { 0 } else { more };
         if builder.events.len() >= shape.max_events || builder.held >= shape.max_bytes {
             self.close(route);
         }
@@ -203,9 +209,17 @@ impl Batches {
         self.builders.keys().chain(self.waiting.keys()).any(wanted)
     }
 
-    /// A batch has left memory for good; `held` is its share.
-    pub(crate) fn released(&mut self, held: usize) {
+    /// A batch of that route has left memory for good; `held` is its share.
+    pub(crate) fn released(&mut self, route: &Route, held: usize) {
         self.held_bytes = self.held_bytes.saturating_sub(held);
+        if *route != Route::Audit {
+            self.held_by_recordings = self.held_by_recordings.saturating_sub(held);
+        }
+    }
+
+    /// Memory held by batches of recordings, in bytes.
+    pub(crate) fn held_by_recordings(&self) -> usize {
+        self.held_by_recordings
     }
 
     /// Memory held by batches of any stage, in bytes.

@@ -159,6 +159,7 @@ impl Core {
                 self.retry(parcel, self.config.retry_cap, after);
             }
             Ruling::SetAside => {
+                self.needs_proof |= entries == 1;
                 parcel.aside = true;
                 let (kind, alarm) = match charge {
                     // The first time it may only be that nothing else was sent in between.
@@ -189,7 +190,7 @@ impl Core {
 
     fn delivered(&mut self, parcel: Parcel) {
         self.busy.remove(&parcel.batch.route);
-        self.batches.released(parcel.held);
+        self.batches.released(&parcel.batch.route, parcel.held);
         self.summary.sent += parcel.tickets.len() as u64;
         for ticket in parcel.tickets {
             self.settle_delivered(ticket);
@@ -229,7 +230,7 @@ impl Core {
     /// The receiver refuses this one event for good: it waits in the state, and the rest goes on.
     fn park_refused(&mut self, parcel: Parcel, detail: &str) {
         self.busy.remove(&parcel.batch.route);
-        self.batches.released(parcel.held);
+        self.batches.released(&parcel.batch.route, parcel.held);
         for ticket in parcel.tickets {
             let at = self.env.now();
             let (reason, detail) = (ParkReason::Refused, detail.to_owned());

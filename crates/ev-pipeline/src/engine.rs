@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::batches::{Batches, Parcel};
+use crate::hold::Held;
 use crate::lanes::LaneBook;
 use crate::ledger::Ledger;
 use crate::parking::Round;
@@ -96,6 +97,9 @@ pub(crate) struct Core {
     /// Recordings announced by events that are delivered now.
     pub(crate) announced: Vec<SessionId>,
     stopped: BTreeMap<LaneId, Reopen>,
+    pub(crate) held: Held,
+    /// A trial has failed since a page was taken.
+    pub(crate) needs_proof: bool,
     caught_up: bool,
     pub(crate) summary: Summary,
 }
@@ -159,6 +163,8 @@ impl Engine {
             patience: None,
             announced: Vec::new(),
             stopped: BTreeMap::new(),
+            held: Held::default(),
+            needs_proof: false,
             caught_up: false,
             summary: Summary { totals: snapshot.totals, ..Summary::default() },
             decoders,
@@ -187,6 +193,7 @@ impl Engine {
         let ended = loop {
             core.open_announced(&mut *self.source);
             core.reopen_stopped(&mut *self.source);
+            core.hold_recordings(&mut *self.source);
             core.advance(&stop).await?;
             if core.config.exit_on_last_event && core.is_finished() {
                 info!("reached the last event");
@@ -248,6 +255,7 @@ impl Core {
         match event {
             SourceEvent::Page(page) => {
                 self.caught_up = false;
+                self.needs_proof = false;
                 if !page.events.is_empty() && !self.stopped.is_empty() {
                     // Something of it can be read, so it is no hopeless one.
                     self.stopped.remove(&page.lane);
@@ -295,8 +303,26 @@ impl Core {
     fn credit(&mut self) -> Credit {
         // Asked in any case: it forgets a patience that has run out, which would be due for ever.
         let waits = self.waits_for_decoder();
-        let may_read = self.may_read() && !waits;
-        Credit { pages: if may_read { PAGES_OF_CREDIT } else { 0 } }
+        let pages = if waits {
+            0
+        } else if self.may_read() {
+            PAGES_OF_CREDIT
+        } else {
+            usize::from(self.may_read_for_proof())
+        };
+        Credit { pages }
+    }
+
+    /// Whether a page may be taken although too much is held: when all that is left are single
+    /// events under suspicion, and what has to come behind them. Only others could show whether
+    /// they are guilty, so without more of them this would be a standstill for ever. One page for
+    /// each trial that fails.
+    fn may_read_for_proof(&self) -> bool {
+        self.needs_proof
+            && self.room.is_enough()
+            && self.receivers.only_suspects_left()
+            && !self.batches.any(|route| !self.busy.contains(route))
+            && self.batches.held_bytes() < self.config.max_held_bytes.saturating_mul(2)
     }
 
     fn waits_for_decoder(&mut self) -> bool {
@@ -330,7 +356,11 @@ impl Core {
             self.batches.due_at(self.config.batch_age),
             self.patience,
             self.receivers.due_at(now),
-            self.stopped.values().filter(|r| r.waiting).map(|r| r.at).min(),
+            self.stopped
+                .iter()
+                .filter(|(lane, r)| r.waiting && !self.held.contains(lane))
+                .map(|(_, r)| r.at)
+                .min(),
             (self.any_parked() && self.worth_a_round && self.round.is_none())
                 .then_some(self.next_round),
             (self.round.is_some() && self.has_room()).then_some(now),
@@ -387,11 +417,18 @@ impl Core {
 
     fn reopen_stopped(&mut self, source: &mut dyn Source) {
         let now = self.env.monotonic();
-        for (lane, reopen) in self.stopped.iter_mut().filter(|(_, r)| r.waiting && r.at <= now) {
+        let held = &self.held;
+        let due = |lane: &LaneId, r: &Reopen| r.waiting && r.at <= now && !held.contains(lane);
+        for (lane, reopen) in self.stopped.iter_mut().filter(|(lane, r)| due(lane, r)) {
             let token: Option<Token> = self.book.read_token(lane).cloned();
             source.open(lane, token);
             reopen.waiting = false;
         }
+    }
+
+    /// Whether a lane was stopped by its own trouble and waits for its time.
+    pub(crate) fn waits_to_be_reopened(&self, lane: &LaneId) -> bool {
+        self.stopped.get(lane).is_some_and(|reopen| reopen.waiting)
     }
 
     /// Whether the tip is reached and everything is settled.

@@ -86,8 +86,8 @@ pub(crate) struct Nearby {
     /// First seconds of the windows in front of it and behind it, as far as they are kept.
     pub(crate) before: Option<i64>,
     pub(crate) behind: Option<i64>,
-    /// Whether any event may be known: in a re-scan, and at the beginning of every other lane,
-    /// where it may go over what was read before.
+    /// Whether any event may be known: in a re-scan, at the beginning of every other lane, where it
+    /// may go over what was read before, and behind a window that an earlier run had begun.
     pub(crate) all: bool,
     /// Second of the newest event of the lane.
     pub(crate) newest: i64,

@@ -91,6 +91,9 @@ struct Lane {
     /// Whether its window will not be re-scanned any more.
     retired: bool,
     moved: bool,
+    /// An earlier run had begun to read it. If it was the live window, that may have come further
+    /// than where it is decided to end now.
+    restored: bool,
     /// Second of the newest event that has come.
     newest: i64,
     /// Whether what comes may lie in front of what was read before: true at the beginning and when
@@ -128,6 +131,7 @@ impl Lane {
             done: false,
             retired: false,
             moved: false,
+            restored: false,
             newest: i64::MIN,
             overlapping: true,
             hint: 0,
@@ -149,6 +153,10 @@ impl Lane {
 
     fn is_window(&self) -> bool {
         matches!(self.id, LaneId::Window { .. })
+    }
+
+    fn backlog(&self) -> usize {
+        self.unsettled + self.segments.len().saturating_sub(1)
     }
 
     fn is_rescan(&self) -> bool {
@@ -237,6 +245,7 @@ impl LaneBook {
             let Some(lane) = book.lanes.get_mut(&key) else { continue };
             lane.done = row.done;
             lane.ended = row.done;
+            lane.restored = !row.done;
             lane.resumed = row.recent.iter().copied().collect();
         }
         book
@@ -283,6 +292,11 @@ impl LaneBook {
         self.by_id.contains_key(id)
     }
 
+    /// Whether there may be more to read of a lane.
+    pub(crate) fn is_open(&self, id: &LaneId) -> bool {
+        self.key(id).and_then(|key| self.lanes.get(&key)).is_some_and(|lane| !lane.ended)
+    }
+
     pub(crate) fn key(&self, id: &LaneId) -> Option<LaneKey> {
         self.by_id.get(id).copied()
     }
@@ -305,12 +319,15 @@ impl LaneBook {
         let (before, behind) = (self.window_before(window), self.window_after(window));
         let mut lanes = Vec::new();
         let mut twice = false;
+        let mut follows_restored = false;
         for start in [before, Some(window), behind].into_iter().flatten() {
             let passes =
                 LaneId::Window { start, pass: 0 }..=LaneId::Window { start, pass: u8::MAX };
             for (_, other) in self.by_id.range(passes) {
                 lanes.push(*other);
                 twice |= start == window && *other != key;
+                let restored = || self.lanes.get(other).is_some_and(|lane| lane.restored);
+                follows_restored |= Some(start) == before && restored();
             }
         }
         Some(Nearby {
@@ -318,7 +335,7 @@ impl LaneBook {
             window,
             before,
             behind,
-            all: lane.is_rescan() || lane.overlapping || twice,
+            all: lane.is_rescan() || lane.overlapping || twice || follows_restored,
             newest: lane.newest,
             page: lane.hint,
         })
@@ -554,7 +571,18 @@ impl LaneBook {
     /// Both count, or one stuck event at the front of a long recording would let everything behind
     /// it pile up.
     pub(crate) fn backlog(&self) -> usize {
-        self.lanes.values().map(|lane| lane.unsettled + lane.segments.len().saturating_sub(1)).sum()
+        self.lanes.values().map(Lane::backlog).sum()
+    }
+
+    /// What of it is of recordings.
+    pub(crate) fn backlog_of_recordings(&self) -> usize {
+        let lanes = self.lanes.values().filter(|lane| matches!(lane.id, LaneId::Session(_)));
+        lanes.map(Lane::backlog).sum()
+    }
+
+    /// All recordings in the book.
+    pub(crate) fn recordings(&self) -> impl Iterator<Item = &LaneId> {
+        self.by_id.keys().filter(|id| matches!(id, LaneId::Session(_)))
     }
 
     /// Whether nothing is left but one window that stays open.

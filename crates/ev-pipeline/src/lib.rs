@@ -31,6 +31,7 @@ mod engine;
 mod env;
 mod error;
 mod exec;
+mod hold;
 mod intake;
 mod judge;
 mod known;

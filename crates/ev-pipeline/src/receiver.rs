@@ -1,18 +1,22 @@
 //! What the engine knows of the two receivers that a sink may have: where the audit log goes, and
 //! where recordings go. They may be set up differently, so each is judged by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ev_core::{BatchId, Route};
+use ev_core::{BatchId, LaneId, Route};
 use tracing::{error, info, warn};
 
 use crate::batches::Parcel;
+use crate::hold::FAILURES_TO_HOLD;
 use crate::judge::Record;
 use crate::pace::Pace;
 
 /// Longest silence about a trouble that lasts.
 const REPEAT_WARNING: Duration = Duration::from_secs(60);
+
+/// More single events than this are not under suspicion by chance.
+const MOST_SUSPECTS: usize = 64;
 
 /// Batches that wait for their time.
 pub(crate) type Waiting = BTreeMap<(Duration, BatchId), Parcel>;
@@ -321,6 +325,27 @@ impl Receivers {
             return None;
         }
         self.audit.due_at(now).into_iter().chain(self.sessions.due_at(now)).min()
+    }
+
+    /// Whether nothing waits to be sent again but a few single events under suspicion. Many are an
+    /// overload where each event is a request.
+    pub(crate) fn only_suspects_left(&self) -> bool {
+        let receivers = [&self.audit, &self.sessions];
+        let under_way = |r: &Receiver| r.in_flight > usize::from(r.trial);
+        let whole = |r: &Receiver| r.aside.values().any(|parcel| parcel.batch.entries.len() > 1);
+        receivers.iter().all(|r| r.delayed.is_empty() && !under_way(r) && !whole(r))
+            && (1..=MOST_SUSPECTS).contains(&receivers.iter().map(|r| r.aside.len()).sum())
+    }
+
+    /// Recordings of which a batch is under suspicion, or fails again and again.
+    pub(crate) fn recordings_in_trouble(&self) -> BTreeSet<LaneId> {
+        let Receiver { aside, delayed, .. } = &self.sessions;
+        let delayed = delayed.values().filter(|parcel| parcel.attempts >= FAILURES_TO_HOLD);
+        let lane = |parcel: &Parcel| match &parcel.batch.route {
+            Route::Session(session) => Some(LaneId::Session(session.clone())),
+            Route::Audit => None,
+        };
+        aside.values().chain(delayed).filter_map(lane).collect()
     }
 
     /// Whether no batch waits to be sent again.

@@ -160,6 +160,25 @@ fn rule_11_where_events_may_be_known_from() {
     assert_eq!(of_recording.nearby(of_recording.key(&id).unwrap()), None);
 }
 
+/// In an earlier run it may have come further than where it is decided to end in this one.
+#[test]
+fn behind_a_window_that_an_earlier_run_had_begun_all_may_be_known() {
+    for done in [false, true] {
+        let row = LaneRow { lane: window(0), token: token("a"), page: 3, done, recent: Vec::new() };
+        let mut book = LaneBook::restore(&[row]);
+        for start in [1000, 2000] {
+            book.open(window(start), token("a"));
+        }
+        let all = |book: &mut LaneBook, start: i64| {
+            let key = book.key(&window(start)).unwrap();
+            book.looked_at(key, start + 600, false);
+            book.nearby(key).unwrap().all
+        };
+        assert_eq!(all(&mut book, 1000), !done);
+        assert!(!all(&mut book, 2000), "its neighbour was read in this run");
+    }
+}
+
 #[test]
 fn rule_04_an_event_stored_late_stands_at_its_place_not_at_its_time() {
     let mut book = LaneBook::default();

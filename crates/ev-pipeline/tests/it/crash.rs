@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use ev_core::StateStore;
 
-use crate::rig::{Rig, lock, names, opened, page, uids};
+use crate::rig::{Rig, lock, names, opened, page, token, uids};
 
 /// Number of events in each scripted page, and of pages.
 const PAGE: usize = 7;
@@ -73,4 +73,24 @@ async fn a_second_run_takes_the_sink_over() {
     assert!(matches!(error, ev_pipeline::Error::State(ev_core::StateError::Fenced { .. })));
     let change = ev_core::Change::default();
     rig.store.commit(&ev_core::SinkId("test".into()), newer.epoch, &change).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_cannot_go_on_ends_the_run_in_order() {
+    let mut rig = Rig::new();
+    rig.config.commit_interval = Duration::from_secs(3600);
+    rig.feed.push(opened());
+    rig.feed.push(page(uids(0..20), "end"));
+    let run = rig.run();
+    let fail = async {
+        while lock(&rig.sink.stored).len() < 20 {
+            tokio::task::yield_now().await;
+        }
+        rig.feed.fail();
+    };
+    let (ended, ()) = tokio::join!(run, fail);
+    assert!(matches!(ended, Err(ev_pipeline::Error::Source(_))), "{ended:?}");
+    let snapshot = rig.snapshot();
+    assert_eq!(snapshot.totals.delivered, 20, "what was acknowledged is committed");
+    assert_eq!(snapshot.lanes[0].token, token("end"));
 }

@@ -53,6 +53,30 @@ fn stored(rig: &Rig) -> usize {
     lock(&rig.sink.stored).len()
 }
 
+/// A page key was refused: the search is begun anew, and only its first page is marked as one that
+/// may repeat.
+#[tokio::test(start_paused = true)]
+async fn a_search_that_is_begun_anew_sends_nothing_again() {
+    let rig = Rig::new();
+    rig.feed.push(lanes(&[lane(0, 0)], &[], &[]));
+    let event = |n: usize| login_at(&format!("u{n:04}"), 200 + i64::try_from(n).unwrap());
+    for (pages, size, first) in [(6, 10, "a"), (13, 5, "b")] {
+        for n in 0..pages {
+            let events = (n * size..n * size + size).map(event).collect();
+            let SourceEvent::Page(mut page) = part(lane(0, 0), events, &format!("{first}{n}"))
+            else {
+                unreachable!("a part is a page")
+            };
+            page.repeats = n == 0;
+            rig.feed.push(SourceEvent::Page(page));
+        }
+    }
+    let is_at_end = |rig: &Rig| rig.snapshot_lanes().iter().any(|row| row.token == token("b12"));
+    let summary = rig.run_until(|rig| stored(rig) >= 65 && is_at_end(rig)).await;
+    assert_eq!(sorted(rig.sink.uids()), names(0..65), "each once");
+    assert_eq!((summary.totals.passed, summary.repeated), (65, 60));
+}
+
 #[tokio::test(start_paused = true)]
 async fn rule_11_a_re_scan_delivers_what_is_late_and_nothing_else() {
     let rig = Rig::new();

@@ -313,6 +313,51 @@ async fn one_receiver_in_trouble_does_not_hold_up_the_other() {
     assert_eq!(rig.parked(), 0);
 }
 
+/// Of a recording that is longer than there is room for, of which nothing, or one event, is not
+/// taken.
+#[tokio::test(start_paused = true)]
+async fn a_recording_that_cannot_be_sent_leaves_room_for_the_audit_log() {
+    let refused = Verdict::Refused { detail: "404".into() };
+    for (verdict, bad) in [(refused, "\"e0"), (failing(), "\"e000\"")] {
+        let mut rig = Rig::new();
+        rig.config.max_unsettled = 200;
+        let parks = !matches!(verdict, Verdict::Refused { .. });
+        rig.sink.mood.send_replace(Mood::refusing(verdict, move |json| json.contains(bad)));
+        rig.feed.push(opened());
+        rig.feed.push(page(vec![event(1, "session.upload", "u9999", "s-1")], "begin"));
+        let (looks, fed, audit) = (Cell::new(0), Cell::new(false), Cell::new(0));
+        rig.run_until(|rig| {
+            looks.set(looks.get() + 1);
+            if !fed.get() && !lock(&rig.feed.opened).is_empty() {
+                fed.set(true);
+                let lane = lock(&rig.feed.opened)[0].clone();
+                for from in (0..999).step_by(27) {
+                    let name = |n| event(2, "exec", &format!("e{n:03}"), "s-1");
+                    let events: Vec<_> = (from..from + 27).map(name).collect();
+                    let mark = |n| Mark { after: n, token: token(&format!("{}", from + n)) };
+                    let (version, marks) = (version("1.0.0"), (1..=27).map(mark).collect());
+                    let lane = lane.clone();
+                    let page = Page { lane, version, events, marks, repeats: false };
+                    rig.feed.push(SourceEvent::Page(page));
+                }
+            }
+            // A page every minute.
+            if looks.get() % 12_000 == 0 {
+                let n = audit.replace(audit.get() + 1);
+                rig.feed.push(page(uids(n * 30..n * 30 + 30), &format!("after {n}")));
+            }
+            if looks.get() % 1000 > 0 {
+                return false;
+            }
+            let (log, recorded): (Vec<_>, Vec<_>) =
+                rig.sink.uids().into_iter().partition(|uid| uid.starts_with('u'));
+            let is_parked = recorded.len() == 998 && rig.parked() == 1;
+            log.len() >= 601 && (!parks || is_parked)
+        })
+        .await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_was_away_for_days_is_served_again_at_once() {
     let rig = Rig::new();

@@ -1,7 +1,7 @@
 //! Scripted parts: a source fed by the test, a decoder of a tiny schema, a sink with a mood.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -96,6 +96,10 @@ pub(crate) struct Feed {
     pub(crate) opened: Mutex<Vec<LaneId>>,
     pub(crate) resumed: Mutex<Vec<(LaneId, Token)>>,
     pub(crate) closed: Mutex<Vec<(LaneId, Token)>>,
+    /// Behind the script, the source cannot go on.
+    fails: AtomicBool,
+    /// What the script has of lanes that are closed.
+    held_back: Mutex<Vec<SourceEvent>>,
     more: Notify,
 }
 
@@ -103,6 +107,19 @@ impl Feed {
     pub(crate) fn push(&self, event: SourceEvent) {
         lock(&self.script).push_back(event);
         self.more.notify_one();
+    }
+
+    pub(crate) fn fail(&self) {
+        self.fails.store(true, Ordering::Relaxed);
+        self.more.notify_one();
+    }
+}
+
+fn is_of(event: &SourceEvent, lane: &LaneId) -> bool {
+    match event {
+        SourceEvent::Page(page) => page.lane == *lane,
+        SourceEvent::Lanes(lanes) => lanes.ended.contains(lane),
+        _ => false,
     }
 }
 
@@ -133,6 +150,10 @@ impl Source for ScriptedSource {
                         return Ok(event);
                     }
                 }
+                if feed.fails.load(Ordering::Relaxed) {
+                    let message = "the certificate has ended".to_owned();
+                    return Err(SourceError::Operator { message, source: None });
+                }
                 feed.more.notified().await;
             }
         })
@@ -140,10 +161,21 @@ impl Source for ScriptedSource {
 
     fn open(&mut self, lane: &LaneId, from: Option<Token>) -> Token {
         lock(&self.0.opened).push(lane.clone());
+        let held_back = std::mem::take(&mut *lock(&self.0.held_back));
+        let (again, rest) = held_back.into_iter().partition(|event| is_of(event, lane));
+        *lock(&self.0.held_back) = rest;
+        let again: Vec<SourceEvent> = again;
+        again.into_iter().for_each(|event| self.0.push(event));
         from.unwrap_or_else(|| token("session start"))
     }
 
-    fn close(&mut self, _: &LaneId) {}
+    fn close(&mut self, lane: &LaneId) {
+        let script = std::mem::take(&mut *lock(&self.0.script));
+        let (held, rest) = script.into_iter().partition(|event| is_of(event, lane));
+        *lock(&self.0.script) = rest;
+        let held: VecDeque<SourceEvent> = held;
+        lock(&self.0.held_back).extend(held);
+    }
 
     fn span(&self, _: SpanQuery) -> Box<dyn SpanReader> {
         unreachable!("the engine reads lanes only")

@@ -1,7 +1,7 @@
 //! When which window is read again for late events: the same rules as those of the real source, put
 //! down a second time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug)]
 pub(crate) struct Rescans {
@@ -10,13 +10,14 @@ pub(crate) struct Rescans {
     ended: BTreeMap<i64, Ended>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Ended {
     end: i64,
     /// When the last reading began.
     opened: i64,
     pass: u8,
-    running: bool,
+    /// Readings that have not ended. After a restart that may be several.
+    running: BTreeSet<u8>,
 }
 
 impl Ended {
@@ -31,27 +32,30 @@ impl Rescans {
         Self { delays, ended: BTreeMap::new() }
     }
 
-    /// A reading that is no first one goes on.
-    pub(crate) fn goes_on(&mut self, start: i64, pass: u8) {
-        let fresh = Ended { end: i64::MAX, opened: i64::MIN, pass, running: true };
-        let window = self.ended.entry(start).or_insert(fresh);
-        window.pass = window.pass.max(pass);
-        window.running = true;
+    /// A reading has begun, in this life or an earlier one.
+    pub(crate) fn began(&mut self, start: i64, pass: u8) {
+        self.entry(start, pass).running.insert(pass);
     }
 
     /// A reading has ended, in this life or an earlier one.
     pub(crate) fn ended(&mut self, start: i64, pass: u8, end: i64, opened: i64) {
-        let window = self.ended.entry(start).or_insert(Ended { end, opened, pass, running: false });
-        window.running &= window.pass > pass;
+        let window = self.entry(start, pass);
+        window.running.remove(&pass);
         window.end = end;
-        window.pass = window.pass.max(pass);
         window.opened = window.opened.max(opened);
+    }
+
+    fn entry(&mut self, start: i64, pass: u8) -> &mut Ended {
+        let fresh = Ended { end: i64::MAX, opened: i64::MIN, pass, running: BTreeSet::new() };
+        let window = self.ended.entry(start).or_insert(fresh);
+        window.pass = window.pass.max(pass);
+        window
     }
 
     /// Takes out the windows that need not be read again: start and number of the last reading.
     pub(crate) fn retire(&mut self) -> Vec<(i64, u8)> {
         let Self { delays, ended } = self;
-        let over = |window: &Ended| !window.running && window.due_at(delays).is_none();
+        let over = |window: &Ended| window.running.is_empty() && window.due_at(delays).is_none();
         let retired = ended.iter().filter(|(_, window)| over(window));
         let retired: Vec<_> = retired.map(|(start, window)| (*start, window.pass)).collect();
         for (start, _) in &retired {
@@ -62,7 +66,7 @@ impl Rescans {
 
     /// The oldest window that is due at second `now`: its start, end and the number of the reading.
     pub(crate) fn due(&self, now: i64) -> Option<(i64, i64, u8)> {
-        let mut waiting = self.ended.iter().filter(|(_, window)| !window.running);
+        let mut waiting = self.ended.iter().filter(|(_, window)| window.running.is_empty());
         let due = |window: &Ended| window.due_at(&self.delays).is_some_and(|at| at <= now);
         waiting
             .find(|(_, window)| due(window))
@@ -71,12 +75,13 @@ impl Rescans {
 
     /// When the next one will be.
     pub(crate) fn next_at(&self) -> Option<i64> {
-        let waiting = self.ended.values().filter(|window| !window.running);
+        let waiting = self.ended.values().filter(|window| window.running.is_empty());
         waiting.filter_map(|window| window.due_at(&self.delays)).min()
     }
 
     /// Whether some window will be, or is being, read again.
     pub(crate) fn any(&self) -> bool {
-        !self.ended.is_empty()
+        let waits = |window: &Ended| !window.running.contains(&0);
+        self.ended.values().any(waits)
     }
 }

@@ -18,6 +18,8 @@ pub(crate) const SETTLING: i64 = 60;
 const EMPTY_PAGES: u32 = 8;
 
 pub(crate) struct Window {
+    /// First second of the window.
+    start: i64,
     token: WindowToken,
     /// The key at which the engine would resume now; `None` when that is another search.
     marked: Option<Option<Key>>,
@@ -50,8 +52,9 @@ pub(crate) enum Then {
 
 impl Window {
     /// `known`: the engine has this very token.
-    pub(crate) fn new(token: WindowToken, known: bool, limit: usize) -> Self {
+    pub(crate) fn new(start: i64, token: WindowToken, known: bool, limit: usize) -> Self {
         Self {
+            start,
             marked: known.then_some(token.key),
             before: None,
             behind: None,
@@ -199,7 +202,9 @@ impl Window {
             return false;
         }
         let end = self.newest.map(|newest| newest - SETTLING);
-        self.closing = end.filter(|end| end - self.token.start >= width.max(1));
+        // From the start of the window, wherever the search begins, or each refused key would put
+        // its end off.
+        self.closing = end.filter(|end| end - self.start >= width.max(1));
         self.closing.is_some()
     }
 

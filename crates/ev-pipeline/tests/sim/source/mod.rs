@@ -254,8 +254,16 @@ impl Source for SimSource {
             LaneId::Session(id) => drop(self.sessions.remove(&session_number(id))),
             LaneId::Chunk { .. } => {}
         }
-        self.out
-            .retain(|(event, _)| !matches!(event, SourceEvent::Page(page) if page.lane == *lane));
+        self.out.retain_mut(|(event, _)| match event {
+            SourceEvent::Page(page) => page.lane != *lane,
+            SourceEvent::Stopped(stopped) => stopped.lane != *lane,
+            SourceEvent::Gap(gap) => gap.lane != *lane,
+            SourceEvent::Lanes(lanes) => {
+                lanes.ended.retain(|ended| ended != lane);
+                !(lanes.ended.is_empty() && lanes.opened.is_empty() && lanes.retired.is_empty())
+            }
+            SourceEvent::Upstream(_) | SourceEvent::CaughtUp => true,
+        });
     }
 }
 

@@ -58,8 +58,8 @@ impl SimSource {
             self.rescans.ended(start, pass, end, opened);
         }
         for ((start, pass), token) in windows {
+            self.rescans.began(start, pass);
             if pass > 0 {
-                self.rescans.goes_on(start, pass);
                 self.world.oracle().met(Fault::ReadAgainAfterRestart);
             }
             let known = before.get(&(start, pass)) == Some(&token);
@@ -108,7 +108,7 @@ impl SimSource {
             return end.map_or_else(Vec::new, |end| self.cut(end, false));
         };
         let scenario = &self.world.scenario;
-        let end = at.0.max(live.start) + scenario.live_width + 2 * SETTLING;
+        let end = at.0 + scenario.live_width + 2 * SETTLING;
         if self.world.auth_clock() - MARGIN - end < scenario.window_size {
             return Vec::new();
         }

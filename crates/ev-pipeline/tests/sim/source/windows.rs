@@ -148,7 +148,7 @@ impl SimSource {
         let Some((start, end, pass)) = self.rescans.due(self.world.auth_clock()) else { return };
         self.world.oracle().met(Fault::ReadAgain);
         let token = self.window_from(start, Some(end), start == self.world.scenario.start);
-        self.rescans.goes_on(start, pass);
+        self.rescans.began(start, pass);
         let opened = vec![(lane_id((start, pass)), token.encode())];
         self.lanes(Lanes { opened, ..Lanes::default() });
         self.add_window((start, pass), token, true);
@@ -165,7 +165,7 @@ impl SimSource {
     }
 
     pub(super) fn add_window(&mut self, at: Reading, token: WindowToken, known: bool) {
-        let window = Window::new(token, known, self.world.scenario.page_limit);
+        let window = Window::new(at.0, token, known, self.world.scenario.page_limit);
         self.windows.insert(at, Lane::new(window));
     }
 
