@@ -70,6 +70,8 @@ pub(crate) struct Oracle {
     /// Nothing is committed while the state cannot be written, or while a stop waits for answers.
     commits_wait: bool,
     parked: BTreeMap<EventNo, ParkReason>,
+    /// How often each was parked: without an id it may be parked anew whenever it comes.
+    times_parked: BTreeMap<EventNo, u64>,
     /// What the receivers of the log and of recordings did.
     records: [Record; 2],
     /// Highest place of each recording that was stored.
@@ -103,6 +105,7 @@ impl Oracle {
             acknowledged: Vec::new(),
             commits_wait: false,
             parked: BTreeMap::new(),
+            times_parked: BTreeMap::new(),
             records: Default::default(),
             recorded: BTreeMap::new(),
             under_way: Vec::new(),
@@ -393,6 +396,7 @@ impl Oracle {
             self.counts.parked += 1;
             self.outstanding.remove(&no);
             self.parked.insert(no, parked.reason);
+            *self.times_parked.entry(no).or_default() += 1;
             if parked.reason == ParkReason::Refused
                 && world.poison(no).is_none()
                 && !self.record(no).seems_guilty(no)
