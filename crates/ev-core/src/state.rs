@@ -97,18 +97,6 @@ pub trait StateStore: Send + Sync {
         session: &SessionId,
     ) -> Result<Option<SessionLedger>, StateError>;
 
-    /// The ledgers of the recordings that were read to their end within these seconds since
-    /// 1970-01-01T00:00:00Z, in the order of that and of their ids.
-    ///
-    /// # Errors
-    ///
-    /// When the store cannot be read.
-    fn closed_sessions(
-        &self,
-        sink: &SinkId,
-        seconds: Range<i64>,
-    ) -> Result<Vec<SessionLedger>, StateError>;
-
     /// The last good artifact for a version.
     ///
     /// # Errors

@@ -40,7 +40,6 @@ CREATE TABLE session_ledger (
     closed_seconds INTEGER,
     PRIMARY KEY (sink, session)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX session_ledger_by_end ON session_ledger (sink, closed_seconds);
 
 -- The secret by which the ledger hashes events: made once, so that nobody who chooses ids can have
 -- two different hours look equal.

@@ -153,21 +153,6 @@ pub(crate) fn session(
         .optional()
 }
 
-/// The rows of the recordings that ended within these seconds.
-pub(crate) fn closed_sessions(
-    connection: &Connection,
-    sink: &SinkId,
-    seconds: &Range<i64>,
-) -> rusqlite::Result<Vec<SessionLedger>> {
-    connection
-        .prepare_cached(&format!(
-            "{SESSION} AND closed_seconds >= ?2 AND closed_seconds < ?3
-             ORDER BY closed_seconds, session"
-        ))?
-        .query_map((&sink.0, seconds.start, seconds.end), session_row)?
-        .collect()
-}
-
 fn session_row(row: &Row<'_>) -> rusqlite::Result<SessionLedger> {
     Ok(SessionLedger {
         session: word(row, 0, words::session)?,

@@ -203,16 +203,6 @@ impl StateStore for SqliteStore {
         self.reading("read the ledger", |connection| ledger::session(connection, sink, session))
     }
 
-    fn closed_sessions(
-        &self,
-        sink: &SinkId,
-        seconds: Range<i64>,
-    ) -> Result<Vec<SessionLedger>, StateError> {
-        self.reading("read the ledger", |connection| {
-            ledger::closed_sessions(connection, sink, &seconds)
-        })
-    }
-
     fn artifact(&self, version: &AuthVersion) -> Result<Option<SignedArtifact>, StateError> {
         self.reading("read a decoder artifact", |connection| read::artifact(connection, version))
     }

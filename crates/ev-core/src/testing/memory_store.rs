@@ -220,21 +220,6 @@ impl StateStore for MemoryStore {
         Ok(state.sinks.get(sink).and_then(|rows| rows.session_ledger.get(session)).cloned())
     }
 
-    fn closed_sessions(
-        &self,
-        sink: &SinkId,
-        seconds: Range<i64>,
-    ) -> Result<Vec<SessionLedger>, StateError> {
-        let state = self.lock();
-        let rows = state.sinks.get(sink).into_iter().flat_map(|rows| rows.session_ledger.values());
-        let is_within =
-            |row: &&SessionLedger| row.closed_seconds.is_some_and(|at| seconds.contains(&at));
-        let mut found: Vec<_> = rows.filter(is_within).cloned().collect();
-        // Stable: by their ids where the time is the same.
-        found.sort_by_key(|row| row.closed_seconds);
-        Ok(found)
-    }
-
     fn artifact(&self, version: &AuthVersion) -> Result<Option<SignedArtifact>, StateError> {
         Ok(self.lock().artifacts.get(version).cloned())
     }

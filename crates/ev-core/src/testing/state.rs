@@ -54,7 +54,7 @@ const CHECKS: &[fn(&dyn StateStore)] = &[
     groups::parked_bytes_are_summed,
     ledger::hours_come_back_in_order,
     ledger::a_row_replaces_the_one_before,
-    ledger::sessions_are_found_by_id_and_by_their_end,
+    ledger::sessions_are_found_by_their_id,
     ledger::it_changes_with_the_rest_or_not_at_all,
     ledger::each_sink_has_its_own,
 ];

@@ -101,14 +101,6 @@ impl StateStore for SimStore {
         self.inner.session_ledger(sink, session)
     }
 
-    fn closed_sessions(
-        &self,
-        sink: &SinkId,
-        seconds: Range<i64>,
-    ) -> Result<Vec<SessionLedger>, StateError> {
-        self.inner.closed_sessions(sink, seconds)
-    }
-
     fn artifact(&self, version: &AuthVersion) -> Result<Option<SignedArtifact>, StateError> {
         self.inner.artifact(version)
     }

@@ -163,8 +163,7 @@ fn others_of(store: &dyn StateStore, sink: &SinkId) -> String {
         "{:#?}",
         (
             store.parked_groups(sink).expect("readable"),
-            store.ledger(sink, all.clone()).expect("readable"),
-            store.closed_sessions(sink, all).expect("readable"),
+            store.ledger(sink, all).expect("readable"),
             ["a", "b", "c"].map(|id| {
                 let id = SessionId::try_new(id.as_bytes()).expect("letters are valid");
                 store.session_ledger(sink, &id).expect("readable")

@@ -115,12 +115,12 @@ fn ledger_of(store: &dyn StateStore) -> String {
     let rows = SINKS.map(|name| {
         let sink = claim(name).sink;
         let all = i64::MIN..i64::MAX;
-        let open = SessionId::try_new(b"a-session").expect("valid");
-        (
-            store.ledger(&sink, all.clone()).expect("readable"),
-            store.closed_sessions(&sink, all).expect("readable"),
-            store.session_ledger(&sink, &open).expect("readable"),
-        )
+        let sessions: [&[u8]; 2] = [b"a-session", b"b"];
+        let session = |id| {
+            let id = SessionId::try_new(id).expect("valid");
+            store.session_ledger(&sink, &id).expect("readable")
+        };
+        (store.ledger(&sink, all).expect("readable"), sessions.map(session))
     });
     format!("{rows:#?}")
 }
