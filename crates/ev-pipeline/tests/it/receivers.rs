@@ -313,6 +313,31 @@ async fn one_receiver_in_trouble_does_not_hold_up_the_other() {
     assert_eq!(rig.parked(), 0);
 }
 
+/// The resume point stands in front of it, and what waits behind that takes all the room there is.
+#[tokio::test(start_paused = true)]
+async fn events_under_suspicion_do_not_stop_reading_for_ever() {
+    let mut rig = Rig::new();
+    rig.config.max_unsettled = 20;
+    let bad = |json: &str| json.contains("u0000") || json.contains("u0001");
+    rig.sink.mood.send_replace(Mood::refusing(failing(), bad));
+    rig.feed.push(opened());
+    for n in 0..100 {
+        rig.feed.push(page(uids(n * 3..n * 3 + 3), &format!("after {n}")));
+    }
+    let summary = rig.run_until(|rig| stored(rig) == 298 && rig.parked() == 2).await;
+    assert_eq!(sorted(rig.sink.uids()), all_but(&[0, 1], 300), "each once");
+    assert!(summary.totals.balances());
+    // In an overload no more than a few pages are read, however long it lasts.
+    let mut rig = Rig::new();
+    rig.config.max_unsettled = 20;
+    rig.sink.mood.send_replace(Mood::Failing(failing()));
+    feed(&rig, 10);
+    let end = tokio::time::Instant::now() + Duration::from_secs(3000);
+    rig.run_until(|_| tokio::time::Instant::now() >= end).await;
+    let pages = rig.feed.pages_given.load(Ordering::Relaxed);
+    assert!((1..=3).contains(&pages), "{pages}");
+}
+
 /// Of a recording that is longer than there is room for, of which nothing, or one event, is not
 /// taken.
 #[tokio::test(start_paused = true)]

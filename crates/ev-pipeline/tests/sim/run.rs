@@ -32,6 +32,7 @@ const RESOLVED_WITHIN: Duration = Duration::from_secs(100 * 60);
 /// What came of a seed.
 pub(crate) struct Report {
     pub(crate) seed: u64,
+    pub(crate) options: Options,
     pub(crate) digest: u64,
     pub(crate) counts: Counts,
     pub(crate) events: usize,
@@ -45,9 +46,10 @@ pub(crate) struct Report {
 
 impl Report {
     /// Of a seed that broke the simulation, or the engine, altogether.
-    pub(crate) fn of_panic(seed: u64) -> Self {
+    pub(crate) fn of_panic(seed: u64, options: Options) -> Self {
         Self {
             seed,
+            options,
             digest: 0,
             counts: Counts::default(),
             events: 0,
@@ -82,6 +84,7 @@ pub(crate) fn run(seed: u64, options: Options) -> Report {
         let mut oracle = world.oracle();
         Report {
             seed,
+            options,
             digest: oracle.digest(),
             counts: oracle.counts,
             events: world.scenario.log.len(),

@@ -8,10 +8,14 @@ use crate::run::{Options, Report, run};
 
 /// Seeds of the short form: the first ones, and those that found something once.
 const FIRST: u64 = 32;
-const FOUND_SOMETHING: &[u64] = &[];
+const FOUND_SOMETHING: &[u64] = &[273, 559, 688, 709, 748, 942, 1038, 1237, 2224, 2354, 2689];
+/// The same for receivers that refuse some events for ever.
+const FOUND_SOMETHING_POISONED: &[u64] = &[3, 21, 51, 128, 174, 1177];
 
-/// How many seeds the long form runs when it is not told.
+/// How many seeds the long form runs when it is not told, and for how many of those one runs with a
+/// receiver that refuses some events for ever.
 const MANY: u64 = 5000;
+const POISONED_OF: u64 = 10;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
@@ -26,8 +30,7 @@ fn options() -> Options {
 
 /// Runs all of them on as many threads as the machine has, each seed on one. Returns what went wrong
 /// in them.
-fn run_all(seeds: &[u64]) -> Met {
-    let options = options();
+fn run_all(seeds: &[u64], options: Options) -> Met {
     let next = AtomicU64::new(0);
     let reports: Mutex<Vec<Report>> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -38,7 +41,7 @@ fn run_all(seeds: &[u64]) -> Met {
                     seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap())
                 {
                     let report = std::panic::catch_unwind(|| run(*seed, options));
-                    let report = report.unwrap_or_else(|_| Report::of_panic(*seed));
+                    let report = report.unwrap_or_else(|_| Report::of_panic(*seed, options));
                     if !report.violations.is_empty() {
                         println!("seed {seed} failed: {}", report.violations[0]);
                     }
@@ -82,10 +85,12 @@ fn judge(reports: &[Report]) {
     }
     if let Some(report) = failed.first() {
         panic!(
-            "{} of {} seeds failed; replay the first with EV_SIM_SEED={} cargo test -p ev-pipeline \
-             --test sim one_seed -- --nocapture (EV_SIM_TRACE=1 shows everything that happens)",
+            "{} of {} seeds failed; replay the first with {}EV_SIM_SEED={} cargo test -p \
+             ev-pipeline --test sim one_seed -- --nocapture (EV_SIM_TRACE=1 shows everything that \
+             happens)",
             failed.len(),
             reports.len(),
+            if report.options.poison_lasts { "EV_SIM_POISON=1 " } else { "" },
             report.seed
         );
     }
@@ -97,9 +102,16 @@ fn the_fixed_seeds() {
         return;
     }
     let seeds: Vec<u64> = (0..FIRST).chain(FOUND_SOMETHING.iter().copied()).collect();
-    let met = run_all(&seeds);
+    let met = run_all(&seeds, Options::default());
     let missing: Vec<_> = Fault::ALL.iter().filter(|fault| !met.contains_key(fault)).collect();
     assert!(missing.is_empty(), "no seed of the list meets {missing:?}");
+}
+
+#[test]
+fn the_fixed_seeds_with_events_that_are_never_taken() {
+    if number("EV_SIM_SEED").is_none() {
+        run_all(FOUND_SOMETHING_POISONED, Options { poison_lasts: true, ..Options::default() });
+    }
 }
 
 #[test]
@@ -118,7 +130,9 @@ fn one_seed() {
 fn many_seeds() {
     let first = number("EV_SIM_FIRST").unwrap_or(FIRST);
     let count = number("EV_SIM_SEEDS").unwrap_or(MANY);
-    run_all(&(first..first + count).collect::<Vec<_>>());
+    run_all(&(first..first + count).collect::<Vec<_>>(), options());
+    let poisoned: Vec<_> = (first..first + count / POISONED_OF).collect();
+    run_all(&poisoned, Options { poison_lasts: true, ..options() });
 }
 
 #[test]
