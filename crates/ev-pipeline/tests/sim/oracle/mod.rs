@@ -80,6 +80,10 @@ pub(crate) struct Oracle {
     batches: BTreeMap<BatchId, Vec<EventNo>>,
     /// Where the windows stand that are not done, each by its start and the number of the reading.
     windows: BTreeMap<(i64, u8), WindowToken>,
+    /// The last resume point that each was given in this life, committed or not.
+    given: BTreeMap<(i64, u8), WindowToken>,
+    /// Late events that came in this life although reading had passed them.
+    chances: BTreeSet<EventNo>,
     /// Windows that were read again to their end: start, end, and the second at which that began.
     read_again: Vec<(i64, i64, i64)>,
     /// Whether the source has not read all windows again yet.
@@ -111,6 +115,8 @@ impl Oracle {
             under_way: Vec::new(),
             batches: BTreeMap::new(),
             windows: BTreeMap::new(),
+            given: BTreeMap::new(),
+            chances: BTreeSet::new(),
             read_again: Vec::new(),
             reads_again: false,
             missing: BTreeSet::new(),
@@ -194,6 +200,7 @@ impl Oracle {
             page.repeats
         ));
         self.counts.pages += 1;
+        self.note_chances(world, page, events);
         let again = matches!(page.lane, LaneId::Window { pass, .. } if pass > 0);
         for no in events {
             if self.offered.insert(*no) && again {
@@ -446,6 +453,7 @@ impl Oracle {
     pub(crate) fn new_life(&mut self, world: &World) {
         let now = world.now();
         self.trace(format_args!("{now:?} end of a life"));
+        self.forget_chances(world);
         self.outstanding.clear();
         self.under_way.clear();
         self.batches.clear();

@@ -1,6 +1,6 @@
 //! Whether resume points stand where they may.
 
-use ev_core::{Change, LaneId};
+use ev_core::{Change, LaneId, Page, Token};
 
 use super::Oracle;
 use crate::event::EventNo;
@@ -61,11 +61,50 @@ impl Oracle {
         }
     }
 
+    /// A late event may be met by chance, when a search is begun anew and goes over what was read
+    /// before. Resume points that were given before that pass it like any that is late, and when
+    /// the process ends before it is settled, it is as if it had never come.
+    pub(super) fn note_chances(&mut self, world: &World, page: &Page, events: &[EventNo]) {
+        let LaneId::Window { start, pass } = page.lane else { return };
+        let is_chance = |no: &&EventNo| {
+            let EventNo::Log(index) = **no else { return false };
+            let known = self.windows.iter().filter(|(at, _)| !self.given.contains_key(at));
+            let mut places = known.chain(&self.given).map(|(_, token)| token);
+            world.scenario.log[index as usize].late
+                && !self.is_settled(world, **no)
+                && !places.any(|token| brings(world, token, **no))
+        };
+        let chances: Vec<EventNo> = events.iter().filter(is_chance).copied().collect();
+        self.chances.extend(chances);
+        if let Some(mark) = page.marks.last() {
+            self.given.insert((start, pass), WindowToken::decode(&mark.token));
+        }
+    }
+
+    /// Lanes begin.
+    pub(crate) fn opened(&mut self, lanes: &[(LaneId, Token)]) {
+        for (lane, token) in lanes {
+            if let LaneId::Window { start, pass } = *lane {
+                self.given.insert((start, pass), WindowToken::decode(token));
+            }
+        }
+    }
+
+    pub(super) fn forget_chances(&mut self, world: &World) {
+        for no in std::mem::take(&mut self.chances) {
+            if !self.is_settled(world, no) {
+                self.offered.remove(&no);
+            }
+        }
+        self.given.clear();
+    }
+
     fn will_come_again(&self, world: &World, no: EventNo) -> bool {
         let EventNo::Log(index) = no else { return false };
         let event = &world.scenario.log[index as usize];
         event.stored_at > world.now()
             || self.was_passed_by(world, no)
+            || self.chances.contains(&no)
             || event.time.seconds() < world.scenario.start
             || self.windows.values().any(|token| brings(world, token, no))
     }

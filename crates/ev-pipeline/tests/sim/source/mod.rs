@@ -122,6 +122,7 @@ impl SimSource {
         match &event {
             SourceEvent::Page(page) => self.world.oracle().offered(&self.world, page, &events),
             SourceEvent::Gap(gap) => self.gap_taken(gap, &events),
+            SourceEvent::Lanes(lanes) => self.world.oracle().opened(&lanes.opened),
             _ => {}
         }
         Some(event)
