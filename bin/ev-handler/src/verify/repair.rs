@@ -385,9 +385,9 @@ fn why_not_again(
     let recordings::Compared { verdict, auth, ledger, broken, .. } = compared;
     let before = first_hour.is_none_or(|first| hour < first);
     match verdict {
+        recordings::Verdict::Unproved => Some("auth cannot send all of it"),
         _ if broken.is_some() => Some("auth cannot send all of it"),
         recordings::Verdict::NoRow if before => Some("it is from before the ledger begins"),
-        recordings::Verdict::Unproved => Some("events without an id cannot be compared"),
         _ if ledger.as_ref().is_some_and(|ledger| auth.count < ledger.count) => {
             Some("auth has fewer events of it than the ledger")
         }
@@ -488,7 +488,6 @@ mod tests {
             verdict: recordings::Verdict::Differs,
             auth: recording(5),
             ledger: Some(recording(4)),
-            unidentified: 0,
             broken: None,
         };
         let check = |compared: recordings::Compared, hour, first_hour, expected: Option<&str>| {
@@ -510,7 +509,7 @@ mod tests {
         let broken = Some("not found".to_owned());
         check(recordings::Compared { broken, ..no_row }, 7, Some(3), Some("cannot send"));
         let verdict = recordings::Verdict::Unproved;
-        check(recordings::Compared { verdict, ..plain }, 7, Some(3), Some("without an id"));
+        check(recordings::Compared { verdict, ..plain }, 7, Some(3), Some("cannot send"));
     }
 
     #[test]

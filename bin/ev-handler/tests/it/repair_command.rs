@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ev_core::{Change, Claim, LaneId, LedgerHour, SinkId, Snapshot, StateStore as _, Timestamp};
 use ev_state::SqliteStore;
-use ev_test_support::FailRule;
 use ev_test_support::data::{Made, Maker, Vector};
+use ev_test_support::{FailRule, FluentdTally};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -64,6 +64,12 @@ fn repairs(report: &Value) -> Vec<&Value> {
 /// The sum of a count over all of those.
 fn sum(report: &Value, count: &str) -> u64 {
     repairs(report).iter().map(|repair| repair[count].as_u64().unwrap()).sum()
+}
+
+/// Waits until the receiver's counts fulfil this.
+async fn until(stage: &Stage, condition: impl FnMut(&FluentdTally) -> bool) {
+    let wait = tokio::time::timeout(PATIENCE, stage.fluentd.wait(condition));
+    wait.await.unwrap_or_else(|_| panic!("{:?}", stage.fluentd.tally()));
 }
 
 async fn run_to_the_end(stage: &Stage) -> ev_pipeline::Summary {
@@ -358,7 +364,7 @@ async fn kills_and_signals_lose_nothing() {
     stage.fluentd.clear();
     stage.fluentd.set(|switches| switches.hold_at = Some(6));
     let mut child = spawn(&stage, &["--repair"]);
-    stage.fluentd.wait(|tally| tally.events >= 6).await;
+    until(&stage, |tally| tally.events >= 6).await;
     child.kill().await.unwrap();
     stage.fluentd.set(|switches| {
         switches.hold_at = None;
@@ -373,10 +379,7 @@ async fn kills_and_signals_lose_nothing() {
     });
     let refused = stage.fluentd.tally().answers.get(&503).copied().unwrap_or_default();
     let child = spawn(&stage, &["--repair"]);
-    let answered = |tally: &ev_test_support::FluentdTally| {
-        tally.answers.get(&503).is_some_and(|count| *count > refused)
-    };
-    stage.fluentd.wait(answered).await;
+    until(&stage, |tally| tally.answers.get(&503).is_some_and(|count| *count > refused)).await;
     let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     let (status, out, errors) = end_of(child).await;
