@@ -251,6 +251,39 @@ async fn what_cannot_be_delivered_is_parked_and_what_auth_has_deleted_is_told() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_parked_already_is_not_parked_twice() {
+    let stage = Stage::new("13.3.8");
+    let made = make(&mut Maker::new(59), &vectors(), 400, 60, 5);
+    stage.auth.append(made.iter().map(Made::event));
+    // In an hour that is closed.
+    let poison = &made[100];
+    stage.fluentd.set(|switches| {
+        let containing = poison.uid.clone();
+        switches.fail.push(FailRule { status: 400, containing, ..FailRule::default() });
+    });
+    let summary = run_to_the_end(&stage).await;
+    assert_eq!((summary.totals.parked, summary.totals.delivered), (1, 399), "{summary:?}");
+    let hour = poison.time.seconds.div_euclid(HOUR);
+    let (store, sink, snapshot) = opened(&stage);
+    let row = store.ledger(&sink, hour..hour + 1).unwrap().remove(0);
+    let count = row.count;
+    assert!(count > 2, "{row:?}");
+    let change =
+        Change { ledger: vec![LedgerHour { sketch: "".into(), ..row }], ..Change::default() };
+    store.commit(&sink, snapshot.epoch, &change).unwrap();
+    drop(store);
+
+    let (status, report) = verify(&stage, &["--repair"]).await;
+    assert_eq!((status, &report["repaired"]), (Some(0), &1.into()), "{report}");
+    assert_eq!((sum(&report, "sent"), sum(&report, "parked")), (count - 1, 0), "{report}");
+    is_clean(&stage).await;
+    let (store, _, snapshot) = opened(&stage);
+    assert_eq!(store.parked_facts(None, 10).unwrap().len(), 1);
+    let totals = snapshot.totals;
+    assert_eq!((totals.parked, totals.passed, totals.balances()), (1, 400 + count - 1, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recording_whose_announcement_was_missing_is_read_by_the_handler() {
     let stage = Stage::new("18.0.0-dev");
     stage.auth.offer(stage.table("v18dev"));
