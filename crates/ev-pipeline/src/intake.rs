@@ -133,6 +133,11 @@ impl Core {
         let repeated = self.summary.repeated;
         let nearby = self.book.nearby(key);
         let known = self.known_by_uid(key, nearby.as_ref(), &events, stop).await?;
+        let mut marks = marks.into_iter().peekable();
+        // In front of the page, so that what is known of it is known as part of this page.
+        while let Some(mark) = marks.next_if(|mark| mark.after == 0) {
+            self.book.mark(key, mark.token);
+        }
         let (plan, fresh) = self.plan(key, &route, events, repeats, &known);
         let way = Way::of(self.decoders.choose(&version));
         let buffer = self.batches.take_buffer(&route);
@@ -162,7 +167,6 @@ impl Core {
         let newest = items.iter().map(|item| item.seen.time.seconds()).max();
 
         let mut added = Vec::new();
-        let mut marks = marks.into_iter().peekable();
         for Item { position, is_filtered, event, answer, seen } in items {
             while let Some(mark) = marks.next_if(|mark| mark.after <= position) {
                 self.book.mark(key, mark.token);

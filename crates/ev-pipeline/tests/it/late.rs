@@ -77,6 +77,41 @@ async fn a_search_that_is_begun_anew_sends_nothing_again() {
     assert_eq!((summary.totals.passed, summary.repeated), (65, 60));
 }
 
+/// And when the new search comes to its tip, and then breaks off and repeats what it had brought.
+#[tokio::test(start_paused = true)]
+async fn what_a_new_search_brought_is_known_when_it_comes_again() {
+    let rig = Rig::new();
+    rig.feed.push(lanes(&[lane(0, 0)], &[], &[]));
+    let page = |events: std::ops::Range<i64>, mark: Option<(usize, &str)>, repeats: bool| {
+        let event = |n| login_at(&format!("u{n:04}"), 200 + n);
+        let marks = mark.iter().map(|(after, text)| Mark { after: *after, token: token(text) });
+        SourceEvent::Page(Page {
+            lane: lane(0, 0),
+            version: version("1.0.0"),
+            events: events.map(event).collect(),
+            marks: marks.collect(),
+            repeats,
+        })
+    };
+    rig.feed.push(page(0..5, Some((5, "first")), true));
+    rig.feed.push(page(0..5, Some((0, "anew")), true));
+    rig.feed.push(page(5..6, None, true));
+    let fed = std::cell::Cell::new(false);
+    let is_at_end = |rig: &Rig| rig.snapshot_lanes().iter().any(|row| row.token == token("end"));
+    let summary = rig
+        .run_until(|rig| {
+            if stored(rig) == 6 && !fed.replace(true) {
+                rig.feed.push(page(0..0, Some((0, "empty")), true));
+                rig.feed.push(page(0..0, Some((0, "and again")), true));
+                rig.feed.push(page(1..7, Some((6, "end")), false));
+            }
+            is_at_end(rig)
+        })
+        .await;
+    assert_eq!(sorted(rig.sink.uids()), names(0..7), "each once");
+    assert_eq!((summary.totals.passed, summary.repeated), (7, 10));
+}
+
 #[tokio::test(start_paused = true)]
 async fn rule_11_a_re_scan_delivers_what_is_late_and_nothing_else() {
     let rig = Rig::new();

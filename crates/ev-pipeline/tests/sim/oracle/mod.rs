@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use ev_core::{Batch, BatchId, Change, LaneId, Page, ParkReason, Route, Totals, Verdict};
+use ev_core::{Batch, BatchId, Change, LaneId, Mark, Page, ParkReason, Route, Totals, Verdict};
 
 use self::suspects::Record;
 use crate::event::{EventNo, Kind};
@@ -193,10 +193,12 @@ impl Oracle {
 
     pub(crate) fn offered(&mut self, world: &World, page: &Page, events: &[EventNo]) {
         let now = world.now();
+        let mark =
+            |mark: &Mark| (mark.after, String::from_utf8_lossy(&mark.token.bytes).into_owned());
         self.trace(format_args!(
-            "{now:?} page of {}: {events:?}, marks {}, repeats {}",
+            "{now:?} page of {}: {events:?}, marks {:?}, repeats {}",
             page.lane,
-            page.marks.len(),
+            page.marks.iter().map(mark).collect::<Vec<_>>(),
             page.repeats
         ));
         self.counts.pages += 1;
