@@ -141,7 +141,8 @@ impl<'a> Sections<'a> {
     fn text_place(&self) -> Range<usize> {
         // The directory has as many entries as there are sections, which stand without gaps.
         let count = if self.names.is_some() { 8 } else { 7 };
-        let before = [self.version, self.rules, self.messages, self.fields, self.oneofs, self.enums];
+        let before =
+            [self.version, self.rules, self.messages, self.fields, self.oneofs, self.enums];
         let start = HEAD_LEN + count * ENTRY_LEN + before.iter().map(|s| s.len()).sum::<usize>();
         start..start + self.text.len()
     }
