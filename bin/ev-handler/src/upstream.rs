@@ -1,20 +1,65 @@
 //! What commands share that read Auth's log beside a running handler.
 
 use std::ffi::OsString;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::{ArgMatches, FromArgMatches};
 use ev_config::Settings;
 use ev_core::{Env, Source as _, SourceError, Survey};
 use ev_source::TypedSource;
+use tracing::error;
 
-use crate::start::{Error, parts};
+use crate::chain::Chain;
+use crate::exit::Exit;
+use crate::start::{Error, block_on, parts};
+use crate::{logging, parked};
 
 /// How long Auth is waited for at the beginning. Later it is waited for as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Arguments that name a stretch of the log.
+pub(crate) trait Span: FromArgMatches {
+    /// Its first second, and the first one behind it.
+    fn seconds(&self) -> Range<i64>;
+}
+
+/// Runs a command over a span with the settings that `start` would have, in the process's own
+/// terminal and on a runtime of its own.
+#[expect(clippy::print_stderr, reason = "there is no log before the settings are read")]
+pub(crate) fn span_command<A: Span>(
+    matches: &ArgMatches,
+    work: impl AsyncFnOnce(&Settings, &A) -> Exit,
+) -> Exit {
+    let args = match A::from_arg_matches(matches) {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Failure;
+        }
+    };
+    if args.seconds().is_empty() {
+        eprintln!("error: `--from` must be before `--to`");
+        return Exit::Failure;
+    }
+    let settings = match settings(&parked::configs(matches)) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return Exit::Config;
+        }
+    };
+    logging::init(settings.log_format, settings.debug);
+    let done = block_on(async { Ok(work(&settings, &args).await) });
+    done.unwrap_or_else(|error| {
+        error!(error = %Chain(&error), "nothing was done");
+        Exit::Failure
+    })
+}
+
 /// The settings that `start` would have.
-pub(crate) fn settings(configs: &[OsString]) -> anyhow::Result<Settings> {
+fn settings(configs: &[OsString]) -> anyhow::Result<Settings> {
     let mut args = vec![OsString::from("start")];
     for config in configs {
         args.extend(["--config".into(), config.clone()]);

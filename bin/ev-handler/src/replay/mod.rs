@@ -9,10 +9,11 @@ pub(crate) mod source;
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
+use clap::ArgMatches;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
-use clap::{ArgMatches, FromArgMatches as _};
 use ev_config::Settings;
 use ev_core::{Env, Flavour, StateError};
 use ev_pipeline::TokioEnv;
@@ -26,9 +27,9 @@ use self::send::Sender;
 use self::source::SpanSource;
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::start::{Error, SINK, block_on, parts};
-use crate::upstream::{self, refused, told};
-use crate::{logging, parked, signals};
+use crate::signals;
+use crate::start::{Error, SINK, parts};
+use crate::upstream::{self, Span, refused, span_command, told};
 
 /// Send a span of the audit log again, on purpose; works while the handler runs
 ///
@@ -69,36 +70,23 @@ pub(crate) struct Args {
 }
 
 /// Runs the command in the process's own terminal.
-#[expect(clippy::print_stderr, reason = "there is no log before the settings are read")]
 pub(crate) fn command(matches: &ArgMatches) -> Exit {
-    let args = match Args::from_arg_matches(matches) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return Exit::Failure;
-        }
-    };
-    if args.from >= args.to {
-        eprintln!("error: `--from` must be before `--to`");
-        return Exit::Failure;
-    }
-    let settings = match upstream::settings(&parked::configs(matches)) {
-        Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return Exit::Config;
-        }
-    };
-    logging::init(settings.log_format, settings.debug);
-    let result = block_on(until_signal(&settings, &args));
-    result.unwrap_or_else(|error| {
-        error!(error = %Chain(&error), "the span was not sent, or not all of it");
-        match error {
-            Error::Setting { .. } => Exit::Config,
-            Error::Engine(_) | Error::Task(_) => Exit::Failure,
-            _ => Exit::Unchecked,
-        }
+    span_command(matches, async |settings: &Settings, args: &Args| {
+        until_signal(settings, args).await.unwrap_or_else(|error| {
+            error!(error = %Chain(&error), "the span was not sent, or not all of it");
+            match error {
+                Error::Setting { .. } => Exit::Config,
+                Error::Engine(_) | Error::Task(_) => Exit::Failure,
+                _ => Exit::Unchecked,
+            }
+        })
     })
+}
+
+impl Span for Args {
+    fn seconds(&self) -> Range<i64> {
+        self.from..self.to
+    }
 }
 
 async fn until_signal(settings: &Settings, args: &Args) -> Result<Exit, Error> {

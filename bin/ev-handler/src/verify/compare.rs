@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use ev_core::{EventDigest, LedgerHour};
 use ev_pipeline::ledger::{Difference, Hour, LedgerKey, Line};
 
+use super::verdict::Verdict;
+
 /// Differing events that are named, at most, on each side.
 pub(super) const NAMED: usize = 20;
 
@@ -140,34 +142,6 @@ fn sums_agree(compared: &Compared) -> bool {
     missing.is_empty() && only_ledger.is_empty() && !untold && !damaged
 }
 
-/// What is to be said of an hour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Auth has exactly what was settled.
-    Equal,
-    /// It has not.
-    Differs,
-    /// Auth has events, and the ledger knows nothing of this hour.
-    NoRow,
-    /// Nothing speaks against it, but events without an id could not be compared.
-    Unproved,
-    /// Events of it may still come, so a difference proves nothing.
-    Open,
-}
-
-impl Verdict {
-    /// The word in reports.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Equal => "equal",
-            Self::Differs => "differs",
-            Self::NoRow => "no-row",
-            Self::Unproved => "unproved",
-            Self::Open => "open",
-        }
-    }
-}
-
 /// An hour and what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Compared {
@@ -218,39 +192,6 @@ pub(super) enum Remedy {
     Named,
     /// All of it, as nobody can tell what is missing.
     Whole,
-}
-
-/// How many hours there are of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sums {
-    pub(super) compared: u64,
-    pub(super) equal: u64,
-    pub(super) differing: u64,
-    pub(super) without_row: u64,
-    pub(super) unproved: u64,
-    pub(super) open: u64,
-    /// Of those that differed or had no row: equal since.
-    pub(super) repaired: u64,
-}
-
-impl Sums {
-    /// `repaired`: it is equal now, whatever was found.
-    pub(super) fn add(&mut self, compared: &Compared, repaired: bool) {
-        self.compared += 1;
-        *match compared.verdict {
-            _ if repaired => &mut self.repaired,
-            Verdict::Equal => &mut self.equal,
-            Verdict::Differs => &mut self.differing,
-            Verdict::NoRow => &mut self.without_row,
-            Verdict::Unproved => &mut self.unproved,
-            Verdict::Open => &mut self.open,
-        } += 1;
-    }
-
-    /// Whether every closed hour is proved.
-    pub(super) fn all_equal(&self) -> bool {
-        self.differing + self.without_row + self.unproved == 0
-    }
 }
 
 #[cfg(test)]
@@ -421,23 +362,5 @@ mod tests {
         let mut unidentified = reading(0..3);
         unidentified.add_unidentified(7300);
         assert_eq!(unidentified.compare(Some(&row(0..4)), true).remedy(), Remedy::Nothing);
-    }
-
-    #[test]
-    fn the_sums_say_whether_all_is_proved() {
-        let mut sums = Sums::default();
-        sums.add(&reading(0..3).compare(Some(&row(0..3)), true), false);
-        sums.add(&reading(0..3).compare(Some(&row(0..2)), false), false);
-        assert!(sums.all_equal());
-        assert_eq!((sums.compared, sums.equal, sums.open), (2, 1, 1));
-        for (finding, row) in [(reading(0..3), Some(row(0..2))), (reading(0..3), None)] {
-            let mut sums = sums;
-            let compared = finding.compare(row.as_ref(), true);
-            let mut repaired = sums;
-            sums.add(&compared, false);
-            assert!(!sums.all_equal(), "{sums:?}");
-            repaired.add(&compared, true);
-            assert!(repaired.all_equal() && repaired.repaired == 1, "{repaired:?}");
-        }
     }
 }

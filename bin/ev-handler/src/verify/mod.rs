@@ -11,12 +11,13 @@ mod picking;
 mod recordings;
 mod repair;
 mod report;
+mod verdict;
 
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use clap::{ArgMatches, FromArgMatches as _};
+use clap::ArgMatches;
 use ev_config::Settings;
 use ev_core::{
     Credit, Env, LedgerHour, SessionId, SinkId, Source, SpanPage, SpanQuery, SpanReader, Timestamp,
@@ -36,9 +37,9 @@ use self::repair::Repair;
 use self::report::Report;
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::start::{Error, SINK, block_on};
-use crate::upstream::{self, refused, told};
-use crate::{logging, parked, signals};
+use crate::signals;
+use crate::start::{Error, SINK};
+use crate::upstream::{self, Span, refused, span_command, told};
 
 /// How far windows may reach over their borders, in seconds, with what storages make of times.
 const OVERLAP: i64 = 4;
@@ -69,35 +70,22 @@ pub(crate) struct Args {
 }
 
 /// Runs the command in the process's own terminal.
-#[expect(clippy::print_stderr, reason = "there is no log before the settings are read")]
 pub(crate) fn command(matches: &ArgMatches) -> Exit {
-    let args = match Args::from_arg_matches(matches) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return Exit::Failure;
-        }
-    };
-    if args.from >= args.to {
-        eprintln!("error: `--from` must be before `--to`");
-        return Exit::Failure;
-    }
-    let settings = match upstream::settings(&parked::configs(matches)) {
-        Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return Exit::Config;
-        }
-    };
-    logging::init(settings.log_format, settings.debug);
-    let result = block_on(until_signal(&settings, &args));
-    result.unwrap_or_else(|error| {
-        error!(error = %Chain(&error), "nothing is known about the span, or not about all of it");
-        match error {
-            Error::Setting { .. } => Exit::Config,
-            _ => Exit::Unchecked,
-        }
+    span_command(matches, async |settings: &Settings, args: &Args| {
+        until_signal(settings, args).await.unwrap_or_else(|error| {
+            error!(error = %Chain(&error), "nothing is known about the span, or not about all of it");
+            match error {
+                Error::Setting { .. } => Exit::Config,
+                _ => Exit::Unchecked,
+            }
+        })
     })
+}
+
+impl Span for Args {
+    fn seconds(&self) -> Range<i64> {
+        self.from..self.to
+    }
 }
 
 async fn until_signal(settings: &Settings, args: &Args) -> Result<Exit, Error> {

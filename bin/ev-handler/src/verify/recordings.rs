@@ -9,6 +9,7 @@ use ev_pipeline::ledger::{Indexes, LedgerKey, Recording};
 use ev_source::TypedSource;
 
 use super::ids::sha256;
+use super::verdict::Verdict;
 use crate::start::Error;
 
 /// What Auth has of a recording.
@@ -86,33 +87,6 @@ impl Reading {
     }
 }
 
-/// What is to be said of a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Auth has exactly what was settled.
-    Equal,
-    /// It has not.
-    Differs,
-    /// It was announced, and the ledger knows nothing of it.
-    NoRow,
-    /// Not all of it can be read.
-    Unproved,
-    /// The handler has not read it to its end.
-    Open,
-}
-
-impl Verdict {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Equal => "equal",
-            Self::Differs => "differs",
-            Self::NoRow => "no-row",
-            Self::Unproved => "unproved",
-            Self::Open => "open",
-        }
-    }
-}
-
 /// What came out for one recording.
 #[derive(Clone, Debug)]
 pub(super) struct Compared {
@@ -122,40 +96,6 @@ pub(super) struct Compared {
     pub(super) ledger: Option<Recording>,
     /// Why Auth could not send all of it.
     pub(super) broken: Option<String>,
-}
-
-/// How many recordings there are of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sums {
-    pub(super) compared: u64,
-    pub(super) equal: u64,
-    pub(super) differing: u64,
-    pub(super) without_row: u64,
-    pub(super) unproved: u64,
-    pub(super) open: u64,
-    /// Whatever was found else: with gaps in the indexes.
-    pub(super) with_gaps: u64,
-}
-
-impl Sums {
-    /// `again`: whatever was found, the handler reads it again.
-    pub(super) fn add(&mut self, compared: &Compared, again: bool) {
-        self.compared += 1;
-        *match compared.verdict {
-            _ if again => &mut self.open,
-            Verdict::Equal => &mut self.equal,
-            Verdict::Differs => &mut self.differing,
-            Verdict::NoRow => &mut self.without_row,
-            Verdict::Unproved => &mut self.unproved,
-            Verdict::Open => &mut self.open,
-        } += 1;
-        self.with_gaps += u64::from(compared.auth.gaps > 0);
-    }
-
-    /// Whether all that were read to their end are equal.
-    pub(super) fn all_equal(&self) -> bool {
-        self.equal + self.open == self.compared
-    }
 }
 
 /// The recordings that are announced in a span, each once.
@@ -228,25 +168,6 @@ mod tests {
         let mut broken = reading(0..2);
         broken.broken = Some("not found".to_owned());
         assert_eq!(broken.compare(Some(&row(0..5, Some(9))), true).verdict, Verdict::Unproved);
-    }
-
-    #[test]
-    fn open_recordings_are_no_finding_and_all_others_are() {
-        let mut sums = Sums::default();
-        sums.add(&reading(0..5).compare(Some(&row(0..5, Some(9))), true), false);
-        sums.add(&reading([0, 4]).compare(Some(&row(0..2, None)), true), false);
-        assert!(sums.all_equal());
-        assert_eq!((sums.compared, sums.open, sums.with_gaps), (2, 1, 1));
-        for verdict in [Verdict::Differs, Verdict::NoRow, Verdict::Unproved] {
-            let mut sums = sums;
-            let compared = reading(0..5).compare(None, true);
-            let finding = Compared { verdict, ..compared };
-            let mut again = sums;
-            sums.add(&finding, false);
-            assert!(!sums.all_equal(), "{verdict:?}");
-            again.add(&finding, true);
-            assert!(again.all_equal() && again.open == 2, "{verdict:?}");
-        }
     }
 
     #[test]

@@ -25,10 +25,11 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::compare::{Compared, Remedy, Verdict};
+use super::compare::{Compared, Remedy};
 use super::ids::{Ids, SESSION_UPLOAD};
 use super::picking::{Picked, Picking, Wanted};
 use super::recordings;
+use super::verdict::Verdict;
 use crate::replay::send::{Sender, Sent};
 use crate::replay::source::SpanSource;
 use crate::start::{Error, SINK, parts};
@@ -334,7 +335,7 @@ impl Repair {
         compared: &recordings::Compared,
     ) -> Result<Option<Again>, Error> {
         let left = match compared.verdict {
-            recordings::Verdict::Equal | recordings::Verdict::Open => return Ok(None),
+            Verdict::Equal | Verdict::Open => return Ok(None),
             _ => why_not_again(compared, hour, self.first_hour),
         };
         if left.is_none() {
@@ -385,9 +386,9 @@ fn why_not_again(
     let recordings::Compared { verdict, auth, ledger, broken, .. } = compared;
     let before = first_hour.is_none_or(|first| hour < first);
     match verdict {
-        recordings::Verdict::Unproved => Some("auth cannot send all of it"),
+        Verdict::Unproved => Some("auth cannot send all of it"),
         _ if broken.is_some() => Some("auth cannot send all of it"),
-        recordings::Verdict::NoRow if before => Some("it is from before the ledger begins"),
+        Verdict::NoRow if before => Some("it is from before the ledger begins"),
         _ if ledger.as_ref().is_some_and(|ledger| auth.count < ledger.count) => {
             Some("auth has fewer events of it than the ledger")
         }
@@ -485,7 +486,7 @@ mod tests {
         let recording = |count| Recording { count, ..Recording::default() };
         let plain = recordings::Compared {
             session: SessionId::try_new(b"s").expect("a valid session id"),
-            verdict: recordings::Verdict::Differs,
+            verdict: Verdict::Differs,
             auth: recording(5),
             ledger: Some(recording(4)),
             broken: None,
@@ -501,14 +502,14 @@ mod tests {
         check(same, 7, Some(3), None);
         let fewer = recordings::Compared { ledger: Some(recording(6)), ..plain.clone() };
         check(fewer, 7, Some(3), Some("fewer"));
-        let verdict = recordings::Verdict::NoRow;
+        let verdict = Verdict::NoRow;
         let no_row = recordings::Compared { ledger: None, verdict, ..plain.clone() };
         check(no_row.clone(), 7, Some(3), None);
         check(no_row.clone(), 2, Some(3), Some("before the ledger"));
         check(no_row.clone(), 7, None, Some("before the ledger"));
         let broken = Some("not found".to_owned());
         check(recordings::Compared { broken, ..no_row }, 7, Some(3), Some("cannot send"));
-        let verdict = recordings::Verdict::Unproved;
+        let verdict = Verdict::Unproved;
         check(recordings::Compared { verdict, ..plain }, 7, Some(3), Some("cannot send"));
     }
 

@@ -7,9 +7,10 @@ use ev_pipeline::ledger::Recording;
 use serde::Serialize;
 
 use super::Args;
-use super::compare::{Compared, Sums, Verdict};
+use super::compare::Compared;
 use super::recordings;
 use super::repair::{Again, Repaired};
+use super::verdict::{Sums, Verdict};
 use crate::exit::Exit;
 use crate::parked::record::harmless;
 
@@ -31,7 +32,9 @@ pub(super) struct Report {
     first_hour: Option<i64>,
     sums: Sums,
     hours: Vec<(Compared, Option<Repaired>)>,
-    recording_sums: recordings::Sums,
+    recording_sums: Sums,
+    /// Recordings with gaps in their indexes, whatever was found else.
+    with_gaps: u64,
     recordings: Vec<(recordings::Compared, Option<Again>)>,
 }
 
@@ -127,7 +130,8 @@ impl Report {
             first_hour,
             sums: Sums::default(),
             hours: Vec::new(),
-            recording_sums: recordings::Sums::default(),
+            recording_sums: Sums::default(),
+            with_gaps: 0,
             recordings: Vec::new(),
         }
     }
@@ -146,7 +150,11 @@ impl Report {
         out: &mut dyn Write,
     ) -> std::io::Result<()> {
         let is_equal_now = repaired.as_ref().is_some_and(|repaired| repaired.left.is_none());
-        self.sums.add(&compared, is_equal_now);
+        if is_equal_now {
+            self.sums.add_repaired();
+        } else {
+            self.sums.add(compared.verdict);
+        }
         if compared.verdict == Verdict::Equal && compared.gaps.is_empty() {
             return Ok(());
         }
@@ -206,8 +214,9 @@ impl Report {
         out: &mut dyn Write,
     ) -> std::io::Result<()> {
         let is_read_again = again.is_some_and(|again| again.left.is_none());
-        self.recording_sums.add(&compared, is_read_again);
-        if compared.verdict == recordings::Verdict::Equal && compared.auth.gaps == 0 {
+        self.recording_sums.add(if is_read_again { Verdict::Open } else { compared.verdict });
+        self.with_gaps += u64::from(compared.auth.gaps > 0);
+        if compared.verdict == Verdict::Equal && compared.auth.gaps == 0 {
             return Ok(());
         }
         if self.json {
@@ -268,8 +277,7 @@ impl Report {
         if self.repair {
             writeln!(out, "repaired {repaired} hours, which are equal now")?;
         }
-        let recordings::Sums { compared, equal, differing, without_row, unproved, .. } =
-            self.recording_sums;
+        let Sums { compared, equal, differing, without_row, unproved, .. } = self.recording_sums;
         if compared > 0 {
             let open = self.recording_sums.open;
             writeln!(
@@ -306,7 +314,7 @@ impl Report {
     }
 
     fn told_recordings(&self) -> Recordings<'_> {
-        let recordings::Sums { compared, equal, differing, without_row, unproved, open, with_gaps } =
+        let Sums { compared, equal, differing, without_row, unproved, open, .. } =
             self.recording_sums;
         let recordings =
             self.recordings.iter().map(|(one, again)| OneRecording::new(one, *again)).collect();
@@ -317,7 +325,7 @@ impl Report {
             without_row,
             unproved,
             open,
-            with_gaps,
+            with_gaps: self.with_gaps,
             recordings,
         }
     }
