@@ -1,4 +1,4 @@
-//! Signals that end the process.
+//! Signals that end the process, and one that must not.
 
 use std::future::Future;
 use std::io;
@@ -29,10 +29,12 @@ pub(crate) async fn until_signal<T>(
     }
 }
 
-/// SIGTERM and SIGINT, caught from the moment this is made.
+/// SIGTERM and SIGINT, caught from the moment this is made. SIGXFSZ too, which nobody waits for: a
+/// write beyond a limit on the size of files is an error then, as on a full disk, and not the end.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -41,6 +43,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

@@ -10,7 +10,7 @@ const STANDS_STILL: [&str; 1] = ["state cannot be written, delivery stands still
 /// A handler in the middle of a backlog whose disk takes nothing any more, and that has noticed.
 async fn without_room(scene: &Scene) -> Program {
     scene.stage.fluentd.set(|switches| switches.latency_ms = 25);
-    let program = Program::start_with_limits(&scene.stage);
+    let program = scene.start();
     let tally = scene.stage.fluentd.tally();
     let full = scene.received(tally.events - tally.repeated + 500).await;
     program.limit_files(Some(0));

@@ -29,19 +29,8 @@ pub(super) struct Ending {
 
 impl Program {
     pub(super) fn start(stage: &Stage, args: &[&str]) -> Self {
-        Self::run(stage, args, Command::new(env!("CARGO_BIN_EXE_ev-handler")))
-    }
-
-    /// As it is where a write that meets a limit is an error and no signal.
-    pub(super) fn start_with_limits(stage: &Stage) -> Self {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_ev-handler")]);
-        Self::run(stage, &[], shell)
-    }
-
-    fn run(stage: &Stage, args: &[&str], mut command: Command) -> Self {
         let config = stage.write_config(stage.auth.addr());
-        let mut child = command
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ev-handler"))
             .args(["start", "--log-format", "json", "--batch", "50", "--window-size", "6h"])
             .arg("--config")
             .arg(config)
