@@ -20,6 +20,8 @@ pub(crate) struct Rescans {
     delays: Vec<i64>,
     /// By their starts.
     windows: BTreeMap<i64, Ended>,
+    /// Windows whose first reading is under way.
+    first: BTreeSet<i64>,
 }
 
 #[derive(Debug)]
@@ -45,21 +47,27 @@ pub(crate) struct Due {
 impl Rescans {
     /// `delays` in seconds.
     pub(crate) fn new(delays: Vec<i64>) -> Self {
-        Self { delays, windows: BTreeMap::new() }
+        Self { delays, windows: BTreeMap::new(), first: BTreeSet::new() }
     }
 
     /// A reading of the window was opened, in this run or an earlier one, and is not at its end.
     pub(crate) fn began(&mut self, start: i64, pass: u8) {
         if pass > 0 {
             self.entry(start, pass).running.insert(pass);
-        } else if let Some(window) = self.windows.get_mut(&start) {
-            window.running.insert(pass);
+        } else {
+            self.first.insert(start);
+            if let Some(window) = self.windows.get_mut(&start) {
+                window.running.insert(pass);
+            }
         }
     }
 
     /// A reading is at its end; `opened` is when it was opened, if that is known. A window is known
     /// from then on.
     pub(crate) fn ended(&mut self, start: i64, pass: u8, end: i64, opened: Option<i64>) {
+        if pass == 0 {
+            self.first.remove(&start);
+        }
         let window = self.entry(start, pass);
         window.running.remove(&pass);
         window.end = end;
@@ -68,19 +76,22 @@ impl Rescans {
 
     fn entry(&mut self, start: i64, pass: u8) -> &mut Ended {
         let (end, opened) = (i64::MAX, i64::MIN);
-        let fresh = Ended { end, opened, pass, running: BTreeSet::new() };
+        // After a restart a re-scan may go on beside the first reading, whichever is told first.
+        let running = self.first.contains(&start).then_some(0).into_iter().collect();
+        let fresh = Ended { end, opened, pass, running };
         let window = self.windows.entry(start).or_insert(fresh);
         window.pass = window.pass.max(pass);
         window
     }
 
     pub(crate) fn forget(&mut self, start: i64) {
+        self.first.remove(&start);
         self.windows.remove(&start);
     }
 
     /// Takes out the windows that need not be read again: start and number of the last reading.
     pub(crate) fn retire(&mut self) -> Vec<(i64, u8)> {
-        let Self { delays, windows } = self;
+        let Self { delays, windows, .. } = self;
         let mut retired = Vec::new();
         windows.retain(|start, window| {
             let over = window.running.is_empty() && window.due_at(delays).is_none();
@@ -178,16 +189,19 @@ mod tests {
 
     #[test]
     fn all_readings_of_a_window_must_have_ended() {
-        let mut rescans = Rescans::new(vec![600]);
         // After a restart: the re-scan goes on, and the first reading is not settled.
-        rescans.began(0, 1);
-        rescans.began(0, 0);
-        rescans.ended(0, 1, END, Some(END + 600));
-        assert_eq!(rescans.retire(), []);
-        rescans.ended(0, 0, END, Some(END));
-        assert_eq!(rescans.retire(), [(0, 1)]);
-        rescans.began(0, 0);
-        assert_eq!(rescans.windows.len(), 0, "a first reading is no business of this");
+        for order in [[0, 1], [1, 0]] {
+            let mut rescans = Rescans::new(vec![600]);
+            for pass in order {
+                rescans.began(0, pass);
+            }
+            rescans.ended(0, 1, END, Some(END + 600));
+            assert_eq!(rescans.retire(), []);
+            rescans.ended(0, 0, END, Some(END));
+            assert_eq!(rescans.retire(), [(0, 1)], "and it is not read again");
+            rescans.began(0, 0);
+            assert_eq!(rescans.windows.len(), 0, "a first reading is no business of this");
+        }
     }
 
     #[test]
