@@ -5,6 +5,7 @@ use criterion::Criterion;
 use ev_bench::events;
 use ev_bench::measure::guest::{Guest, module};
 use ev_bench::record::{Work, record};
+use ev_core::Output;
 use ev_wasm_host::Limits;
 
 fn main() -> Result<()> {
@@ -19,9 +20,9 @@ fn main() -> Result<()> {
             ("call-an-event", &scanned, 1),
             ("batch-64-unscanned", &unscanned, 64),
         ] {
-            let mut buffer = Vec::new();
+            let mut out = Output::default();
             record(&mut criterion, ("module", case, set.name), Work::of(&set), || {
-                guest.pass(&events, batch, &mut buffer);
+                guest.pass(&events, batch, &mut out);
             });
         }
     }
