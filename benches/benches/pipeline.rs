@@ -7,7 +7,7 @@ use ev_bench::record::{Work, record};
 
 fn main() -> Result<()> {
     let mut criterion = Criterion::default().configure_from_args();
-    let stage = Stage::new(20_000, 0..usize::MAX)?;
+    let stage = Stage::new(20_000, 0..usize::MAX, 72)?;
     let work = Work { events: stage.events, bytes: stage.bytes };
     for batch_mode in ["array", "single"] {
         record(&mut criterion, ("pipeline", batch_mode, "mixed"), work, || {

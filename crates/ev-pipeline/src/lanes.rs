@@ -612,6 +612,7 @@ impl LaneBook {
             if let Some(lane) = self.lanes.get(&key) {
                 // The first token, even if reading has moved on: the advance below moves it.
                 change.open.push((lane.id.clone(), lane.token.clone()));
+                change.session_ledger.extend(lane.recording_row(now));
             }
         }
         let mut finished = Vec::new();

@@ -1,7 +1,7 @@
 //! The directory, its modes, and the lock against a second process.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,8 @@ const DATABASE: &str = "state.db";
 /// SQLite's own locks are taken and given back with each transaction, and closing any other handle
 /// on the database would drop them.
 const LOCK: &str = "lock";
+/// What stands in it once there is a database.
+const MARK: &[u8] = b"state.db was made\n";
 
 /// Parked events hold what people typed in terminals: nobody but the owner reads them.
 const DIRECTORY_MODE: u32 = 0o700;
@@ -51,6 +53,11 @@ impl Directory {
 
         // SQLite gives its other files the mode of the database, so this one is made first.
         let database = path.join(DATABASE);
+        let len = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        if len(&path.join(LOCK)) > 0 && len(&database) == 0 {
+            // Made anew, it would begin at a later time and lose what lies between without a word.
+            return Err(error::damaged(&database, &"it is gone or empty, and there was one"));
+        }
         create(&database)?;
         for name in [LOCK, DATABASE, "state.db-wal", "state.db-shm", "state.db-journal"] {
             restrict(&path.join(name), FILE_MODE)?;
@@ -58,6 +65,17 @@ impl Directory {
         // A new file is only there after a power cut if its directory was written too.
         sync(&path)?;
         Ok(Self { database, lock })
+    }
+}
+
+impl Directory {
+    /// Remembers that there is a database, once it is on the disk.
+    pub(crate) fn mark(&mut self) -> Result<(), StateError> {
+        let failed = |cause| error::file(&self.database.with_file_name(LOCK), "write", cause);
+        if self.lock.metadata().map_err(failed)?.len() == 0 {
+            self.lock.write_all(MARK).and_then(|()| self.lock.sync_data()).map_err(failed)?;
+        }
+        Ok(())
     }
 }
 

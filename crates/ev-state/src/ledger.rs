@@ -18,7 +18,8 @@ pub struct LedgerFacts {
     pub key: [u8; 16],
     /// First second that the sink was ever to have, since 1970-01-01T00:00:00Z.
     pub start_seconds: i64,
-    /// First hour that has a row, as in [`LedgerHour::hour`].
+    /// First hour from `start_seconds` on that has a row, as in [`LedgerHour::hour`]: an event
+    /// whose time nobody can read stands in one long before.
     pub first_hour: Option<i64>,
     /// First second of the oldest window that is kept: everything that is further in front of it
     /// than windows overlap has been read for the last time. `None` while no window was opened.
@@ -39,7 +40,8 @@ pub(crate) fn facts(
     let found = now
         .query_row(
             "SELECT sink.id, cluster, ledger_key, start_seconds,
-                    (SELECT min(hour) FROM ledger WHERE ledger.sink = sink.id)
+                    (SELECT min(hour) FROM ledger
+                     WHERE ledger.sink = sink.id AND (hour + 1) * 3600 > start_seconds)
              FROM sink, state WHERE sink.name = ?1",
             [&sink.0],
             |row| {

@@ -42,9 +42,10 @@ impl SqliteStore {
     /// - [`StateError::Damaged`] when the database is; it is left as it is.
     pub fn open(storage: impl AsRef<Path>) -> Result<Self, StateError> {
         let storage = storage.as_ref();
-        let directory = Directory::open(storage)?;
+        let mut directory = Directory::open(storage)?;
         let place = Place { storage: storage.to_owned(), database: directory.database.clone() };
         let connection = database::open(&place)?;
+        directory.mark()?;
         Ok(Self::new(connection, place, Some(directory)))
     }
 

@@ -151,6 +151,9 @@ impl Sender {
             config: ev_pipeline::Config {
                 exit_on_last_event: true,
                 recordings: false,
+                // There are no more than the span has, and whoever asked counts them.
+                max_parked_events: u64::MAX,
+                max_parked_bytes: u64::MAX,
                 ..self.config.clone()
             },
         })?;

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,6 +46,13 @@ struct Open {
     file: File,
     /// Bytes of whole lines.
     len: u64,
+}
+
+impl Open {
+    /// Whether somebody has taken the file away: what is written into it then is lost.
+    fn is_gone(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
 }
 
 impl Files {
@@ -116,7 +123,7 @@ impl Overflow for Files {
     fn add(&self, events: &[NewParked]) -> Result<(), StateError> {
         let lines = self.lines(events)?;
         let mut place = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if place.as_ref().is_none_or(|open| open.len >= FILE_BYTES) {
+        if place.as_ref().is_none_or(|open| open.len >= FILE_BYTES || open.is_gone()) {
             *place = Some(self.begin()?);
         }
         let Some(open) = &mut *place else { return Ok(()) };
@@ -194,6 +201,17 @@ mod tests {
             (&"refused".into(), &"413".into(), &"fluentd".into())
         );
         assert_eq!(lines[0].get("id"), None, "it has no number");
+    }
+
+    #[test]
+    fn a_file_that_was_taken_away_is_not_written_to() {
+        let storage = tempfile::tempdir().unwrap();
+        let overflow = files(storage.path());
+        overflow.add(&[event(1)]).unwrap();
+        std::fs::remove_file(&there(storage.path())[0]).unwrap();
+        overflow.add(&[event(2)]).unwrap();
+        let text = std::fs::read_to_string(&there(storage.path())[0]).unwrap();
+        assert!(text.contains("AgIC") && !text.contains("AQEB"), "{text}");
     }
 
     #[test]

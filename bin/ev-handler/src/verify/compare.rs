@@ -176,6 +176,10 @@ impl Compared {
     pub(super) fn remedy(&self) -> Remedy {
         match self.verdict {
             Verdict::Equal | Verdict::Unproved | Verdict::Open => Remedy::Nothing,
+            // What is lost at Auth shows as more in the ledger: a row made anew would hide it.
+            _ if self.untold && self.ledger.is_some_and(|ledger| ledger > self.auth) => {
+                Remedy::Nothing
+            }
             _ if self.untold || self.damaged => Remedy::Whole,
             _ if self.missing_ids.is_empty() => Remedy::Nothing,
             _ => Remedy::Named,
@@ -354,6 +358,8 @@ mod tests {
         assert_eq!(remedy(0..3, None, true), Remedy::Named);
         assert_eq!(remedy(0..3, Some(row(0..4)), true), Remedy::Nothing, "Auth has less");
         assert_eq!(remedy(0..500, Some(row(0..3)), true), Remedy::Whole);
+        assert_eq!(remedy(0..3, Some(row(0..500)), true), Remedy::Nothing, "lost at Auth");
+        assert_eq!(remedy(0..0, Some(row(0..500)), true), Remedy::Nothing, "all of it");
         let mut damaged = row(0..3);
         damaged.sketch.truncate(10);
         assert_eq!(remedy(0..3, Some(damaged), true), Remedy::Whole);

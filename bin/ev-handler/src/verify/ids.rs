@@ -1,5 +1,6 @@
 //! What the events of the log are recognised by, as the handler itself does it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ev_config::Settings;
@@ -8,6 +9,7 @@ use ev_core::{
     SessionId, SpanPage, Timestamp, peek,
 };
 use ev_source::{AuthArtifacts, TypedSource};
+use ev_state::StateReader;
 use ring::digest::{SHA256, digest};
 use tracing::{info, warn};
 
@@ -18,12 +20,17 @@ use crate::start::Error;
 /// Type of the events that announce a recording.
 pub(super) const SESSION_UPLOAD: &[u8] = b"session.upload";
 
+/// Facts of parked events read in one go.
+const CHUNK: usize = 1_000;
+
 /// Tells the ids of events.
 pub(super) struct Ids {
     settings: Settings,
     artifacts: AuthArtifacts,
     env: Arc<dyn Env>,
     decoders: Option<Decoders>,
+    /// What parked events are recognised by, once somebody has asked.
+    parked: Option<HashSet<EventDigest>>,
 }
 
 /// What is needed for events without uid alone: their id is the digest of what Go prints of them.
@@ -36,7 +43,7 @@ struct Decoders {
 impl Ids {
     pub(super) fn new(settings: &Settings, source: &TypedSource, env: Arc<dyn Env>) -> Self {
         let (settings, artifacts) = (settings.clone(), source.artifacts());
-        Self { settings, artifacts, env, decoders: None }
+        Self { settings, artifacts, env, decoders: None, parked: None }
     }
 
     /// Adds the events of a page.
@@ -78,9 +85,10 @@ impl Ids {
             let digest = EventDigest::of(&sha256(uid));
             return Ok(Identified::Seen(Seen { digest, index: peeked.index, second, name }));
         }
-        if self.is_left_out(peeked.kind.of(&event.bytes)) {
-            // It is not decoded then, so its bytes have to do.
-            let digest = EventDigest::of(&sha256(&event.bytes));
+        // What is not decoded is recognised by its bytes: what a setting leaves out, and what was
+        // parked as long as it is.
+        let digest = EventDigest::of(&sha256(&event.bytes));
+        if self.is_left_out(peeked.kind.of(&event.bytes)) || self.is_parked(&digest)? {
             let name = format!("{digest:?}").into();
             return Ok(Identified::Seen(Seen { digest, index: peeked.index, second, name }));
         }
@@ -91,6 +99,22 @@ impl Ids {
             Some(seen) => Identified::Seen(seen),
             None => Identified::Not { second },
         })
+    }
+
+    /// Whether the handler has parked an event that it recognises by this.
+    fn is_parked(&mut self, digest: &EventDigest) -> Result<bool, Error> {
+        if self.parked.is_none() {
+            let reader = StateReader::open(&self.settings.storage)?;
+            let (mut parked, mut after) = (HashSet::new(), None);
+            loop {
+                let facts = reader.parked(after, CHUNK)?;
+                let Some(last) = facts.last() else { break };
+                after = Some(last.id);
+                parked.extend(facts.iter().map(|facts| facts.digest));
+            }
+            self.parked = Some(parked);
+        }
+        Ok(self.parked.as_ref().is_some_and(|parked| parked.contains(digest)))
     }
 
     /// Whether a setting leaves out events of that type.

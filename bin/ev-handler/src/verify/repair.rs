@@ -372,6 +372,9 @@ fn why_not(compared: &Compared, remedy: Remedy, first_hour: Option<i64>) -> Opti
         (_, Remedy::Whole) if compared.unidentified > 0 => {
             Some("events without an id cannot be counted")
         }
+        (_, Remedy::Nothing) if compared.untold => {
+            Some("the ledger has more than auth, and nobody can tell what differs")
+        }
         (_, Remedy::Nothing) => Some("nothing that auth has is missing"),
         _ => None,
     }

@@ -184,6 +184,31 @@ async fn events_without_uid_are_recognised_by_what_go_prints_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_without_uid_that_are_parked_are_recognised_by_their_bytes() {
+    let stage = Stage::new("15.0.0-dev");
+    let vectors = read_vectors(&golden("v15dev")).unwrap();
+    let at = |n: usize| now().plus_nanos(-(i128::try_from(n).unwrap() + 120) * 1_000_000_000_000);
+    let made: Vec<Made> = vectors
+        .iter()
+        .filter(|vector| vector.uid.is_empty() && vector.recording.is_empty())
+        .filter(|vector| !vector.unknown && vector.kind != UPLOAD)
+        .enumerate()
+        .filter_map(|(n, vector)| rewrite(vector, &Rewrite::at(at(n % 100))).ok())
+        .collect();
+    stage.auth.store(|store| store.append_in_place(made.iter().map(Made::event)));
+    // Its decoder is of an older version, and that of the comparison is of the right one.
+    let mut settings = stage.settings();
+    settings.decoder.unknown = ev_config::Unknown::Park;
+    settings.ingest.exit_on_last_event = true;
+    let run = ev_handler::start::start(settings, CancellationToken::new());
+    let summary = tokio::time::timeout(PATIENCE, run).await.expect("it ends in time").unwrap();
+    assert!(summary.totals.parked > 0, "{summary:?}");
+    let (status, report) = verify_json(&stage, 62).await;
+    assert_eq!((status, &report["unproved"]), (Some(0), &0.into()), "{report}");
+    assert!(report["equal"].as_u64().unwrap() > 20, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_state_without_rows_proves_nothing() {
     let stage = Stage::new("13.3.8");
     let made = make(&mut Maker::new(33), &vectors(), 100, 10, 5);

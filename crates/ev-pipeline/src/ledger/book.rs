@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ev_core::LedgerHour;
+use tracing::error;
 
 use super::{Hour, LedgerKey, Line, Sketch};
 
@@ -64,6 +65,11 @@ impl Ledger {
         for (number, more) in hours.0 {
             let hour = self.known.entry(number).or_default();
             hour.add(&more);
+            if i64::try_from(hour.count).is_err() {
+                // Less than nothing: what is taken out was in a row that was damaged since.
+                error!(hour = number, "the ledger of an hour is damaged and begins anew");
+                *hour = Hour::default();
+            }
             rows.push(hour.to_row(number));
         }
         while self.known.len() > KEPT {
@@ -126,6 +132,14 @@ mod tests {
             }
         }
         assert_eq!(rows.into_values().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn less_than_nothing_begins_anew() {
+        let mut hours = Hours::default();
+        hours.remove(&line(0));
+        let row = Ledger::new(&[3; 16]).merge(hours).remove(0);
+        assert_eq!((row.count, row.sum), (0, [0; 16]));
     }
 
     #[test]

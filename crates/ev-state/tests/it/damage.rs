@@ -56,6 +56,29 @@ fn check(how: impl FnOnce(&Path)) {
 }
 
 #[test]
+fn a_database_that_is_gone_is_not_made_anew() {
+    let clear = |path: &Path| {
+        // What a power cut may leave of a file system, or a hand that slips.
+        for name in ["state.db-wal", "state.db-shm"] {
+            drop(fs::remove_file(path.with_file_name(name)));
+        }
+    };
+    check(|path| {
+        clear(path);
+        fs::write(path, "").expect("writable");
+    });
+    check(|path| {
+        clear(path);
+        fs::remove_file(path).expect("removable");
+    });
+    // Whoever wants to begin anew takes the whole directory away.
+    let storage = tempfile::tempdir().expect("temporary directories can be made");
+    filled(storage.path());
+    fs::remove_dir_all(storage.path().join("ev-state")).expect("removable");
+    SqliteStore::open(storage.path()).expect("a new state opens");
+}
+
+#[test]
 fn other_content_is_refused() {
     check(|path| {
         fs::write(path, "this is no database, but long enough for one".repeat(50))
