@@ -233,25 +233,23 @@ fn literal(text: &[u8], pos: usize, word: &[u8]) -> Result<usize, usize> {
 /// Steps over the string whose opening quote is at `pos`; says whether it has escapes.
 #[inline(always)]
 fn string(text: &[u8], pos: usize, marks: &mut Marks<'_>) -> Result<(usize, bool), usize> {
-    // Most end in the window in which they begin.
-    match marks.near(pos + 1) {
-        Some(end) if byte(text, end) == b'"' => Ok((end + 1, false)),
-        _ => far_string(text, pos + 1, marks),
-    }
+    let end = marks.next(pos + 1);
+    if byte(text, end) == b'"' { Ok((end + 1, false)) } else { escaped_string(text, end, marks) }
 }
 
-/// The rest of a string, from `pos` on.
+/// The rest of a string, from its first escape at `pos` on, or from what is no part of any.
 #[inline(never)]
-fn far_string(text: &[u8], mut pos: usize, marks: &mut Marks<'_>) -> Result<(usize, bool), usize> {
-    let mut escaped = false;
+fn escaped_string(
+    text: &[u8],
+    mut pos: usize,
+    marks: &mut Marks<'_>,
+) -> Result<(usize, bool), usize> {
     loop {
-        pos = marks.next(pos);
         match text.get(pos) {
-            Some(b'"') => return Ok((pos + 1, escaped)),
-            Some(b'\\') => pos = escape(text, pos)?,
+            Some(b'"') => return Ok((pos + 1, true)),
+            Some(b'\\') => pos = marks.next(escape(text, pos)?),
             _ => return Err(pos),
         }
-        escaped = true;
     }
 }
 
@@ -297,6 +295,7 @@ impl<'a> Marks<'a> {
         if bits == 0 { None } else { Some(pos + bits.trailing_zeros() as usize) }
     }
 
+    #[inline]
     fn next_window(&mut self, pos: usize) -> usize {
         let mut start = self.start + Self::WINDOW;
         if pos >= start {
