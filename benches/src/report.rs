@@ -146,7 +146,10 @@ impl Report {
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
         let Setting { platform, processors, optimised, rounds, quick } = &self.setting;
-        writeln!(text, "{platform}, {processors} processors, medians of {rounds} rounds")?;
+        writeln!(
+            text,
+            "{platform}, {processors} processors, {rounds} rounds: ratios of medians, single durations the least"
+        )?;
         if *quick {
             writeln!(text, "QUICK: short rounds, the figures prove nothing")?;
         }

@@ -29,7 +29,7 @@ impl<'a> Case<'a> {
 /// How long is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// Rounds; the figures are medians of them.
+    /// Rounds; ratios are of their medians.
     pub rounds: usize,
     /// Turns that each case has in a round; a round's figure is the median of them, so that a
     /// turn during which the machine did something else does not count.

@@ -36,6 +36,13 @@ impl Figure {
         Self::with_spread(median(rounds), rounds.iter().copied())
     }
 
+    /// The least of the rounds, for a duration that stands by itself: whatever else a shared
+    /// machine does makes it longer, and nothing makes it shorter.
+    pub fn least_of(rounds: &[f64]) -> Self {
+        let least = rounds.iter().copied().reduce(f64::min).unwrap_or(f64::NAN);
+        Self::with_spread(least, rounds.iter().copied())
+    }
+
     /// The ratio of two cases' medians; the spread is that of the ratios within each round.
     pub fn ratio(numerator: &[f64], denominator: &[f64]) -> Self {
         let within = numerator.iter().zip(denominator).map(|(n, d)| n / d);
@@ -71,6 +78,13 @@ mod tests {
     fn one_slow_round_moves_the_spread_and_not_the_median() {
         let figure = Figure::median_of(&[2.0, 2.0, 50.0, 1.0, 2.0]);
         assert_eq!(figure, Figure { value: 2.0, low: 1.0, high: 50.0 });
+    }
+
+    #[test]
+    fn a_duration_is_the_least() {
+        let figure = Figure::least_of(&[2.0, 1.5, 50.0]);
+        assert_eq!(figure, Figure { value: 1.5, low: 1.5, high: 50.0 });
+        assert!(Figure::least_of(&[]).value.is_nan());
     }
 
     #[test]

@@ -39,8 +39,8 @@ enum Chore {
     /// Measure against baselines and bars, in the release profile
     ///
     /// All cases take turns in one process, and one table of ratios is printed: each of the
-    /// medians of five rounds, with their spread, beside its bar. A run takes about a minute once
-    /// it is built. What one thread does is timed by that thread's processor time, loading and the
+    /// medians of five rounds, with their spread, beside its bar. A duration that stands by itself
+    /// is the least of its rounds. A run takes some minutes once it is built. What one thread does is timed by that thread's processor time, loading and the
     /// pipeline by the wall clock.
     Bench(bench::Args),
     /// Run everything a change has to pass, and print how long each step took
