@@ -9,12 +9,13 @@ use clap::{ArgMatches, FromArgMatches};
 use ev_config::Settings;
 use ev_core::{Env, Source as _, SourceError, Survey};
 use ev_source::TypedSource;
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::start::{Error, block_on, parts};
-use crate::{logging, parked};
+use crate::{logging, parked, signals};
 
 /// How long Auth is waited for at the beginning. Later it is waited for as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,6 +88,23 @@ pub(crate) async fn connect(
         }
     };
     Ok((source, survey))
+}
+
+/// Does `work` until it is done or a signal comes: it is to end soon once the token is cancelled.
+///
+/// # Errors
+///
+/// Those of the work, and that signals cannot be caught.
+pub(crate) async fn until_signal(
+    work: impl AsyncFnOnce(&CancellationToken) -> Result<Exit, Error>,
+) -> Result<Exit, Error> {
+    let stop = CancellationToken::new();
+    match signals::until_signal(&stop, work(&stop)).await {
+        Ok(Some(result)) => result,
+        // Like a crash. Nothing is said of what was under way.
+        Ok(None) => Ok(Exit::Failure),
+        Err(error) => Err(Error::setting("failed to catch signals", error)),
+    }
 }
 
 /// Why nothing can be done, although the settings are right.

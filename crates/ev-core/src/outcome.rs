@@ -102,6 +102,17 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The facts, if the event's type is known and its bytes are valid.
+    pub fn facts(&self) -> Option<Facts> {
+        match self {
+            Self::Decoded { facts, .. } => Some(*facts),
+            Self::Unknown { facts, .. } | Self::Unprintable { facts, .. } => *facts,
+            Self::Malformed { .. } => None,
+        }
+    }
+}
+
 /// Where a decoder writes: JSON bytes and one [`Outcome`] per event.
 ///
 /// Behind each JSON object stands one comma, which no span contains. So the objects of a run of

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Overflow;
+use crate::intake::SESSION_UPLOAD;
 
 /// How the engine behaves. [`Config::default`] is what the binary starts from.
 #[derive(Clone, Debug)]
@@ -69,6 +70,13 @@ pub struct Config {
     pub skip_session_types: BTreeSet<String>,
     /// Stop when the tip is reached and everything, recordings included, is settled.
     pub exit_on_last_event: bool,
+}
+
+impl Config {
+    /// Whether recordings are read: for that, the events that announce them have to be sent.
+    pub fn reads_recordings(&self) -> bool {
+        self.recordings && !self.skip_event_types.contains(SESSION_UPLOAD)
+    }
 }
 
 impl Default for Config {

@@ -16,12 +16,13 @@ use crate::Error;
 use crate::batches::{Origin, Ticket};
 use crate::digest::sha256;
 use crate::engine::Core;
+use crate::identity::Identity;
 use crate::known::{LaneKey, Nearby};
-use crate::lanes::{LaneBook, Slot, is_near};
+use crate::lanes::{Slot, is_near};
 use crate::tally::Settled;
 
 /// Type of the events that announce a recording.
-const SESSION_UPLOAD: &[u8] = b"session.upload";
+pub const SESSION_UPLOAD: &str = "session.upload";
 
 /// Key added to the JSON of an event of which only a part is known. Both flavours have it last.
 const INCOMPLETE_MARK: &[u8] = b"\"ev_incomplete\":true";
@@ -76,6 +77,15 @@ pub(crate) enum Answer {
     Untried,
 }
 
+impl Answer {
+    fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::Outcome(outcome) => Some(outcome),
+            Self::Failed(_) | Self::Untried => None,
+        }
+    }
+}
+
 /// Events with their answers, and the buffer with the JSON of those that have some.
 pub(crate) struct Decoded {
     pub(crate) events: Vec<RawEvent>,
@@ -97,7 +107,7 @@ struct Item {
     is_filtered: bool,
     event: RawEvent,
     answer: Option<Answer>,
-    seen: Seen,
+    seen: Identity,
 }
 
 /// An event that cannot be sent now.
@@ -157,7 +167,7 @@ impl Core {
             let is_filtered = filtered.is_some();
             let Some(event) = filtered.or_else(|| decoded.next()) else { break };
             let answer = if is_filtered { None } else { answers.next() };
-            let seen = Seen::of(&event, answer.as_ref());
+            let seen = Identity::of(&event, answer.as_ref().and_then(Answer::outcome));
             items.push(Item { position, is_filtered, event, answer, seen });
         }
         let known = match &nearby {
@@ -177,16 +187,9 @@ impl Core {
                 continue;
             }
             let Some(slot) = self.book.take(key, seen.digest, seen.time) else { continue };
-            let Seen { digest, time, index, has_uid } = seen;
             let slot = match &route {
-                Route::Audit => {
-                    let index = index.unwrap_or_default();
-                    LaneBook::prove(slot, self.ledger.key.line(digest, index, time.seconds()))
-                }
-                Route::Session(_) => {
-                    let uid = has_uid.then_some(digest);
-                    self.book.prove_recorded(slot, &self.ledger.key, uid, index)
-                }
+                Route::Audit => slot.prove(self.ledger.key.line(&seen)),
+                Route::Session(_) => self.book.prove_recorded(slot, &self.ledger.key, &seen),
             };
             if is_filtered {
                 self.settle_now(slot, Settled::Filtered);
@@ -308,7 +311,7 @@ impl Core {
         let Nearby { window, behind, before, all, newest: newest_before, .. } = *nearby;
         let mut newest = newest_before;
         let mut digests = BTreeSet::new();
-        for Seen { digest, time, has_uid, .. } in items.iter().map(|item| &item.seen) {
+        for Identity { digest, time, has_uid, .. } in items.iter().map(|item| &item.seen) {
             let second = time.seconds();
             let is_read_again = repeats && second <= newest_before;
             let is_near = match before {
@@ -407,7 +410,7 @@ impl Core {
         event: &RawEvent,
         facts: &Facts,
     ) -> Option<SessionId> {
-        if *route != Route::Audit || facts.kind.of(&event.bytes) != SESSION_UPLOAD {
+        if *route != Route::Audit || facts.kind.of(&event.bytes) != SESSION_UPLOAD.as_bytes() {
             return None;
         }
         SessionId::try_new(facts.session.of(&event.bytes))
@@ -425,48 +428,6 @@ fn own_rare_events(added: &mut [(Span, Ticket)], page_bytes: usize) {
         for event in added.iter_mut().filter_map(|(_, ticket)| ticket.event_mut()) {
             event.bytes = Bytes::copy_from_slice(&event.bytes);
         }
-    }
-}
-
-/// What an event is recognised by, as far as it can be told.
-struct Seen {
-    digest: EventDigest,
-    time: Timestamp,
-    /// `None` where it cannot be read.
-    index: Option<i64>,
-    has_uid: bool,
-}
-
-impl Seen {
-    fn of(event: &RawEvent, answer: Option<&Answer>) -> Self {
-        let facts = match answer {
-            Some(Answer::Outcome(outcome)) => facts_of(outcome),
-            Some(Answer::Failed(_) | Answer::Untried) | None => None,
-        };
-        if let Some(facts) = facts.filter(|f| f.digest.is_some() || !f.uid.is_empty()) {
-            let digest = facts.event_digest(&event.bytes, sha256);
-            let Facts { time, index, uid, .. } = facts;
-            return Self { digest, time, index: Some(index), has_uid: !uid.is_empty() };
-        }
-        let peeked = peek::metadata(&event.bytes);
-        let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
-        // Without a uid the bytes have to do. They are no perfect identity, since maps may be
-        // written in another order the next time: such an event may be parked twice.
-        let id = if uid.is_empty() { &event.bytes[..] } else { uid.of(&event.bytes) };
-        Self {
-            digest: EventDigest::of(&sha256(id)),
-            time: peeked.map_or(Timestamp::ZERO_YEAR_ONE, |peeked| peeked.time),
-            index: peeked.map(|peeked| peeked.index),
-            has_uid: !uid.is_empty(),
-        }
-    }
-}
-
-fn facts_of(outcome: &Outcome) -> Option<Facts> {
-    match outcome {
-        Outcome::Decoded { facts, .. } => Some(*facts),
-        Outcome::Unknown { facts, .. } | Outcome::Unprintable { facts, .. } => *facts,
-        Outcome::Malformed { .. } => None,
     }
 }
 

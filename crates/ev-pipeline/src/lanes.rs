@@ -14,6 +14,7 @@ use ev_core::{
 
 use crate::digest::sha256;
 use crate::digests::DigestMap;
+use crate::identity::Identity;
 use crate::known::{LaneKey, Nearby, RecentIds};
 use crate::ledger::{Entry, Hours, Indexes, LedgerKey, Line, Recording};
 use crate::tally::{Passed, Settled, add_totals};
@@ -47,6 +48,11 @@ enum Proof {
 }
 
 impl Slot {
+    /// Of an event of the log, with what the ledger is told of it.
+    pub(crate) fn prove(self, line: Line) -> Self {
+        Self { proof: Proof::Hour(line), ..self }
+    }
+
     /// What a parked event is recognised by. A recording may hold equal events: there it tells
     /// them apart by their place, and is the same when the recording is read again from its resume
     /// point.
@@ -458,24 +464,11 @@ impl LaneBook {
         Some(Slot { lane: key, segment, digest: Some(digest), border, proof })
     }
 
-    /// The slot of an event of the log that was just taken, with what the ledger is to be told of
-    /// it.
-    pub(crate) fn prove(slot: Slot, line: Line) -> Slot {
-        Slot { proof: Proof::Hour(line), ..slot }
-    }
-
-    /// The same for an event of a recording: the digest of its uid if it has one, and its index if
-    /// it can be told.
-    pub(crate) fn prove_recorded(
-        &mut self,
-        slot: Slot,
-        key: &LedgerKey,
-        uid: Option<EventDigest>,
-        index: Option<i64>,
-    ) -> Slot {
+    /// The slot of an event of a recording that was just taken, with what the ledger is told of it.
+    pub(crate) fn prove_recorded(&mut self, slot: Slot, key: &LedgerKey, event: &Identity) -> Slot {
         let Some(lane) = self.lanes.get_mut(&slot.lane) else { return slot };
         let LaneId::Session(session) = &lane.id else { return slot };
-        Slot { proof: Proof::Recording(lane.indexes.enter(key, session, uid, index)), ..slot }
+        Slot { proof: Proof::Recording(lane.indexes.enter(key, session, event)), ..slot }
     }
 
     /// The lane has met an event that it did not take: from now on it is known here within this

@@ -15,6 +15,7 @@ use crate::Error;
 use crate::batches::{Origin, Ticket};
 use crate::digest::sha256;
 use crate::engine::Core;
+use crate::identity::Identity;
 use crate::intake::{Answer, Way, explain, mark_incomplete};
 
 /// Parked events looked at in one go, and their bytes at most.
@@ -228,9 +229,12 @@ impl Core {
             };
             match found {
                 Ok((json, facts)) => {
-                    let second = facts.time.seconds();
-                    let line = |id| self.ledger.key.line(id, facts.index, second);
-                    let old = line(parked.event.digest);
+                    let line = |digest| {
+                        let Facts { time, index, uid, .. } = facts;
+                        let (index, has_uid) = (Some(index), !uid.is_empty());
+                        Identity { digest, time, index, has_uid }
+                    };
+                    let old = self.ledger.key.line(&line(parked.event.digest));
                     let learned = match self.learn(parked, event, &facts, stop).await? {
                         Learned::Nothing => None,
                         Learned::Id(lane, digest) => Some((lane, digest)),
@@ -250,7 +254,7 @@ impl Core {
                         id: parked.id,
                         lines: learned
                             .as_ref()
-                            .map(|(_, id)| (old, self.ledger.key.line(*id, facts.index, second))),
+                            .map(|(_, id)| (old, self.ledger.key.line(&line(*id)))),
                         learned,
                         decoder,
                         bytes: event.bytes.len(),

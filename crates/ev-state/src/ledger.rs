@@ -155,6 +155,21 @@ pub(crate) fn session(
         .optional()
 }
 
+/// Whether the sink reads that recording, or is to.
+pub(crate) fn reads_session(
+    connection: &Connection,
+    sink: &SinkId,
+    session: &SessionId,
+) -> rusqlite::Result<bool> {
+    let name = LaneId::Session(session.clone()).to_string();
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM lane JOIN sink ON sink.id = lane.sink
+             WHERE sink.name = ?1 AND lane.name = ?2)",
+        )?
+        .query_row([&sink.0, &name], |row| row.get(0))
+}
+
 fn session_row(row: &Row<'_>) -> rusqlite::Result<SessionLedger> {
     Ok(SessionLedger {
         session: word(row, 0, words::session)?,

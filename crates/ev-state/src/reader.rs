@@ -110,6 +110,17 @@ impl StateReader {
         ledger::session(&self.connection, sink, session).map_err(|cause| self.no_ledger(cause))
     }
 
+    /// Whether a recording is still read, or is to be: otherwise what its row has is all that ever
+    /// comes.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn reads_session(&self, sink: &SinkId, session: &SessionId) -> Result<bool, StateError> {
+        ledger::reads_session(&self.connection, sink, session)
+            .map_err(|cause| self.no_ledger(cause))
+    }
+
     fn failed(&self, cause: rusqlite::Error) -> StateError {
         error::rows(&self.place.database, "read parked events", cause)
     }

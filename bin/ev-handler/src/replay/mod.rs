@@ -27,7 +27,6 @@ use self::send::Sender;
 use self::source::SpanSource;
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::signals;
 use crate::start::{Error, SINK, parts};
 use crate::upstream::{self, Span, refused, span_command, told};
 
@@ -72,7 +71,8 @@ pub(crate) struct Args {
 /// Runs the command in the process's own terminal.
 pub(crate) fn command(matches: &ArgMatches) -> Exit {
     span_command(matches, async |settings: &Settings, args: &Args| {
-        until_signal(settings, args).await.unwrap_or_else(|error| {
+        let work = async |stop: &_| replay(settings, args, stop, &mut std::io::stdout()).await;
+        upstream::until_signal(work).await.unwrap_or_else(|error| {
             error!(error = %Chain(&error), "the span was not sent, or not all of it");
             match error {
                 Error::Setting { .. } => Exit::Config,
@@ -86,18 +86,6 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
 impl Span for Args {
     fn seconds(&self) -> Range<i64> {
         self.from..self.to
-    }
-}
-
-async fn until_signal(settings: &Settings, args: &Args) -> Result<Exit, Error> {
-    let stop = CancellationToken::new();
-    let mut out = std::io::stdout();
-    let work = replay(settings, args, &stop, &mut out);
-    match signals::until_signal(&stop, work).await {
-        Ok(Some(result)) => result,
-        // Nothing is said of what was under way.
-        Ok(None) => Ok(Exit::Failure),
-        Err(error) => Err(Error::setting("failed to catch signals", error)),
     }
 }
 

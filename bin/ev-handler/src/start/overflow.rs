@@ -23,19 +23,16 @@ const FILE_BYTES: u64 = 256 << 20;
 const NAMES: u32 = 1000;
 
 /// Files of JSON lines, as `ev-handler parked export` writes them, one after the other.
-#[derive(Debug)]
 pub(crate) struct Files {
     folder: PathBuf,
     sink: SinkId,
-    env: EnvHandle,
+    env: Arc<dyn Env>,
     open: Mutex<Option<Open>>,
 }
 
-struct EnvHandle(Arc<dyn Env>);
-
-impl std::fmt::Debug for EnvHandle {
+impl std::fmt::Debug for Files {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Env")
+        f.debug_struct("Files").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
@@ -59,7 +56,7 @@ impl Files {
     /// In the storage directory; nothing is made before it is needed.
     pub(crate) fn new(storage: &Path, sink: SinkId, env: Arc<dyn Env>) -> Self {
         let folder = storage.join(FOLDER);
-        Self { folder, sink, env: EnvHandle(env), open: Mutex::new(None) }
+        Self { folder, sink, env, open: Mutex::new(None) }
     }
 
     fn lines(&self, events: &[NewParked]) -> Result<Vec<u8>, StateError> {
@@ -99,7 +96,7 @@ impl Files {
             }
             _ => {}
         }
-        let now = self.env.0.now().to_string().replace(':', "-");
+        let now = self.env.now().to_string().replace(':', "-");
         let now = now.split('.').next().unwrap_or(&now).trim_end_matches('Z');
         for number in 0..NAMES {
             let path = self.folder.join(format!("{now}Z-{number}.jsonl"));

@@ -5,31 +5,20 @@
 use std::collections::{BTreeSet, HashMap};
 
 use ev_core::{EventDigest, LedgerHour};
-use ev_pipeline::ledger::{Difference, Hour, LedgerKey, Line};
+use ev_pipeline::Identity;
+use ev_pipeline::ledger::{Difference, Hour, LedgerKey};
 
 use super::verdict::Verdict;
 
 /// Differing events that are named, at most, on each side.
 pub(super) const NAMED: usize = 20;
 
-/// An event of the log, as far as the ledger knows of it.
+/// An event of the log.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
-    /// What it is recognised by.
-    pub(super) digest: EventDigest,
-    /// Its index.
-    pub(super) index: i64,
-    /// Second of its time.
-    pub(super) second: i64,
+    pub(super) identity: Identity,
     /// Its id for people.
     pub(super) name: Box<str>,
-}
-
-impl Seen {
-    /// What the ledger is told of it.
-    pub(super) fn line(&self, key: &LedgerKey) -> Line {
-        key.line(self.digest, self.index, self.second)
-    }
 }
 
 /// What Auth has of one hour.
@@ -61,11 +50,12 @@ impl Reading {
 
     /// Adds an event, unless it is of another hour or has been added.
     pub(super) fn add(&mut self, event: Seen) {
-        if !self.takes(event.second) || self.seen.contains_key(&event.digest) {
+        let Seen { identity, name } = event;
+        if !self.takes(identity.time.seconds()) || self.seen.contains_key(&identity.digest) {
             return;
         }
-        self.sums.insert(&event.line(&self.key));
-        self.seen.insert(event.digest, event.name);
+        self.sums.insert(&self.key.line(&identity));
+        self.seen.insert(identity.digest, name);
     }
 
     /// Adds an event of which nobody can tell the id.
@@ -222,7 +212,7 @@ impl Compared {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
+    use ev_core::Timestamp;
 
     use super::*;
 
@@ -233,8 +223,15 @@ mod tests {
     fn seen(n: u16) -> Seen {
         let mut digest = [0; 16];
         digest[..2].copy_from_slice(&n.to_be_bytes());
-        let (second, name) = (7200 + i64::from(n), format!("uid-{n}").into());
-        Seen { digest: EventDigest(digest), index: 0, second, name }
+        let (digest, time) = (EventDigest(digest), Timestamp::new(7200 + i64::from(n), 0));
+        let identity = Identity { digest, time, index: Some(0), has_uid: true };
+        Seen { identity, name: format!("uid-{n}").into() }
+    }
+
+    fn seen_at(n: u16, second: i64) -> Seen {
+        let mut seen = seen(n);
+        seen.identity.time = Timestamp::new(second, 0);
+        seen
     }
 
     fn reading(events: std::ops::Range<u16>) -> Reading {
@@ -246,12 +243,8 @@ mod tests {
     /// What the ledger has once these are settled.
     fn row(events: std::ops::Range<u16>) -> LedgerHour {
         let mut hour = Hour::default();
-        for Seen { digest, index, second, .. } in events.map(seen) {
-            hour.insert(&key().line(digest, index, second));
-        }
-        let sketch = Bytes::from(hour.sketch.to_bytes());
-        let (count, sum) = (hour.count, hour.sum.to_le_bytes());
-        LedgerHour { hour: 2, count, sum, sketch }
+        events.map(seen).for_each(|event| hour.insert(&key().line(&event.identity)));
+        hour.to_row(2)
     }
 
     #[test]
@@ -285,7 +278,7 @@ mod tests {
     #[test]
     fn more_than_can_be_named_is_told_as_such() {
         let compared = reading(0..25).compare(Some(&row(0..0)), true);
-        assert!(compared.missing.len() == NAMED && compared.missing_more == 5 || compared.untold);
+        assert_eq!((compared.missing.len(), compared.missing_more), (NAMED, 5));
         let compared = reading(0..500).compare(Some(&row(0..300)), true);
         assert_eq!((compared.verdict, compared.untold), (Verdict::Differs, true));
         assert_eq!((compared.missing.len(), compared.missing_more), (0, 0));
@@ -294,7 +287,9 @@ mod tests {
     #[test]
     fn another_index_is_a_difference_that_has_no_name() {
         let mut reading = Reading::new(key(), 2, 0);
-        reading.add(Seen { index: 4, ..seen(0) });
+        let mut other = seen(0);
+        other.identity.index = Some(4);
+        reading.add(other);
         let compared = reading.compare(Some(&row(0..1)), true);
         assert_eq!((compared.verdict, compared.untold), (Verdict::Differs, true));
     }
@@ -305,8 +300,8 @@ mod tests {
         for n in 0..20 {
             reading.add(seen(n));
         }
-        reading.add(Seen { second: 7199, ..seen(100) });
-        reading.add(Seen { second: 10_800, ..seen(101) });
+        reading.add(seen_at(100, 7199));
+        reading.add(seen_at(101, 10_800));
         reading.add_unidentified(10_800);
         reading.add_gap(7199);
         let compared = reading.compare(Some(&row(10..20)), true);
@@ -364,7 +359,7 @@ mod tests {
         damaged.sketch.truncate(10);
         assert_eq!(remedy(0..3, Some(damaged), true), Remedy::Whole);
         let compared = reading(0..3).compare(Some(&row(0..1)), true);
-        assert_eq!(compared.missing_ids, [seen(1).digest, seen(2).digest].into());
+        assert_eq!(compared.missing_ids, [seen(1).identity.digest, seen(2).identity.digest].into());
         let mut unidentified = reading(0..3);
         unidentified.add_unidentified(7300);
         assert_eq!(unidentified.compare(Some(&row(0..4)), true).remedy(), Remedy::Nothing);

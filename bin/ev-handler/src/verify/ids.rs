@@ -5,20 +5,18 @@ use std::sync::Arc;
 
 use ev_config::Settings;
 use ev_core::{
-    AuthVersion, Cost, Decoder, Env, EventDigest, Facts, Flavour, Mode, Outcome, Output, RawEvent,
-    SessionId, SpanPage, Timestamp, peek,
+    AuthVersion, Cost, Decoder, Env, EventDigest, Flavour, Mode, Outcome, Output, RawEvent,
+    SessionId, SpanPage, peek,
 };
+use ev_pipeline::{Identity, SESSION_UPLOAD};
 use ev_source::{AuthArtifacts, TypedSource};
 use ev_state::StateReader;
-use ring::digest::{SHA256, digest};
 use tracing::{info, warn};
 
 use super::compare::{Reading, Seen};
 use crate::fetching::Fetching;
+use crate::replay::send::name_of;
 use crate::start::Error;
-
-/// Type of the events that announce a recording.
-pub(super) const SESSION_UPLOAD: &[u8] = b"session.upload";
 
 /// Facts of parked events read in one go.
 const CHUNK: usize = 1_000;
@@ -73,30 +71,21 @@ impl Ids {
         event: &RawEvent,
         takes: impl Fn(i64) -> bool,
     ) -> Result<Identified, Error> {
-        // Without metadata it has no time, so it is of no hour.
-        let Some(peeked) = peek::metadata(&event.bytes) else { return Ok(Identified::Elsewhere) };
-        let second = peeked.time.seconds();
+        let identity = Identity::of(event, None);
+        let second = identity.time.seconds();
         if !takes(second) {
             return Ok(Identified::Elsewhere);
         }
-        if !peeked.uid.is_empty() {
-            let uid = peeked.uid.of(&event.bytes);
-            let name = String::from_utf8_lossy(uid).into();
-            let digest = EventDigest::of(&sha256(uid));
-            return Ok(Identified::Seen(Seen { digest, index: peeked.index, second, name }));
-        }
         // What is not decoded is recognised by its bytes: what a setting leaves out, and what was
         // parked as long as it is.
-        let digest = EventDigest::of(&sha256(&event.bytes));
-        if self.is_left_out(peeked.kind.of(&event.bytes)) || self.is_parked(&digest)? {
-            let name = format!("{digest:?}").into();
-            return Ok(Identified::Seen(Seen { digest, index: peeked.index, second, name }));
+        if identity.has_uid || self.is_left_out(event) || self.is_parked(&identity.digest)? {
+            return Ok(Identified::seen(event, identity));
         }
         let Some(decoder) = self.decoder(version).await? else {
             return Ok(Identified::Not { second });
         };
-        Ok(match identify(decoder, event.clone(), &peeked).await {
-            Some(seen) => Identified::Seen(seen),
+        Ok(match decode(decoder, event.clone()).await {
+            Some(outcome) => Identified::seen(event, Identity::of(event, Some(&outcome))),
             None => Identified::Not { second },
         })
     }
@@ -117,8 +106,9 @@ impl Ids {
         Ok(self.parked.as_ref().is_some_and(|parked| parked.contains(digest)))
     }
 
-    /// Whether a setting leaves out events of that type.
-    fn is_left_out(&self, kind: &[u8]) -> bool {
+    /// Whether a setting leaves out events of its type.
+    fn is_left_out(&self, event: &RawEvent) -> bool {
+        let kind = kind_of(event);
         self.settings.ingest.skip_event_types.iter().any(|skipped| skipped.as_bytes() == kind)
     }
 
@@ -132,12 +122,11 @@ impl Ids {
         version: &AuthVersion,
         event: &RawEvent,
     ) -> Result<Option<SessionId>, Error> {
-        let kind = peek::metadata(&event.bytes).map(|peeked| peeked.kind).unwrap_or_default();
-        if kind.of(&event.bytes) != SESSION_UPLOAD {
+        if kind_of(event) != SESSION_UPLOAD.as_bytes() {
             return Ok(None);
         }
         let Some(decoder) = self.decoder(version).await? else { return Ok(None) };
-        let facts = decode(decoder, event.clone()).await.and_then(facts_of);
+        let facts = decode(decoder, event.clone()).await.and_then(|outcome| outcome.facts());
         Ok(facts.and_then(|facts| SessionId::try_new(facts.session.of(&event.bytes)).ok()))
     }
 
@@ -188,6 +177,18 @@ pub(super) enum Identified {
     },
 }
 
+impl Identified {
+    fn seen(event: &RawEvent, identity: Identity) -> Self {
+        let name = name_of(&event.bytes, &identity.digest).into();
+        Self::Seen(Seen { identity, name })
+    }
+}
+
+/// The type of an event; empty if it has none.
+fn kind_of(event: &RawEvent) -> &[u8] {
+    peek::metadata(&event.bytes).map(|peeked| peeked.kind).unwrap_or_default().of(&event.bytes)
+}
+
 async fn decode(decoder: Arc<dyn Decoder>, event: RawEvent) -> Option<Outcome> {
     match decoder.cost() {
         Cost::Inline => outcome(&*decoder, event),
@@ -197,45 +198,8 @@ async fn decode(decoder: Arc<dyn Decoder>, event: RawEvent) -> Option<Outcome> {
     }
 }
 
-fn facts_of(outcome: Outcome) -> Option<Facts> {
-    match outcome {
-        Outcome::Decoded { facts, .. } => Some(facts),
-        Outcome::Unknown { facts, .. } | Outcome::Unprintable { facts, .. } => facts,
-        Outcome::Malformed { .. } => None,
-    }
-}
-
-/// What an event without uid is recognised by.
-async fn identify(
-    decoder: Arc<dyn Decoder>,
-    event: RawEvent,
-    peeked: &peek::Peeked,
-) -> Option<Seen> {
-    let facts = facts_of(decode(decoder, event.clone()).await?);
-    let facts = facts.filter(|facts: &Facts| facts.digest.is_some() || !facts.uid.is_empty());
-    let (digest, index, time, name) = match facts {
-        Some(facts) => {
-            let digest = facts.event_digest(&event.bytes, sha256);
-            (digest, facts.index, facts.time, facts.id(&event.bytes))
-        }
-        // The handler has nothing but the bytes to go by either.
-        None => {
-            let digest = EventDigest::of(&sha256(&event.bytes));
-            (digest, peeked.index, peeked.time, format!("{digest:?}"))
-        }
-    };
-    let second = Timestamp::seconds(time);
-    Some(Seen { digest, index, second, name: name.into() })
-}
-
 fn outcome(decoder: &dyn Decoder, event: RawEvent) -> Option<Outcome> {
     let mut out = Output::default();
     decoder.decode(&[event], Mode::Strict, &mut out).ok()?;
     out.into_parts().1.pop()
-}
-
-pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    out
 }

@@ -31,14 +31,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use self::compare::Reading;
-use self::ids::{Ids, SESSION_UPLOAD};
+use self::ids::Ids;
 use self::recordings::Announced;
 use self::repair::Repair;
 use self::report::Report;
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::signals;
-use crate::start::{Error, SINK};
+use crate::start::{Error, SINK, parts};
 use crate::upstream::{self, Span, refused, span_command, told};
 
 /// How far windows may reach over their borders, in seconds, with what storages make of times.
@@ -72,7 +71,7 @@ pub(crate) struct Args {
 /// Runs the command in the process's own terminal.
 pub(crate) fn command(matches: &ArgMatches) -> Exit {
     span_command(matches, async |settings: &Settings, args: &Args| {
-        until_signal(settings, args).await.unwrap_or_else(|error| {
+        run(settings, args).await.unwrap_or_else(|error| {
             error!(error = %Chain(&error), "nothing is known about the span, or not about all of it");
             match error {
                 Error::Setting { .. } => Exit::Config,
@@ -88,20 +87,13 @@ impl Span for Args {
     }
 }
 
-async fn until_signal(settings: &Settings, args: &Args) -> Result<Exit, Error> {
-    let stop = CancellationToken::new();
+async fn run(settings: &Settings, args: &Args) -> Result<Exit, Error> {
     let mut out = std::io::stdout();
-    let work = verify(settings, args, &stop, &mut out);
     if !args.repair {
         // Nothing has to be brought to an end in order.
-        return work.await;
+        return verify(settings, args, &CancellationToken::new(), &mut out).await;
     }
-    match signals::until_signal(&stop, work).await {
-        Ok(Some(result)) => result,
-        // Like a crash: what was sent of the hour under way may come twice.
-        Ok(None) => Ok(Exit::Failure),
-        Err(error) => Err(Error::setting("failed to catch signals", error)),
-    }
+    upstream::until_signal(async |stop: &_| verify(settings, args, stop, &mut out).await).await
 }
 
 /// Compares the span and prints what was found; repairs it if that is asked for.
@@ -169,8 +161,10 @@ async fn verify(
                 () = stop.cancelled() => break,
                 reading = check.recording(&session) => reading?,
             };
+            // In this order: it may come to its end meanwhile.
+            let is_read = state.reads_session(&sink, &session)?;
             let row = state.session_ledger(&sink, &session)?;
-            let compared = reading.compare(row.as_ref(), is_closed);
+            let compared = reading.compare(row.as_ref(), is_closed, is_read);
             let again = match &mut repair {
                 None => None,
                 Some(repair) => repair.recording(hour, &compared).await?,
@@ -191,8 +185,7 @@ async fn verify(
 
 /// Whether recordings are compared: a handler with these settings has read them.
 fn reads_recordings(settings: &Settings, args: &Args) -> bool {
-    let skipped = &settings.ingest.skip_event_types;
-    !args.no_recordings && !skipped.iter().any(|skipped| skipped.as_bytes() == SESSION_UPLOAD)
+    !args.no_recordings && parts::engine(settings).reads_recordings()
 }
 
 /// Those seconds of an hour that the handler was ever to read.

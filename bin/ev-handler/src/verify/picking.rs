@@ -37,7 +37,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn takes(&self, seen: &Seen) -> bool {
-        self.only.as_ref().is_none_or(|only| only.contains(&seen.digest))
+        self.only.as_ref().is_none_or(|only| only.contains(&seen.identity.digest))
     }
 }
 
@@ -89,8 +89,8 @@ impl Picking {
         picked.unidentified += unidentified;
         let mut events = Vec::new();
         for Found { event, seen, recording } in found {
-            if picked.ids.insert(seen.digest) {
-                picked.sums.insert(&seen.line(&self.key));
+            if picked.ids.insert(seen.identity.digest) {
+                picked.sums.insert(&self.key.line(&seen.identity));
                 picked.recordings.extend(recording);
                 events.push(event);
             }

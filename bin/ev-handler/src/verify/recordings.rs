@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use ev_core::{
-    Credit, EventDigest, LaneId, Page, SessionId, SessionLedger, Source as _, SourceEvent, peek,
-};
+use ev_core::{Credit, LaneId, Page, SessionId, SessionLedger, Source as _, SourceEvent};
+use ev_pipeline::Identity;
 use ev_pipeline::ledger::{Indexes, LedgerKey, Recording};
 use ev_source::TypedSource;
 
-use super::ids::sha256;
 use super::verdict::Verdict;
 use crate::start::Error;
 
@@ -58,27 +56,29 @@ impl Reading {
 
     fn page(&mut self, page: &Page) {
         for event in &page.events {
-            let peeked = peek::metadata(&event.bytes);
-            let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
-            let uid = uid.of(&event.bytes);
-            let digest = (!uid.is_empty()).then(|| EventDigest::of(&sha256(uid)));
-            self.add(digest, peeked.map(|peeked| peeked.index));
+            // Nothing in it needs a decoder: what has no uid is told apart by its place.
+            self.add(&Identity::of(event, None));
         }
     }
 
-    fn add(&mut self, uid: Option<EventDigest>, index: Option<i64>) {
-        let entry = self.due.enter(&self.key, &self.session, uid, index);
-        self.recording.insert(&entry);
+    fn add(&mut self, event: &Identity) {
+        self.recording.insert(&self.due.enter(&self.key, &self.session, event));
     }
 
-    /// Holds it against the row of the ledger. `closed`: the hour of its announcement is.
-    pub(super) fn compare(self, row: Option<&SessionLedger>, closed: bool) -> Compared {
+    /// Holds it against the row of the ledger. `closed`: the hour of its announcement is;
+    /// `is_read`: more of it may still come.
+    pub(super) fn compare(
+        self,
+        row: Option<&SessionLedger>,
+        closed: bool,
+        is_read: bool,
+    ) -> Compared {
         let Self { session, recording: auth, broken, .. } = self;
         let ledger = row.map(Recording::from_row);
         let verdict = match row {
             None if !closed => Verdict::Open,
             None => Verdict::NoRow,
-            Some(SessionLedger { closed_seconds: None, .. }) => Verdict::Open,
+            Some(SessionLedger { closed_seconds: None, .. }) if is_read => Verdict::Open,
             Some(_) if broken.is_some() => Verdict::Unproved,
             Some(_) if ledger == Some(auth) => Verdict::Equal,
             Some(_) => Verdict::Differs,
@@ -120,6 +120,8 @@ impl Announced {
 
 #[cfg(test)]
 mod tests {
+    use ev_core::{EventDigest, Timestamp};
+
     use super::*;
 
     fn session() -> SessionId {
@@ -129,22 +131,21 @@ mod tests {
     fn reading(indexes: impl IntoIterator<Item = u8>) -> Reading {
         let mut reading = Reading::new(LedgerKey::new(&[3; 16]), session());
         for index in indexes {
-            reading.add(Some(EventDigest([index; 16])), Some(index.into()));
+            let (digest, time) = (EventDigest([index; 16]), Timestamp::EPOCH);
+            reading.add(&Identity { digest, time, index: Some(index.into()), has_uid: true });
         }
         reading
     }
 
     /// What a handler has that settled these.
     fn row(indexes: impl IntoIterator<Item = u8>, closed_seconds: Option<i64>) -> SessionLedger {
-        let Recording { count, sum, last_index, gaps } = reading(indexes).recording;
-        let sum = sum.to_le_bytes();
-        SessionLedger { session: session(), last_index, count, sum, gaps, closed_seconds }
+        reading(indexes).recording.to_row(session(), closed_seconds)
     }
 
     #[test]
     fn a_recording_is_equal_if_number_sum_and_last_index_are() {
         let check = |row: &SessionLedger, expected| {
-            assert_eq!(reading(0..5).compare(Some(row), true).verdict, expected, "{row:?}");
+            assert_eq!(reading(0..5).compare(Some(row), true, false).verdict, expected, "{row:?}");
         };
         let good = row(0..5, Some(9));
         check(&good, Verdict::Equal);
@@ -157,17 +158,27 @@ mod tests {
 
     #[test]
     fn what_was_not_read_to_its_end_is_open() {
-        let open = reading(0..5).compare(Some(&row(0..2, None)), true);
+        let open = reading(0..5).compare(Some(&row(0..2, None)), true, true);
         assert_eq!(open.verdict, Verdict::Open);
-        assert_eq!(reading(0..5).compare(None, false).verdict, Verdict::Open);
-        assert_eq!(reading(0..5).compare(None, true).verdict, Verdict::NoRow);
+        assert_eq!(reading(0..5).compare(None, false, false).verdict, Verdict::Open);
+        assert_eq!(reading(0..5).compare(None, true, false).verdict, Verdict::NoRow);
+    }
+
+    #[test]
+    fn what_was_given_up_is_no_longer_open() {
+        let compare = |row| reading(0..5).compare(Some(&row), true, false).verdict;
+        assert_eq!(compare(row(0..2, None)), Verdict::Differs);
+        assert_eq!(compare(row(0..5, None)), Verdict::Equal);
     }
 
     #[test]
     fn what_cannot_be_read_is_unproved() {
         let mut broken = reading(0..2);
         broken.broken = Some("not found".to_owned());
-        assert_eq!(broken.compare(Some(&row(0..5, Some(9))), true).verdict, Verdict::Unproved);
+        assert_eq!(
+            broken.compare(Some(&row(0..5, Some(9))), true, false).verdict,
+            Verdict::Unproved
+        );
     }
 
     #[test]

@@ -10,7 +10,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use bytes::Bytes;
 use ev_config::Settings;
 use ev_core::{
     Change, Claim, Env, Epoch, EventDigest, LaneId, LedgerHour, NewParked, SessionId,
@@ -26,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::compare::{Compared, Remedy};
-use super::ids::{Ids, SESSION_UPLOAD};
+use super::ids::Ids;
 use super::picking::{Picked, Picking, Wanted};
 use super::recordings;
 use super::verdict::Verdict;
@@ -134,8 +133,7 @@ impl Repair {
         let config = parts::engine(settings);
         let (max_parked_events, max_parked_bytes) =
             (config.max_parked_events, config.max_parked_bytes);
-        let skips = |kind: &String| kind.as_bytes() == SESSION_UPLOAD;
-        let recordings = !config.skip_event_types.iter().any(skips);
+        let recordings = config.reads_recordings();
         let artifacts = source.lock().await.artifacts();
         let sender = Sender::start(settings, config, &survey, snapshot.flavour, artifacts, env)?;
         Ok(Self {
@@ -289,7 +287,7 @@ impl Repair {
             open: self.lanes(&sessions).await,
             session_ledger: sessions.into_iter().map(begun).collect(),
             park: parks,
-            ledger: vec![row(hour, &sums)],
+            ledger: vec![sums.to_row(hour)],
             totals: Some(totals),
             ..Change::default()
         };
@@ -401,9 +399,7 @@ fn why_not_again(
 
 /// The row of a recording of which nothing was settled yet.
 fn begun(session: SessionId) -> SessionLedger {
-    let Recording { count, sum, last_index, gaps } = Recording::default();
-    let sum = sum.to_le_bytes();
-    SessionLedger { session, last_index, count, sum, gaps, closed_seconds: None }
+    Recording::default().to_row(session, None)
 }
 
 /// What differs still when that was sent.
@@ -435,16 +431,6 @@ fn with(sums: Totals, settled: &Totals, parked: u64) -> Totals {
         by_module: sums.by_module + settled.by_module,
         inexact: sums.inexact + settled.inexact,
         ..sums
-    }
-}
-
-/// As the engine keeps it.
-fn row(hour: i64, sums: &Hour) -> LedgerHour {
-    LedgerHour {
-        hour,
-        count: sums.count,
-        sum: sums.sum.to_le_bytes(),
-        sketch: Bytes::from(sums.sketch.to_bytes()),
     }
 }
 

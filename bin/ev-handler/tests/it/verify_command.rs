@@ -155,12 +155,11 @@ async fn it_works_beside_a_running_handler() {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn events_without_uid_are_recognised_by_what_go_prints_of_them() {
-    let mut stage = Stage::new("13.3.8");
-    let vectors = read_vectors(&golden("v13")).unwrap();
+/// Known events of the log without uid, over some hours.
+fn without_uid(golden_set: &str) -> Vec<Made> {
     let at = |n: usize| now().plus_nanos(-(i128::try_from(n).unwrap() + 120) * 1_000_000_000_000);
-    let made: Vec<Made> = vectors
+    let made: Vec<Made> = read_vectors(&golden(golden_set))
+        .unwrap()
         .iter()
         .filter(|vector| vector.uid.is_empty() && vector.recording.is_empty())
         .filter(|vector| !vector.unknown && vector.kind != UPLOAD)
@@ -168,6 +167,13 @@ async fn events_without_uid_are_recognised_by_what_go_prints_of_them() {
         .filter_map(|(n, vector)| rewrite(vector, &Rewrite::at(at(n % 100))).ok())
         .collect();
     assert!(made.len() > 10, "{} events without uid", made.len());
+    made
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_without_uid_are_recognised_by_what_go_prints_of_them() {
+    let mut stage = Stage::new("13.3.8");
+    let made = without_uid("v13");
     let kind = |event: &Made| {
         let kind = peek::metadata(&event.oneof)?.kind.of(&event.oneof);
         Some(String::from_utf8(kind.to_vec()).unwrap()).filter(|kind| !kind.is_empty())
@@ -186,15 +192,7 @@ async fn events_without_uid_are_recognised_by_what_go_prints_of_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_without_uid_that_are_parked_are_recognised_by_their_bytes() {
     let stage = Stage::new("15.0.0-dev");
-    let vectors = read_vectors(&golden("v15dev")).unwrap();
-    let at = |n: usize| now().plus_nanos(-(i128::try_from(n).unwrap() + 120) * 1_000_000_000_000);
-    let made: Vec<Made> = vectors
-        .iter()
-        .filter(|vector| vector.uid.is_empty() && vector.recording.is_empty())
-        .filter(|vector| !vector.unknown && vector.kind != UPLOAD)
-        .enumerate()
-        .filter_map(|(n, vector)| rewrite(vector, &Rewrite::at(at(n % 100))).ok())
-        .collect();
+    let made = without_uid("v15dev");
     stage.auth.store(|store| store.append_in_place(made.iter().map(Made::event)));
     // Its decoder is of an older version, and that of the comparison is of the right one.
     let mut settings = stage.settings();

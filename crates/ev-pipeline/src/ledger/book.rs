@@ -81,7 +81,7 @@ impl Ledger {
 
 impl Hour {
     /// As the state keeps it.
-    fn to_row(&self, hour: i64) -> LedgerHour {
+    pub fn to_row(&self, hour: i64) -> LedgerHour {
         LedgerHour {
             hour,
             count: self.count,
@@ -102,9 +102,11 @@ mod tests {
     use ev_core::EventDigest;
 
     use super::*;
+    use crate::Identity;
 
     fn line(n: u8) -> Line {
-        LedgerKey::new(&[3; 16]).line(EventDigest([n; 16]), 0, i64::from(n % 2) * 3600)
+        let second = i64::from(n % 2) * 3600;
+        LedgerKey::new(&[3; 16]).line(&Identity::for_test(EventDigest([n; 16]), 0, second))
     }
 
     #[test]

@@ -73,9 +73,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Identity;
+
+    fn event(n: u8, index: i64, second: i64) -> Identity {
+        Identity::for_test(EventDigest([n; 16]), index, second)
+    }
 
     fn line(n: u8, index: i64) -> Line {
-        LedgerKey::new(&[1; 16]).line(EventDigest([n; 16]), index, 7200)
+        LedgerKey::new(&[1; 16]).line(&event(n, index, 7200))
     }
 
     #[test]
@@ -102,15 +107,15 @@ mod tests {
 
     #[test]
     fn another_key_makes_other_sums() {
-        let one = LedgerKey::new(&[1; 16]).line(EventDigest([1; 16]), 0, 0);
-        let two = LedgerKey::new(&[2; 16]).line(EventDigest([1; 16]), 0, 0);
+        let one = LedgerKey::new(&[1; 16]).line(&event(1, 0, 0));
+        let two = LedgerKey::new(&[2; 16]).line(&event(1, 0, 0));
         assert_ne!(one, two);
     }
 
     #[test]
     fn hours_begin_at_whole_hours_before_1970_too() {
         let key = LedgerKey::new(&[1; 16]);
-        let hour = |second| key.line(EventDigest([0; 16]), 0, second).hour;
+        let hour = |second| key.line(&event(0, 0, second)).hour;
         assert_eq!([hour(-3601), hour(-1), hour(0), hour(3599), hour(3600)], [-2, -1, 0, 0, 1]);
     }
 

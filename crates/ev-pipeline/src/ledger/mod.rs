@@ -16,6 +16,8 @@ mod sketch;
 use ev_core::{EventDigest, SessionId};
 use siphasher::sip128::SipHasher13;
 
+use crate::Identity;
+
 pub(crate) use book::{Hours, Ledger};
 pub use hour::{Difference, Hour};
 pub use recording::{Entry, Indexes, Recording};
@@ -40,14 +42,14 @@ impl LedgerKey {
         Self(SipHasher13::new_with_key(bytes))
     }
 
-    /// What the ledger has to know of an event of the log: its id, its index and the second of its
-    /// time.
-    pub fn line(&self, id: EventDigest, index: i64, second: i64) -> Line {
+    /// What the ledger has to know of an event of the log.
+    pub fn line(&self, event: &Identity) -> Line {
+        let Identity { digest: id, time, index, .. } = *event;
         let mut bytes = [0; 24];
         bytes[..16].copy_from_slice(&id.0);
-        bytes[16..].copy_from_slice(&index.to_le_bytes());
+        bytes[16..].copy_from_slice(&index.unwrap_or_default().to_le_bytes());
         let (sum, place) = (self.0.hash(&bytes).as_u128(), self.0.hash(&id.0).as_u128());
-        Line { id, hour: second.div_euclid(HOUR), sum, place }
+        Line { id, hour: time.seconds().div_euclid(HOUR), sum, place }
     }
 
     /// The keyed hash of an event of a recording. Not all of them have a uid: those without are

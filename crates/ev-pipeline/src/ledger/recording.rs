@@ -1,8 +1,9 @@
 //! One session recording.
 
-use ev_core::{EventDigest, SessionId, SessionLedger};
+use ev_core::{SessionId, SessionLedger};
 
 use super::LedgerKey;
+use crate::Identity;
 
 /// The events of a recording, as number, sum and last index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Recording {
     }
 
     /// As the state keeps it.
-    pub(crate) fn to_row(self, session: SessionId, closed_seconds: Option<i64>) -> SessionLedger {
+    pub fn to_row(self, session: SessionId, closed_seconds: Option<i64>) -> SessionLedger {
         SessionLedger {
             session,
             last_index: self.last_index,
@@ -83,30 +84,30 @@ impl Indexes {
         Self { next: recording.last_index.saturating_add(1) }
     }
 
-    /// The next event. `uid` is the digest of its uid, if it has one; `index` is `None` where
-    /// nobody can tell it: then it is taken to be the one that is due.
-    pub fn enter(
-        &mut self,
-        key: &LedgerKey,
-        session: &SessionId,
-        uid: Option<EventDigest>,
-        index: Option<i64>,
-    ) -> Entry {
-        let index = index.unwrap_or(self.next);
+    /// The next event. Where nobody can tell its index, it is taken to be the one that is due.
+    pub fn enter(&mut self, key: &LedgerKey, session: &SessionId, event: &Identity) -> Entry {
+        let index = event.index.unwrap_or(self.next);
         let after_gap = index > self.next;
         self.next = self.next.max(index.saturating_add(1));
-        Entry { sum: key.recorded(session, uid, index), index, after_gap }
+        Entry { sum: key.recorded(session, event.uid(), index), index, after_gap }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ev_core::EventDigest;
+
     use super::*;
+
+    fn event(uid: Option<u8>, index: Option<i64>) -> Identity {
+        let event = Identity::for_test(EventDigest([uid.unwrap_or(99); 16]), 0, 0);
+        Identity { index, has_uid: uid.is_some(), ..event }
+    }
 
     fn enter(due: &mut Indexes, n: u8, index: Option<i64>) -> Entry {
         let session = SessionId::try_new(b"s").expect("a valid session id");
-        let uid = n.is_multiple_of(2).then_some(EventDigest([n; 16]));
-        due.enter(&LedgerKey::new(&[7; 16]), &session, uid, index)
+        let uid = n.is_multiple_of(2).then_some(n);
+        due.enter(&LedgerKey::new(&[7; 16]), &session, &event(uid, index))
     }
 
     fn read(indexes: &[Option<i64>]) -> Recording {
@@ -159,10 +160,9 @@ mod tests {
     fn another_uid_index_or_recording_is_a_difference() {
         let sum = |session: &[u8], uid: Option<u8>, index| {
             let session = SessionId::try_new(session).expect("a valid session id");
-            let uid = uid.map(|n| EventDigest([n; 16]));
             let mut recording = Recording::default();
             let key = LedgerKey::new(&[7; 16]);
-            recording.insert(&Indexes::default().enter(&key, &session, uid, Some(index)));
+            recording.insert(&Indexes::default().enter(&key, &session, &event(uid, Some(index))));
             recording.sum
         };
         let sums = [

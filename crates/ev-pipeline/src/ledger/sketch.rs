@@ -153,6 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Identity;
 
     fn key() -> LedgerKey {
         LedgerKey::new(&[7; 16])
@@ -162,7 +163,7 @@ mod tests {
         let mut id = [0; 16];
         id[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
         id[8..].copy_from_slice(&n.to_le_bytes());
-        key().line(EventDigest(id), 0, 0)
+        key().line(&Identity::for_test(EventDigest(id), 0, 0))
     }
 
     fn sketch(of: impl IntoIterator<Item = u64>) -> Sketch {

@@ -1,6 +1,7 @@
 //! What the ledger keeps while events are passed, over restarts and crashes.
 
-use ev_core::{Choice, DecoderKind, EventDigest, LedgerHour, SinkId, StateStore};
+use ev_core::{Choice, DecoderKind, EventDigest, LedgerHour, SinkId, StateStore, Timestamp};
+use ev_pipeline::Identity;
 use ev_pipeline::ledger::{Difference, Hour, LedgerKey};
 use ring::digest::{SHA256, digest};
 
@@ -17,7 +18,8 @@ fn hour_of(rig: &Rig, names: &[String]) -> Hour {
     for name in names {
         let sha = digest(&SHA256, name.as_bytes());
         let id = EventDigest::of(sha.as_ref().try_into().unwrap());
-        hour.insert(&key.line(id, 0, 1000));
+        let time = Timestamp::new(1000, 0);
+        hour.insert(&key.line(&Identity { digest: id, time, index: Some(0), has_uid: true }));
     }
     hour
 }

@@ -4,8 +4,9 @@ use std::cell::Cell;
 
 use ev_core::{
     LaneId, Lanes, Mark, Page, SessionId, SessionLedger, SinkId, SourceEvent, StateStore as _,
-    Stopped,
+    Stopped, Timestamp,
 };
+use ev_pipeline::Identity;
 use ev_pipeline::ledger::{Indexes, LedgerKey, Recording};
 
 use crate::rig::{Rig, digest, event, lock, opened, page, recorded, token, version};
@@ -50,8 +51,9 @@ fn recording(rig: &Rig, indexes: &[u8]) -> Recording {
     let key = LedgerKey::new(&rig.snapshot().ledger_key);
     let (mut recording, mut due) = (Recording::default(), Indexes::default());
     for index in indexes {
-        let uid = Some(digest(&format!("e{index}")));
-        recording.insert(&due.enter(&key, &session(), uid, Some((*index).into())));
+        let (digest, time) = (digest(&format!("e{index}")), Timestamp::EPOCH);
+        let event = Identity { digest, time, index: Some((*index).into()), has_uid: true };
+        recording.insert(&due.enter(&key, &session(), &event));
     }
     recording
 }
