@@ -256,6 +256,9 @@ pub struct KnownQuery {
     /// First seconds of its neighbours, of which only the events near their borders count, in
     /// every pass.
     pub neighbours: Vec<i64>,
+    /// Lanes all of whose settled events count too: those of another road by which the same stretch
+    /// of the log was read.
+    pub others: Vec<LaneId>,
     /// What to look for.
     pub digests: Vec<EventDigest>,
     /// Where to look first: [`Known::page`] of the last answer about that window, or 0. Costs

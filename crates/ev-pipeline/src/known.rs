@@ -117,6 +117,7 @@ impl Core {
         let query = KnownQuery {
             window: Some(nearby.window),
             neighbours: [nearby.before, nearby.behind].into_iter().flatten().collect(),
+            others: Vec::new(),
             digests,
             page: nearby.page,
         };

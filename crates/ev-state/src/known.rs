@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use ev_core::{EventDigest, Known, KnownQuery, LaneId};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::read::word;
 use crate::words;
@@ -26,14 +26,18 @@ pub(crate) fn known(
     let mut search = Search::new(&query.digests);
     let mut page = None;
     let from = i64::try_from(query.page.saturating_sub(SLACK)).unwrap_or(i64::MAX);
-    let (mut first, mut later, mut near) = (None, Vec::new(), Vec::new());
+    let (mut first, mut near) = (None, Vec::new());
+    let mut whole: Vec<i64> = Vec::new();
+    for lane in &query.others {
+        whole.extend(lane_id(connection, sink, lane)?);
+    }
     for start in query.window.iter().chain(&query.neighbours) {
         for (lane, id) in lanes(connection, sink, *start)? {
             match lane {
                 LaneId::Window { start, pass: 0 } if query.window == Some(start) => {
                     first = Some(id);
                 }
-                LaneId::Window { start, .. } if query.window == Some(start) => later.push(id),
+                LaneId::Window { start, .. } if query.window == Some(start) => whole.push(id),
                 _ => near.push(id),
             }
         }
@@ -43,7 +47,7 @@ pub(crate) fn known(
                     WHERE lane = ?1 AND page >= ?2 ORDER BY page, id";
         page = search.scan(connection, rows, [id, from])?;
     }
-    for id in later {
+    for id in whole {
         let rows = "SELECT page, inner, border FROM known_ids WHERE lane = ?1 AND page >= ?2";
         search.scan(connection, rows, [id, i64::MIN])?;
     }
@@ -57,6 +61,16 @@ pub(crate) fn known(
     }
     let known = query.digests.iter().map(|digest| !search.left.contains(digest)).collect();
     Ok(Known { known, page: page.unwrap_or(query.page) })
+}
+
+fn lane_id(connection: &Connection, sink: &str, lane: &LaneId) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached(
+            "SELECT lane.id FROM lane JOIN sink ON sink.id = lane.sink
+             WHERE sink.name = ?1 AND lane.name = ?2",
+        )?
+        .query_row([sink, &lane.to_string()], |row| row.get(0))
+        .optional()
 }
 
 /// The lanes of a window, in all passes.

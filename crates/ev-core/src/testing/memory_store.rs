@@ -163,16 +163,21 @@ impl StateStore for MemoryStore {
         let mut found = BTreeSet::new();
         let mut first = None;
         for (id, lane) in &rows.lanes {
-            let LaneId::Window { start, pass } = *id else { continue };
-            let is_own = query.window == Some(start);
-            if !is_own && !query.neighbours.contains(&start) {
+            let (start, is_first) = match *id {
+                LaneId::Window { start, pass } => (Some(start), pass == 0),
+                _ => (None, false),
+            };
+            let is_own = start.is_some() && query.window == start;
+            let is_near = start.is_some_and(|start| query.neighbours.contains(&start));
+            let is_whole = is_own || query.others.contains(id);
+            if !is_whole && !is_near {
                 continue;
             }
             for row in &lane.settled {
-                let inner = is_own.then_some(&row.inner).into_iter().flatten();
+                let inner = is_whole.then_some(&row.inner).into_iter().flatten();
                 for digest in inner.chain(&row.border).filter(|d| query.digests.contains(d)) {
                     found.insert(*digest);
-                    if is_own && pass == 0 {
+                    if is_own && is_first {
                         first = first.min(Some(row.page)).or(Some(row.page));
                     }
                 }

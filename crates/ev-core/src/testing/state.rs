@@ -164,8 +164,19 @@ impl<'a> Opened<'a> {
 
     /// Those of the digests that are known.
     fn known(&self, window: Option<i64>, neighbours: &[i64], of: &[u8]) -> Vec<u8> {
+        self.look_up(window, neighbours, &[], of)
+    }
+
+    fn look_up(
+        &self,
+        window: Option<i64>,
+        neighbours: &[i64],
+        others: &[LaneId],
+        of: &[u8],
+    ) -> Vec<u8> {
         let digests = of.iter().copied().map(digest).collect();
-        let query = KnownQuery { window, neighbours: neighbours.to_vec(), digests, page: 0 };
+        let (neighbours, others) = (neighbours.to_vec(), others.to_vec());
+        let query = KnownQuery { window, neighbours, others, digests, page: 0 };
         let found = self.store.known(&self.sink, &query).expect("ids can be looked for");
         assert_eq!(found.known.len(), of.len(), "an answer for each");
         of.iter().zip(found.known).filter(|(_, known)| *known).map(|(byte, _)| *byte).collect()
@@ -381,10 +392,17 @@ fn settled_events_are_known_by_window(store: &dyn StateStore) {
     assert_eq!(near, with(&[100, 101, 111, 121]), "of neighbours those near the borders");
     assert_eq!(opened.known(None, &[6], &all), [141]);
     assert_eq!(opened.known(Some(7), &[8], &all), [], "windows that are not there know nothing");
+
+    let lanes = [others[4].clone(), window(600), window(5)];
+    assert_eq!(opened.look_up(None, &[], &lanes, &all), [130, 131, 150, 151], "all of other lanes");
+    let near = opened.look_up(Some(60), &[600], &lanes, &all);
+    assert_eq!(near, [120, 121, 130, 131, 150, 151], "whatever else they are");
+    assert_eq!(opened.look_up(None, &[], &[rescan], &all), [100, 101], "and of no other pass");
     let other = SinkId("other".to_owned());
     let query = KnownQuery {
         window: Some(0),
         neighbours: vec![60],
+        others: Vec::new(),
         digests: vec![digest(30), digest(30), digest(99), digest(121)],
         page: 0,
     };

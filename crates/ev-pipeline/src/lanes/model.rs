@@ -215,6 +215,7 @@ impl Model {
         let query = KnownQuery {
             window: Some(nearby.window),
             neighbours: [before, behind].into_iter().flatten().collect(),
+            others: Vec::new(),
             digests: digests.into_iter().collect(),
             page: nearby.page,
         };

@@ -177,8 +177,8 @@ async fn rule_05_ids_are_kept_until_the_window_and_its_neighbours_are_retired() 
     first_reading(&rig);
     re_scan(&rig, 1);
     let known = |rig: &Rig, digests| {
-        let neighbours = Vec::new();
-        let query = KnownQuery { window: Some(0), neighbours, digests, page: 0 };
+        let (neighbours, others) = (Vec::new(), Vec::new());
+        let query = KnownQuery { window: Some(0), neighbours, others, digests, page: 0 };
         rig.store.known(&SinkId("test".into()), &query).unwrap().known
     };
     let some = vec![crate::rig::digest("u0003"), crate::rig::digest("u9101")];
