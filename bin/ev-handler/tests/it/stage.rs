@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const CLUSTER: &str = "rig.example.com";
 
 /// What a test waits for at most. Only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Stage {
     pub(crate) dir: tempfile::TempDir,
@@ -106,7 +106,7 @@ session-url = "{}"
 ca = "fluentd-ca.crt"
 cert = "client.crt"
 key = "client.key"
-batch-mode = "array"
+{}
 {}
 
 [decoder]
@@ -117,6 +117,7 @@ embedded = "oldest"
             self.extra,
             self.fluentd.url("events.log"),
             self.fluentd.url("session"),
+            if self.forward.contains("batch-mode") { "" } else { "batch-mode = \"array\"" },
             self.forward,
             self.decoder,
         );
