@@ -7,6 +7,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod codegen;
+mod configuration;
 mod coverage;
 mod decoder;
 mod demo;
@@ -55,6 +56,12 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Write `docs/configuration.md` from the table of options
+    Configuration {
+        /// Compare instead of writing
+        #[arg(long)]
+        check: bool,
+    },
     /// Compile the embedded schema tables from `proto/`
     Tables {
         /// Compare instead of writing
@@ -81,6 +88,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Chore::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
         Chore::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
+        Chore::Configuration { check } => configuration::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Tables { check } => tables::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Template { check } => template::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Decoder(command) => decoder::run(command).map(|()| ExitCode::SUCCESS),

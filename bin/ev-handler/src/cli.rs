@@ -10,11 +10,13 @@ use ev_modules::cli as decoder;
 
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::{decode, logging, parked, replay, start, verify};
+use crate::{config, decode, logging, pages, parked, program, replay, start, verify};
 
 /// Runs the command that the arguments name and says how the process is to end.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let matches = match command().try_get_matches_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let name = program::name(args.first().map(OsString::as_os_str));
+    let matches = match command(name).try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version were asked for; all else is wrong use, which ends with 1 as in the
@@ -28,6 +30,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     match matches.subcommand() {
         Some(("start", matches)) => start::command(matches),
+        Some(("config", matches)) => config::command(matches),
+        Some(("completion", matches)) => match matches.get_one::<clap_complete::Shell>("shell") {
+            Some(shell) => write_out(&pages::completion(*shell, command(name), name)),
+            None => fail(&"no shell was given"),
+        },
+        Some(("man", _)) => match pages::man(command(name)) {
+            Ok(page) => write_out(&page),
+            Err(error) => fail(&error),
+        },
         Some(("decode", matches)) => {
             let args = match decode::Args::from_arg_matches(matches) {
                 Ok(args) => args,
@@ -47,7 +58,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Some(("replay", matches)) => replay::command(matches),
         Some(("verify", matches)) => verify::command(matches),
         Some(("version", _)) => {
-            let mut text = format!("ev-handler v{}\n", env!("CARGO_PKG_VERSION"));
+            let mut text = format!("{}\n", program::version(name));
             for table in ev_decode::embedded() {
                 text.push_str(&format!(
                     "schema {} ({})\n",
@@ -57,29 +68,33 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             }
             say(&text)
         }
-        _ => fail(&"no command was given; try `ev-handler --help`"),
+        _ => fail(&format_args!("no command was given; try `{name} --help`")),
     }
 }
 
-/// The whole command line.
-pub(crate) fn command() -> Command {
+/// The whole command line, for the name by which the program was called.
+pub(crate) fn command(name: &'static str) -> Command {
     let decode = Command::new("decode").about("Decode events given as base64, one a line");
     let decoder = Command::new("decoder").about("Build, sign, verify and list decoder artifacts");
     let parked = Command::new("parked");
     let replay = Command::new("replay");
     let verify = Command::new("verify");
-    Command::new("ev-handler")
+    Command::new(name)
+        .bin_name(name)
         .about("Forwards Teleport's audit log, every event of it, to Fluentd")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .args(ev_config::global_args())
         .subcommand(ev_config::start_command())
+        .subcommand(config::define())
         .subcommand(decode::Args::augment_args(decode))
         .subcommand(decoder::Command::augment_subcommands(decoder).subcommand_required(true))
         .subcommand(parked::Command::augment_subcommands(parked).subcommand_required(true))
         .subcommand(replay::Args::augment_args(replay))
         .subcommand(verify::Args::augment_args(verify))
+        .subcommand(pages::completion_command())
+        .subcommand(pages::man_command())
         .subcommand(Command::new("version").about("Print the version and the embedded schemas"))
 }
 
@@ -92,8 +107,12 @@ fn run_decoder(command: &decoder::Command) -> Exit {
 }
 
 /// Prints to stdout. A reader that has gone away (`| head`) is a failure, not a panic.
-fn say(text: &str) -> Exit {
-    match std::io::stdout().write_all(text.as_bytes()) {
+pub(crate) fn say(text: &str) -> Exit {
+    write_out(text.as_bytes())
+}
+
+fn write_out(bytes: &[u8]) -> Exit {
+    match std::io::stdout().write_all(bytes) {
         Ok(()) => Exit::Success,
         Err(_) => Exit::Failure,
     }
@@ -110,6 +129,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        command().debug_assert();
+        command("ev-handler").debug_assert();
     }
 }

@@ -8,12 +8,15 @@
 
 mod chain;
 mod cli;
+mod config;
 mod decode;
 mod exit;
 mod fetching;
 mod loading;
 mod logging;
+mod pages;
 mod parked;
+mod program;
 mod replay;
 mod signals;
 pub mod start;

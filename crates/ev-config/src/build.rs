@@ -1,11 +1,13 @@
 //! From resolved options to settings: ranges, and what must or must not stand together.
 
 mod fluentd;
+mod lock;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::duration::{format_duration, parse_duration};
+use crate::event_types;
 use crate::finding::Finding;
 use crate::options::{Kind, Toml};
 use crate::origin::Origin;
@@ -36,6 +38,7 @@ pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
     let ingest = build.ingest();
     let fluentd = build.fluentd();
     let decoder = build.decoder();
+    let lock = build.lock();
     let settings = Settings {
         storage: storage?,
         debug: build.switch("debug"),
@@ -55,6 +58,8 @@ pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
             print_data: build.switch("print-data"),
         },
         decoder: decoder?,
+        lock,
+        dry_run: build.switch("dry-run"),
     };
     resolved.problems.is_empty().then_some(settings)
 }
@@ -75,7 +80,7 @@ impl Build<'_> {
         if is_relative {
             let message =
                 format!("is relative to the working directory: `{}` is used", path.display());
-            self.warn("storage", message);
+            self.note("storage", message);
         }
         Some(path)
     }
@@ -155,7 +160,10 @@ impl Build<'_> {
         if self.setting("skip-session-types").origin.is_given() && skip_session_types.is_empty() {
             let message = "nothing is skipped: what was on terminals is sent too (`print` events); \
                            remove the setting to skip `print` and `desktop.recording`";
-            self.warn("skip-session-types", message.to_owned());
+            self.note("skip-session-types", message.to_owned());
+        }
+        for name in ["types", "skip-event-types", "skip-session-types"] {
+            self.warn_of_odd_types(name);
         }
         let upload = || "session.upload".to_owned();
         let hidden = if !types.is_empty() && !types.contains(&upload()) {
@@ -165,13 +173,14 @@ impl Build<'_> {
         };
         if let Some(name) = hidden {
             let message = "leaves out `session.upload`, so no session recording is sent";
-            self.warn(name, message.to_owned());
+            self.note(name, message.to_owned());
         }
         Some(Ingest {
             page_size: u16::try_from(page_size).unwrap_or(1),
             types,
             skip_event_types,
             skip_session_types,
+            cursor: self.text("cursor"),
             start_time_unix_secs: match self.setting("start-time").value {
                 Some(Value::Time(seconds)) => Some(seconds),
                 _ => None,
@@ -188,6 +197,19 @@ impl Build<'_> {
             export_parked: self.choice("parked-overflow") == "export",
             source: self.source(),
         })
+    }
+
+    /// Names are compared as they are, so one that no event can have filters nothing, or all.
+    fn warn_of_odd_types(&mut self, name: &str) {
+        for word in self.list(name) {
+            if word.contains(['*', '?']) {
+                self.warn(name, format!("`{word}`: names are exact, there are no wildcards"));
+            } else if let Some(known) = event_types::misspelt(&word) {
+                let message =
+                    format!("`{word}` is no event type known here; did you mean `{known}`?");
+                self.warn(name, message);
+            }
+        }
     }
 
     fn parked(&mut self, name: &str, min: i64, max: i64) -> u64 {
@@ -315,6 +337,12 @@ impl Build<'_> {
 
     fn warn(&mut self, name: &str, message: String) {
         let finding = self.setting(name).finding(message);
+        self.resolved.warnings.push(finding);
+    }
+
+    /// A warning about what is odd, but meant by some.
+    fn note(&mut self, name: &str, message: String) {
+        let finding = self.setting(name).finding(message).choice();
         self.resolved.warnings.push(finding);
     }
 
@@ -453,7 +481,10 @@ fn check_address(text: &str) -> Result<(), String> {
         return wrong("is a URL");
     }
     let Some((host, port)) = text.rsplit_once(':') else {
-        return wrong("has no port");
+        return Err(format!(
+            "`{text}` has no port; it must be `host:port`, where the port is usually 443 or 3080 \
+             for a Proxy and 3025 for Auth"
+        ));
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     if bare.is_none() && host.contains(':') {

@@ -18,12 +18,15 @@ const GLOBAL: [&str; 2] = ["config", "debug"];
 /// Values stay text here: whatever is wrong with one is told by [`crate::load`], in the same words
 /// for a flag, a variable and a line of the file.
 pub fn start_command() -> Command {
+    let about = "Forward audit events and session recordings until told to stop";
+    with_settings(Command::new("start").about(about))
+}
+
+/// A command that takes every setting as `start` does, for instance to look at them.
+pub fn with_settings(command: Command) -> Command {
     let stray =
         Arg::new(STRAY).num_args(0..).hide(true).value_parser(clap::value_parser!(OsString));
-    Command::new("start")
-        .about("Forward audit events and session recordings until told to stop")
-        .args(options().iter().filter(|option| option.has_flag()).map(argument))
-        .arg(stray)
+    command.args(options().iter().map(argument)).arg(stray)
 }
 
 /// `--config` and `--debug`, for the root command: they may stand before the command word too.
@@ -38,6 +41,8 @@ fn argument(option: &'static OptionSpec) -> Arg {
         .help(help(option))
         .help_heading(option.group.title())
         .global(GLOBAL.contains(&option.name))
+        // One that is obsolete is taken, so that it can be told what to do instead.
+        .hide(!option.has_flag())
         .value_parser(clap::value_parser!(OsString))
         .value_name(value_name(option.kind))
         // The last one counts, except in lists.
@@ -55,7 +60,7 @@ fn argument(option: &'static OptionSpec) -> Arg {
     }
 }
 
-fn value_name(kind: Kind) -> &'static str {
+pub(crate) fn value_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Switch => "BOOL",
         Kind::Number => "NUMBER",

@@ -37,6 +37,17 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Whether the same configuration may be right a minute later: all that is wrong is an identity
+    /// file that nobody has written yet. Worth another start, unlike everything else.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Invalid { problems } => problems.iter().all(Finding::is_awaited),
+            _ => false,
+        }
+    }
+}
+
 fn list(problems: &[Finding]) -> String {
     match problems {
         [one] => one.to_string(),

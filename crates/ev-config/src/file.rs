@@ -136,6 +136,13 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
         message.push_str(&format!("\n  {}", written.trim_end()));
         if let Some(corrected) = with_quotes(written) {
             message.push_str(&format!("\ntext stands in quotes:\n  {corrected}"));
+            let others = lines_to_correct(text).filter(|other| *other != line);
+            let others: Vec<_> = others.map(|other| other.to_string()).collect();
+            match &others[..] {
+                [] => {}
+                [one] => message.push_str(&format!("\nso it does in line {one}")),
+                _ => message.push_str(&format!("\nso it does in lines {}", others.join(", "))),
+            }
         }
     }
     ConfigError::Syntax { path: path.to_owned(), line, column, message }
@@ -150,6 +157,16 @@ fn with_quotes(line: &str) -> Option<String> {
         || value.contains(':');
     let is_plain = !value.contains(['"', '\'', '\\', '[', '{', '#']);
     (is_text && is_plain).then(|| format!("{} = \"{value}\"", key.trim_end()))
+}
+
+/// The lines, counted from 1, that alone are no TOML and would be with quotes. What is inside a
+/// text of several lines may be among them by mistake, which costs a number in a message.
+fn lines_to_correct(text: &str) -> impl Iterator<Item = usize> {
+    let is_toml = |line: &str| DeTable::parse(line).is_ok();
+    text.lines().enumerate().filter_map(move |(at, line)| {
+        let corrected = with_quotes(line)?;
+        (!is_toml(line) && is_toml(&corrected)).then_some(at + 1)
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,18 @@ pub struct Finding {
     pub origin: Option<Origin>,
     /// What is wrong and what is allowed, lower case.
     pub message: String,
+    class: Class,
+}
+
+/// What a finding is, beyond its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// Nobody can have meant it so; `--strict` refuses it.
+    Mistake,
+    /// It surprises some and is meant by others.
+    Choice,
+    /// It may be right a minute later, without anybody changing the configuration.
+    Awaited,
 }
 
 impl Finding {
@@ -25,7 +37,26 @@ impl Finding {
         message: impl Into<String>,
     ) -> Self {
         let origin = Some(origin.clone()).filter(Origin::is_given);
-        Self { setting: setting.into(), origin, message: message.into() }
+        Self { setting: setting.into(), origin, message: message.into(), class: Class::Mistake }
+    }
+
+    /// The same as a warning that stays one under `--strict`.
+    pub(crate) fn choice(self) -> Self {
+        Self { class: Class::Choice, ..self }
+    }
+
+    /// The same as a problem that may be gone a minute later.
+    pub(crate) fn awaited(self) -> Self {
+        Self { class: Class::Awaited, ..self }
+    }
+
+    /// Whether `--strict` makes a problem of this warning: nobody can have meant it so.
+    pub fn is_mistake(&self) -> bool {
+        self.class == Class::Mistake
+    }
+
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.class == Class::Awaited
     }
 }
 

@@ -38,20 +38,24 @@
 
 mod build;
 mod command;
+mod document;
 mod duration;
 mod error;
+mod event_types;
 mod file;
 mod finding;
 mod load;
 mod nearest;
 mod options;
 mod origin;
+mod print;
 mod resolve;
 mod settings;
 mod table;
 mod value;
 
-pub use command::{global_args, start_command};
+pub use command::{global_args, start_command, with_settings};
+pub use document::document;
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use error::ConfigError;
 pub use finding::Finding;
@@ -60,7 +64,7 @@ pub use options::{Group, Kind, OptionSpec, Owner, Support, Toml, options};
 pub use origin::Origin;
 pub use settings::{
     ArtifactPlace, BatchMode, BatchModeReason, Batching, ClientCertificate, Credentials, Decoder,
-    Downgrade, EmbeddedTables, Exactness, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour,
+    Downgrade, EmbeddedTables, Exactness, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour, Lock,
     LogFormat, Road, Settings, Teleport, Timeouts, Unknown, VersionPolicy,
 };
-pub use value::parse_time;
+pub use value::{parse_time, redacted};

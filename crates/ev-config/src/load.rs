@@ -5,15 +5,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 
 use crate::build::build;
 use crate::command::STRAY;
 use crate::error::ConfigError;
 use crate::file::File;
 use crate::finding::Finding;
-use crate::options::{OptionSpec, options};
+use crate::options::{Kind, OptionSpec, options};
 use crate::origin::Origin;
-use crate::resolve::{Resolved, Sources, resolve};
+use crate::resolve::{Resolved, Setting, Sources, resolve};
 use crate::settings::Settings;
 use crate::value::{Places, Value};
 
@@ -29,7 +30,7 @@ pub struct Loaded {
     pub warnings: Vec<Finding>,
     /// The configuration file, if there is one.
     pub file: Option<PathBuf>,
-    effective: BTreeMap<&'static str, (Option<String>, Origin)>,
+    standing: BTreeMap<&'static str, Setting>,
 }
 
 /// One option as it stands, for printing.
@@ -51,21 +52,26 @@ impl Loaded {
     ///
     /// If there is no such option.
     pub fn origin(&self, name: &str) -> &Origin {
-        &self.effective[name].1
+        &self.standing[name].origin
     }
 
     /// All options as they stand, in the order of [`options`].
     pub fn effective(&self) -> impl Iterator<Item = Effective<'_>> {
         options().iter().map(|option| {
-            let (value, origin) = &self.effective[option.name];
-            Effective { option, value: value.as_deref(), origin }
+            let Setting { shown, origin, .. } = &self.standing[option.name];
+            Effective { option, value: shown.as_deref(), origin }
         })
+    }
+
+    pub(crate) fn standing(&self, name: &str) -> &Setting {
+        &self.standing[name]
     }
 }
 
 /// Reads everything that was written and builds the settings of `start` from it.
 ///
-/// `matches` are those of [`crate::start_command`]; `cwd` is what relative paths start from.
+/// `matches` are those of [`crate::start_command`] or of another command
+/// [with settings](crate::with_settings); `cwd` is what relative paths start from.
 ///
 /// # Errors
 ///
@@ -90,15 +96,18 @@ pub fn load(
     if let Some(file) = &file {
         report_unknown(file, &mut resolved);
     }
-    let Some(settings) = build(&mut resolved) else {
+    let settings = build(&mut resolved);
+    if is_strict(&resolved) {
+        let (mistakes, choices) =
+            std::mem::take(&mut resolved.warnings).into_iter().partition(Finding::is_mistake);
+        resolved.warnings = choices;
+        resolved.problems.extend::<Vec<_>>(mistakes);
+    }
+    let Some(settings) = settings.filter(|_| resolved.problems.is_empty()) else {
         return Err(ConfigError::Invalid { problems: resolved.problems });
     };
-    let effective = resolved
-        .settings
-        .into_iter()
-        .map(|(name, setting)| (name, (setting.shown, setting.origin)))
-        .collect();
-    Ok(Loaded { settings, warnings: resolved.warnings, file: path, effective })
+    let Resolved { settings: standing, warnings, .. } = resolved;
+    Ok(Loaded { settings, warnings, file: path, standing })
 }
 
 fn config_path(resolved: &Resolved) -> Result<Option<PathBuf>, ConfigError> {
@@ -117,33 +126,46 @@ fn config_path(resolved: &Resolved) -> Result<Option<PathBuf>, ConfigError> {
 }
 
 fn report_unknown(file: &File, resolved: &mut Resolved) {
-    let is_strict = resolved.settings["strict"].value == Some(Value::Bool(true));
+    let ignored = if is_strict(resolved) { "" } else { ", ignored" };
     for key in file.unknown() {
         let hint = match key.nearest {
             Some(nearest) => format!("; did you mean `{nearest}`?"),
             None => String::new(),
         };
-        let message = if is_strict {
-            format!("unknown setting{hint}")
-        } else {
-            format!("unknown setting, ignored{hint}")
-        };
-        let finding = Finding::new(key.path, &key.origin, message);
-        if is_strict { &mut resolved.problems } else { &mut resolved.warnings }.push(finding);
+        let message = format!("unknown setting{ignored}{hint}");
+        resolved.warnings.push(Finding::new(key.path, &key.origin, message));
     }
+}
+
+fn is_strict(resolved: &Resolved) -> bool {
+    resolved.settings["strict"].value == Some(Value::Bool(true))
 }
 
 /// Words on the command line that belong to no flag.
 fn refuse_strays(matches: &ArgMatches, resolved: &mut Resolved) {
     let Ok(Some(words)) = matches.try_get_many::<OsString>(STRAY) else { return };
-    for word in words {
+    let places = matches.indices_of(STRAY).into_iter().flatten();
+    for (word, place) in words.zip(places) {
         let word = word.to_string_lossy();
-        let message = if matches!(&*word, "true" | "false") {
-            format!("belongs to no flag; a switch takes its value behind `=`: `--flag={word}`")
-        } else {
-            "belongs to no flag".to_owned()
+        let is_switch = matches!(&*word, "true" | "false");
+        let message = match switch_before(matches, place).filter(|_| is_switch) {
+            Some(name) => format!(
+                "belongs to no flag; a switch takes its value behind `=`: `--{name}={word}`"
+            ),
+            None => "belongs to no flag".to_owned(),
         };
-        let problem = Finding { setting: word.into_owned(), origin: None, message };
-        resolved.problems.push(problem);
+        resolved.problems.push(Finding::new(word, &Origin::Default, message));
     }
+}
+
+/// The switch right in front of a word, which was probably meant to be its value.
+fn switch_before(matches: &ArgMatches, place: usize) -> Option<&'static str> {
+    let given =
+        |option: &&OptionSpec| matches.value_source(option.name) == Some(ValueSource::CommandLine);
+    let before = options().iter().filter(given).filter_map(|option| {
+        let places = matches.indices_of(option.name)?;
+        places.filter(|at| *at < place).max().map(|at| (at, option))
+    });
+    let (_, option) = before.max_by_key(|(at, _)| *at)?;
+    (option.kind == Kind::Switch).then_some(option.name)
 }

@@ -2,22 +2,38 @@
 
 /// The candidate that is nearest to `word`, if one is near enough to be worth naming.
 ///
-/// A candidate that ends with the whole word (`forward.fluentd.url` for `fluentd.url`) is near.
+/// A candidate that ends with the whole word (`forward.fluentd.url` for `fluentd-url`) is near,
+/// and dots, dashes and underscores are the same.
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let word = word.to_lowercase();
     let allowed = (word.chars().count() / 3).clamp(1, 4);
+    nearest_within(allowed, word, candidates)
+}
+
+/// As [`nearest`], within a distance.
+pub(crate) fn nearest_within<'a>(
+    allowed: usize,
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let word = levelled(word);
     candidates
         .into_iter()
         .filter_map(|candidate| {
-            let is_tail = candidate.strip_suffix(&word).is_some_and(|head| head.ends_with('.'));
-            let distance = if is_tail { 0 } else { distance(&word, candidate) };
+            let level = levelled(candidate);
+            let is_tail = level.strip_suffix(&word).is_some_and(|head| head.ends_with('.'));
+            let distance = if is_tail { 0 } else { distance(&word, &level) };
             (distance <= allowed).then_some((distance, candidate))
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// Lower case, with all that separates words the same.
+fn levelled(word: &str) -> String {
+    word.to_lowercase().replace(['-', '_'], ".")
 }
 
 /// Number of characters to insert, delete or replace to make one word the other, neighbours that
@@ -68,6 +84,8 @@ mod tests {
         check("bath", Some("batch"));
         check("teleport.adr", Some("teleport.addr"));
         check("fluentd.url", Some("forward.fluentd.url"));
+        check("fluentd-url", Some("forward.fluentd.url"));
+        check("FLUENTD_URL", Some("forward.fluentd.url"));
         check("url", Some("forward.fluentd.url"));
         check("something-else", None);
         check("x", None);

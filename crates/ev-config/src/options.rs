@@ -66,7 +66,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toml {
     /// Where the reference handler looks: for the flag `a-b` the root key `a-b` and the path
-    /// `a.b`, the latter winning; for `fluentd-a-b` only `forward.fluentd.a-b` and
+    /// `a.b`, the latter winning (and for `lock-a-b` also `lock.a-b`); for `fluentd-a-b` only `forward.fluentd.a-b` and
     /// `forward.fluentd.a.b`.
     AsReference,
     /// At this path.
@@ -127,7 +127,7 @@ pub enum Support {
     /// It refuses to start with a value other than the default, because going on without it
     /// would do what the option forbids.
     Refused,
-    /// Nobody has acted on it for years; it is named as obsolete.
+    /// Nobody has acted on it for years; it is named as obsolete, and its help says what to do.
     Obsolete,
 }
 
@@ -143,7 +143,14 @@ impl OptionSpec {
                 })
             }
             (Toml::AsReference, None) => {
-                distinct(self.name.replace('-', "."), || self.name.to_owned())
+                let mut paths = distinct(self.name.replace('-', "."), || self.name.to_owned());
+                // Its own example has `failed-attempts-count` under `[lock]`, where it never looks.
+                if let (Group::Lock, Some((table, key))) = (self.group, self.name.split_once('-'))
+                    && key.contains('-')
+                {
+                    paths.push(format!("{table}.{key}"));
+                }
+                paths
             }
         }
     }
@@ -160,7 +167,7 @@ impl OptionSpec {
         }
     }
 
-    /// Whether there is a flag; options that only old files have do not.
+    /// Whether there is a flag; options that only old files have do not, and are refused as one.
     pub fn has_flag(&self) -> bool {
         self.support != Support::Obsolete
     }
@@ -208,7 +215,11 @@ mod tests {
         check("decoder-artifact-wait", &["decoder.artifact-wait"], "decoder.artifact-wait");
         check(
             "lock-failed-attempts-count",
-            &["lock.failed.attempts.count", "lock-failed-attempts-count"],
+            &[
+                "lock.failed.attempts.count",
+                "lock-failed-attempts-count",
+                "lock.failed-attempts-count",
+            ],
             "lock.failed.attempts.count",
         );
         check("strict", &[], "--strict");

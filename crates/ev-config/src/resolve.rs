@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::ArgMatches;
 
@@ -13,7 +14,7 @@ use crate::origin::Origin;
 use crate::value::{Places, Value, Written, parse, redacted, redacted_with_query, split_list};
 
 /// One option as it stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) option: &'static OptionSpec,
     /// `None` when nobody gave a value and there is no default, or when it cannot be read.
@@ -77,10 +78,13 @@ impl Sources<'_> {
         let value = match parse(option.kind, &written, self.places) {
             Ok(value) => Some(value),
             Err(message) => {
-                resolved.problems.push(Finding::new(&name, &origin, message));
+                resolved.problems.push(unreadable(option, &written, self.places, message, &origin));
                 None
             }
         };
+        if let (Some(Value::Path(path)), Written::Text(text)) = (&value, &written) {
+            self.warn_of_relative(option, text, path, &origin, &mut resolved.warnings);
+        }
         support(option, &name, value.as_ref(), &origin, self.places, resolved);
         Setting { option, value, origin, shown }
     }
@@ -125,6 +129,27 @@ impl Sources<'_> {
         })
     }
 
+    /// Relative paths in a file that lies elsewhere look as if they started from there.
+    fn warn_of_relative(
+        &self,
+        option: &OptionSpec,
+        text: &str,
+        path: &Path,
+        origin: &Origin,
+        warnings: &mut Vec<Finding>,
+    ) {
+        // Of a path that need not exist it is told in any case, when it is used.
+        let Origin::File { path: file, .. } = origin else { return };
+        let is_elsewhere = file.parent().is_some_and(|folder| folder != self.places.cwd);
+        if is_elsewhere && option.kind != Kind::Path && !text.starts_with(['/', '~']) {
+            let message = format!(
+                "is relative to the working directory, not to the file: `{}` is used",
+                path.display()
+            );
+            warnings.push(Finding::new(option.setting(), origin, message).choice());
+        }
+    }
+
     /// What is odd about where the values stand, apart from the values themselves.
     fn warn(
         &self,
@@ -151,6 +176,27 @@ impl Sources<'_> {
                 warnings.push(Finding::new(name, winner, message));
             }
         }
+    }
+}
+
+/// A value that cannot be read. An identity file that is not there is what a start before the
+/// first run of `tbot` looks like.
+fn unreadable(
+    option: &OptionSpec,
+    written: &Written,
+    places: &Places,
+    message: String,
+    origin: &Origin,
+) -> Finding {
+    let name = option.setting();
+    match written {
+        Written::Text(text)
+            if option.name == "teleport-identity" && !places.absolute(text).exists() =>
+        {
+            let hint = "`tbot` or `tctl auth sign` writes it, to the path that is set here";
+            Finding::new(name, origin, format!("{message}; {hint}")).awaited()
+        }
+        _ => Finding::new(name, origin, message),
     }
 }
 
@@ -197,7 +243,18 @@ fn support(
             "is not available in this release; without it events would be sent and the resume \
              point would move, so nothing is started",
         ),
-        Support::Obsolete => (&mut resolved.warnings, "is obsolete and without effect; remove it"),
+        Support::Obsolete => {
+            let finding = Finding::new(
+                name,
+                origin,
+                format!("is obsolete and without effect; {}", option.help),
+            );
+            return match origin {
+                Origin::Flag(_) => resolved.problems.push(finding),
+                // Generated files in the field have it.
+                _ => resolved.warnings.push(finding.choice()),
+            };
+        }
     };
     list.push(Finding::new(name, origin, message));
 }

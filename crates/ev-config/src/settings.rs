@@ -24,6 +24,21 @@ pub struct Settings {
     pub json: Json,
     /// Decoders and artifacts.
     pub decoder: Decoder,
+    /// Locking users out after failed logins; `None` when that is not asked for.
+    pub lock: Option<Lock>,
+    /// Do everything but sending, locking, and moving the resume point.
+    pub dry_run: bool,
+}
+
+/// Locking users out after failed logins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// Failed logins within the period that go unpunished, at least 1; the next one locks.
+    pub failed_attempts: u32,
+    /// Time within which failed logins count, more than zero.
+    pub period: Duration,
+    /// How long a lock holds; `None` means for ever.
+    pub lock_for: Option<Duration>,
 }
 
 /// Form of the log lines on stderr.
@@ -198,6 +213,8 @@ pub struct Ingest {
     pub skip_event_types: Vec<String>,
     /// Event types inside recordings not to send.
     pub skip_session_types: Vec<String>,
+    /// Event id or page key behind which a new state starts, as it was written; never empty.
+    pub cursor: Option<String>,
     /// Where a new state starts, in seconds since 1970-01-01T00:00:00Z; `None` means now.
     pub start_time_unix_secs: Option<i64>,
     /// Pause between two looks at the end of the log, more than zero.

@@ -85,7 +85,8 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
                 &["EV_STRICT"],
                 "",
                 Group::General,
-                "Refuse to start when the TOML file has an unknown key.",
+                "Refuse to start when the TOML file has an unknown key, a value is misspelt or has no effect, \
+                 or an address is not encrypted: what is otherwise a warning.",
             ),
             "false",
         )
@@ -161,6 +162,16 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         &["FDFWD_TELEPORT_KEY"],
         Group::Teleport,
         "Private key of the client certificate.",
+    ),
+    support(
+        reference(
+            "teleport-debug",
+            Kind::Switch,
+            &[],
+            Group::Teleport,
+            "use `debug`, which is for the whole program",
+        ),
+        Support::Obsolete,
     ),
     // Fluentd.
     reference(
@@ -487,7 +498,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
             Kind::Text,
             &["FDFWD_NAMESPACE"],
             Group::Ingest,
-            "Removed from Teleport itself.",
+            "remove it, Teleport has no namespaces any more",
         ),
         Support::Obsolete,
     ),

@@ -160,16 +160,25 @@ fn parse_bool(text: &str) -> Result<bool, String> {
 }
 
 /// Items between commas; a backslash in front of a comma keeps it. Blanks stay.
+///
+/// As in the reference handler a backslash belongs to whatever stands behind it, so that the
+/// comma behind two of them separates.
 pub(crate) fn split_list(text: &str) -> Vec<String> {
     if text.is_empty() {
         return Vec::new();
     }
     let mut items = vec![String::new()];
-    let mut characters = text.chars().peekable();
+    let mut characters = text.chars();
     while let Some(character) = characters.next() {
         let item = items.last_mut().expect("begun with one and never emptied");
         match character {
-            '\\' if characters.peek() == Some(&',') => item.extend(characters.next()),
+            '\\' => match characters.next() {
+                Some(',') => item.push(','),
+                escaped => {
+                    item.push('\\');
+                    item.extend(escaped);
+                }
+            },
             ',' => items.push(String::new()),
             other => item.push(other),
         }
@@ -249,8 +258,8 @@ fn exists_as(kind: Kind, path: &Path) -> Result<(), String> {
     }
 }
 
-/// An address without its user and password.
-pub(crate) fn redacted(url: &str) -> String {
+/// An address without its user and password, fit to be printed.
+pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..end].rfind('@') {
@@ -283,6 +292,8 @@ mod tests {
         check("a, b", &["a", " b"]);
         check(r"a\,b,c", &["a,b", "c"]);
         check(r"a\b,c\", &[r"a\b", r"c\"]);
+        check(r"a\\,b", &[r"a\\", "b"]);
+        check(r"a\\\,b", &[r"a\\,b"]);
         check(",", &["", ""]);
     }
 

@@ -81,6 +81,19 @@ pub enum Error {
         /// Where the key came from.
         key: String,
     },
+    /// A chain whose certificates do not belong behind each other.
+    #[error(
+        "certificate {number} (`{subject}`) in `{origin}` was not signed by the certificate behind \
+         it: a chain begins with the certificate itself, and each is followed by its issuer"
+    )]
+    BrokenChain {
+        /// Where it came from.
+        origin: String,
+        /// Which one, counted from 1.
+        number: usize,
+        /// Its subject.
+        subject: String,
+    },
     /// A certificate was set without its key, or a key without its certificate.
     #[error("`{given}` is set without a {missing}: a client certificate needs both")]
     HalfIdentity {

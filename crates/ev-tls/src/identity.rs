@@ -219,6 +219,10 @@ impl Roots {
         Ok(self)
     }
 
+    pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
     pub(crate) fn store(&self) -> RootCertStore {
         self.store.clone()
     }

@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+mod chain;
 mod client;
 mod clock;
 mod describe;

@@ -4,12 +4,13 @@ pub(crate) mod decoders;
 mod overflow;
 pub(crate) mod parts;
 pub(crate) mod receiver;
+mod tell;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use clap::ArgMatches;
-use ev_config::{BatchMode, BatchModeReason, Settings};
+use ev_config::Settings;
 use ev_core::{ArtifactSource, Claim, Env, Road, SinkId, Source, StateStore, Timestamp};
 use ev_modules::Trust;
 use ev_pipeline::{Engine, Exec, Parts, Summary, TokioEnv};
@@ -21,7 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::{logging, signals};
+use crate::{config, logging, signals};
 
 use self::receiver::Beside;
 
@@ -65,22 +66,10 @@ impl Error {
 }
 
 /// Reads the settings, starts logging, and runs until a signal.
-#[expect(clippy::print_stderr, reason = "there is no log before the settings are read")]
 pub(crate) fn command(matches: &ArgMatches) -> Exit {
-    let env = |name: &str| std::env::var_os(name);
-    let loaded = match std::env::current_dir() {
-        Ok(cwd) => ev_config::load(matches, &env, &cwd),
-        Err(error) => {
-            eprintln!("error: failed to tell the working directory: {error}");
-            return Exit::Failure;
-        }
-    };
-    let loaded = match loaded {
+    let loaded = match config::load(matches) {
         Ok(loaded) => loaded,
-        Err(error) => {
-            eprintln!("error: {}", Chain(&error));
-            return Exit::Config;
-        }
+        Err(exit) => return exit,
     };
     logging::init(loaded.settings.log_format, loaded.settings.debug);
     for finding in &loaded.warnings {
@@ -137,7 +126,7 @@ async fn until_signal(settings: Settings) -> Result<(), Error> {
 /// See [`Error`].
 pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summary, Error> {
     let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
-    tell(&settings);
+    tell::tell(&settings);
     let trust = decoders::trust(&settings.decoder)?;
     let place = decoders::place(&settings.decoder, env.clone())?;
     let sink = Arc::new(parts::sink(&settings.fluentd, env.clone())?);
@@ -231,42 +220,6 @@ async fn forward(
     let summary = result?;
     log_summary(&summary, &sink.stats());
     Ok(summary)
-}
-
-/// What people look for in the log to see which settings are in force.
-fn tell(settings: &Settings) {
-    let Settings { fluentd, ingest, teleport, decoder, .. } = settings;
-    info!(storage = %settings.storage.display(), "using storage");
-    info!(addr = teleport.addr, "using Teleport Auth");
-    info!(
-        url = fluentd.url,
-        session_url = fluentd.session_url,
-        batch_mode = fluentd.batching.mode.as_str(),
-        max_connections = fluentd.max_connections,
-        in_flight = ?fluentd.in_flight,
-        gzip = ?fluentd.batching.gzip,
-        "using Fluentd"
-    );
-    if fluentd.batching.reason == BatchModeReason::OnlyReferenceSettings
-        && fluentd.batching.mode == BatchMode::Single
-    {
-        info!(
-            "sending one event a request, as the configuration has none of our own settings; `batch-mode = \"array\"` under `[forward.fluentd]` is many times faster where the receiver is Fluentd"
-        );
-    }
-    info!(
-        batch = ingest.page_size,
-        window_size = ?ingest.window_size,
-        poll_interval = ?ingest.poll_interval,
-        concurrency = ingest.concurrency,
-        types = ?ingest.types,
-        skip_event_types = ?ingest.skip_event_types,
-        skip_session_types = ?ingest.skip_session_types,
-        "reading the log"
-    );
-    if decoder.trust.is_none() {
-        info!("no trust file is set (`trust` under `[decoder]`): decoder artifacts are not used");
-    }
 }
 
 fn log_summary(summary: &Summary, sent: &Stats) {

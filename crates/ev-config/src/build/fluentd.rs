@@ -36,10 +36,25 @@ impl Build<'_> {
                 }
             }
         }
-        if session_url.contains(['?', '#']) {
-            let message = "`.<session id>.log` is put behind the whole address, so behind its \
-                           query too";
-            self.warn("fluentd-session-url", message.to_owned());
+        if let Some(name) = [("fluentd-url", &url), ("fluentd-session-url", &session_url)]
+            .into_iter()
+            .find_map(|(name, url)| is_plain(url).then_some(name))
+        {
+            let message = "is not encrypted: whoever is on the way to it can read and change the \
+                           events, and store some of their own";
+            self.warn(name, message.to_owned());
+        }
+        let odd_end = if session_url.contains(['?', '#']) {
+            Some("behind its query too")
+        } else {
+            session_url
+                .ends_with('/')
+                .then_some("behind its last slash, as in `/.<session id>.log`")
+        };
+        if let Some(odd_end) = odd_end {
+            let message =
+                format!("`.<session id>.log` is put behind the whole address, so {odd_end}");
+            self.warn("fluentd-session-url", message);
         }
         Some(Fluentd {
             url,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ev_config::{
     ArtifactPlace, BatchMode, BatchModeReason, Batching, Credentials, Decoder, Downgrade,
-    EmbeddedTables, Exactness, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour, LogFormat,
+    EmbeddedTables, Exactness, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour, Lock, LogFormat,
     Origin, Road, Settings, Teleport, Timeouts, Unknown, VersionPolicy, options,
 };
 
@@ -53,6 +53,7 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
             types: Vec::new(),
             skip_event_types: Vec::new(),
             skip_session_types: vec!["print".into(), "desktop.recording".into()],
+            cursor: None,
             start_time_unix_secs: None,
             poll_interval: Duration::from_secs(10),
             window_size: Duration::from_secs(24 * 3600),
@@ -77,6 +78,8 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
             downgrade: Downgrade::Always,
             allow_wasi_modules: false,
         },
+        lock: None,
+        dry_run: false,
     };
     assert_eq!(loaded.settings, expected);
     assert_eq!(loaded.warnings, []);
@@ -146,7 +149,7 @@ fn everything_can_be_set_by_the_file() {
         refresh.interval = "5s"
 
         [forward.fluentd]
-        url = "http://f/x"
+        url = "https://f/x"
         session-url = "https://f/y"
         ca = "ca"
         cert = "cert"
@@ -198,7 +201,7 @@ fn everything_can_be_set_by_the_file() {
             refresh: None,
         },
         fluentd: Fluentd {
-            url: "http://f/x".into(),
+            url: "https://f/x".into(),
             session_url: "https://f/y".into(),
             ca: Some(rig.path("ca")),
             client: Some(ev_config::ClientCertificate {
@@ -230,6 +233,7 @@ fn everything_can_be_set_by_the_file() {
             types: vec!["session.upload".into(), "user.login".into()],
             skip_event_types: vec!["a".into(), "b,c".into()],
             skip_session_types: vec!["print".into()],
+            cursor: None,
             start_time_unix_secs: Some(1_769_857_200),
             poll_interval: Duration::from_millis(250),
             window_size: Duration::from_secs(3600),
@@ -254,6 +258,8 @@ fn everything_can_be_set_by_the_file() {
             downgrade: Downgrade::Never,
             allow_wasi_modules: true,
         },
+        lock: None,
+        dry_run: false,
     };
     assert_eq!(loaded.settings, expected);
     assert_eq!(loaded.warnings, []);
@@ -347,4 +353,31 @@ fn files_may_stand_in_the_home_directory() {
     let rig = rig.env("HOME", home);
     let credentials = rig.load().settings.teleport.credentials;
     assert_eq!(credentials, Credentials::Identity(rig.path("other")));
+}
+
+#[test]
+fn locking_is_off_until_it_is_asked_for() {
+    let lock = |toml: &str| Rig::new().toml(toml).load().settings.lock;
+    assert_eq!(lock("lock.for = '1h'\nlock.failed-attempts-count = 0"), None);
+    let expected = |failed_attempts, period, lock_for: Option<u64>| {
+        let lock_for = lock_for.map(Duration::from_secs);
+        Some(Lock { failed_attempts, period: Duration::from_secs(period), lock_for })
+    };
+    assert_eq!(lock("lock.enabled = true"), expected(3, 60, None));
+    let all = "enabled = true\nperiod = '5m'\nfor = '1h'\n";
+    for count in ["failed-attempts-count", "failed.attempts.count"] {
+        assert_eq!(lock(&format!("[lock]\n{all}{count} = 7")), expected(7, 300, Some(3600)));
+    }
+    let root = "lock-enabled = true\nlock-failed-attempts-count = 2\nlock-for = '0'";
+    assert_eq!(lock(root), expected(2, 60, None));
+}
+
+#[test]
+fn a_cursor_is_handed_on_as_it_is() {
+    let cursor = |rig: Rig| rig.load().settings.ingest.cursor;
+    assert_eq!(cursor(Rig::new()), None);
+    assert_eq!(cursor(Rig::new().env("FDFWD_CURSOR", "")), None);
+    assert_eq!(cursor(Rig::new().env("FDFWD_CURSOR", "a b=")).as_deref(), Some("a b="));
+    assert_eq!(cursor(Rig::new().flag("--cursor=x")).as_deref(), Some("x"));
+    assert_eq!(cursor(Rig::new().toml("cursor = 'y'")).as_deref(), Some("y"));
 }

@@ -16,7 +16,9 @@ fn switches_take_their_value_behind_an_equals_sign() {
     check("--exit-on-last-event=T", true);
     check("--exit-on-last-event=false", false);
     let rig = Rig::new().flag("--teleport-refresh-enabled").flag("true");
-    insta::assert_snapshot!(rig.refusal(), @"`true`: belongs to no flag; a switch takes its value behind `=`: `--flag=true`");
+    insta::assert_snapshot!(rig.refusal(), @"`true`: belongs to no flag; a switch takes its value behind `=`: `--teleport-refresh-enabled=true`");
+    let rig = Rig::new().flag("-d").flag("--batch=3").flag("false");
+    insta::assert_snapshot!(rig.refusal(), @"`false`: belongs to no flag");
     insta::assert_snapshot!(Rig::new().flag("word").refusal(), @"`word`: belongs to no flag");
 }
 
@@ -52,6 +54,12 @@ fn config_and_debug_may_stand_before_the_command_word() {
         assert!(settings.debug);
         assert_eq!(settings.ingest.page_size, 33);
     }
+}
+
+#[test]
+fn flags_of_old_releases_are_refused_with_what_to_do() {
+    insta::assert_snapshot!(Rig::new().flag("--namespace=default").refusal(), @"`namespace` (--namespace): is obsolete and without effect; remove it, Teleport has no namespaces any more");
+    insta::assert_snapshot!(Rig::new().flag("--teleport-debug").refusal(), @"`teleport.debug` (--teleport-debug): is obsolete and without effect; use `debug`, which is for the whole program");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 mod defaults;
 mod flags;
+mod page;
 mod precedence;
+mod printed;
 mod refusals;
 mod rig;
 mod unknown;

@@ -83,11 +83,14 @@ fn every_place_in_the_file_is_read_and_wins_over_the_environment() {
         let paths = option.toml_paths();
         for path in &paths {
             let toml = format!("\n{path} = '{value}'\n");
-            let rig = rig(option).env(option.env[0], other).toml(&toml);
+            let mut rig = rig(option).toml(&toml);
+            if let Some(variable) = option.env.first() {
+                rig = rig.env(variable, other);
+            }
             check(option, &rig, value, "ev.toml:2");
         }
         // The dotted path wins over the root key.
-        if let [first, second] = &paths[..] {
+        if let [first, second, ..] = &paths[..] {
             let toml = format!("{second} = '{other}'\n{first} = '{value}'\n");
             check(option, &rig(option).toml(&toml), value, "ev.toml:2");
         }

@@ -71,6 +71,15 @@ fn numbers_out_of_range() {
 }
 
 #[test]
+fn locking_that_could_not_work() {
+    let lock = |text: &str| toml(&format!("[lock]\nenabled = true\n{text}"));
+    assert_snapshot!(lock("failed-attempts-count = 0"), @"`lock.failed.attempts.count` (DIR/ev.toml:3): 0 is not in the range 1 to 4294967295");
+    assert_snapshot!(lock("failed.attempts.count = -3"), @"`lock.failed.attempts.count` (DIR/ev.toml:3): -3 is not in the range 1 to 4294967295");
+    assert_snapshot!(lock("period = '0s'"), @"`lock.period` (DIR/ev.toml:3): 0s must be more than 0s");
+    assert_snapshot!(lock("for = '-1h'"), @"`lock.for` (DIR/ev.toml:3): -1h0m0s must be at least 0s");
+}
+
+#[test]
 fn durations_out_of_range() {
     assert_snapshot!(toml("window-size = '0'"), @"`window-size` (DIR/ev.toml:1): 0s must be at least 1s");
     assert_snapshot!(toml("rescan = ['10m', 'soon']"), @"`rescan` (DIR/ev.toml:1): `soon` is not a duration such as `10s`, `1h30m` or `1.5h`");
@@ -102,7 +111,7 @@ fn other_values() {
     assert_snapshot!(toml("types = [1]"), @"`types` (DIR/ev.toml:1): must be an array of texts, or one text with commas, not an array of other things than texts");
     assert_snapshot!(toml("storage = true"), @"`storage` (DIR/ev.toml:1): must be a path in quotes, not `true` or `false`");
     assert_snapshot!(toml("json-flavour = 'strukt'"), @"`json-flavour` (DIR/ev.toml:1): `strukt` is not one of `auto`, `go` or `struct`; did you mean `struct`?");
-    assert_snapshot!(toml("[decoder]\nexactness = 'native'"), @"`decoder.exactness` (DIR/ev.toml:2): `native` is not one of `auth` or `known-native`");
+    assert_snapshot!(toml("[decoder]\nexactness = 'native'"), @"`decoder.exactness` (DIR/ev.toml:2): `native` is not one of `auth` or `known-native`; did you mean `known-native`?");
     assert_snapshot!(toml("[teleport]\naddr = 1"), @"`teleport.addr` (DIR/ev.toml:2): must be text in quotes, not a number");
     assert_snapshot!(toml("[forward.fluentd]\ngzip = true"), @"`forward.fluentd.gzip` (DIR/ev.toml:2): must be text in quotes, not `true` or `false`");
     assert_snapshot!(flag("--fluentd-gzip=on"), @"`forward.fluentd.gzip` (--fluentd-gzip): `on` is not one of `off`, `auto` or `always`");
@@ -121,7 +130,7 @@ fn what_this_release_cannot_do() {
 
 #[test]
 fn addresses() {
-    assert_snapshot!(flag("--teleport-addr=auth.example.com"), @"`teleport.addr` (--teleport-addr): `auth.example.com` has no port; it must be `host:port`");
+    assert_snapshot!(flag("--teleport-addr=auth.example.com"), @"`teleport.addr` (--teleport-addr): `auth.example.com` has no port; it must be `host:port`, where the port is usually 443 or 3080 for a Proxy and 3025 for Auth");
     assert_snapshot!(flag("--teleport-addr=auth.example.com:"), @"`teleport.addr` (--teleport-addr): `auth.example.com:` has no port between 1 and 65535; it must be `host:port`");
     assert_snapshot!(flag("--teleport-addr=auth.example.com:65536"), @"`teleport.addr` (--teleport-addr): `auth.example.com:65536` has no port between 1 and 65535; it must be `host:port`");
     assert_snapshot!(flag("--teleport-addr=:"), @"`teleport.addr` (--teleport-addr): `:` has no host; it must be `host:port`");
@@ -142,7 +151,7 @@ fn teleport_credentials() {
     assert_snapshot!(some.refusal(), @"`teleport.key` (DIR/ev.toml:2): certificate, key and CA go together; given: `teleport.key` (DIR/ev.toml:2), `teleport.ca` (DIR/ev.toml:3); missing: `teleport.cert`");
     let both = Rig::new().flag("--teleport-cert=cert").toml("teleport.key = 'key'\n");
     assert_snapshot!(both.refusal(), @"`teleport.identity` (FDFWD_TELEPORT_IDENTITY): an identity file and key files exclude each other; remove it or `teleport.cert` (--teleport-cert), `teleport.key` (DIR/ev.toml:1)");
-    assert_snapshot!(none().flag("--teleport-identity=missing").refusal(), @"`teleport.identity` (--teleport-identity): `DIR/missing` cannot be used: No such file or directory (os error 2)");
+    assert_snapshot!(none().flag("--teleport-identity=missing").refusal(), @"`teleport.identity` (--teleport-identity): `DIR/missing` cannot be used: No such file or directory (os error 2); `tbot` or `tctl auth sign` writes it, to the path that is set here");
     assert_snapshot!(none().flag("--teleport-identity=dir").refusal(), @"`teleport.identity` (--teleport-identity): `DIR/dir` is a directory, not a file");
 }
 
@@ -172,12 +181,35 @@ fn all_problems_are_told_at_once() {
     );
     assert_snapshot!(rig.refusal(), @r"
         7 settings cannot be used:
-          `teleport.identity` (DIR/ev.toml:5): `DIR/missing` cannot be used: No such file or directory (os error 2)
+          `teleport.identity` (DIR/ev.toml:5): `DIR/missing` cannot be used: No such file or directory (os error 2); `tbot` or `tctl auth sign` writes it, to the path that is set here
           `window-size` (DIR/ev.toml:2): `long` is not a duration such as `10s`, `1h30m` or `1.5h`
           `storage`: is required; set `--storage`, `storage` or `FDFWD_STORAGE`
-          `teleport.addr` (DIR/ev.toml:4): `x` has no port; it must be `host:port`
+          `teleport.addr` (DIR/ev.toml:4): `x` has no port; it must be `host:port`, where the port is usually 443 or 3080 for a Proxy and 3025 for Auth
           `concurrency` (DIR/ev.toml:1): 0 is not in the range 1 to 1000
           `forward.fluentd.url`: is required; set `--fluentd-url`, `[forward.fluentd] url` or `FDFWD_FLUENTD_URL`
           `forward.fluentd.session-url`: is required; set `--fluentd-session-url`, `[forward.fluentd] session-url` or `FDFWD_FLUENTD_SESSION_URL`
         ");
+}
+
+#[test]
+fn an_identity_that_is_not_there_yet_is_waited_for_by_whoever_starts_it_again() {
+    let may_pass = |rig: &Rig| rig.try_load().expect_err("refused").may_pass();
+    let missing = || Rig::new().flag("--teleport-identity=missing");
+    assert!(may_pass(&missing()));
+    assert!(!may_pass(&missing().flag("--batch=0")));
+    assert!(!may_pass(&Rig::new().flag("--teleport-identity=dir")));
+    assert!(!may_pass(&Rig::new().flag("--fluentd-ca=missing")));
+    assert!(!may_pass(&Rig::new().flag("--config=missing")));
+}
+
+/// The example of the guide, whose values are not quoted.
+#[test]
+fn the_file_of_the_guide() {
+    assert_snapshot!(toml(include_str!("guide.toml")), @r#"
+        DIR/ev.toml:11:6: string values must be quoted, expected literal string
+          ca = /home/bob/event-handler/ca.crt
+        text stands in quotes:
+          ca = "/home/bob/event-handler/ca.crt"
+        so it does in lines 12, 13, 18
+        "#);
 }

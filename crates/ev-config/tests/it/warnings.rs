@@ -9,14 +9,12 @@ fn what_this_release_does_not_act_on() {
     let toml = "cursor = 'abc'\nnamespace = 'default'\n[lock]\nenabled = true\nfor = '1h'\n";
     assert_snapshot!(Rig::new().toml(toml).warnings(), @r"
         `cursor` (DIR/ev.toml:1): is understood but not acted on by this release
-        `namespace` (DIR/ev.toml:2): is obsolete and without effect; remove it
+        `namespace` (DIR/ev.toml:2): is obsolete and without effect; remove it, Teleport has no namespaces any more
         `lock.enabled` (DIR/ev.toml:4): is understood but not acted on by this release
         `lock.for` (DIR/ev.toml:5): is understood but not acted on by this release
         ");
     let toml = "dry-run = false\n[lock]\nenabled = false\nfailed.attempts.count = 3\n";
     assert_snapshot!(Rig::new().toml(toml).warnings(), @"");
-    let toml = "[lock]\nfailed-attempts-count = 3\n";
-    assert_snapshot!(Rig::new().toml(toml).warnings(), @"`lock.failed-attempts-count` (DIR/ev.toml:2): unknown setting, ignored; did you mean `lock.failed.attempts.count`?");
 }
 
 #[test]
@@ -42,6 +40,44 @@ fn recordings_that_would_be_sent_or_not_by_mistake() {
     assert_snapshot!(Rig::new().toml("skip-session-types = []").warnings(), @"`skip-session-types` (DIR/ev.toml:1): nothing is skipped: what was on terminals is sent too (`print` events); remove the setting to skip `print` and `desktop.recording`");
     assert_snapshot!(Rig::new().flag("--types=user.login").warnings(), @"`types` (--types): leaves out `session.upload`, so no session recording is sent");
     assert_snapshot!(Rig::new().flag("--skip-event-types=session.upload").warnings(), @"`skip-event-types` (--skip-event-types): leaves out `session.upload`, so no session recording is sent");
+}
+
+#[test]
+fn event_types_that_no_event_has() {
+    let rig = Rig::new().toml("types = 'session.*,user.logni,session.upload'\nskip-session-types = ['pring', 'db.session.malformed-packet']");
+    assert_snapshot!(rig.warnings(), @r"
+        `types` (DIR/ev.toml:1): `session.*`: names are exact, there are no wildcards
+        `types` (DIR/ev.toml:1): `user.logni` is no event type known here; did you mean `user.login`?
+        `skip-session-types` (DIR/ev.toml:2): `db.session.malformed-packet` is no event type known here; did you mean `db.session.malformed_packet`?
+        ");
+}
+
+#[test]
+fn addresses_that_are_not_encrypted_or_end_oddly() {
+    let rig = || Rig::new().flag("--fluentd-url=http://u:s3cret@f/a");
+    assert_snapshot!(rig().warnings(), @"`forward.fluentd.url` (--fluentd-url): is not encrypted: whoever is on the way to it can read and change the events, and store some of their own");
+    assert_snapshot!(rig().flag("--fluentd-session-url=http://f/s").warnings(), @"`forward.fluentd.url` (--fluentd-url): is not encrypted: whoever is on the way to it can read and change the events, and store some of their own");
+    assert_snapshot!(Rig::new().flag("--fluentd-session-url=http://f/s").warnings(), @"`forward.fluentd.session-url` (--fluentd-session-url): is not encrypted: whoever is on the way to it can read and change the events, and store some of their own");
+    assert_snapshot!(Rig::new().flag("--fluentd-session-url=https://f/s/").warnings(), @"`forward.fluentd.session-url` (--fluentd-session-url): `.<session id>.log` is put behind the whole address, so behind its last slash, as in `/.<session id>.log`");
+}
+
+#[test]
+fn relative_paths_in_a_file_that_lies_elsewhere() {
+    let rig = Rig::new().without("FDFWD_TELEPORT_IDENTITY").flag("--config=dir/ev.toml");
+    let toml = "[teleport]\nidentity = 'identity'\n[forward.fluentd]\nca = '~/ca'\n";
+    std::fs::write(rig.path("dir/ev.toml"), toml).expect("can be written");
+    let home = rig.path("").display().to_string();
+    assert_snapshot!(rig.env("HOME", home).warnings(), @"`teleport.identity` (DIR/dir/ev.toml:2): is relative to the working directory, not to the file: `DIR/identity` is used");
+}
+
+#[test]
+fn keys_of_old_releases() {
+    let toml = "namespace = 'default'\nteleport.debug = true\n";
+    assert_snapshot!(Rig::new().toml(toml).warnings(), @r"
+        `teleport.debug` (DIR/ev.toml:2): is obsolete and without effect; use `debug`, which is for the whole program
+        `namespace` (DIR/ev.toml:1): is obsolete and without effect; remove it, Teleport has no namespaces any more
+        ");
+    assert!(!Rig::new().toml(toml).load().settings.debug);
 }
 
 #[test]
@@ -77,6 +113,7 @@ fn settings_without_effect() {
         .flag("--decoder-artifacts=dir");
     assert_snapshot!(rig.warnings(), @r"
         `forward.fluentd.ca` (--fluentd-ca): has no effect, because both addresses are `http`
+        `forward.fluentd.url` (--fluentd-url): is not encrypted: whoever is on the way to it can read and change the events, and store some of their own
         `forward.fluentd.session-url` (--fluentd-session-url): `.<session id>.log` is put behind the whole address, so behind its query too
         `decoder.artifacts` (--decoder-artifacts): has no effect without keys to trust; set `decoder.trust`
         ");

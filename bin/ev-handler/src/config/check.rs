@@ -1,0 +1,197 @@
+//! Tries what the settings name, without sending or changing anything.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::net::ToSocketAddrs as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use ev_config::{ArtifactPlace, Loaded, Settings};
+use ev_core::Env;
+use ev_pipeline::TokioEnv;
+use rustix::fs::{Access, access};
+
+use super::credentials;
+use crate::chain::Chain;
+use crate::start::{Error, block_on, decoders, parts};
+
+/// How a thing was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It can be used.
+    Good,
+    /// It can be used; somebody should look at it.
+    Odd,
+    /// It cannot be used.
+    Bad,
+}
+
+/// What was found, in the order in which it was tried.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    lines: Vec<(Verdict, String, String)>,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, verdict: Verdict, setting: &str, text: impl Into<String>) {
+        self.lines.push((verdict, setting.to_owned(), text.into()));
+    }
+
+    pub(crate) fn bad(&mut self, setting: &str, error: &(dyn std::error::Error + 'static)) {
+        self.add(Verdict::Bad, setting, Chain(error).to_string());
+    }
+
+    /// Whether everything can be used.
+    pub(crate) fn is_good(&self) -> bool {
+        self.lines.iter().all(|(verdict, ..)| *verdict != Verdict::Bad)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (verdict, setting, text) in &self.lines {
+            let word = match verdict {
+                Verdict::Good => "ok",
+                Verdict::Odd => "warning",
+                Verdict::Bad => "error",
+            };
+            writeln!(f, "{word:<8}{setting}: {text}")?;
+        }
+        let bad = self.lines.iter().filter(|(verdict, ..)| *verdict == Verdict::Bad).count();
+        match bad {
+            0 => writeln!(f, "the configuration can be used"),
+            1 => writeln!(f, "1 thing cannot be used"),
+            bad => writeln!(f, "{bad} things cannot be used"),
+        }
+    }
+}
+
+/// Tries everything. With `offline` no name is looked up.
+pub(crate) fn check(loaded: &Loaded, offline: bool) -> Report {
+    let settings = &loaded.settings;
+    let mut report = Report::default();
+    storage(&settings.storage, &mut report);
+    let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
+    let now = env.now().seconds();
+    credentials::teleport(&settings.teleport.credentials, now, &mut report);
+    credentials::fluentd(&settings.fluentd, now, &mut report);
+    if let Some(ArtifactPlace::Https { ca, client, .. }) = &settings.decoder.artifacts {
+        let setting = "decoder.artifacts";
+        credentials::files(setting, ca.as_deref(), client.as_ref(), now, &mut report);
+    }
+    made(settings, &env, &mut report);
+    if offline {
+        report.add(Verdict::Good, "addresses", "names are not looked up, as `--offline` is set");
+    } else {
+        addresses(settings, &mut report);
+    }
+    report
+}
+
+/// The directory need not be there: it is made at the first start.
+fn storage(path: &Path, report: &mut Report) {
+    let shown = path.display();
+    let existing = path.ancestors().find(|path| path.exists()).unwrap_or(path);
+    let (verdict, text) = if !existing.is_dir() {
+        (Verdict::Bad, format!("`{}` is no directory", existing.display()))
+    } else if let Err(error) = access(existing, Access::WRITE_OK | Access::EXEC_OK) {
+        let error = io::Error::from(error);
+        (Verdict::Bad, format!("`{}` cannot be written to: {error}", existing.display()))
+    } else if existing == path {
+        (Verdict::Good, format!("`{shown}` can be written to"))
+    } else {
+        (Verdict::Good, format!("`{shown}` is not there and can be made"))
+    };
+    report.add(verdict, "storage", text);
+}
+
+/// What a start makes before it reaches for any peer; each is an error there too.
+fn made(settings: &Settings, env: &Arc<dyn Env>, report: &mut Report) {
+    let parts = block_on(async {
+        let trust = decoders::trust(&settings.decoder).map(drop);
+        let place = decoders::place(&settings.decoder, Arc::clone(env)).map(drop);
+        let sink = parts::sink(&settings.fluentd, Arc::clone(env)).map(drop);
+        let source = parts::source(settings, Arc::clone(env)).map(drop);
+        Ok([trust, place, sink, source])
+    });
+    let parts: Vec<Result<(), Error>> = match parts {
+        Ok(parts) => parts.into(),
+        Err(error) => vec![Err(error)],
+    };
+    for error in parts.into_iter().filter_map(Result::err) {
+        let text = Chain(&error).to_string();
+        // What is wrong with a certificate was found above, where it is told more of it.
+        let is_known = report
+            .lines
+            .iter()
+            .any(|(verdict, _, known)| *verdict == Verdict::Bad && text.ends_with(known.as_str()));
+        if !is_known {
+            report.add(Verdict::Bad, "start", text);
+        }
+    }
+    if let Some(trust) = &settings.decoder.trust
+        && report.is_good()
+    {
+        report.add(Verdict::Good, "decoder.trust", format!("`{}` can be read", trust.display()));
+    }
+}
+
+/// Looks every name up once.
+fn addresses(settings: &Settings, report: &mut Report) {
+    let artifacts = match &settings.decoder.artifacts {
+        Some(ArtifactPlace::Https { url, .. }) => Some(("decoder.artifacts", authority(url))),
+        _ => None,
+    };
+    let named = [
+        ("teleport.addr", Some(settings.teleport.addr.clone())),
+        ("forward.fluentd.url", authority(&settings.fluentd.url)),
+        ("forward.fluentd.session-url", authority(&settings.fluentd.session_url)),
+    ];
+    let named = named.into_iter().chain(artifacts);
+    let mut seen = BTreeSet::new();
+    for (setting, address) in named {
+        let Some(address) = address else { continue };
+        if !seen.insert(address.clone()) {
+            continue;
+        }
+        match address.to_socket_addrs() {
+            Ok(found) => {
+                let found: BTreeSet<String> = found.map(|addr| addr.ip().to_string()).collect();
+                let found: Vec<String> = found.into_iter().collect();
+                report.add(Verdict::Good, setting, format!("`{address}` is {}", found.join(", ")));
+            }
+            Err(error) => {
+                report.add(Verdict::Bad, setting, format!("`{address}` is not found: {error}"));
+            }
+        }
+    }
+}
+
+/// `host:port` of an address that has been judged already.
+fn authority(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+    Some(match (has_port, scheme) {
+        (true, _) => host.to_owned(),
+        (false, "https") => format!("{host}:443"),
+        (false, _) => format!("{host}:80"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_the_port_of_their_scheme() {
+        let check = |url, expected: &str| assert_eq!(authority(url).as_deref(), Some(expected));
+        check("https://host/test.log", "host:443");
+        check("http://host?a", "host:80");
+        check("https://user:s3cret@host:8888/a@b", "host:8888");
+        check("https://[::1]", "[::1]:443");
+        check("https://[::1]:1/x", "[::1]:1");
+    }
+}

@@ -1,0 +1,22 @@
+//! Locking users out after failed logins.
+
+use super::Build;
+use crate::settings::Lock;
+
+impl Build<'_> {
+    /// `None` when locking is off. Its other settings are then not judged, as nothing is done with
+    /// them and the reference handler takes any.
+    pub(super) fn lock(&mut self) -> Option<Lock> {
+        if !self.switch("lock-enabled") {
+            return None;
+        }
+        let failed_attempts = self.ranged("lock-failed-attempts-count", 1, i64::from(u32::MAX));
+        let period = self.duration("lock-period", 1, i64::MAX);
+        let lock_for = self.duration("lock-for", 0, i64::MAX);
+        Some(Lock {
+            failed_attempts: u32::try_from(failed_attempts).unwrap_or(1),
+            period,
+            lock_for: Some(lock_for).filter(|time| !time.is_zero()),
+        })
+    }
+}
