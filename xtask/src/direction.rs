@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ev-modules-https", &["ev-core", "ev-modules", "ev-tls"]),
     ("ev-oracle", &[]),
     ("ev-pipeline", &["ev-core"]),
+    ("ev-reference-state", &["ev-core"]),
     ("ev-sink-fluentd", &["ev-core", "ev-tls"]),
     ("ev-source", &["ev-core", "ev-tls"]),
     ("ev-state", &["ev-core"]),
