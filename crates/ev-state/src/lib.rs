@@ -1,8 +1,7 @@
 //! What must survive a restart, in SQLite behind [`ev_core::StateStore`]: resume points, known
 //! ids, parked events, totals, the ledger and the last good decoder artifacts.
 //!
-//! [`SqliteStore`] is what a handler runs on. [`StateReader`] looks at parked events and the ledger
-//! beside it.
+//! [`SqliteStore`] is what a handler runs on. [`StateReader`] looks at what is stored beside it.
 //!
 //! Decides nothing about any of it: that is `ev-pipeline`. The only crate with SQL.
 //!
@@ -55,10 +54,12 @@
 
 #![forbid(unsafe_code)]
 
+mod begin;
 mod by_hand;
 mod database;
 mod directory;
 mod error;
+mod facts;
 mod known;
 mod ledger;
 mod migrations;
@@ -70,6 +71,7 @@ mod words;
 mod write;
 
 pub use by_hand::Dropped;
+pub use facts::{LaneFacts, SinkFacts};
 pub use ledger::LedgerFacts;
 pub use parked::ParkedFacts;
 pub use reader::StateReader;

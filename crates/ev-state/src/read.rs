@@ -54,7 +54,7 @@ pub(crate) fn snapshot(
         })
 }
 
-fn totals(row: &Row<'_>) -> rusqlite::Result<Totals> {
+pub(crate) fn totals(row: &Row<'_>) -> rusqlite::Result<Totals> {
     Ok(Totals {
         passed: count(row, "passed")?,
         delivered: count(row, "delivered")?,

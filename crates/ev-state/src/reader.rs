@@ -8,11 +8,12 @@ use ev_core::{Flavour, LedgerHour, ParkedId, SessionId, SessionLedger, SinkId, S
 use rusqlite::Connection;
 
 use crate::database::{self, Place};
+use crate::facts::{self, SinkFacts};
 use crate::ledger::{self, LedgerFacts};
 use crate::parked::ParkedFacts;
 use crate::{directory, error, parked, read};
 
-/// Parked events and the ledger of a state, to be read and nothing else.
+/// What a state holds, to be read and nothing else.
 ///
 /// Needs no lock, so it works beside a running handler: in a write-ahead log readers and the writer
 /// do not wait for each other, each call sees what was committed when it began, and a reader that
@@ -52,6 +53,16 @@ impl StateReader {
     pub fn identity(&self) -> Result<Option<(String, Flavour)>, StateError> {
         read::identity(&self.connection)
             .map_err(|cause| error::rows(&self.place.database, "read the identity", cause))
+    }
+
+    /// All sinks with their resume points and sums.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn sinks(&self) -> Result<Vec<SinkFacts>, StateError> {
+        facts::sinks(&self.connection)
+            .map_err(|cause| error::rows(&self.place.database, "read the resume points", cause))
     }
 
     /// At most `limit` parked events of all sinks behind `after`, in the order in which they were

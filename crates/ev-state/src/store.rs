@@ -107,7 +107,7 @@ impl SqliteStore {
         error::rows(&self.place.database, what, cause)
     }
 
-    fn flavour_of(
+    pub(crate) fn flavour_of(
         &self,
         claim: &Claim,
         stored: Option<(String, Flavour)>,

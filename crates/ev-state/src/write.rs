@@ -55,6 +55,18 @@ pub(crate) fn lease(
         )
 }
 
+/// Sets the start time of a sink of which nothing else is known yet.
+pub(crate) fn start_time(
+    connection: &Connection,
+    sink: i64,
+    start_time: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE sink SET start_seconds = ?2 WHERE id = ?1")?
+        .execute((sink, start_time.seconds()))?;
+    Ok(())
+}
+
 /// Writes a change, its parts in the order that [`Change`] documents.
 pub(crate) fn change(connection: &Connection, sink: i64, change: &Change) -> Result<(), Refusal> {
     for (lane, token) in &change.open {
