@@ -41,8 +41,10 @@ mod error;
 #[path = "gen/mod.rs"]
 mod generated;
 mod identity;
+mod keyed;
 mod lanes;
 mod link;
+mod place;
 mod plan;
 mod raw_codec;
 mod rescan;
@@ -58,4 +60,6 @@ pub use artifacts::AuthArtifacts;
 pub use config::{Config, Credentials};
 pub use error::Error;
 pub use identity::{IdentityError, IdentityFile};
+pub use keyed::{KeyRefused, KeyedPage, KeyedPages, KeyedQuery};
+pub use place::SearchPlace;
 pub use source::TypedSource;

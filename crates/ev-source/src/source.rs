@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::credentials::client_tls;
 use crate::dial::Dialler;
+use crate::keyed::KeyedPages;
 use crate::lanes::{Reader, session_start};
 use crate::link::{Link, Shared};
 use crate::plan::start_of;
@@ -65,6 +66,13 @@ impl TypedSource {
     pub fn artifacts(&self) -> AuthArtifacts {
         let patience = self.config.request_timeout;
         AuthArtifacts::new(self.shared.clone(), Arc::clone(&self.env), patience)
+    }
+
+    /// Single pages of the log by keys from elsewhere, over the connection that this source keeps.
+    /// Works while the source is in use elsewhere.
+    pub fn keyed_pages(&self) -> KeyedPages {
+        let (config, env) = (Arc::clone(&self.config), Arc::clone(&self.env));
+        KeyedPages::new(config, env, self.shared.clone(), self.reader.budget())
     }
 
     /// Waits for one thing to happen and deals with it. Cancel-safe: it waits in one place, and

@@ -26,7 +26,7 @@ use tracing::warn;
 use crate::token::{Search, WindowToken};
 
 /// Seconds by which a search reaches over the borders of its window.
-const OVERLAP: i64 = 2;
+pub(crate) const OVERLAP: i64 = 2;
 /// Seconds that the log of Auth may need to become complete: a window ends at least so long before
 /// the newest event.
 pub(crate) const SETTLING: i64 = 60;
