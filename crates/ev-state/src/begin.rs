@@ -18,8 +18,10 @@ impl SqliteStore {
     }
 
     /// Opens a sink of which nothing is known with what is known from elsewhere, in one step:
-    /// either all of `change` is there afterwards, with the claim's start time, or nothing is. To
+    /// either all of the change is there afterwards, with the claim's start time, or nothing is. To
     /// be followed by [`open_sink`](ev_core::StateStore::open_sink).
+    ///
+    /// `change` is given the secret by which the ledger hashes events.
     ///
     /// Returns whether that was done; `false` for a sink of which something is known, which stays
     /// as it is.
@@ -27,7 +29,11 @@ impl SqliteStore {
     /// # Errors
     ///
     /// As [`open_sink`](ev_core::StateStore::open_sink) and [`commit`](ev_core::StateStore::commit).
-    pub fn begin(&self, claim: &Claim, change: &Change) -> Result<bool, StateError> {
+    pub fn begin(
+        &self,
+        claim: &Claim,
+        change: impl FnOnce(&[u8; 16]) -> Change,
+    ) -> Result<bool, StateError> {
         let what = "begin a sink";
         self.transaction(what, |transaction| {
             let failed = |cause| self.failed(what, cause);
@@ -42,7 +48,8 @@ impl SqliteStore {
             }
             let sink = write::lease(transaction, &claim.sink, claim.start_time).map_err(failed)?;
             write::start_time(transaction, sink, claim.start_time).map_err(failed)?;
-            write::change(transaction, sink, change).map_err(|refusal| match refusal {
+            let change = change(&read::ledger_key(transaction).map_err(failed)?);
+            write::change(transaction, sink, &change).map_err(|refusal| match refusal {
                 Refusal::Database(cause) => failed(cause),
                 Refusal::NoLane(lane) => {
                     error::refused(format!("lane `{lane}` is not in the state"))

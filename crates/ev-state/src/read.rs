@@ -18,6 +18,11 @@ pub(crate) fn identity(connection: &Connection) -> rusqlite::Result<Option<(Stri
         .optional()
 }
 
+/// The secret by which the ledger hashes events, of a state that has an identity.
+pub(crate) fn ledger_key(connection: &Connection) -> rusqlite::Result<[u8; 16]> {
+    connection.prepare_cached("SELECT ledger_key FROM state")?.query_row([], |row| row.get(0))
+}
+
 /// Row number and epoch of a sink.
 pub(crate) fn sink(connection: &Connection, sink: &SinkId) -> rusqlite::Result<Option<(i64, i64)>> {
     connection

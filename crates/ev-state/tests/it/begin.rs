@@ -40,18 +40,25 @@ fn all_of_it_is_there_once() {
     store.open_sink(&started(999)).expect("opens");
     assert!(store.is_blank(&sink).expect("readable"));
 
-    assert!(store.begin(&started(-5), &taken()).expect("it is blank"));
+    let mut key = [0; 16];
+    let begun = store.begin(&started(-5), |ledger_key| {
+        key = *ledger_key;
+        taken()
+    });
+    assert!(begun.expect("it is blank"));
     assert!(!store.is_blank(&sink).expect("readable"));
     let other = Change { open: vec![(window(120), token("other"))], ..Change::default() };
-    assert!(!store.begin(&started(7), &other).expect("it is not blank"));
+    assert!(!store.begin(&started(7), |_| other).expect("it is not blank"));
 
     let snapshot = store.open_sink(&started(7)).expect("opens");
+    assert_eq!(snapshot.ledger_key, key);
     assert_eq!(snapshot.start_time, Timestamp::new(-5, 0), "that of the one that began it");
     let lanes: Vec<_> = snapshot.lanes.iter().map(|row| (row.lane.clone(), row.done)).collect();
     assert_eq!(lanes, [(window(0), true), (window(60), false)]);
     let query = KnownQuery {
         window: Some(60),
         neighbours: vec![0],
+        others: Vec::new(),
         digests: [1, 2, 3].map(digest).to_vec(),
         page: 0,
     };
@@ -72,7 +79,7 @@ fn what_cannot_be_written_whole_is_not_begun() {
     let mut broken = taken();
     let session = SessionId::try_new(b"s").expect("a valid id");
     broken.done.push(LaneId::Session(session));
-    store.begin(&started(5), &broken).expect_err("a lane that is not there");
+    store.begin(&started(5), |_| broken).expect_err("a lane that is not there");
     assert!(store.is_blank(&SinkId("main".into())).expect("readable"));
     let snapshot = store.open_sink(&started(9)).expect("opens");
     assert_eq!((snapshot.lanes.len(), snapshot.start_time), (0, Timestamp::new(9, 0)));
@@ -83,6 +90,6 @@ fn a_state_of_another_cluster_is_refused() {
     let store = SqliteStore::in_memory().expect("memory is there");
     store.open_sink(&claim("main")).expect("opens");
     let other = Claim { cluster: "other.example.com".into(), ..claim("main") };
-    store.begin(&other, &taken()).expect_err("it belongs to another cluster");
+    store.begin(&other, |_| taken()).expect_err("it belongs to another cluster");
     assert!(store.is_blank(&claim("main").sink).expect("readable"));
 }
