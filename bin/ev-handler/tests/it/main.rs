@@ -8,6 +8,7 @@ mod decode_command;
 mod docs;
 mod faults;
 mod https;
+mod pains;
 mod parked_command;
 mod receiver;
 mod repair_command;
