@@ -59,10 +59,18 @@ const SURFACES: &[Surface] = &[
         server: false,
         services: &[
             (".proto.AuthService", &["Ping", "GetEvents"]),
+            (
+                ".teleport.auditlog.v1.AuditLogService",
+                &["GetUnstructuredEvents", "ExportUnstructuredEvents", "GetEventExportChunks"],
+            ),
             (".ev.decoder.v1.DecoderModuleService", &["GetArtifact"]),
         ],
-        // The answers of this stream are events themselves: it is called with a codec of its own.
-        messages: &[".proto.StreamSessionEventsRequest"],
+        // The answers of these streams are events themselves: they are called with a codec of their
+        // own.
+        messages: &[
+            ".proto.StreamSessionEventsRequest",
+            ".teleport.auditlog.v1.StreamUnstructuredSessionEventsRequest",
+        ],
         own: &[],
     },
     Surface {

@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ev-state", &["ev-core"]),
     ("ev-test-support", &[]),
     ("ev-tls", &[]),
+    ("ev-unstructured", &["ev-core"]),
     ("ev-wasm-host", &["ev-core"]),
 ];
 
@@ -37,6 +38,7 @@ const SOLE_USERS: &[(&str, &str)] = &[("wasmtime", "ev-wasm-host"), ("rusqlite",
 const ABSENT: &[(&str, &[&str])] = &[
     ("ev-core", &["tokio", "rustls", "prost"]),
     ("ev-decode", &["tokio", "rustls", "prost-reflect", "protox"]),
+    ("ev-unstructured", &["tokio", "rustls", "prost", "tonic"]),
     ("ev-pipeline", &["tonic", "hyper", "rusqlite", "wasmtime"]),
     ("ev-config", &["tokio"]),
     // Serving is a feature of its own.

@@ -29,6 +29,7 @@ mod state;
 #[cfg(feature = "test-util")]
 pub mod testing;
 mod time;
+pub mod unstructured;
 pub mod wire;
 
 use std::future::Future;

@@ -138,7 +138,7 @@ fn fields(buf: &[u8], mut pos: usize, peeked: &mut Peeked) -> Result<(), WireErr
 }
 
 /// A `google.protobuf.Timestamp`; a later occurrence replaces an earlier one whole.
-fn timestamp(buf: &[u8], mut pos: usize) -> Result<Timestamp, WireError> {
+pub(crate) fn timestamp(buf: &[u8], mut pos: usize) -> Result<Timestamp, WireError> {
     let (mut seconds, mut nanos) = (0i64, 0i32);
     while pos < buf.len() {
         match wire::tag(buf, &mut pos)? {

@@ -4,8 +4,8 @@
 //! Both fakes are servers on a listener that is passed in, driven by the test through a handle
 //! ([`FakeAuth`], [`FakeFluentd`]). As the programs `ev-fake-auth` and `ev-fake-fluentd` they run
 //! as processes of their own and are driven over HTTP on loopback ([`AdminClient`]). What they
-//! serve and receive are bytes: they neither decode events nor make JSON. Events with known JSON
-//! are made from recorded ones by [`data`].
+//! serve and receive are bytes: they neither decode protobuf events nor make their JSON. Events
+//! with known JSON are made from recorded ones by [`data`].
 //!
 //! Never part of anything that is shipped.
 
@@ -28,8 +28,8 @@ mod tls;
 
 pub use admin::{AdminClient, AdminServer};
 pub use auth::{
-    Artifact, ArtifactKind, AuthConfig, AuthSwitches, AuthTally, CallFault, Event, FakeAuth,
-    MethodTally, Page, Search, SearchError, SeenCall, Store,
+    Api, Artifact, ArtifactKind, AuthConfig, AuthSwitches, AuthTally, CallFault, Event, FakeAuth,
+    MethodTally, Page, Search, SearchError, SeenCall, Store, Unstructured,
 };
 pub use door::loopback;
 pub use error::Error;

@@ -2,17 +2,19 @@
 //!
 //! One event a line: `oneof` (base64, served as it is), `time` (RFC 3339 in UTC, by which a search
 //! finds it), `type`, `index` (0 when absent), and `recording` with a session id when the event
-//! belongs to that session's recording instead of the audit log. Other members are ignored, so the
-//! files of recorded events can be served as they are.
+//! belongs to that session's recording instead of the audit log. For the unstructured calls `json`
+//! (base64 of what Go prints of it) or `unstructured_pb` (base64 of the message itself, which wins).
+//! Other members are ignored, so the files of recorded events can be served as they are.
 
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::auth::{Event, Store};
+use crate::auth::{Event, Store, Unstructured};
 use crate::time::UtcTime;
 
 #[derive(Serialize, Deserialize)]
@@ -26,6 +28,10 @@ struct Line {
     index: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     recording: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    json: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unstructured_pb: Option<String>,
 }
 
 /// Events that were read.
@@ -84,8 +90,16 @@ fn read_line(text: &[u8]) -> Result<(Option<String>, Event), String> {
     } else {
         UtcTime::parse(&line.time).ok_or_else(|| format!("`time` {} is none", line.time))?
     };
-    let oneof = STANDARD.decode(line.oneof).map_err(|error| format!("`oneof`: {error}"))?;
-    let event = Event { oneof: oneof.into(), time, kind: line.kind, index: line.index };
+    let bytes = |name: &str, text: &str| {
+        STANDARD.decode(text).map(Bytes::from).map_err(|error| format!("`{name}`: {error}"))
+    };
+    let unstructured = match (&line.unstructured_pb, &line.json) {
+        (Some(message), _) => Unstructured::Message(bytes("unstructured_pb", message)?),
+        (None, Some(json)) => Unstructured::Of(bytes("json", json)?),
+        (None, None) => Unstructured::Absent,
+    };
+    let oneof = bytes("oneof", &line.oneof)?;
+    let event = Event { oneof, time, kind: line.kind, index: line.index, unstructured };
     Ok((line.recording, event))
 }
 
@@ -97,6 +111,14 @@ pub fn write_line(out: &mut Vec<u8>, event: &Event, recording: Option<&str>) {
         kind: event.kind.clone(),
         index: event.index,
         recording: recording.map(str::to_owned),
+        json: match &event.unstructured {
+            Unstructured::Of(json) => Some(STANDARD.encode(json)),
+            Unstructured::Absent | Unstructured::Message(_) => None,
+        },
+        unstructured_pb: match &event.unstructured {
+            Unstructured::Message(message) => Some(STANDARD.encode(message)),
+            Unstructured::Absent | Unstructured::Of(_) => None,
+        },
     };
     let text = serde_json::to_vec(&line).expect("strings and integers always serialise");
     out.extend(text);
@@ -114,14 +136,17 @@ mod tests {
             time: UtcTime { seconds: 1_700_000_000, nanos: 120_000_000 },
             kind: "user.login".to_owned(),
             index: 7,
+            unstructured: Unstructured::Of(Bytes::from_static(b"{}")),
         };
+        let message = Unstructured::Message(Bytes::from_static(&[0x0a, 0]));
+        let other = Event { unstructured: message, ..event.clone() };
         let mut text = Vec::new();
         write_line(&mut text, &event, None);
         text.extend(b"\n  \n");
-        write_line(&mut text, &event, Some("session"));
+        write_line(&mut text, &other, Some("session"));
         let lines = read_lines(&text, Path::new("test")).expect("good lines");
         assert_eq!(lines.log, std::slice::from_ref(&event));
-        assert_eq!(lines.recorded, [("session".to_owned(), event)]);
+        assert_eq!(lines.recorded, [("session".to_owned(), other)]);
     }
 
     #[test]

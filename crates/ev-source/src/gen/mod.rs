@@ -12,3 +12,10 @@ pub mod ev {
 pub mod proto {
     include!("proto.rs");
 }
+pub mod teleport {
+    pub mod auditlog {
+        pub mod v1 {
+            include!("teleport.auditlog.v1.rs");
+        }
+    }
+}

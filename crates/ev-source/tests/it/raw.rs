@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use ev_test_support::{Event, UtcTime};
+use ev_test_support::{Event, Unstructured, UtcTime};
 
 use crate::env::NOW;
 use crate::rig::{Rig, padded};
@@ -34,6 +34,7 @@ async fn what_is_no_event_is_passed_on_too() {
         time: UtcTime::from_seconds(NOW - 10),
         kind: "odd".to_owned(),
         index: 0,
+        unstructured: Unstructured::Message(Bytes::from_static(bytes)),
     };
     let all: [&[u8]; 3] = [b"", b"\xff\xff\xff", b"\x0a\x05\x01"];
     rig.auth.append(all.map(odd));

@@ -12,7 +12,8 @@ use ev_core::{
 use ev_source::{Config, Credentials, TypedSource};
 use ev_test_support::certs::{Authority, Identity, Leaf, Validity};
 use ev_test_support::{
-    AuthConfig, AuthSwitches, Event, FakeAuth, TlsVersions, UtcTime, loopback, server_config,
+    AuthConfig, AuthSwitches, Event, FakeAuth, TlsVersions, Unstructured, UtcTime, loopback,
+    server_config,
 };
 
 use crate::env::ManualEnv;
@@ -294,7 +295,29 @@ pub(crate) fn padded(id: &str, second: i64, index: i64, pad: usize) -> Event {
         time: UtcTime::from_seconds(second),
         kind: "test.event".to_owned(),
         index,
+        unstructured: Unstructured::Message(unstructured(id, second, index, pad).into()),
     }
+}
+
+/// The same as an `EventUnstructured`, whose JSON has so many bytes of padding.
+fn unstructured(id: &str, second: i64, index: i64, pad: usize) -> Vec<u8> {
+    let mut time = Vec::new();
+    prost_field(&mut time, 1, Value::Number(second.cast_unsigned()));
+    let mut body = Vec::new();
+    for (key, text) in [("uid", id), ("pad", &"a".repeat(pad))] {
+        let (mut value, mut entry) = (Vec::new(), Vec::new());
+        prost_field(&mut value, 3, Value::Bytes(text.as_bytes()));
+        prost_field(&mut entry, 1, Value::Bytes(key.as_bytes()));
+        prost_field(&mut entry, 2, Value::Bytes(&value));
+        prost_field(&mut body, 1, Value::Bytes(&entry));
+    }
+    let mut event = Vec::new();
+    prost_field(&mut event, 1, Value::Bytes(b"test.event"));
+    prost_field(&mut event, 2, Value::Bytes(id.as_bytes()));
+    prost_field(&mut event, 3, Value::Bytes(&time));
+    prost_field(&mut event, 4, Value::Number(index.cast_unsigned()));
+    prost_field(&mut event, 5, Value::Bytes(&body));
+    event
 }
 
 enum Value<'a> {

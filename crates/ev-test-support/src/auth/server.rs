@@ -13,6 +13,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 
 use super::artifacts::Artifact;
+use super::audit_log::AuditLogApi;
 use super::service::{ArtifactApi, AuthApi};
 use super::store::{Event, Page, Store};
 use super::switches::{AuthSwitches, AuthTally, SeenCall};
@@ -20,6 +21,7 @@ use crate::Error;
 use crate::door::{Door, Serve, Transport};
 use crate::generated::ev::decoder::v1::decoder_module_service_server::DecoderModuleServiceServer;
 use crate::generated::proto::auth_service_server::AuthServiceServer;
+use crate::generated::teleport::auditlog::v1::audit_log_service_server::AuditLogServiceServer;
 
 /// How many calls are remembered as they came; older ones are forgotten.
 const SEEN_CALLS: usize = 10_000;
@@ -57,6 +59,7 @@ impl FakeAuth {
         });
         let gates = Arc::new(Gate {
             routes: Routes::new(AuthServiceServer::new(AuthApi(shared.clone())))
+                .add_service(AuditLogServiceServer::new(AuditLogApi(shared.clone())))
                 .add_service(DecoderModuleServiceServer::new(ArtifactApi(shared.clone())))
                 .prepare(),
         });
@@ -176,8 +179,8 @@ pub(super) struct Inner {
     pub(super) artifacts: Vec<Artifact>,
     /// Numbers of the events that were sent at least once.
     pub(super) served: HashSet<u64>,
-    /// The last answer to a search, by the second in which the search begins.
-    pub(super) last_pages: BTreeMap<i64, Page>,
+    /// The last answer to a search, by its kind and the second in which it begins.
+    pub(super) last_pages: BTreeMap<(bool, i64), Page>,
     calls: VecDeque<SeenCall>,
 }
 

@@ -1,16 +1,16 @@
 //! The calls.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
-use tokio_stream::{Stream, iter};
+use tokio_stream::iter;
 use tonic::{Request, Response, Status};
 
 use super::artifacts::{Artifact, ArtifactKind};
-use super::server::{Inner, Shared};
-use super::store::{Page, Search, SearchError};
+use super::reading::{Answers, Asked};
+use super::server::Shared;
+use super::store::Event;
 use crate::generated::ev::decoder::v1::decoder_module_service_server::DecoderModuleService;
 use crate::generated::ev::decoder::v1::get_artifact_response::Part;
 use crate::generated::ev::decoder::v1::{
@@ -23,14 +23,9 @@ use crate::generated::proto::{
 };
 use crate::generated::types::LockV2;
 use crate::raw::RawMessage;
-use crate::time::UtcTime;
 
-/// Most events in a page whatever is asked for; a real server has the same.
-const MAX_LIMIT: usize = 5_000;
 /// Largest chunk of an artifact.
 const CHUNK: usize = 65_536;
-
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 pub(super) struct AuthApi(pub(super) Arc<Shared>);
 
@@ -62,70 +57,27 @@ impl AuthService for AuthApi {
         &self,
         request: Request<GetEventsRequest>,
     ) -> Result<Response<Events>, Status> {
-        const METHOD: &str = "GetEvents";
-        let request = request.into_inner();
-        let time = |stamp: &Option<prost_types::Timestamp>| {
-            // Go's zero time when absent.
-            stamp.as_ref().map_or(UtcTime::from_seconds(-62_135_596_800), |stamp| UtcTime {
-                seconds: stamp.seconds,
-                nanos: u32::try_from(stamp.nanos).unwrap_or_default(),
-            })
+        let GetEventsRequest {
+            namespace,
+            start_date,
+            end_date,
+            event_types,
+            limit,
+            start_key,
+            order,
+        } = request.into_inner();
+        let asked = Asked {
+            unstructured: false,
+            namespace,
+            from: start_date,
+            to: end_date,
+            types: event_types,
+            limit,
+            key: start_key,
+            order,
         };
-        let (from, to) = (time(&request.start_date), time(&request.end_date));
-        self.0
-            .enter(
-                METHOD,
-                json!({
-                    "namespace": request.namespace, "from": from.to_string(), "to": to.to_string(),
-                    "types": request.event_types, "limit": request.limit,
-                    "key": request.start_key, "order": request.order,
-                }),
-            )
-            .await?;
-        if !matches!(request.namespace.as_str(), "" | "default") {
-            let status = Status::invalid_argument("invalid namespace");
-            return Err(self.0.failed(METHOD, status));
-        }
-        let asked = usize::try_from(request.limit).unwrap_or(0);
-        let asked = if asked == 0 { MAX_LIMIT } else { asked.min(MAX_LIMIT) };
-        let answer = {
-            let mut inner = self.0.lock();
-            let (key, empty) = behind_empty_pages(request.start_key, inner.switches.empty_pages);
-            let search = Search {
-                from,
-                to,
-                types: request.event_types,
-                limit: asked.min(inner.switches.page_cap).max(1),
-                max_bytes: if inner.switches.refuse_large {
-                    inner.switches.page_bytes
-                } else {
-                    usize::MAX
-                },
-                key,
-                // 0 is ascending, against the names in the enum.
-                descending: request.order != 0,
-            };
-            match empty {
-                Some(last_key) => Ok(Page { last_key, ..Page::default() }),
-                None => inner.answer(&search),
-            }
-        };
-        match answer {
-            Ok(page) => {
-                self.0.sent(METHOD, page.events.len());
-                self.0.change(|inner| inner.served.extend(&page.numbers));
-                Ok(Response::new(Events { items: page.events, last_key: page.last_key }))
-            }
-            Err(error) => {
-                let status = match error {
-                    SearchError::Key(text) => Status::invalid_argument(text),
-                    SearchError::TooLarge(size) => Status::invalid_argument(format!(
-                        "event of {size} bytes is larger than a page of results"
-                    )),
-                };
-                Err(self.0.failed(METHOD, status))
-            }
-        }
+        let page = self.0.search("GetEvents", asked).await?;
+        Ok(Response::new(Events { items: page.events, last_key: page.last_key }))
     }
 
     type StreamSessionEventsStream = Answers<RawMessage>;
@@ -134,27 +86,9 @@ impl AuthService for AuthApi {
         &self,
         request: Request<StreamSessionEventsRequest>,
     ) -> Result<Response<Self::StreamSessionEventsStream>, Status> {
-        const METHOD: &str = "StreamSessionEvents";
-        let request = request.into_inner();
-        let (session, start) = (request.session_id, request.start_index);
-        self.0.enter(METHOD, json!({ "session": session, "start_index": start })).await?;
-        let (events, break_after) = {
-            let inner = self.0.lock();
-            (inner.store.recording(&session, i64::from(start)), inner.switches.break_sessions_after)
-        };
-        let Some(events) = events else {
-            let text = format!("a recording for session {session} was not found");
-            return Err(self.0.failed(METHOD, Status::not_found(text)));
-        };
-        let shared = self.0.clone();
-        let broken = break_after.filter(|at| *at < events.len());
-        let take = broken.unwrap_or(events.len());
-        let messages = events.into_iter().take(take).map(move |event| {
-            shared.sent(METHOD, 1);
-            Ok(RawMessage(event))
-        });
-        let end = broken.map(|_| Err(Status::unavailable("the recording broke off")));
-        Ok(Response::new(Box::pin(iter(messages.chain(end)))))
+        let StreamSessionEventsRequest { session_id, start_index } = request.into_inner();
+        let bytes = |event: &Event| Ok(event.oneof.clone());
+        self.0.recording("StreamSessionEvents", session_id, start_index, bytes).await
     }
 
     async fn upsert_lock(&self, _: Request<LockV2>) -> Result<Response<()>, Status> {
@@ -230,40 +164,6 @@ impl DecoderModuleService for ArtifactApi {
             .chain(chunks)
             .map(|part| Ok(GetArtifactResponse { part: Some(part) }));
         Ok(Response::new(Box::pin(iter(parts))))
-    }
-}
-
-/// The key behind the empty pages, or the key of the next one of those.
-fn behind_empty_pages(key: String, count: u64) -> (String, Option<String>) {
-    let parts = key.strip_prefix("e.").and_then(|rest| rest.split_once('.'));
-    let left = match parts {
-        Some((left, _)) => left.parse().unwrap_or(0),
-        None if key.is_empty() => 0,
-        None => count,
-    };
-    let key = parts.map_or(key.as_str(), |(_, key)| key).to_owned();
-    let next = left.checked_sub(1).map(|left| format!("e.{left}.{key}"));
-    (key, next)
-}
-
-impl Inner {
-    /// The answer to a search, or what a faulty back end makes of it.
-    fn answer(&mut self, search: &Search) -> Result<Page, SearchError> {
-        let goes_on = !search.key.is_empty();
-        if goes_on
-            && self.switches.repeat_pages > 0
-            && let Some(page) = self.last_pages.get(&search.from.seconds)
-        {
-            self.switches.repeat_pages -= 1;
-            return Ok(page.clone());
-        }
-        let mut page = self.store.search(search)?;
-        if goes_on && self.switches.stick_keys > 0 && !page.last_key.is_empty() {
-            self.switches.stick_keys -= 1;
-            page.last_key.clone_from(&search.key);
-        }
-        self.last_pages.insert(search.from.seconds, page.clone());
-        Ok(page)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::unstructured::Unstructured;
 use crate::time::UtcTime;
 
 /// One event.
@@ -17,11 +18,15 @@ pub struct Event {
     pub kind: String,
     /// Its index, by which a session stream can start.
     pub index: i64,
+    /// What the unstructured calls send for it.
+    pub unstructured: Unstructured,
 }
 
 /// A search as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
+    /// Whether events are asked for as `EventUnstructured`.
+    pub unstructured: bool,
     /// Border, inclusive.
     pub from: UtcTime,
     /// Border, inclusive.
@@ -56,6 +61,8 @@ pub enum SearchError {
     Key(String),
     /// One event alone is larger than a page.
     TooLarge(usize),
+    /// There is no unstructured form of an event, by its number.
+    NoForm(u64),
 }
 
 /// Place of an event on the time line of the search: its time when it was stored in order, and its
@@ -115,15 +122,9 @@ impl Store {
     }
 
     /// A recording's events from `start_index` on, the one with that index included.
-    pub fn recording(&self, session: &str, start_index: i64) -> Option<Vec<Bytes>> {
+    pub fn recording(&self, session: &str, start_index: i64) -> Option<Vec<Event>> {
         let events = self.recordings.get(session)?;
-        Some(
-            events
-                .iter()
-                .filter(|event| event.index >= start_index)
-                .map(|event| event.oneof.clone())
-                .collect(),
-        )
+        Some(events.iter().filter(|event| event.index >= start_index).cloned().collect())
     }
 
     /// One page. The key in the answer is opaque to the caller and belongs to this search: given
@@ -162,7 +163,11 @@ impl Store {
                 return Ok(false);
             }
             bytes += size;
-            page.events.push(event.oneof.clone());
+            page.events.push(if search.unstructured {
+                event.unstructured().ok_or(SearchError::NoForm(place.1))?
+            } else {
+                event.oneof.clone()
+            });
             page.numbers.push(place.1);
             reached = Some(*place);
             Ok(true)
@@ -199,7 +204,7 @@ fn fingerprint(search: &Search) -> u64 {
     };
     eat(&search.from.seconds.to_be_bytes());
     eat(&search.from.nanos.to_be_bytes());
-    eat(&[u8::from(search.descending)]);
+    eat(&[u8::from(search.descending), u8::from(search.unstructured)]);
     for name in &search.types {
         eat(name.as_bytes());
         eat(&[0xff]);
@@ -240,11 +245,13 @@ mod tests {
             time: UtcTime::from_seconds(seconds),
             kind: name[..1].to_owned(),
             index: seconds,
+            unstructured: Unstructured::Message(Bytes::from(format!("u{name}"))),
         }
     }
 
     fn search(from: i64, to: i64, limit: usize) -> Search {
         Search {
+            unstructured: false,
             from: UtcTime::from_seconds(from),
             to: UtcTime::from_seconds(to),
             types: Vec::new(),
@@ -330,6 +337,16 @@ mod tests {
     }
 
     #[test]
+    fn the_unstructured_form_is_sent_to_who_asks_for_it() {
+        let mut store = Store::default();
+        store.append([event(1, "a1"), event(2, "a2")]);
+        let asked = Search { unstructured: true, ..search(0, 9, 9) };
+        assert_eq!(store.search(&asked).expect("a page").events, ["ua1", "ua2"]);
+        store.append([Event { unstructured: Unstructured::Absent, ..event(3, "a3") }]);
+        assert_eq!(store.search(&asked), Err(SearchError::NoForm(2)));
+    }
+
+    #[test]
     fn types_filter_and_equal_times_keep_their_order() {
         let mut store = Store::default();
         store.append(["x1", "y1", "x2", "z1", "x3"].map(|name| event(7, name)));
@@ -352,6 +369,8 @@ mod tests {
         let mut typed = search(1, 4, 1);
         typed.types = vec!["a".to_owned()];
         assert!(matches!(with(typed), Err(SearchError::Key(_))));
+        let other_call = Search { unstructured: true, ..search(1, 4, 1) };
+        assert!(matches!(with(other_call), Err(SearchError::Key(_))));
         let mut damaged = search(1, 4, 1);
         damaged.key = "k.1".to_owned();
         assert!(matches!(store.search(&damaged), Err(SearchError::Key(_))));
@@ -361,7 +380,8 @@ mod tests {
     fn a_session_stream_begins_with_its_start_index() {
         let mut store = Store::default();
         store.append_recording("s", (0..4).map(|n| event(n, &format!("e{n}"))));
-        assert_eq!(store.recording("s", 2).expect("it is there"), ["e2", "e3"]);
+        let events = store.recording("s", 2).expect("it is there");
+        assert_eq!(events.iter().map(|event| &event.oneof[..]).collect::<Vec<_>>(), [b"e2", b"e3"]);
         assert_eq!(store.recording("other", 0), None);
     }
 }

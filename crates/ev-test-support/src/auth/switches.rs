@@ -22,10 +22,11 @@ pub struct AuthSwitches {
     pub latency_ms: u64,
     /// Calls that are to fail; the first rule that fits is taken.
     pub fail: Vec<CallFault>,
-    /// So many searches more are answered, all others refused as too many: a bucket that whoever
+    /// So many searches (of either kind) more are answered, all others refused as too many: a bucket that whoever
     /// tests fills. `None` is no limit.
     pub searches: Option<u64>,
-    /// Methods that are answered `UNIMPLEMENTED`.
+    /// Methods that are answered `UNIMPLEMENTED`; those of `AuditLogService` by default. See
+    /// [`AuthSwitches::offer_only`].
     pub unimplemented: Vec<String>,
     /// Session streams break off with `UNAVAILABLE` after so many events.
     pub break_sessions_after: Option<usize>,
@@ -51,7 +52,7 @@ impl Default for AuthSwitches {
             latency_ms: 0,
             fail: Vec::new(),
             searches: None,
-            unimplemented: Vec::new(),
+            unimplemented: unimplemented_but(&[Api::Typed]),
             break_sessions_after: None,
             repeat_pages: 0,
             stick_keys: 0,
@@ -124,10 +125,47 @@ pub struct SeenCall {
     pub request: serde_json::Value,
 }
 
+/// A family of calls by which events can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// `GetEvents` and `StreamSessionEvents`.
+    Typed,
+    /// `GetUnstructuredEvents` and `StreamUnstructuredSessionEvents`.
+    Unstructured,
+    /// `GetEventExportChunks` and `ExportUnstructuredEvents`.
+    Export,
+}
+
+impl Api {
+    const ALL: [Self; 3] = [Self::Typed, Self::Unstructured, Self::Export];
+
+    /// Short names of its methods.
+    pub fn methods(self) -> [&'static str; 2] {
+        match self {
+            Self::Typed => ["GetEvents", "StreamSessionEvents"],
+            Self::Unstructured => ["GetUnstructuredEvents", "StreamUnstructuredSessionEvents"],
+            Self::Export => ["GetEventExportChunks", "ExportUnstructuredEvents"],
+        }
+    }
+}
+
+fn unimplemented_but(offered: &[Api]) -> Vec<String> {
+    let missing = Api::ALL.into_iter().filter(|api| !offered.contains(api));
+    missing.flat_map(Api::methods).map(str::to_owned).collect()
+}
+
 impl AuthSwitches {
+    /// Offers these calls and answers `UNIMPLEMENTED` to the others by which events can be read.
+    pub fn offer_only(&mut self, apis: &[Api]) {
+        let all: Vec<&str> = Api::ALL.into_iter().flat_map(Api::methods).collect();
+        self.unimplemented.retain(|name| !all.contains(&name.as_str()));
+        self.unimplemented.extend(unimplemented_but(apis));
+    }
+
     /// The fault for a call of `method`, counting it down.
     pub(crate) fn fault(&mut self, method: &str) -> Option<CallFault> {
-        if let Some(left) = self.searches.as_mut().filter(|_| method == "GetEvents") {
+        let is_search = matches!(method, "GetEvents" | "GetUnstructuredEvents");
+        if let Some(left) = self.searches.as_mut().filter(|_| is_search) {
             let message = "rate limit exceeded for searching events".to_owned();
             let method = method.to_owned();
             match left.checked_sub(1) {

@@ -9,7 +9,7 @@ mod json;
 mod maker;
 mod rewrite;
 mod vector;
-mod wire;
+pub(crate) mod wire;
 
 pub use maker::{Maker, Recording};
 pub use rewrite::{Change, Made, rewrite};

@@ -9,7 +9,7 @@ use super::json;
 use super::vector::{Vector, is_uuid};
 use super::wire::{self, Field, Kind};
 use crate::Error;
-use crate::auth::Event;
+use crate::auth::{Event, Unstructured, struct_json};
 use crate::time::UtcTime;
 
 /// What is to be different; everything else stays.
@@ -60,7 +60,18 @@ impl Made {
             time: self.time,
             kind: self.kind.clone(),
             index: self.index,
+            unstructured: Unstructured::Of(self.json.clone()),
         }
+    }
+
+    /// The JSON of the unstructured forms: keys sorted at every level, numbers as doubles, and
+    /// what a terminal printed as one more key `data`.
+    ///
+    /// # Panics
+    ///
+    /// Never: what Go printed is an object.
+    pub fn struct_json(&self) -> Bytes {
+        struct_json(&self.json, &self.oneof).expect("go prints objects").into()
     }
 }
 

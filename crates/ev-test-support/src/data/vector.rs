@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::rewrite::{Change, rewrite};
 use crate::Error;
-use crate::auth::Event;
+use crate::auth::{Event, Unstructured};
 use crate::time::UtcTime;
 
 /// A recorded event that Go printed.
@@ -79,7 +79,13 @@ impl Vector {
 
     /// The event as it was recorded, for an Auth server that is to find it at `time`.
     pub fn event(&self, time: UtcTime) -> Event {
-        Event { oneof: self.oneof.clone(), time, kind: self.kind.clone(), index: self.index }
+        Event {
+            oneof: self.oneof.clone(),
+            time,
+            kind: self.kind.clone(),
+            index: self.index,
+            unstructured: Unstructured::Of(self.json.clone()),
+        }
     }
 }
 

@@ -4,24 +4,24 @@ use std::ops::Range;
 
 /// One field of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Field {
-    pub(super) number: u64,
-    pub(super) kind: Kind,
+pub(crate) struct Field {
+    pub(crate) number: u64,
+    pub(crate) kind: Kind,
     /// From the tag to the end of the value.
-    pub(super) whole: Range<usize>,
+    pub(crate) whole: Range<usize>,
     /// The value without tag and length.
-    pub(super) value: Range<usize>,
+    pub(crate) value: Range<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Varint(u64),
     Fixed,
     Len,
 }
 
 /// The fields of the message `buf`; `None` when it is none, or has a group.
-pub(super) fn fields(buf: &[u8]) -> Option<Vec<Field>> {
+pub(crate) fn fields(buf: &[u8]) -> Option<Vec<Field>> {
     let mut all = Vec::new();
     let mut pos = 0;
     while pos < buf.len() {
@@ -46,7 +46,7 @@ pub(super) fn fields(buf: &[u8]) -> Option<Vec<Field>> {
 }
 
 /// The only field with this number.
-pub(super) fn only(fields: &[Field], number: u64) -> Option<&Field> {
+pub(crate) fn only(fields: &[Field], number: u64) -> Option<&Field> {
     let mut with = fields.iter().filter(|field| field.number == number);
     let first = with.next()?;
     with.next().is_none().then_some(first)
@@ -74,7 +74,7 @@ pub(super) fn splice(buf: &[u8], range: Range<usize>, new: &[u8]) -> Vec<u8> {
     [&buf[..range.start], new, &buf[range.end..]].concat()
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(0x80 | low_bits(value));
         value >>= 7;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes};
 use ev_test_support::{
     AdminClient, Artifact, AuthConfig, AuthSwitches, AuthTally, CallFault, Event, FakeAuth,
-    UtcTime, loopback,
+    Unstructured, UtcTime, loopback,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
@@ -141,6 +141,7 @@ fn event(seconds: i64, bytes: &'static [u8]) -> Event {
         time: UtcTime::from_seconds(seconds),
         kind: "t".to_owned(),
         index: seconds,
+        unstructured: Unstructured::Absent,
     }
 }
 
