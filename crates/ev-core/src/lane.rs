@@ -25,7 +25,7 @@ pub enum LaneId {
     Chunk {
         /// UTC date as `YYYY-MM-DD`.
         date: String,
-        /// Auth's opaque name of the chunk.
+        /// Auth's opaque name of the chunk; empty for the lane that stands for the date itself.
         chunk: String,
     },
     /// A session recording; its events keep their order.

@@ -8,7 +8,18 @@ use crate::{AuthVersion, BoxError, BoxFuture, LaneId, Page, RawEvent, Road, Time
 ///
 /// A source reconnects by itself, for ever, with jittered backoff; it asks Auth for its version
 /// at every connection and each minute. It never drops an event by its time: windows overlap, and
-/// whoever receives the pages recognises events by their id.
+/// whoever receives the pages recognises events by their id. The bulk export alone is asked for
+/// whole dates: there a source leaves out what lies in front of the first second that is wanted,
+/// and what is of other types than those asked for.
+///
+/// # Dates and chunks
+///
+/// On the road [`Road::Export`] a lane without a chunk's name stands for a date that is looked at
+/// for chunks. It never yields anything, is open as long as the date is looked at, and ends in the
+/// step that retires the date. A chunk is a lane from when it is begun; it is opened once, and when
+/// it has ended, the source has to be told of it at every start until its date is retired. Chunks
+/// do not overlap, and one that is read again from its resume point brings the same events in the
+/// same order.
 ///
 /// # Late events
 ///
@@ -119,7 +130,8 @@ pub struct Resume {
     /// Lanes of an earlier run that are not finished.
     pub lanes: Vec<(LaneId, Token)>,
     /// Lanes that have ended, but whose window is not known to be retired: what the schedule of
-    /// re-scans is made from. All passes of a window, each with its last token.
+    /// re-scans is made from. All passes of a window, each with its last token. And chunks that
+    /// have ended, but whose date is not known to be retired.
     pub closed: Vec<(LaneId, Token)>,
     /// First instant to read when there are no window lanes; cut to whole seconds.
     pub start_time: Timestamp,
@@ -186,7 +198,9 @@ pub struct Lanes {
     pub ended: Vec<LaneId>,
     /// Windows, named by the last lane of each, that will not be re-scanned any more. All their
     /// lanes have ended, at the latest in this step. A source that never re-scans retires each
-    /// window when it ends; one that is never retired keeps its ids for ever.
+    /// window when it ends; one that is never retired keeps its ids for ever. And dates that will
+    /// not be looked at any more, named by the lane that stands for each; all their chunks have
+    /// ended too.
     pub retired: Vec<LaneId>,
 }
 

@@ -19,6 +19,8 @@ use crate::known::{LaneKey, Nearby, RecentIds};
 use crate::ledger::{Entry, Hours, Indexes, LedgerKey, Line, Recording};
 use crate::tally::{Passed, Settled, add_totals};
 
+use self::chunks::{DoneChunks, is_date};
+
 /// How near to a border, in seconds, an event counts as one that a neighbour may bring too:
 /// windows overlap by 2 s on both sides, and back ends may keep time in whole seconds.
 const BORDER_SECONDS: i64 = 4;
@@ -161,6 +163,11 @@ impl Lane {
         matches!(self.id, LaneId::Window { .. })
     }
 
+    /// Whether its events are recognised by their ids. Those of a recording are by their place.
+    fn knows_ids(&self) -> bool {
+        !matches!(self.id, LaneId::Session(_))
+    }
+
     fn backlog(&self) -> usize {
         self.unsettled + self.segments.len().saturating_sub(1)
     }
@@ -223,6 +230,8 @@ pub(crate) struct LaneBook {
     passed: Passed,
     /// Events of windows that are not settled.
     unsettled: DigestMap<Holder>,
+    /// Not among `lanes`.
+    done_chunks: DoneChunks,
 }
 
 /// What goes with a change and is not in it.
@@ -247,6 +256,10 @@ impl LaneBook {
     pub(crate) fn restore(rows: &[LaneRow]) -> Self {
         let mut book = Self::default();
         for row in rows {
+            if is_done_chunk(row) {
+                book.done_chunks.add(row.lane.clone());
+                continue;
+            }
             let key = book.insert(row.lane.clone(), row.token.clone(), row.page);
             let Some(lane) = book.lanes.get_mut(&key) else { continue };
             lane.done = row.done;
@@ -267,6 +280,12 @@ impl LaneBook {
     pub(crate) fn closed(&self) -> Vec<(LaneId, Token)> {
         let closed = self.lanes.values().filter(|lane| lane.is_window() && lane.ended);
         closed.map(|lane| (lane.id.clone(), lane.read.clone())).collect()
+    }
+
+    /// Chunks that an earlier run has read to their end.
+    pub(crate) fn done_chunks(rows: &[LaneRow]) -> impl Iterator<Item = (LaneId, Token)> {
+        let done = rows.iter().filter(|row| is_done_chunk(row));
+        done.map(|row| (row.lane.clone(), row.token.clone()))
     }
 
     /// Recordings that were begun in an earlier run: their ledger is to be read from the state.
@@ -388,9 +407,14 @@ impl LaneBook {
         }
     }
 
-    /// Windows that will not be re-scanned any more, each named by one of its lanes.
+    /// Windows that will not be re-scanned any more, and dates whose chunks will not be looked for
+    /// any more, each named by one of its lanes.
     pub(crate) fn retire(&mut self, id: &LaneId) {
-        let LaneId::Window { start, .. } = *id else { return };
+        let start = match id {
+            LaneId::Window { start, .. } => *start,
+            LaneId::Chunk { date, .. } => return self.done_chunks.retire(date),
+            LaneId::Session(_) => return,
+        };
         let passes = LaneId::Window { start, pass: 0 }..=LaneId::Window { start, pass: u8::MAX };
         for (_, key) in self.by_id.range(passes) {
             if let Some(lane) = self.lanes.get_mut(key) {
@@ -402,7 +426,7 @@ impl LaneBook {
     /// Whether the lane took the event lately.
     pub(crate) fn recognise(&mut self, key: LaneKey, digest: &EventDigest) -> bool {
         let Some(lane) = self.lanes.get_mut(&key) else { return false };
-        if !lane.is_window() {
+        if !lane.knows_ids() {
             return false;
         }
         if lane.resumed.remove(digest) {
@@ -453,13 +477,15 @@ impl LaneBook {
         let segment = lane.open_segment();
         lane.segments.back_mut()?.unsettled += 1;
         lane.unsettled += 1;
-        if !lane.is_window() {
+        if !lane.knows_ids() {
             let proof = Proof::Nothing;
             return Some(Slot { lane: key, segment, digest: None, border: false, proof });
         }
         lane.recent.insert(segment, digest);
         lane.newest = lane.newest.max(time.seconds());
-        self.unsettled.insert_new(digest, Holder { lane: key, waiting: Vec::new() });
+        if lane.is_window() {
+            self.unsettled.insert_new(digest, Holder { lane: key, waiting: Vec::new() });
+        }
         let proof = Proof::Nothing;
         Some(Slot { lane: key, segment, digest: Some(digest), border, proof })
     }
@@ -475,7 +501,7 @@ impl LaneBook {
     /// run. Of one that was parked without an id and turns out to have one, the state learns by
     /// [`LaneBook::remember`].
     pub(crate) fn learn(&mut self, key: LaneKey, digest: EventDigest) {
-        if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.is_window()) {
+        if let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.knows_ids()) {
             let segment = lane.open_segment();
             lane.recent.insert(segment, digest);
         }
@@ -515,7 +541,7 @@ impl LaneBook {
             }
             return self.settle_segment(slot.lane, slot.segment);
         };
-        // A window's events are recognised by their ids, which go into the same transaction.
+        // What is recognised by its id is in the same transaction as the id.
         self.passed.count(how);
         if let Proof::Hour(line) = &slot.proof {
             self.passed.hours.insert(line);
@@ -578,9 +604,10 @@ impl LaneBook {
         self.by_id.keys().filter(|id| matches!(id, LaneId::Session(_)))
     }
 
-    /// Whether nothing is left but one window that stays open.
+    /// Whether nothing is left but one window that stays open, or dates that may have more chunks.
     pub(crate) fn only_live_left(&self) -> bool {
-        let mut open = self.lanes.values().filter(|lane| !lane.ended || lane.unsettled > 0);
+        let is_open = |lane: &&Lane| !lane.ended || lane.unsettled > 0;
+        let mut open = self.lanes.values().filter(is_open).filter(|lane| !is_date(&lane.id));
         match (open.next(), open.next()) {
             (Some(lane), None) => lane.is_window() && lane.unsettled == 0,
             (None, _) => true,
@@ -608,9 +635,14 @@ impl LaneBook {
                 change.session_ledger.extend(lane.recording_row(now));
             }
         }
-        let mut finished = Vec::new();
+        let (mut finished, mut done) = (Vec::new(), Vec::new());
         for (key, lane) in &mut self.lanes {
+            // Nobody but its own resume point ever brings an event of a chunk again.
+            let front = if lane.is_window() { 0 } else { lane.front };
             for (page, (inner, border)) in std::mem::take(&mut lane.settled) {
+                if page < front {
+                    continue;
+                }
                 change.settle.push(Settle { lane: lane.id.clone(), page, inner, border });
             }
             let moved = std::mem::take(&mut lane.moved);
@@ -623,15 +655,22 @@ impl LaneBook {
             }
             if lane.ended && !lane.done && lane.unsettled == 0 {
                 lane.done = true;
-                if lane.is_window() {
-                    change.done.push(lane.id.clone());
-                } else {
-                    // What no mark stands behind has been passed too.
-                    for segment in std::mem::take(&mut lane.segments) {
-                        lane.pass(segment, &mut self.passed);
+                match &lane.id {
+                    LaneId::Window { .. } => change.done.push(lane.id.clone()),
+                    // It goes with its date.
+                    LaneId::Chunk { .. } if is_date(&lane.id) => {}
+                    LaneId::Chunk { .. } => {
+                        change.done.push(lane.id.clone());
+                        done.push(*key);
                     }
-                    self.passed.totals.sessions += u64::from(!lane.given_up);
-                    finished.push(*key);
+                    LaneId::Session(_) => {
+                        // What no mark stands behind has been passed too.
+                        for segment in std::mem::take(&mut lane.segments) {
+                            lane.pass(segment, &mut self.passed);
+                        }
+                        self.passed.totals.sessions += u64::from(!lane.given_up);
+                        finished.push(*key);
+                    }
                 }
             }
             if moved || lane.done {
@@ -643,6 +682,18 @@ impl LaneBook {
                 self.by_id.remove(&lane.id);
                 change.forget.push(lane.id);
             }
+        }
+        for lane in done.into_iter().filter_map(|key| self.lanes.remove(&key)) {
+            self.by_id.remove(&lane.id);
+            self.done_chunks.add(lane.id);
+        }
+        let by_id = &self.by_id;
+        let is_read = |date: &str| chunks_of(by_id, date).any(|lane| !is_date(lane));
+        for lane in self.done_chunks.unneeded(is_read) {
+            if let Some(key) = self.by_id.remove(&lane) {
+                self.lanes.remove(&key);
+            }
+            change.forget.push(lane);
         }
         let Passed { totals: more, parks, exports, hours } = std::mem::take(&mut self.passed);
         add_totals(totals, &more);
@@ -729,6 +780,22 @@ pub(crate) fn is_near(second: i64, newest: i64, start: i64, end: Option<i64>) ->
         || end.is_some_and(|end| second.max(newest) >= end.saturating_sub(BORDER_SECONDS))
 }
 
+/// Whether nothing is kept of a lane but its name.
+fn is_done_chunk(row: &LaneRow) -> bool {
+    row.done && matches!(row.lane, LaneId::Chunk { .. })
+}
+
+/// Lanes of a date that are in the book.
+fn chunks_of<'a>(
+    by_id: &'a BTreeMap<LaneId, LaneKey>,
+    date: &'a str,
+) -> impl Iterator<Item = &'a LaneId> {
+    let first = LaneId::Chunk { date: date.to_owned(), chunk: String::new() };
+    let of = move |lane: &&LaneId| matches!(lane, LaneId::Chunk { date: d, .. } if d == date);
+    by_id.range(first..).map(|(lane, _)| lane).take_while(of)
+}
+
+mod chunks;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

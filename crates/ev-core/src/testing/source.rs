@@ -120,7 +120,9 @@ fn fill<W: World>(world: &W) -> Vec<RawEvent> {
         if n % 14 == 13 {
             // In the same second; and before anything was asked for.
             log.push(append(world, format!("same-{n}"), time));
-            log.push(append(world, format!("late-{n}"), start.plus_seconds(-n * HOUR)));
+            // The export alone leaves out what lies in front of the start.
+            let late = if world.road() == Road::Export { n } else { -n * HOUR };
+            log.push(append(world, format!("late-{n}"), start.plus_seconds(late)));
         }
     }
     log
@@ -138,6 +140,11 @@ fn record<W: World>(world: &W, session: &SessionId, count: i64) -> Vec<RawEvent>
 
 fn session(name: &str) -> SessionId {
     SessionId::try_new(name.as_bytes()).expect("a valid id")
+}
+
+/// Whether it is a chunk, and not a date.
+fn is_chunk(lane: &LaneId) -> bool {
+    matches!(lane, LaneId::Chunk { chunk, .. } if !chunk.is_empty())
 }
 
 fn is_window(lane: &LaneId) -> bool {
@@ -217,8 +224,9 @@ async fn the_tip_is_followed<W: World>(world: &W) {
     for round in 0..30i64 {
         let before = reader.caught_up;
         for n in 0..round % 3 {
-            // Every fifth one was stored late, with a time before everything.
-            let back = if (round + n) % 5 == 0 { HOUR } else { 0 };
+            // Every fifth one was stored late, with a time before everything that may come.
+            let late = if world.road() == Road::Export { 20 } else { HOUR };
+            let back = if (round + n) % 5 == 0 { late } else { 0 };
             log.push(append(world, format!("new-{round}-{n}"), ago(world, back)));
         }
         if round % 3 == 0 {

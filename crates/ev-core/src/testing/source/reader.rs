@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 
-use super::{PATIENCE, World, is_window};
+use super::{PATIENCE, World, is_chunk, is_window};
 use crate::{
     AuthVersion, Credit, LaneId, Lanes, Page, RawEvent, Resume, SessionId, Source, SourceEvent,
     SpanPage, SpanQuery, Stopped, Survey, Timestamp, Token,
@@ -359,14 +359,28 @@ impl<'w, W: World> Reader<'w, W> {
             self.leave(&lane, Stage::Ended);
         }
         for lane in retired {
-            let LaneId::Window { start, .. } = lane else {
-                panic!("only windows are retired ({lane})")
+            let start = match &lane {
+                LaneId::Window { start, .. } => *start,
+                LaneId::Chunk { date, chunk } if chunk.is_empty() => {
+                    self.retire_date(date);
+                    continue;
+                }
+                _ => panic!("only windows and dates are retired ({lane})"),
             };
             let passes =
                 LaneId::Window { start, pass: 0 }..=LaneId::Window { start, pass: u8::MAX };
             for (lane, trail) in self.trails.range_mut(passes) {
                 let over = matches!(trail.stage, Stage::Ended | Stage::Closed);
                 assert!(over, "a window is retired when all its lanes have ended ({lane})");
+                trail.retired = true;
+            }
+        }
+    }
+
+    fn retire_date(&mut self, date: &str) {
+        for (lane, trail) in &mut self.trails {
+            if matches!(lane, LaneId::Chunk { date: of, .. } if of == date) {
+                assert_eq!(trail.stage, Stage::Ended, "a date is retired with all of it ({lane})");
                 trail.retired = true;
             }
         }
@@ -383,6 +397,11 @@ impl<'w, W: World> Reader<'w, W> {
     pub(super) fn crash(&self, mut choose: impl FnMut(usize) -> usize) -> Crash {
         let mut crash = Crash { lanes: Vec::new(), closed: Vec::new(), settled: BTreeSet::new() };
         for (lane, trail) in self.trails.iter().filter(|(_, t)| t.stage != Stage::Closed) {
+            if trail.retired && !is_window(lane) {
+                // A date is forgotten as a whole, when all of it is settled.
+                crash.settled.extend(trail.events.iter().map(|(event, _)| event.bytes.clone()));
+                continue;
+            }
             let ended = trail.stage == Stage::Ended;
             let choice = choose(1 + trail.marks.len() + usize::from(ended));
             let (settled, token) = match choice.checked_sub(1) {
@@ -391,7 +410,8 @@ impl<'w, W: World> Reader<'w, W> {
                     Some((settled, token)) => (*settled, Some(token)),
                     None => {
                         let last = trail.marks.last().map_or(&trail.opened, |(_, token)| token);
-                        if is_window(lane) && !trail.retired {
+                        let is_kept = is_window(lane) || is_chunk(lane);
+                        if is_kept && !trail.retired {
                             crash.closed.push((lane.clone(), last.clone()));
                         }
                         (trail.events.len(), None)
