@@ -129,7 +129,11 @@ impl Engine {
         source.resume(Resume {
             road: parts.road,
             lanes: book.unfinished(),
-            closed: book.closed().into_iter().chain(LaneBook::done_chunks(&snapshot.lanes)).collect(),
+            closed: book
+                .closed()
+                .into_iter()
+                .chain(LaneBook::done_chunks(&snapshot.lanes))
+                .collect(),
             start_time: snapshot.start_time,
         })?;
         let shape = sink.shape();

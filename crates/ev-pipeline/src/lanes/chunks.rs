@@ -49,3 +49,6 @@ impl DoneChunks {
         lanes
     }
 }
+
+#[cfg(test)]
+mod tests;

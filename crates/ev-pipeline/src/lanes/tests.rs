@@ -365,9 +365,13 @@ mod model {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_and_only_the_uncommitted_repeats(steps in prop::collection::vec(step(), 1..200)) {
+        fn nothing_is_lost_and_only_the_uncommitted_repeats(
+            steps in prop::collection::vec(step(), 1..200),
+            is_chunk: bool,
+        ) {
             // Tokens are the number of the next event in the log, as text.
-            let lane = window(0);
+            let chunk = LaneId::Chunk { date: "2026-11-18".into(), chunk: "c".into() };
+            let lane = if is_chunk { chunk } else { window(0) };
             let row = |stored: &Stored| LaneRow {
                 lane: lane.clone(),
                 token: token(&stored.token.to_string()),
@@ -412,6 +416,9 @@ mod model {
                         for advance in change.advance {
                             stored.token = std::str::from_utf8(&advance.token.bytes).unwrap().parse().unwrap();
                             stored.page = advance.page;
+                            if is_chunk {
+                                stored.ids.retain(|(page, _)| *page >= advance.page);
+                            }
                         }
                         // Everything before the resume point is settled.
                         for n in 0..stored.token {

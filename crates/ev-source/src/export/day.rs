@@ -73,12 +73,25 @@ mod tests {
         assert_eq!(Day::of(-1).to_string(), "1969-12-31");
         assert_eq!(Day::of(1_800_000_000).to_string(), "2027-01-15");
         assert_eq!(Day::parse("2024-02-29"), Some(Day::of(1_709_164_800)));
-        assert_eq!(Day::parse("2024-02-29").map(|day| day.plus(1).to_string()).as_deref(), Some("2024-03-01"));
+        assert_eq!(
+            Day::parse("2024-02-29").map(|day| day.plus(1).to_string()).as_deref(),
+            Some("2024-03-01")
+        );
     }
 
     #[test]
     fn what_is_no_date_is_none() {
-        for text in ["", "2024-2-29", "2023-02-29", "2024-13-01", "2024-00-10", "not-a-date", "2024-01-01 ", "+024-01-01", "2024-01-0１"] {
+        for text in [
+            "",
+            "2024-2-29",
+            "2023-02-29",
+            "2024-13-01",
+            "2024-00-10",
+            "not-a-date",
+            "2024-01-01 ",
+            "+024-01-01",
+            "2024-01-0１",
+        ] {
             assert_eq!(Day::parse(text), None, "{text}");
         }
     }

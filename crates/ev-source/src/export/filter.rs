@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn the_last_value_wins() {
-        let twice = [event("role.created", Some((5, 0))), event("user.login", Some((200, 0)))].concat();
+        let twice =
+            [event("role.created", Some((5, 0))), event("user.login", Some((200, 0)))].concat();
         assert!(Filter::new(&["user.login".to_owned()]).keeps(&twice, 100));
     }
 }

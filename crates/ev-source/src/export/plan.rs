@@ -204,9 +204,8 @@ impl<N: Clone + Eq + Hash> Plan<N> {
         if self.open - self.troubled >= total {
             return None;
         }
-        let has_room = |state: &State<N>| {
-            !state.queue.is_empty() && state.open - state.troubled < per_date
-        };
+        let has_room =
+            |state: &State<N>| !state.queue.is_empty() && state.open - state.troubled < per_date;
         let (day, state) = self.days.iter_mut().find(|(_, state)| has_room(state))?;
         let name = state.queue.pop_front()?;
         state.open += 1;
@@ -243,9 +242,7 @@ impl<N: Clone + Eq + Hash> Plan<N> {
     /// Goes on to the next date if it is time, and leaves dates behind.
     pub(crate) fn turn(&mut self, today: Day) -> Turn {
         let mut turn = Turn::default();
-        while self.current < today
-            && self.days.get(&self.current).is_none_or(State::is_passed)
-        {
+        while self.current < today && self.days.get(&self.current).is_none_or(State::is_passed) {
             self.current = self.current.plus(1);
             self.look_at(self.current, &mut turn);
         }
