@@ -637,12 +637,7 @@ impl LaneBook {
         }
         let (mut finished, mut done) = (Vec::new(), Vec::new());
         for (key, lane) in &mut self.lanes {
-            // Nobody but its own resume point ever brings an event of a chunk again.
-            let front = if lane.is_window() { 0 } else { lane.front };
             for (page, (inner, border)) in std::mem::take(&mut lane.settled) {
-                if page < front {
-                    continue;
-                }
                 change.settle.push(Settle { lane: lane.id.clone(), page, inner, border });
             }
             let moved = std::mem::take(&mut lane.moved);

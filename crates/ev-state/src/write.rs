@@ -83,7 +83,6 @@ pub(crate) fn change(connection: &Connection, sink: i64, change: &Change) -> Res
             .prepare_cached("UPDATE lane SET done = 1 WHERE sink = ?1 AND name = ?2")?
             .execute((sink, lane.to_string()))?;
         there(changed, lane)?;
-        forget_ids(connection, sink, lane, None)?;
     }
     for event in &change.park {
         parked::park(connection, sink, event)?;
@@ -170,32 +169,7 @@ fn advance(connection: &Connection, sink: i64, moved: &Advance) -> Result<(), Re
             ":token": &moved.token.bytes[..],
             ":page": count(moved.page)?,
         })?;
-    there(changed, &moved.lane)?;
-    forget_ids(connection, sink, &moved.lane, Some(moved.page))
-}
-
-/// Forgets the ids of a chunk's settled events in front of a page, or all of them. What the resume
-/// point of a chunk has passed nobody brings again, as no chunk overlaps another.
-fn forget_ids(
-    connection: &Connection,
-    sink: i64,
-    lane: &LaneId,
-    before: Option<u64>,
-) -> Result<(), Refusal> {
-    if matches!(lane, LaneId::Chunk { .. }) {
-        connection
-            .prepare_cached(
-                "DELETE FROM known_ids
-                 WHERE lane = (SELECT id FROM lane WHERE sink = :sink AND name = :name)
-                   AND page < :before",
-            )?
-            .execute(named_params! {
-                ":sink": sink,
-                ":name": lane.to_string(),
-                ":before": before.map_or(Ok(i64::MAX), count)?,
-            })?;
-    }
-    Ok(())
+    there(changed, &moved.lane)
 }
 
 fn totals(connection: &Connection, sink: i64, sums: &Totals) -> rusqlite::Result<()> {

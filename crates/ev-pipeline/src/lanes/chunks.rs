@@ -1,8 +1,9 @@
 //! Chunks of the bulk export that are done.
 //!
-//! Nothing is kept of them but their names, by date, until their date is given up: the source knows
-//! them by that, and they are deleted together, with the lane that stands for the date. So what a
-//! commit costs depends on what is being read alone, however many chunks there were.
+//! Nothing is held of them in memory but their names, by date, until their date is given up: the
+//! source knows them by that, and they are deleted together, with the lane that stands for the date
+//! and the ids of all their events. So what a commit costs depends on what is being read alone,
+//! however many chunks there were.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -416,9 +416,6 @@ mod model {
                         for advance in change.advance {
                             stored.token = std::str::from_utf8(&advance.token.bytes).unwrap().parse().unwrap();
                             stored.page = advance.page;
-                            if is_chunk {
-                                stored.ids.retain(|(page, _)| *page >= advance.page);
-                            }
                         }
                         // Everything before the resume point is settled.
                         for n in 0..stored.token {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ev_core::testing::state::{claim, digest, everything, normalised, parked, token, window};
 use ev_core::{
-    Advance, AuthVersion, Change, Flavour, LaneId, Settle, SignedArtifact, StateError, StateStore,
+    Advance, AuthVersion, Change, Flavour, Settle, SignedArtifact, StateError, StateStore,
     Timestamp, Totals,
 };
 use ev_state::SqliteStore;
@@ -206,37 +206,6 @@ fn deleted_ids_give_their_place_back() {
     let size = std::fs::metadata(database(storage.path())).expect("is there").len();
     // One round is 160 kB; forty would be 6.4 MB.
     assert!(size < 1_000_000, "forgotten ids leave {size} bytes");
-}
-
-#[test]
-fn ids_that_a_chunk_has_passed_are_deleted() {
-    let storage = tempfile::tempdir().expect("temporary directories can be made");
-    let store = SqliteStore::open(storage.path()).expect("a new state opens");
-    let epoch = store.open_sink(&claim("main")).expect("opens").epoch;
-    let sink = claim("main").sink;
-    let lane = LaneId::Chunk { date: "2026-11-18".into(), chunk: "c".into() };
-    let commit = |change: Change| store.commit(&sink, epoch, &change).expect("commits");
-    let rows = || {
-        let file = Connection::open(database(storage.path())).expect("opens");
-        let count = "SELECT count(*) FROM known_ids";
-        file.query_row(count, [], |row| row.get::<_, i64>(0)).expect("a count")
-    };
-    let settle = |lane: &LaneId, page| Settle {
-        lane: lane.clone(),
-        page,
-        inner: vec![digest(1)],
-        border: Vec::new(),
-    };
-    let open = vec![(lane.clone(), token("")), (window(0), token(""))];
-    let settled = (0..5).map(|page| settle(&lane, page));
-    let settled = settled.chain([settle(&window(0), 0)]).collect();
-    commit(Change { open, settle: settled, ..Change::default() });
-    assert_eq!(rows(), 6);
-    let moved = |lane: &LaneId| Advance { lane: lane.clone(), token: token("3"), page: 3 };
-    commit(Change { advance: vec![moved(&lane), moved(&window(0))], ..Change::default() });
-    assert_eq!(rows(), 3, "two of the chunk, and that of the window");
-    commit(Change { done: vec![lane, window(0)], ..Change::default() });
-    assert_eq!(rows(), 1, "a window is read again");
 }
 
 #[test]
