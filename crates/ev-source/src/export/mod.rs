@@ -5,7 +5,4 @@ mod filter;
 mod place;
 mod plan;
 
-pub(crate) use day::Day;
-pub(crate) use filter::Filter;
 pub use place::ExportPlace;
-pub(crate) use plan::{Left, Limits, Plan, Turn};

@@ -174,11 +174,11 @@ impl<N: Clone + Eq + Hash> Plan<N> {
         }
     }
 
-    /// A chunk stands in the list of a date. Returns whether it was not known.
-    pub(crate) fn find(&mut self, day: Day, name: N) -> bool {
-        let Some(state) = self.days.get_mut(&day) else { return false };
+    /// A chunk stands in the list of a date.
+    pub(crate) fn find(&mut self, day: Day, name: N) {
+        let Some(state) = self.days.get_mut(&day) else { return };
         if state.known.contains(&name) {
-            return false;
+            return;
         }
         state.known.insert(name.clone());
         state.queue.push_back(name);
@@ -186,7 +186,6 @@ impl<N: Clone + Eq + Hash> Plan<N> {
         state.listed = false;
         state.quiet = false;
         self.newest = self.newest.max(day);
-        true
     }
 
     /// The list of a date was read to its end.
@@ -280,10 +279,10 @@ impl<N: Clone + Eq + Hash> Plan<N> {
     }
 
     fn look_at(&mut self, day: Day, turn: &mut Turn) {
-        if !self.days.contains_key(&day) {
-            self.days.insert(day, State::new());
+        self.days.entry(day).or_insert_with(|| {
             turn.opened.push(day);
-        }
+            State::new()
+        });
     }
 }
 

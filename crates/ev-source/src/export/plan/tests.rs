@@ -143,7 +143,7 @@ fn a_clock_that_is_far_ahead_gives_up_nothing_that_auth_writes_to() {
         for _ in 0..80 {
             for at in plan.days().collect::<Vec<_>>() {
                 plan.list_begins(at);
-                chunks(at).into_iter().for_each(|name| drop(plan.find(at, name)));
+                chunks(at).into_iter().for_each(|name| plan.find(at, name));
                 plan.list_ends(at);
                 while let Some((of, _)) = plan.begin() {
                     plan.end(of);
@@ -256,7 +256,7 @@ impl Run {
         names.rotate_left(turn);
         self.plan.list_begins(of);
         let take = part.map_or(names.len(), |part| part % (names.len() + 1));
-        names.into_iter().take(take).for_each(|name| drop(self.plan.find(of, name)));
+        names.into_iter().take(take).for_each(|name| self.plan.find(of, name));
         if part.is_none() {
             self.plan.list_ends(of);
         }
