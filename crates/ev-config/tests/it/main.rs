@@ -3,6 +3,7 @@
 mod defaults;
 mod flags;
 mod page;
+mod parity;
 mod precedence;
 mod printed;
 mod refusals;
