@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod checklist;
+mod config_command;
 mod decode_command;
 mod docs;
 mod faults;
