@@ -12,6 +12,10 @@ use crate::generated::ev::decoder::v1::decoder_module_service_client::DecoderMod
 use crate::generated::ev::decoder::v1::{GetArtifactRequest, GetArtifactResponse};
 use crate::generated::proto::auth_service_client::AuthServiceClient;
 use crate::generated::proto::{GetEventsRequest, PingRequest, StreamSessionEventsRequest};
+use crate::generated::teleport::auditlog::v1::audit_log_service_client::AuditLogServiceClient;
+use crate::generated::teleport::auditlog::v1::{
+    GetEventExportChunksRequest, GetUnstructuredEventsRequest,
+};
 use crate::raw_codec::RawCodec;
 use crate::window::Query;
 
@@ -90,6 +94,52 @@ pub(crate) async fn artifact(
         DecoderModuleServiceClient::with_origin(connection.channel.clone(), Channel::origin())
             .max_decoding_message_size(MAX_ARTIFACT_MESSAGE);
     Ok(client.get_artifact(request).await?.into_inner())
+}
+
+/// Whether events can be searched for: a second without any is asked for.
+pub(crate) async fn offers_typed(connection: &Connection, second: i64) -> Result<(), Status> {
+    let query = Query {
+        start: second,
+        end: second.saturating_add(1),
+        end_nanos: 0,
+        backwards: false,
+        types: Vec::new(),
+        limit: 1,
+        key: String::new(),
+    };
+    search(connection, query).await.map(drop)
+}
+
+/// The same for events that Auth has made JSON of.
+pub(crate) async fn offers_unstructured(
+    connection: &Connection,
+    second: i64,
+) -> Result<(), Status> {
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let request = GetUnstructuredEventsRequest {
+        namespace: "default".to_owned(),
+        start_date: at(second),
+        end_date: at(second.saturating_add(1)),
+        event_types: Vec::new(),
+        limit: 1,
+        start_key: String::new(),
+        order: ASCENDING,
+    };
+    audit_log(connection).get_unstructured_events(request).await.map(drop)
+}
+
+/// Whether chunks of the date in which `second` lies can be asked for.
+pub(crate) async fn offers_export(connection: &Connection, second: i64) -> Result<(), Status> {
+    let date = Some(Timestamp { seconds: second, nanos: 0 });
+    let request = GetEventExportChunksRequest { date };
+    let mut chunks = audit_log(connection).get_event_export_chunks(request).await?.into_inner();
+    // A stream may be refused behind its headers.
+    chunks.message().await.map(drop)
+}
+
+fn audit_log(connection: &Connection) -> AuditLogServiceClient<Channel> {
+    AuditLogServiceClient::with_origin(connection.channel.clone(), Channel::origin())
+        .max_decoding_message_size(connection.max_message_bytes)
 }
 
 /// Whose trouble a failed call is, and so what to do about it.

@@ -20,7 +20,7 @@ use crate::plan::start_of;
 use crate::span::TypedSpan;
 use crate::tasks::{Done, Fetched, Tasks};
 use crate::token::{self, Parsed, Search, SessionToken, WindowToken};
-use crate::{AuthArtifacts, Config, Error, plan};
+use crate::{AuthArtifacts, AuthRoads, Config, Error, plan};
 
 /// Reads Auth's log by `GetEvents` and recordings by `StreamSessionEvents`.
 ///
@@ -73,6 +73,12 @@ impl TypedSource {
     pub fn keyed_pages(&self) -> KeyedPages {
         let (config, env) = (Arc::clone(&self.config), Arc::clone(&self.env));
         KeyedPages::new(config, env, self.shared.clone(), self.reader.budget())
+    }
+
+    /// Which calls Auth offers, over the connection that this source keeps.
+    pub fn roads(&self) -> AuthRoads {
+        let patience = self.config.request_timeout;
+        AuthRoads::new(self.shared.clone(), Arc::clone(&self.env), patience)
     }
 
     /// Waits for one thing to happen and deals with it. Cancel-safe: it waits in one place, and

@@ -8,6 +8,7 @@ mod link;
 mod raw;
 mod rescans;
 mod rig;
+mod roads;
 mod sessions;
 mod spans;
 mod troubles;
