@@ -58,7 +58,7 @@ const SURFACES: &[Surface] = &[
         client: true,
         server: false,
         services: &[
-            (".proto.AuthService", &["Ping", "GetEvents"]),
+            (".proto.AuthService", &["Ping", "GetEvents", "UpsertLock"]),
             (
                 ".teleport.auditlog.v1.AuditLogService",
                 &["GetUnstructuredEvents", "ExportUnstructuredEvents", "GetEventExportChunks"],

@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ev-core", &[]),
     ("ev-decode", &["ev-core"]),
     ("ev-decoder-module", &["ev-core", "ev-decode"]),
+    ("ev-locking", &["ev-core"]),
     ("ev-modules", &["ev-core", "ev-decode"]),
     ("ev-modules-https", &["ev-core", "ev-modules", "ev-tls"]),
     ("ev-oracle", &[]),

@@ -532,10 +532,10 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
             &["EV_RECORDING_PATIENCE"],
             "recording-patience",
             Group::Ingest,
-            "How long a session recording of which nothing can be read is asked for before it is \
-             given up; 0s means for ever.",
+            "How long a session recording that is missing is asked for before it is given up; 0s \
+             means for ever. One that is there and cannot be read is never given up.",
         ),
-        "168h",
+        "48h",
     ),
     default(
         ours(

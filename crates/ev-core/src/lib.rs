@@ -21,6 +21,7 @@ mod env;
 mod event;
 mod id;
 mod lane;
+mod lock;
 mod outcome;
 pub mod peek;
 mod sink;
@@ -45,6 +46,7 @@ pub use id::{
     AuthVersion, BatchId, Epoch, EventDigest, InvalidSessionId, ParkedId, SessionId, SinkId,
 };
 pub use lane::{InvalidLaneId, LaneId, Road, Token};
+pub use lock::{LockError, Locks, UserLock};
 pub use outcome::{Flavour, Mode, Outcome, Output, UnknownPolicy};
 pub use sink::{Batch, Entry, Framing, Ordering, Route, Shape, Sink, SinkError, Verdict};
 pub use source::{
@@ -53,8 +55,8 @@ pub use source::{
 };
 pub use state::{
     Advance, Attempt, Change, Claim, Known, KnownQuery, LaneRow, LedgerHour, NewParked, ParkReason,
-    ParkedEvent, ParkedGroup, ParkedQuery, SessionLedger, Settle, Snapshot, StateError, StateStore,
-    Totals,
+    ParkedEvent, ParkedGroup, ParkedQuery, SessionLedger, SessionTrouble, Settle, Snapshot,
+    StateError, StateStore, Totals,
 };
 pub use time::{Rfc3339, Timestamp};
 

@@ -1,6 +1,7 @@
 //! What must survive a restart.
 
 mod ledger;
+mod trouble;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::{
 };
 
 pub use ledger::{LedgerHour, SessionLedger};
+pub use trouble::SessionTrouble;
 
 /// Keeps resume points, parked events, totals and artifacts durably.
 ///
@@ -168,6 +170,8 @@ pub struct Snapshot {
     pub parked_bytes: u64,
     /// The secret by which the ledger hashes events; made with the state, and never changed.
     pub ledger_key: [u8; 16],
+    /// Recordings that cannot be read, those given up included, in the order of their ids.
+    pub session_trouble: Vec<SessionTrouble>,
 }
 
 /// A lane as stored.
@@ -190,8 +194,8 @@ pub struct LaneRow {
 /// One atomic change of a sink's state. Parts that stay empty change nothing.
 ///
 /// The parts take effect in this order: `open`, `settle`, `advance`, `done`, `park`, `attempt`,
-/// `resolve`, `forget`, `ledger`, `session_ledger`, then `totals` and `seen_version`. Opening a lane
-/// that is there leaves it as it is; settling, advancing or ending one that is not there refuses the
+/// `resolve`, `forget`, `ledger`, `session_ledger`, `session_trouble`, `session_cleared`, then
+/// `totals` and `seen_version`. Opening a lane that is there leaves it as it is; settling, advancing or ending one that is not there refuses the
 /// whole change, because a resume point would be lost without a word. Parking an event that is
 /// parked already (same lane and digest), and naming a parked event or a lane to forget that is
 /// gone, changes nothing. A row of a ledger takes the place of the one that is there.
@@ -217,6 +221,10 @@ pub struct Change {
     pub ledger: Vec<LedgerHour>,
     /// Recordings of the ledger as they are after this change.
     pub session_ledger: Vec<SessionLedger>,
+    /// Recordings that cannot be read, as they are after this change.
+    pub session_trouble: Vec<SessionTrouble>,
+    /// Recordings that can be read again: nothing is kept of their trouble.
+    pub session_cleared: Vec<SessionId>,
     /// The sums as they are after this change.
     pub totals: Option<Totals>,
     /// Auth version seen.

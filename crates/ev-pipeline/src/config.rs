@@ -51,12 +51,16 @@ pub struct Config {
     pub park_retry: Duration,
     /// First pause before a stopped session recording is asked for again; doubles. Default 5 s.
     pub reopen_base: Duration,
-    /// Longest such pause. Default 3 min.
+    /// Longest such pause. Default 15 min: some 200 attempts in 48 h.
     pub reopen_cap: Duration,
-    /// A recording that is missing or unreadable is given up, with an alarm, when no event of it
-    /// has come for so long and it was asked for at least ten times; `None` never gives up.
-    /// Default 7 days: an upload may wait that long on a node that is cut off, while the reference
-    /// handler forgets a missing one after 48 h or three attempts. Counted anew by each run.
+    /// Pause before a recording that has been unreadable for longer than `recording_patience` is
+    /// asked for again. Default 6 h.
+    pub set_aside_pause: Duration,
+    /// A recording that is missing is given up, with an alarm, when no event of it has come for so
+    /// long and it was asked for at least ten times; `None` never gives up. Default 48 h, as long
+    /// as the reference handler waits at most (it forgets one after three attempts too). Over
+    /// restarts. One that is there and cannot be read (damaged, or not allowed) is never given up:
+    /// behind that time there is the same alarm, and it is asked for rarely.
     pub recording_patience: Option<Duration>,
     /// How long a stop waits for requests under way. Default 20 s, below the 30 s after which
     /// Kubernetes kills.
@@ -98,8 +102,9 @@ impl Default for Config {
             decoder_patience: Duration::from_secs(1),
             park_retry: Duration::from_secs(30),
             reopen_base: Duration::from_secs(5),
-            reopen_cap: Duration::from_secs(180),
-            recording_patience: Some(Duration::from_secs(7 * 24 * 3600)),
+            reopen_cap: Duration::from_secs(15 * 60),
+            set_aside_pause: Duration::from_secs(6 * 3600),
+            recording_patience: Some(Duration::from_secs(48 * 3600)),
             grace: Duration::from_secs(20),
             skip_event_types: BTreeSet::new(),
             recordings: true,

@@ -7,12 +7,12 @@ use std::time::Duration;
 use ev_core::{
     AuthVersion, BoxFuture, Change, Choice, Credit, DecoderSet, Env, Epoch, EventDigest, LaneId,
     ParkedId, Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent,
-    StateStore, Stopped, Token, Verdict,
+    StateStore, Verdict,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::batches::{Batches, Parcel};
 use crate::hold::Held;
@@ -20,6 +20,7 @@ use crate::lanes::LaneBook;
 use crate::ledger::Ledger;
 use crate::parking::Round;
 use crate::receiver::Receivers;
+use crate::reopen::StoppedLanes;
 use crate::room::Room;
 use crate::{Config, Error, Exec, Summary};
 
@@ -96,25 +97,12 @@ pub(crate) struct Core {
     patience: Option<Duration>,
     /// Recordings announced by events that are delivered now.
     pub(crate) announced: Vec<SessionId>,
-    stopped: BTreeMap<LaneId, Reopen>,
+    pub(crate) stopped: StoppedLanes,
     pub(crate) held: Held,
     /// A trial has failed since a page was taken.
     pub(crate) needs_proof: bool,
     caught_up: bool,
     pub(crate) summary: Summary,
-}
-
-/// Attempts after which a recording may be given up, however long they took.
-const LEAST_ATTEMPTS: u32 = 10;
-
-/// A lane that had to be closed, and when to try it again.
-#[derive(Debug)]
-struct Reopen {
-    /// When it was closed first, without an event of it since.
-    since: Duration,
-    at: Duration,
-    attempts: u32,
-    waiting: bool,
 }
 
 impl Engine {
@@ -166,7 +154,7 @@ impl Engine {
             version: snapshot.seen_version,
             patience: None,
             announced: Vec::new(),
-            stopped: BTreeMap::new(),
+            stopped: StoppedLanes::restore(snapshot.session_trouble),
             held: Held::default(),
             needs_proof: false,
             caught_up: false,
@@ -260,9 +248,9 @@ impl Core {
             SourceEvent::Page(page) => {
                 self.caught_up = false;
                 self.needs_proof = false;
-                if !page.events.is_empty() && !self.stopped.is_empty() {
+                if !page.events.is_empty() {
                     // Something of it can be read, so it is no hopeless one.
-                    self.stopped.remove(&page.lane);
+                    self.recovered(&page.lane);
                 }
                 self.take_page(page, stop).await?;
             }
@@ -284,7 +272,7 @@ impl Core {
                 }
                 for lane in lanes.ended {
                     self.book.end(&lane);
-                    self.stopped.remove(&lane);
+                    self.recovered(&lane);
                 }
                 for lane in lanes.retired {
                     self.book.retire(&lane);
@@ -360,11 +348,7 @@ impl Core {
             self.batches.due_at(self.config.batch_age),
             self.patience,
             self.receivers.due_at(now),
-            self.stopped
-                .iter()
-                .filter(|(lane, r)| r.waiting && !self.held.contains(lane))
-                .map(|(_, r)| r.at)
-                .min(),
+            self.stopped.due_at(|lane| self.held.contains(lane)),
             (self.any_parked() && self.worth_a_round && self.round.is_none())
                 .then_some(self.next_round),
             (self.round.is_some() && self.has_room()).then_some(now),
@@ -392,53 +376,10 @@ impl Core {
         }
     }
 
-    fn note_stopped(&mut self, stopped: &Stopped) {
-        let Stopped { lane, missing, reason } = stopped;
-        let now = self.env.monotonic();
-        let (since, attempts) =
-            self.stopped.get(lane).map_or((now, 0), |reopen| (reopen.since, reopen.attempts));
-        let attempts = attempts + 1;
-        let lasted = now.saturating_sub(since);
-        let patience = self.config.recording_patience;
-        if attempts >= LEAST_ATTEMPTS && patience.is_some_and(|patience| lasted >= patience) {
-            error!(%lane, missing, reason, attempts, ?lasted, "recording cannot be read, given up");
-            self.stopped.remove(lane);
-            self.book.give_up(lane);
-            self.summary.sessions_given_up += 1;
-            return self.changed();
-        }
-        let pause = self.config.reopen_base.saturating_mul(1 << (attempts - 1).min(10));
-        let pause = pause.min(self.config.reopen_cap);
-        // A line an attempt at first, then few of them.
-        if attempts.is_power_of_two() {
-            warn!(%lane, missing, reason, attempts, ?pause, "recording cannot be read, trying again later");
-        } else {
-            debug!(%lane, missing, reason, attempts, ?pause, "recording cannot be read");
-        }
-        let at = now + pause / 2 + self.env.jitter(pause / 2);
-        self.stopped.insert(lane.clone(), Reopen { since, at, attempts, waiting: true });
-    }
-
-    fn reopen_stopped(&mut self, source: &mut dyn Source) {
-        let now = self.env.monotonic();
-        let held = &self.held;
-        let due = |lane: &LaneId, r: &Reopen| r.waiting && r.at <= now && !held.contains(lane);
-        for (lane, reopen) in self.stopped.iter_mut().filter(|(lane, r)| due(lane, r)) {
-            let token: Option<Token> = self.book.read_token(lane).cloned();
-            source.open(lane, token);
-            reopen.waiting = false;
-        }
-    }
-
-    /// Whether a lane was stopped by its own trouble and waits for its time.
-    pub(crate) fn waits_to_be_reopened(&self, lane: &LaneId) -> bool {
-        self.stopped.get(lane).is_some_and(|reopen| reopen.waiting)
-    }
-
     /// Whether the tip is reached and everything is settled.
     fn is_finished(&self) -> bool {
         self.caught_up
-            && self.book.only_live_left()
+            && self.book.only_live_left(|lane| self.stopped.is_set_aside(lane))
             && self.batches.is_empty()
             && self.in_flight.is_empty()
             && self.receivers.none_waiting()

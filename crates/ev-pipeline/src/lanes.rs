@@ -605,9 +605,10 @@ impl LaneBook {
     }
 
     /// Whether nothing is left but one window that stays open, or dates that may have more chunks.
-    pub(crate) fn only_live_left(&self) -> bool {
-        let is_open = |lane: &&Lane| !lane.ended || lane.unsettled > 0;
-        let mut open = self.lanes.values().filter(is_open).filter(|lane| !is_date(&lane.id));
+    /// Lanes that are set aside do not count, as soon as all that came of them is settled.
+    pub(crate) fn only_live_left(&self, is_set_aside: impl Fn(&LaneId) -> bool) -> bool {
+        let is_left = |lane: &&Lane| lane.unsettled > 0 || !lane.ended && !is_set_aside(&lane.id);
+        let mut open = self.lanes.values().filter(is_left).filter(|lane| !is_date(&lane.id));
         match (open.next(), open.next()) {
             (Some(lane), None) => lane.is_window() && lane.unsettled == 0,
             (None, _) => true,

@@ -41,6 +41,7 @@ pub mod ledger;
 mod pace;
 mod parking;
 mod receiver;
+mod reopen;
 mod room;
 mod state;
 mod summary;

@@ -3,7 +3,7 @@
 //!
 //! [`TypedSource`] reads the log of Auth in lanes through `GetEvents` and recordings through
 //! `StreamSessionEvents`; [`AuthArtifacts`] fetches signed decoder artifacts over the same
-//! connection. Every event stays the bytes that Auth sent, a slice of the receive buffer.
+//! connection, and [`AuthLocks`] sets locks over it. Every event stays the bytes that Auth sent, a slice of the receive buffer.
 //!
 //! Left to others: what an event means (`ev-decode`), which ids are known and what is retried
 //! (`ev-pipeline`), whether an artifact is to be trusted (`ev-modules`), certificates (`ev-tls`).
@@ -46,6 +46,7 @@ mod identity;
 mod keyed;
 mod lanes;
 mod link;
+mod locks;
 mod offers;
 mod place;
 mod plan;
@@ -67,6 +68,7 @@ pub use error::Error;
 pub use export::ExportPlace;
 pub use identity::{IdentityError, IdentityFile};
 pub use keyed::{KeyRefused, KeyedPage, KeyedPages, KeyedQuery};
+pub use locks::AuthLocks;
 pub use offers::{AuthRoads, Offers};
 pub use place::SearchPlace;
 pub use source::TypedSource;

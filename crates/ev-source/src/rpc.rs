@@ -16,6 +16,7 @@ use crate::generated::teleport::auditlog::v1::audit_log_service_client::AuditLog
 use crate::generated::teleport::auditlog::v1::{
     GetEventExportChunksRequest, GetUnstructuredEventsRequest,
 };
+use crate::generated::types::LockV2;
 use crate::raw_codec::RawCodec;
 use crate::window::Query;
 
@@ -84,6 +85,11 @@ pub(crate) async fn stream_session(
     request.extensions_mut().insert(GrpcMethod::new("proto.AuthService", "StreamSessionEvents"));
     let path = PathAndQuery::from_static("/proto.AuthService/StreamSessionEvents");
     Ok(grpc.server_streaming(request, path, RawCodec::new()).await?.into_inner())
+}
+
+pub(crate) async fn upsert_lock(connection: &Connection, lock: LockV2) -> Result<(), Status> {
+    auth(connection).upsert_lock(lock).await?;
+    Ok(())
 }
 
 pub(crate) async fn artifact(

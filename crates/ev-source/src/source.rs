@@ -20,7 +20,7 @@ use crate::plan::start_of;
 use crate::span::TypedSpan;
 use crate::tasks::{Done, Fetched, Tasks};
 use crate::token::{self, Parsed, Search, SessionToken, WindowToken};
-use crate::{AuthArtifacts, AuthRoads, Config, Error, plan};
+use crate::{AuthArtifacts, AuthLocks, AuthRoads, Config, Error, plan};
 
 /// Reads Auth's log by `GetEvents` and recordings by `StreamSessionEvents`.
 ///
@@ -79,6 +79,12 @@ impl TypedSource {
     pub fn roads(&self) -> AuthRoads {
         let patience = self.config.request_timeout;
         AuthRoads::new(self.shared.clone(), Arc::clone(&self.env), patience)
+    }
+
+    /// Locks at Auth, over the connection that this source keeps; as [`TypedSource::artifacts`].
+    pub fn locks(&self) -> AuthLocks {
+        let patience = self.config.request_timeout;
+        AuthLocks::new(self.shared.clone(), Arc::clone(&self.env), patience)
     }
 
     /// Waits for one thing to happen and deals with it. Cancel-safe: it waits in one place, and

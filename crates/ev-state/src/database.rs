@@ -264,7 +264,9 @@ mod tests {
                 Err(error) => panic!("{error}"),
             }
         };
-        for table in ["state", "sink", "lane", "known_ids", "highest_version", "ledger"] {
+        for table in
+            ["state", "sink", "lane", "known_ids", "highest_version", "ledger", "session_trouble"]
+        {
             for size in [0, THOROUGH_CHECK_LIMIT + 1, FULL_CHECK_LIMIT + 1] {
                 assert!(found_in(table, size), "{table}, {size} bytes");
             }

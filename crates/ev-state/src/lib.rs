@@ -67,6 +67,7 @@ mod parked;
 mod read;
 mod reader;
 mod store;
+mod trouble;
 mod words;
 mod write;
 

@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_highest_version.sql"),
     include_str!("../migrations/0003_ledger.sql"),
+    include_str!("../migrations/0004_session_trouble.sql"),
 ];
 
 /// Brings the database to the current layout; a newer or foreign one is refused unchanged.

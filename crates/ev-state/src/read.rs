@@ -8,7 +8,7 @@ use ev_core::{
 use rusqlite::types::{FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::words;
+use crate::{trouble, words};
 
 /// Cluster and flavour of the state, if it has any.
 pub(crate) fn identity(connection: &Connection) -> rusqlite::Result<Option<(String, Flavour)>> {
@@ -38,6 +38,7 @@ pub(crate) fn snapshot(
     flavour: Flavour,
 ) -> rusqlite::Result<Snapshot> {
     let lanes = lanes(connection, sink)?;
+    let session_trouble = trouble::of_sink(connection, sink)?;
     connection
         .prepare_cached(
             "SELECT epoch, start_seconds, seen_version, passed, delivered, filtered, parked,
@@ -55,6 +56,7 @@ pub(crate) fn snapshot(
                 totals: totals(row)?,
                 parked_bytes: count(row, "parked_bytes")?,
                 ledger_key: row.get("ledger_key")?,
+                session_trouble,
             })
         })
 }

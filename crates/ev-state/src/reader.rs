@@ -4,14 +4,16 @@ use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
-use ev_core::{Flavour, LedgerHour, ParkedId, SessionId, SessionLedger, SinkId, StateError};
+use ev_core::{
+    Flavour, LedgerHour, ParkedId, SessionId, SessionLedger, SessionTrouble, SinkId, StateError,
+};
 use rusqlite::Connection;
 
 use crate::database::{self, Place};
 use crate::facts::{self, SinkFacts};
 use crate::ledger::{self, LedgerFacts};
 use crate::parked::ParkedFacts;
-use crate::{directory, error, parked, read};
+use crate::{directory, error, parked, read, trouble};
 
 /// What a state holds, to be read and nothing else.
 ///
@@ -130,6 +132,17 @@ impl StateReader {
     pub fn reads_session(&self, sink: &SinkId, session: &SessionId) -> Result<bool, StateError> {
         ledger::reads_session(&self.connection, sink, session)
             .map_err(|cause| self.no_ledger(cause))
+    }
+
+    /// Recordings that cannot be read, those given up included, in the order of their ids.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn session_trouble(&self, sink: &SinkId) -> Result<Vec<SessionTrouble>, StateError> {
+        trouble::of_named(&self.connection, sink).map_err(|cause| {
+            error::rows(&self.place.database, "read the recordings in trouble", cause)
+        })
     }
 
     fn failed(&self, cause: rusqlite::Error) -> StateError {

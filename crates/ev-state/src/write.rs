@@ -6,7 +6,7 @@ use ev_core::{
 };
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use crate::{ledger, parked, words};
+use crate::{ledger, parked, trouble, words};
 
 /// A change was not written.
 pub(crate) enum Refusal {
@@ -104,6 +104,12 @@ pub(crate) fn change(connection: &Connection, sink: i64, change: &Change) -> Res
     }
     for row in &change.session_ledger {
         ledger::put_session(connection, sink, row)?;
+    }
+    for row in &change.session_trouble {
+        trouble::put(connection, sink, row)?;
+    }
+    for session in &change.session_cleared {
+        trouble::clear(connection, sink, session)?;
     }
     if let Some(sums) = &change.totals {
         totals(connection, sink, sums)?;

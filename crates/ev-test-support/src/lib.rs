@@ -29,7 +29,7 @@ mod tls;
 pub use admin::{AdminClient, AdminServer};
 pub use auth::{
     Api, Artifact, ArtifactKind, AuthConfig, AuthSwitches, AuthTally, CallFault, Event, FakeAuth,
-    MethodTally, Page, Search, SearchError, SeenCall, Store, Unstructured,
+    Lock, MethodTally, Page, Search, SearchError, SeenCall, Store, Unstructured,
 };
 pub use door::loopback;
 pub use error::Error;

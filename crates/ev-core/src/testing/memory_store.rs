@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
     AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, Known, KnownQuery, LaneId, LaneRow,
-    LedgerHour, ParkedEvent, ParkedGroup, ParkedId, ParkedQuery, SessionId, SessionLedger, Settle,
-    SignedArtifact, SinkId, Snapshot, StateError, StateStore, Timestamp, Token, Totals,
+    LedgerHour, ParkedEvent, ParkedGroup, ParkedId, ParkedQuery, SessionId, SessionLedger,
+    SessionTrouble, Settle, SignedArtifact, SinkId, Snapshot, StateError, StateStore, Timestamp,
+    Token, Totals,
 };
 
 /// [`StateStore`] in memory. A clone is another handle on the same rows, as a second opening of
@@ -42,6 +43,7 @@ struct SinkRows {
     parked_keys: BTreeSet<(LaneId, EventDigest)>,
     ledger: BTreeMap<i64, LedgerHour>,
     session_ledger: BTreeMap<SessionId, SessionLedger>,
+    session_trouble: BTreeMap<SessionId, SessionTrouble>,
     totals: Totals,
 }
 
@@ -115,6 +117,7 @@ impl StateStore for MemoryStore {
             parked_keys: BTreeSet::new(),
             ledger: BTreeMap::new(),
             session_ledger: BTreeMap::new(),
+            session_trouble: BTreeMap::new(),
             totals: Totals::default(),
         });
         rows.epoch += 1;
@@ -126,6 +129,7 @@ impl StateStore for MemoryStore {
             lanes: rows.lanes.iter().map(|(lane, row)| row.stored(lane)).collect(),
             totals: rows.totals,
             ledger_key: *b"key of a memory ",
+            session_trouble: rows.session_trouble.values().cloned().collect(),
             parked_bytes: rows.parked.values().map(|row| row.event.bytes.len() as u64).sum(),
         })
     }
@@ -343,6 +347,12 @@ impl SinkRows {
         }
         for row in &change.session_ledger {
             self.session_ledger.insert(row.session.clone(), row.clone());
+        }
+        for row in &change.session_trouble {
+            self.session_trouble.insert(row.session.clone(), row.clone());
+        }
+        for session in &change.session_cleared {
+            self.session_trouble.remove(session);
         }
         if let Some(totals) = change.totals {
             self.totals = totals;

@@ -5,6 +5,7 @@
 
 mod groups;
 mod ledger;
+mod trouble;
 
 use std::collections::BTreeSet;
 
@@ -57,6 +58,7 @@ const CHECKS: &[fn(&dyn StateStore)] = &[
     ledger::sessions_are_found_by_their_id,
     ledger::it_changes_with_the_rest_or_not_at_all,
     ledger::each_sink_has_its_own,
+    trouble::recordings_in_trouble_are_kept,
 ];
 
 /// A claim for the sink `name` of cluster `example` that starts at 1,700,000,000.

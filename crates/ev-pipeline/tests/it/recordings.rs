@@ -1,6 +1,6 @@
 use ev_core::{
-    Choice, DecoderKind, LaneId, Lanes, Mark, Page, RawEvent, Route, SessionId, SourceEvent,
-    Stopped,
+    Change, Choice, DecoderKind, LaneId, Lanes, Mark, Page, RawEvent, Route, SessionId,
+    SessionTrouble, SinkId, SourceEvent, StateStore, Stopped,
 };
 
 use crate::rig::{Rig, TinyDecoder, event, lock, login, opened, page, token, version};
@@ -163,6 +163,147 @@ async fn a_recording_may_be_waited_for_for_ever() {
     let summary = stopped_until(&rig, |_, opens| opens == 300).await;
     assert_eq!(summary.sessions_given_up, 0);
     assert!(rig.snapshot_lanes().iter().any(|row| row.lane == session()));
+}
+
+/// The wall clock of a run begins here.
+const BEGIN: i64 = 1_800_000_000;
+const HOUR: i64 = 3600;
+
+/// A state in which the recording has been in trouble for so many seconds.
+fn in_trouble_for(rig: &Rig, seconds: i64, missing: bool) {
+    let LaneId::Session(session) = session() else { unreachable!("it is one") };
+    let row = SessionTrouble {
+        session,
+        since_seconds: BEGIN - seconds,
+        attempts: 50,
+        missing,
+        reason: "as before".into(),
+        given_up_seconds: None,
+    };
+    let lane = crate::recordings::session();
+    let open = vec![(lane, token("0"))];
+    let change = Change { open, session_trouble: vec![row], ..Change::default() };
+    let epoch = rig.snapshot().epoch;
+    rig.store.commit(&SinkId("test".into()), epoch, &change).unwrap();
+}
+
+fn stopped(missing: bool) -> SourceEvent {
+    let reason = if missing { "not found" } else { "session record is corrupted" };
+    SourceEvent::Stopped(Stopped { lane: session(), missing, reason: reason.into() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_a_recording_is_missing_counts_over_restarts() {
+    let rig = Rig::new();
+    in_trouble_for(&rig, 48 * HOUR - 1800, true);
+    rig.feed.push(stopped(true));
+    let opens = std::cell::Cell::new(0);
+    let summary = rig
+        .run_until(|rig| {
+            let now = lock(&rig.feed.opened).len();
+            if now > opens.get() {
+                opens.set(now);
+                rig.feed.push(stopped(true));
+            }
+            !rig.snapshot_lanes().iter().any(|row| row.lane == session())
+        })
+        .await;
+    assert_eq!(summary.sessions_given_up, 1);
+    let rows = rig.snapshot().session_trouble;
+    assert_eq!(rows.len(), 1, "it is on record");
+    let given_up = rows[0].given_up_seconds.unwrap();
+    assert!((BEGIN + 1800..BEGIN + 2700).contains(&given_up), "48 h behind the first time");
+    assert_eq!((rows[0].reason.as_str(), rows[0].missing), ("not found", true));
+    assert!(rows[0].attempts > 51, "{}", rows[0].attempts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_trouble_of_a_recording_is_kept_and_ends_with_its_first_event() {
+    let mut rig = Rig::new();
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![upload()], "end"));
+    rig.feed.push(stopped(true));
+    rig.run_until(|rig| !lock(&rig.feed.opened).is_empty()).await;
+    let rows = rig.snapshot().session_trouble;
+    assert_eq!((rows[0].attempts, rows[0].since_seconds), (1, BEGIN));
+    rig.restart();
+    rig.feed.push(stopped(true));
+    rig.run_until(|rig| lock(&rig.feed.opened).len() == 1).await;
+    assert_eq!(rig.snapshot().session_trouble[0].attempts, 2);
+    rig.restart();
+    rig.feed.push(recording(0, 3));
+    rig.run_until(|rig| lock(&rig.sink.stored).len() == 3).await;
+    assert_eq!(rig.snapshot().session_trouble, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_recording_is_set_aside_and_never_given_up() {
+    let rig = Rig::new();
+    in_trouble_for(&rig, 24 * 365 * HOUR, false);
+    rig.feed.push(stopped(false));
+    rig.feed.push(opened());
+    rig.feed.push(page(crate::rig::uids(0..5), "end"));
+    let looks = std::cell::Cell::new(0);
+    let summary = rig
+        .run_until(|rig| {
+            looks.set(looks.get() + 1);
+            looks.get() > 100_000 && lock(&rig.sink.stored).len() == 5
+        })
+        .await;
+    assert!(lock(&rig.feed.opened).is_empty(), "asked for again hours later");
+    assert_eq!(summary.sessions_given_up, 0);
+    assert!(rig.snapshot().lanes.iter().any(|row| row.lane == session()));
+    let rows = rig.snapshot().session_trouble;
+    assert_eq!((rows[0].attempts, rows[0].given_up_seconds), (51, None));
+    assert_eq!(summary.totals.delivered, 5, "the rest goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_the_last_event_waits_for_recordings_but_not_for_missing_ones() {
+    let mut rig = Rig::new();
+    rig.config.exit_on_last_event = true;
+    rig.feed.push(opened());
+    let other = LaneId::Session(SessionId::try_new(b"s-2").unwrap());
+    rig.feed.push(page(vec![upload(), event(1, "session.upload", "second", "s-2")], "end"));
+    rig.feed.push(SourceEvent::CaughtUp);
+    let run = rig.run();
+    let feed = async {
+        let mut seen = 0;
+        for step in 0.. {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            let opened = lock(&rig.feed.opened).clone();
+            let missing = opened.iter().filter(|lane| **lane == session()).count();
+            if missing > seen {
+                seen = missing;
+                rig.feed.push(stopped(true));
+            }
+            // It is being read all the while, and ends last.
+            if step == 300 {
+                assert!(seen > 3, "asked for {seen} times");
+                let inside = event(2, "exec", "inside", "s-2");
+                rig.feed.push(SourceEvent::Page(Page {
+                    lane: other.clone(),
+                    version: version("1.0.0"),
+                    marks: vec![Mark { after: 1, token: token("1") }],
+                    events: vec![inside],
+                    repeats: false,
+                }));
+                let ended = vec![other.clone()];
+                rig.feed.push(SourceEvent::Lanes(Lanes { ended, ..Lanes::default() }));
+                rig.feed.push(SourceEvent::CaughtUp);
+            }
+        }
+    };
+    let hour = std::time::Duration::from_secs(3600);
+    let summary = tokio::select! {
+        biased;
+        () = feed => unreachable!("it goes on"),
+        () = tokio::time::sleep(hour) => panic!("it does not end"),
+        ended = run => ended.unwrap(),
+    };
+    assert_eq!((summary.totals.delivered, summary.totals.sessions), (3, 1));
+    assert!(rig.snapshot().lanes.iter().any(|row| row.lane == session()), "for the next run");
+    assert!(rig.snapshot().session_trouble[0].attempts >= 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,3 +19,6 @@ pub mod teleport {
         }
     }
 }
+pub mod types {
+    include!("types.rs");
+}

@@ -186,5 +186,26 @@ pub mod auth_service_client {
                 .insert(GrpcMethod::new("proto.AuthService", "GetEvents"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn upsert_lock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::super::types::LockV2>,
+        ) -> std::result::Result<tonic::Response<()>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/proto.AuthService/UpsertLock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("proto.AuthService", "UpsertLock"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }

@@ -5,8 +5,8 @@ use ev_core::testing::MemoryStore;
 use ev_core::testing::state::{claim, everything, normalised};
 use ev_core::{
     Advance, Attempt, AuthVersion, Change, Epoch, EventDigest, Form, LaneId, LedgerHour, NewParked,
-    ParkReason, ParkedId, Road, SessionId, SessionLedger, Settle, SinkId, StateError, StateStore,
-    Timestamp, Token, Totals,
+    ParkReason, ParkedId, Road, SessionId, SessionLedger, SessionTrouble, Settle, SinkId,
+    StateError, StateStore, Timestamp, Token, Totals,
 };
 use ev_state::SqliteStore;
 use proptest::collection::vec;
@@ -104,11 +104,21 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn trouble()(id in "[abc]", since_seconds in 0..4i64, attempts in 0..9u32,
+                 missing in any::<bool>(), given_up_seconds in proptest::option::of(0..4i64))
+        -> SessionTrouble {
+        let session = SessionId::try_new(id.as_bytes()).expect("letters are valid");
+        let reason = "not found".to_owned();
+        SessionTrouble { session, since_seconds, attempts, missing, reason, given_up_seconds }
+    }
+}
+
+prop_compose! {
     fn change()(open in vec((lane(), token()), 0..4), settle in vec(settle(), 0..2),
                 advance in vec((lane(), token(), 0..4u64), 0..2), done in vec(lane(), 0..1),
                 forget in vec(lane(), 0..2), park in vec(event(), 0..3),
                 resolve in vec(parked_id(), 0..2), attempt in vec(attempt(), 0..2),
-                ledger in vec(hour(), 0..2), session_ledger in vec(session(), 0..2),
+                ledger in vec(hour(), 0..2), sessions in (vec(session(), 0..2), vec(trouble(), 0..3), vec(trouble(), 0..2)),
                 passed in proptest::option::of(0..1000u64),
                 version in proptest::option::of("[0-9]{1,2}")) -> Change {
         let advance = advance
@@ -117,9 +127,11 @@ prop_compose! {
             .collect();
         let totals = passed.map(|passed| Totals { passed, delivered: passed, ..Totals::default() });
         let seen_version = version.map(AuthVersion::new);
+        let (session_ledger, session_trouble, cleared) = sessions;
+        let session_cleared = cleared.into_iter().map(|row| row.session).collect();
         Change {
             open, advance, settle, done, forget, park, resolve, attempt, ledger, session_ledger,
-            totals, seen_version,
+            session_trouble, session_cleared, totals, seen_version,
         }
     }
 }

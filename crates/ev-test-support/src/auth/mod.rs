@@ -1,7 +1,7 @@
 //! An Auth server: gRPC over TLS with a required client certificate.
 //!
-//! Serves `proto.AuthService` (`Ping`, `GetDomainName`, `GetEvents`, `StreamSessionEvents`),
-//! `teleport.auditlog.v1.AuditLogService` (`GetUnstructuredEvents`,
+//! Serves `proto.AuthService` (`Ping`, `GetDomainName`, `GetEvents`, `StreamSessionEvents`,
+//! `UpsertLock`), `teleport.auditlog.v1.AuditLogService` (`GetUnstructuredEvents`,
 //! `StreamUnstructuredSessionEvents`) and `ev.decoder.v1.DecoderModuleService`; every other call
 //! answers `UNIMPLEMENTED`, as do the calls of `AuditLogService` until a switch offers them. Events
 //! are served byte for byte as they were given; what the unstructured calls send is made of the
@@ -14,6 +14,7 @@
 mod admin;
 mod artifacts;
 mod audit_log;
+mod locks;
 mod reading;
 mod server;
 mod service;
@@ -22,6 +23,7 @@ mod switches;
 mod unstructured;
 
 pub use artifacts::{Artifact, ArtifactKind};
+pub use locks::Lock;
 pub use server::{AuthConfig, FakeAuth};
 pub use store::{Event, Page, Search, SearchError, Store};
 pub use switches::{Api, AuthSwitches, AuthTally, CallFault, MethodTally, SeenCall};

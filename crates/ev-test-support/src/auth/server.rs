@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 
 use super::artifacts::Artifact;
 use super::audit_log::AuditLogApi;
+use super::locks::Lock;
 use super::service::{ArtifactApi, AuthApi};
 use super::store::{Event, Page, Store};
 use super::switches::{AuthSwitches, AuthTally, SeenCall};
@@ -87,6 +88,11 @@ impl FakeAuth {
     /// The last 10,000 calls, oldest first.
     pub fn calls(&self) -> Vec<SeenCall> {
         self.shared.lock().calls.iter().cloned().collect()
+    }
+
+    /// The locks that are in force, by name.
+    pub fn locks(&self) -> BTreeMap<String, Lock> {
+        self.shared.lock().locks.clone()
     }
 
     /// Changes the switches.
@@ -177,6 +183,7 @@ pub(super) struct Inner {
     pub(super) switches: AuthSwitches,
     pub(super) tally: AuthTally,
     pub(super) artifacts: Vec<Artifact>,
+    pub(super) locks: BTreeMap<String, Lock>,
     /// Numbers of the events that were sent at least once.
     pub(super) served: HashSet<u64>,
     /// The last answer to a search, by its kind and the second in which it begins.

@@ -8,6 +8,7 @@ use tokio_stream::iter;
 use tonic::{Request, Response, Status};
 
 use super::artifacts::{Artifact, ArtifactKind};
+use super::locks::Lock;
 use super::reading::{Answers, Asked};
 use super::server::Shared;
 use super::store::Event;
@@ -91,11 +92,19 @@ impl AuthService for AuthApi {
         self.0.recording("StreamSessionEvents", session_id, start_index, bytes).await
     }
 
-    async fn upsert_lock(&self, _: Request<LockV2>) -> Result<Response<()>, Status> {
+    async fn upsert_lock(&self, request: Request<LockV2>) -> Result<Response<()>, Status> {
         const METHOD: &str = "UpsertLock";
-        self.0.enter(METHOD, json!({})).await?;
-        let status = Status::unimplemented("method UpsertLock not implemented");
-        Err(self.0.failed(METHOD, status))
+        let lock = Lock::of(request.into_inner());
+        let seen = serde_json::to_value(&lock).unwrap_or_default();
+        self.0.enter(METHOD, seen).await?;
+        if let Err(what) = lock.check() {
+            return Err(self.0.failed(METHOD, Status::invalid_argument(what)));
+        }
+        self.0.change(|inner| {
+            inner.tally.locks_set += 1;
+            inner.locks.insert(lock.name.clone(), lock);
+        });
+        Ok(Response::new(()))
     }
 }
 

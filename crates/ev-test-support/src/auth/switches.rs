@@ -99,6 +99,9 @@ pub struct AuthTally {
     pub artifacts_sent: u64,
     /// Artifacts sent with a byte flipped.
     pub artifacts_flipped: u64,
+    /// Locks set, each time counted.
+    #[serde(default)]
+    pub locks_set: u64,
     /// Answers of `Ping`, by the version they named.
     pub pings: BTreeMap<String, u64>,
     /// The version as it is now.

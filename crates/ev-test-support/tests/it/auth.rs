@@ -240,7 +240,6 @@ async fn fails_as_told_and_knows_no_other_call() {
     let auth = start(&pki);
     let mut client = Client::connect(&auth, &pki).await;
     for path in [
-        "/proto.AuthService/UpsertLock",
         "/proto.AuthService/GetRoles",
         "/teleport.auditlog.v1.AuditLogService/GetUnstructuredEvents",
     ] {

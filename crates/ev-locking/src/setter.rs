@@ -1,0 +1,376 @@
+//! The task that has locks set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ev_core::{LockError, Locks, UserLock};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::Lockout;
+use crate::lockout::{Dealt, Inner};
+
+/// First pause after an attempt that failed; doubles with each further one, with jitter.
+const RETRY_BASE: Duration = Duration::from_millis(500);
+/// Longest such pause. An attacker goes on meanwhile, so it is short.
+const RETRY_CAP: Duration = Duration::from_secs(30);
+/// Pause while we may not set locks: only an operator mends that.
+const DENIED_PAUSE: Duration = Duration::from_secs(60);
+/// How long a stop waits for locks that are still to be set.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Has the locks set that a [`Lockout`] decides on, one at a time, the oldest first.
+pub struct Setter {
+    inner: Arc<Inner>,
+    locks: Arc<dyn Locks>,
+}
+
+/// What follows from an attempt.
+enum Next {
+    Go,
+    Pause(Duration),
+}
+
+/// What went wrong since something went well.
+#[derive(Default)]
+struct Trouble {
+    failures: u32,
+    /// The lines that were said.
+    denied: bool,
+    failing: bool,
+}
+
+impl Setter {
+    /// Sets by `locks` what `lockout` decides.
+    pub fn new(lockout: &Lockout, locks: Arc<dyn Locks>) -> Self {
+        Self { inner: lockout.inner(), locks }
+    }
+
+    /// Runs until `stop` is cancelled; then tries once more to set what waits, for at most five
+    /// seconds. What is left then is not set.
+    pub async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = self.set_for_ever() => {}
+        }
+        tokio::select! {
+            biased;
+            () = self.set_all_once() => {}
+            () = self.inner.env.sleep(GRACE) => {}
+        }
+        let waiting = self.inner.desk().waiting();
+        if waiting > 0 {
+            error!(waiting, "locks could not be set before the end");
+        }
+    }
+
+    async fn set_for_ever(&self) {
+        let mut trouble = Trouble::default();
+        loop {
+            let next = self.inner.desk().next();
+            let Some((decision, lock)) = next else {
+                self.inner.more.notified().await;
+                continue;
+            };
+            match self.set(decision, &lock, &mut trouble).await {
+                Next::Go => {}
+                Next::Pause(pause) => self.inner.env.sleep(pause).await,
+            }
+        }
+    }
+
+    async fn set_all_once(&self) {
+        let mut trouble = Trouble::default();
+        loop {
+            let next = self.inner.desk().next();
+            let Some((decision, lock)) = next else { return };
+            if let Next::Pause(_) = self.set(decision, &lock, &mut trouble).await {
+                return;
+            }
+        }
+    }
+
+    /// One attempt.
+    async fn set(&self, decision: u64, lock: &UserLock, trouble: &mut Trouble) -> Next {
+        let UserLock { name, expires, .. } = lock;
+        let is_over = |at| at <= self.inner.env.now();
+        if expires.is_some_and(is_over) {
+            warn!(name, "a lock has ended before it could be set");
+            self.inner.desk().dealt_with(decision, lock, Dealt::Over);
+            return Next::Go;
+        }
+        let answer = self.locks.upsert(lock).await;
+        let mut desk = self.inner.desk();
+        let Err(error) = answer else {
+            desk.dealt_with(decision, lock, Dealt::Set);
+            let attempts = std::mem::take(trouble).failures + 1;
+            match expires {
+                Some(expires) => info!(name, %expires, attempts, "locked after failed logins"),
+                None => info!(name, attempts, "locked after failed logins, for ever"),
+            }
+            return Next::Go;
+        };
+        desk.failed_again();
+        trouble.failures += 1;
+        match error {
+            LockError::Refused { message } => {
+                desk.dealt_with(decision, lock, Dealt::Lost);
+                error!(name, reason = message, "lock is refused and given up");
+                Next::Go
+            }
+            LockError::Denied { message } => {
+                if !std::mem::replace(&mut trouble.denied, true) {
+                    error!(
+                        name,
+                        reason = message,
+                        "not allowed to lock users: the role of this handler needs the verbs \
+                         `create` and `update` on `lock`; trying again until it has them"
+                    );
+                }
+                Next::Pause(DENIED_PAUSE)
+            }
+            other => {
+                let error = &other as &dyn std::error::Error;
+                if std::mem::replace(&mut trouble.failing, true) {
+                    debug!(name, error, "lock cannot be set");
+                } else {
+                    warn!(name, error, "lock cannot be set, trying again until it is");
+                }
+                let doublings = (trouble.failures - 1).min(10);
+                let pause = RETRY_BASE.saturating_mul(1 << doublings).min(RETRY_CAP);
+                Next::Pause(pause / 2 + self.inner.env.jitter(pause / 2))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use ev_core::{BoxFuture, Env, EventDigest, Timestamp};
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::{Config, FailedLogin};
+
+    /// tokio's clock, which the tests pause.
+    pub(crate) struct TestEnv(Option<tokio::time::Instant>);
+
+    impl TestEnv {
+        pub(crate) fn new() -> Self {
+            let is_there = tokio::runtime::Handle::try_current().is_ok();
+            Self(is_there.then(tokio::time::Instant::now))
+        }
+    }
+
+    impl Env for TestEnv {
+        fn now(&self) -> Timestamp {
+            Timestamp::new(1_000_000 + i64::try_from(self.monotonic().as_secs()).unwrap(), 0)
+        }
+
+        fn monotonic(&self) -> Duration {
+            self.0.map(|origin| origin.elapsed()).unwrap_or_default()
+        }
+
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(tokio::time::sleep(duration))
+        }
+
+        fn random(&self) -> u64 {
+            7
+        }
+    }
+
+    type Answer = Result<(), LockError>;
+
+    /// Answers as the script says, then always well.
+    struct Auth {
+        script: Mutex<VecDeque<Answer>>,
+        seen: watch::Sender<Vec<(Duration, UserLock)>>,
+        env: Arc<TestEnv>,
+    }
+
+    impl Auth {
+        fn new(env: &Arc<TestEnv>, script: impl IntoIterator<Item = Answer>) -> Arc<Self> {
+            let script = Mutex::new(script.into_iter().collect());
+            Arc::new(Self { script, seen: watch::Sender::new(Vec::new()), env: env.clone() })
+        }
+
+        async fn seen(&self, count: usize) -> Vec<(Duration, UserLock)> {
+            let mut seen = self.seen.subscribe();
+            seen.wait_for(|seen| seen.len() >= count).await.unwrap().clone()
+        }
+    }
+
+    impl Locks for Auth {
+        fn upsert<'a>(&'a self, lock: &'a UserLock) -> BoxFuture<'a, Answer> {
+            self.seen.send_modify(|seen| seen.push((self.env.monotonic(), lock.clone())));
+            let answer = self.script.lock().unwrap().pop_front().unwrap_or(Ok(()));
+            Box::pin(async move { answer })
+        }
+    }
+
+    fn failing() -> Answer {
+        Err(LockError::Failed { message: "no connection".into(), source: None })
+    }
+
+    fn denied() -> Answer {
+        Err(LockError::Denied { message: "access denied".into() })
+    }
+
+    fn refused() -> Answer {
+        Err(LockError::Refused { message: "bad lock".into() })
+    }
+
+    struct Rig {
+        auth: Arc<Auth>,
+        lockout: Lockout,
+        stop: CancellationToken,
+        task: tokio::task::JoinHandle<()>,
+        failures: u64,
+    }
+
+    impl Rig {
+        fn new(config: Config, script: impl IntoIterator<Item = Answer>) -> Self {
+            let env = Arc::new(TestEnv::new());
+            let auth = Auth::new(&env, script);
+            let lockout = Lockout::new(config, env);
+            let stop = CancellationToken::new();
+            let setter = Setter::new(&lockout, auth.clone());
+            let task = tokio::spawn(setter.run(stop.clone()));
+            Self { auth, lockout, stop, task, failures: 0 }
+        }
+
+        /// So many failed logins in one second.
+        fn fail(&mut self, user: &str, count: usize) {
+            for _ in 0..count {
+                self.failures += 1;
+                let mut bytes = [0; 16];
+                bytes[..8].copy_from_slice(&self.failures.to_be_bytes());
+                let (id, at) = (EventDigest(bytes), Timestamp::new(50, 0));
+                self.lockout.failed(&FailedLogin { id, at, user: user.as_bytes(), login: b"" });
+            }
+        }
+
+        async fn end(self) -> crate::Counts {
+            self.stop.cancel();
+            self.task.await.unwrap();
+            self.lockout.counts()
+        }
+    }
+
+    fn users(seen: &[(Duration, UserLock)]) -> Vec<&str> {
+        seen.iter().map(|(_, lock)| lock.user.as_str()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_fails_is_tried_again_with_growing_pauses() {
+        let mut rig = Rig::new(Config::default(), (0..12).map(|_| failing()));
+        rig.fail("alice", 4);
+        let seen = rig.auth.seen(13).await;
+        assert_eq!(users(&seen), ["alice"; 13]);
+        let pauses: Vec<_> = seen.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+        assert!(pauses.is_sorted(), "{pauses:?}");
+        assert!(pauses[0] <= RETRY_BASE && pauses[11] <= RETRY_CAP, "{pauses:?}");
+        assert!(pauses[11] >= RETRY_CAP / 2, "{pauses:?}");
+        let counts = rig.end().await;
+        assert_eq!((counts.set, counts.failures, counts.waiting, counts.lost), (1, 12, 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_failure_beyond_locks_again_and_users_have_their_own() {
+        let mut rig = Rig::new(Config::default(), []);
+        rig.fail("alice", 3);
+        rig.fail("bob", 3);
+        rig.fail("alice", 1);
+        rig.auth.seen(1).await;
+        rig.fail("alice", 1);
+        rig.auth.seen(2).await;
+        rig.fail("bob", 1);
+        let seen = rig.auth.seen(3).await;
+        assert_eq!(users(&seen), ["alice", "alice", "bob"]);
+        assert_eq!(rig.end().await.set, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn locks_that_wait_are_set_once_each_and_the_oldest_first() {
+        let mut rig = Rig::new(Config::default(), [failing()]);
+        rig.fail("zoe", 4);
+        rig.auth.seen(1).await;
+        rig.fail("alice", 9);
+        rig.fail("bob", 5);
+        let seen = rig.auth.seen(4).await;
+        assert_eq!(users(&seen), ["zoe", "zoe", "alice", "bob"]);
+        assert_eq!(rig.end().await.set, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_auth_refuses_is_given_up_and_the_rest_goes_on() {
+        let mut rig = Rig::new(Config::default(), [refused()]);
+        rig.fail("alice", 4);
+        rig.auth.seen(1).await;
+        rig.fail("bob", 4);
+        assert_eq!(users(&rig.auth.seen(2).await), ["alice", "bob"]);
+        let counts = rig.end().await;
+        assert_eq!((counts.set, counts.lost, counts.waiting), (1, 1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_the_right_it_is_tried_each_minute() {
+        let mut rig = Rig::new(Config::default(), [denied(), denied()]);
+        rig.fail("alice", 4);
+        let seen = rig.auth.seen(3).await;
+        let times: Vec<_> = seen.iter().map(|(at, _)| at.as_secs()).collect();
+        assert_eq!(times, [0, 60, 120]);
+        assert_eq!(rig.end().await.set, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_is_over_is_not_set() {
+        let lock_for = Some(Duration::from_secs(90));
+        let config = Config { lock_for, ..Config::default() };
+        let mut rig = Rig::new(config, [denied(), denied()]);
+        rig.fail("alice", 4);
+        rig.auth.seen(2).await;
+        rig.fail("bob", 4);
+        let seen = rig.auth.seen(3).await;
+        assert_eq!(users(&seen), ["alice", "alice", "bob"], "alice's ended 90 s after it began");
+        let counts = rig.end().await;
+        assert_eq!((counts.set, counts.lost, counts.waiting), (1, 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_tries_once_more_what_waits() {
+        let mut rig = Rig::new(Config::default(), [denied()]);
+        rig.fail("alice", 4);
+        rig.auth.seen(1).await;
+        let auth = rig.auth.clone();
+        let counts = rig.end().await;
+        assert_eq!((counts.set, counts.waiting), (1, 0));
+        assert_eq!(auth.seen(2).await[1].0, Duration::ZERO, "at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_no_longer_than_its_grace() {
+        struct Silent;
+        impl Locks for Silent {
+            fn upsert<'a>(&'a self, _: &'a UserLock) -> BoxFuture<'a, Answer> {
+                Box::pin(std::future::pending())
+            }
+        }
+        let env = Arc::new(TestEnv::new());
+        let lockout = Lockout::new(Config { failed_attempts: 1, ..Config::default() }, env.clone());
+        for n in 0..2 {
+            let (id, at) = (EventDigest([n; 16]), Timestamp::new(50, 0));
+            lockout.failed(&FailedLogin { id, at, user: b"alice", login: b"" });
+        }
+        let stop = CancellationToken::new();
+        stop.cancel();
+        Setter::new(&lockout, Arc::new(Silent)).run(stop).await;
+        assert_eq!(env.monotonic(), GRACE);
+        assert_eq!(lockout.counts().waiting, 1);
+    }
+}
