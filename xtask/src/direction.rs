@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ev-oracle", &[]),
     ("ev-pipeline", &["ev-core"]),
     ("ev-reference-state", &["ev-core"]),
+    ("ev-shadow", &["ev-core", "ev-tls"]),
     ("ev-sink-fluentd", &["ev-core", "ev-tls"]),
     ("ev-source", &["ev-core", "ev-tls"]),
     ("ev-state", &["ev-core"]),

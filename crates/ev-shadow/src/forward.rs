@@ -1,0 +1,319 @@
+//! Passes requests on to Fluentd and brings its answers back.
+//!
+//! Each connection of the other handler has its own connections to Fluentd, so what breaks there
+//! breaks nothing else. Nothing is tried twice: a request whose outcome nobody knows is answered
+//! with 502 or 504, and it is the other handler that sends it again, as it would without us in
+//! between. The one exception is a request of which not a byte was sent, because Fluentd had
+//! closed an idle connection.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ev_core::Env;
+use ev_tls::{ClientTls, describe_tls_error, find_tls_error};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use crate::Error;
+use crate::receiver::Place;
+
+/// Largest body of an answer that is brought back. Fluentd's are a line of text.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Where requests are passed on to.
+#[derive(Clone)]
+pub struct Forward {
+    audit: Server,
+    session: Server,
+    tls: Option<Arc<ClientTls>>,
+    timeouts: ForwardTimeouts,
+}
+
+/// How long to wait for Fluentd.
+#[derive(Clone, Copy, Debug)]
+pub struct ForwardTimeouts {
+    /// Name resolution and TCP connect together.
+    pub connect: Duration,
+    /// TLS handshake.
+    pub handshake: Duration,
+    /// The whole request and its answer. The reference handler itself waits for 30 s.
+    pub exchange: Duration,
+    /// How long an idle connection is used again; Fluentd closes it after 10 s.
+    pub idle: Duration,
+}
+
+impl Default for ForwardTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            handshake: Duration::from_secs(5),
+            exchange: Duration::from_secs(29),
+            idle: Duration::from_secs(7),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Server {
+    tls: bool,
+    host: String,
+    port: u16,
+    authority: Authority,
+}
+
+impl Forward {
+    /// To the servers of the two addresses; the paths are those of each request. `tls` is needed
+    /// if one of them is `https`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Url`].
+    pub fn new(
+        url: &str,
+        session_url: &str,
+        tls: Option<Arc<ClientTls>>,
+        timeouts: ForwardTimeouts,
+    ) -> Result<Self, Error> {
+        let server = |setting, url: &str| {
+            let wrong = |what| Error::Url { setting, url: without_user(url), what };
+            let uri: Uri = url.parse().map_err(|_| wrong("is no address"))?;
+            let secure = match uri.scheme_str() {
+                Some("https") if tls.is_none() => return Err(wrong("needs certificates")),
+                Some("https") => true,
+                Some("http") => false,
+                _ => return Err(wrong("is neither `https://…` nor `http://…`")),
+            };
+            let authority = uri.authority().cloned().ok_or_else(|| wrong("has no host"))?;
+            if authority.as_str().contains('@') {
+                return Err(wrong("has a user or password, which is not supported"));
+            }
+            let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+            let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+            Ok(Server { tls: secure, host, port, authority })
+        };
+        let (audit, session) = (server("url", url)?, server("session-url", session_url)?);
+        Ok(Self { audit, session, tls, timeouts })
+    }
+
+    async fn dial(&self, server: &Server, env: &dyn Env) -> Result<Link, Trouble> {
+        let ForwardTimeouts { connect, handshake, .. } = self.timeouts;
+        let away = |what: String| Trouble { status: StatusCode::BAD_GATEWAY, what };
+        let tcp = within(env, connect, TcpStream::connect((server.host.as_str(), server.port)));
+        let tcp = match tcp.await {
+            Some(Ok(tcp)) => tcp,
+            Some(Err(error)) => return Err(away(format!("cannot connect: {error}"))),
+            None => return Err(away(format!("no connection within {connect:?}"))),
+        };
+        tcp.set_nodelay(true).map_err(|error| away(error.to_string()))?;
+        if !server.tls {
+            return Link::start(tcp).await;
+        }
+        // Never plain text to an `https` address.
+        let Some(tls) = &self.tls else { return Err(away("TLS is not set up".to_owned())) };
+        let name = tls.server_name(&server.host).map_err(|error| away(error.to_string()))?;
+        let connector = TlsConnector::from(tls.config());
+        match within(env, handshake, connector.connect(name, tcp)).await {
+            Some(Ok(stream)) => Link::start(stream).await,
+            Some(Err(error)) => {
+                let what = find_tls_error(&error).map(describe_tls_error);
+                let what = what.unwrap_or_else(|| error.to_string());
+                Err(away(format!("TLS handshake failed: {what}")))
+            }
+            None => Err(away(format!("no TLS handshake within {handshake:?}"))),
+        }
+    }
+}
+
+impl fmt::Debug for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forward")
+            .field("audit", &self.audit.authority)
+            .field("session", &self.session.authority)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What Fluentd said, or what is said in its place.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// Fluentd could not be asked, or did not answer.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) status: StatusCode,
+    pub(crate) what: String,
+}
+
+/// The connections to Fluentd of one connection of the other handler.
+#[derive(Default)]
+pub(crate) struct Links {
+    audit: Option<Link>,
+    session: Option<Link>,
+}
+
+struct Link {
+    sender: http1::SendRequest<Full<Bytes>>,
+    /// Moves the bytes; ended when this is dropped.
+    _driver: JoinSet<()>,
+    idle_since: Duration,
+}
+
+impl Link {
+    async fn start(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Self, Trouble> {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            // Whatever ended it reaches the request by its own future.
+            let _ended = connection.await;
+        });
+        Ok(Self { sender, _driver: driver, idle_since: Duration::ZERO })
+    }
+}
+
+impl Links {
+    /// Passes one request on.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub(crate) async fn pass(
+        &mut self,
+        forward: &Forward,
+        place: &Place,
+        head: &Parts,
+        body: Bytes,
+        env: &dyn Env,
+    ) -> Result<Answer, Trouble> {
+        let (server, kept) = match place {
+            Place::Session(_) => (&forward.session, &mut self.session),
+            Place::Audit | Place::Elsewhere => (&forward.audit, &mut self.audit),
+        };
+        let limit = forward.timeouts.exchange;
+        let idle = forward.timeouts.idle;
+        let used = kept.take().filter(|link| {
+            let rested = env.monotonic().saturating_sub(link.idle_since);
+            rested < idle && link.sender.is_ready()
+        });
+        let is_used = used.is_some();
+        let mut link = match used {
+            Some(link) => link,
+            None => forward.dial(server, env).await?,
+        };
+        let exchange = async {
+            let sent = link.sender.try_send_request(request(head, body, server)?).await;
+            let response = match sent {
+                Ok(response) => response,
+                Err(mut error) => match error.take_message().filter(|_| is_used) {
+                    // Not a byte of it has gone out.
+                    Some(unsent) => {
+                        link = forward.dial(server, env).await?;
+                        link.sender.send_request(unsent).await.map_err(broken)?
+                    }
+                    None => return Err(broken(error.into_error())),
+                },
+            };
+            let (head, incoming) = response.into_parts();
+            let body = Limited::new(incoming, MAX_ANSWER).collect().await;
+            // The status has been read, and it is what counts.
+            let (body, is_whole) = match body {
+                Ok(body) => (body.to_bytes(), true),
+                Err(_) => (Bytes::new(), false),
+            };
+            Ok((head, body, is_whole))
+        };
+        let Some(done) = within(env, limit, exchange).await else {
+            let what = format!("no answer within {limit:?}");
+            return Err(Trouble { status: StatusCode::GATEWAY_TIMEOUT, what });
+        };
+        let (mut head, body, is_whole) = done?;
+        if is_whole {
+            link.idle_since = env.monotonic();
+            *kept = Some(link);
+        }
+        let mut answer = Response::new(Full::new(body));
+        *answer.status_mut() = head.status;
+        keep_end_to_end(&mut head.headers);
+        if !is_whole {
+            head.headers.remove(http::header::CONTENT_ENCODING);
+        }
+        *answer.headers_mut() = head.headers;
+        Ok(answer)
+    }
+}
+
+/// The very request, for Fluentd's own name.
+fn request(head: &Parts, body: Bytes, server: &Server) -> Result<Request<Full<Bytes>>, Trouble> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = head.method.clone();
+    let path = head.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    *request.uri_mut() = Uri::from(path);
+    let mut headers = head.headers.clone();
+    keep_end_to_end(&mut headers);
+    let host = HeaderValue::from_str(server.authority.as_str()).map_err(|_| Trouble {
+        status: StatusCode::BAD_GATEWAY,
+        what: "its name fits into no header".to_owned(),
+    })?;
+    headers.insert(HOST, host);
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// Removes what is between two neighbours only (RFC 9110, section 7.6.1), and the length, which is
+/// written anew.
+fn keep_end_to_end(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let known = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, EXPECT, CONTENT_LENGTH];
+    let old = ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"];
+    named.into_iter().chain(known).for_each(|name| while headers.remove(&name).is_some() {});
+    old.iter().for_each(|name| while headers.remove(*name).is_some() {});
+}
+
+fn broken(error: hyper::Error) -> Trouble {
+    let what = match find_tls_error(&error) {
+        Some(tls) => format!("the connection broke: {}", describe_tls_error(tls)),
+        None => format!("the connection broke: {error}"),
+    };
+    Trouble { status: StatusCode::BAD_GATEWAY, what }
+}
+
+/// A password in an address must not reach a log.
+pub(crate) fn without_user(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((_, behind)) => format!("…@{behind}"),
+        None => url.to_owned(),
+    }
+}
+
+/// The future's output, or `None` after `limit`.
+pub(crate) async fn within<T>(
+    env: &dyn Env,
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        output = future => Some(output),
+        () = env.sleep(limit) => None,
+    }
+}
