@@ -20,6 +20,7 @@ mod program;
 mod replay;
 mod signals;
 pub mod start;
+mod storage;
 mod upstream;
 mod verify;
 

@@ -53,13 +53,13 @@ pub(crate) fn man(root: Command) -> io::Result<Vec<u8>> {
     let mut root = root;
     root.build();
     let start = root.find_subcommand("start").cloned().unwrap_or_else(|| Command::new("start"));
-    let man = Man::new(root).section("8");
+    let man = Man::new(root.clone()).section("8");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
-    man.render_subcommands_section(&mut page)?;
+    commands(&mut page, &root)?;
     section(
         &mut page,
         "SETTINGS",
@@ -89,6 +89,20 @@ pub(crate) fn man(root: Command) -> io::Result<Vec<u8>> {
         ],
     )?;
     Ok(page)
+}
+
+fn commands(page: &mut Vec<u8>, root: &Command) -> io::Result<()> {
+    let mut text = Roff::new();
+    text.control("SH", ["COMMANDS"]);
+    for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
+        text.control("TP", []);
+        text.text([bold(command.get_name())]);
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        text.text([roman(about)]);
+    }
+    text.control("PP", []);
+    text.text([roman("Each tells its arguments with --help.")]);
+    text.to_writer(page)
 }
 
 fn section(page: &mut Vec<u8>, title: &str, paragraphs: &[&str]) -> io::Result<()> {
@@ -124,7 +138,7 @@ mod tests {
             }
         }
         for command in command("ev-handler").get_subcommands() {
-            assert!(page.contains(&format!("ev-handler-{}", command.get_name())), "{page}");
+            assert!(page.contains(&format!("fB{}fR", command.get_name())), "{page}");
         }
     }
 

@@ -82,7 +82,8 @@ pub enum Credentials {
 pub struct Fluentd {
     /// Where audit events go; `http` or `https`.
     pub url: String,
-    /// Where recordings go; `.<session id>.log` is put behind it.
+    /// Where recordings go; `.<session id>.log` is put behind it, or the id in the place of
+    /// `{session-id}`.
     pub session_url: String,
     /// CA certificates; `None` means the system's.
     pub ca: Option<PathBuf>,

@@ -186,7 +186,8 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         Kind::Url,
         &["FDFWD_FLUENTD_SESSION_URL"],
         Group::Fluentd,
-        "Where session recordings go; `.<session id>.log` is put behind it. Required.",
+        "Where session recordings go; `.<session id>.log` is put behind it, or the id alone in the \
+         place of `{session-id}` if it has that. Required.",
     ),
     reference(
         "fluentd-cert",

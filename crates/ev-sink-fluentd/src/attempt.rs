@@ -155,7 +155,7 @@ impl FluentdSink {
         let begun = env.monotonic();
         let (head, body) = (call.head.clone(), call.body.clone());
         let timeouts = &self.config.timeouts;
-        let sent = connection.exchange(head, &call.target.authority, body, timeouts, env).await;
+        let sent = connection.exchange(head, call.target, body, timeouts, env).await;
         match &sent {
             Ok(answer) => {
                 let after = env.monotonic().saturating_sub(begun);

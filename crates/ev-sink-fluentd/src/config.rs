@@ -8,9 +8,11 @@ use ev_tls::CredentialFiles;
 /// Where and how to deliver. Checked by [`crate::FluentdSink::new`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where audit events go: `https://host:port/tag`, or `http://` without TLS.
+    /// Where audit events go: `https://host:port/tag`, or `http://` without TLS. A user and
+    /// password in front of the host are sent as basic authentication, and never logged.
     pub url: String,
-    /// Where session recordings go: `.<session id>.log` is put behind it, character by character.
+    /// Where session recordings go: `.<session id>.log` is put behind it, character by character,
+    /// or the id in the place of `{session-id}`.
     pub session_url: String,
     /// Certificates for `https`: CA (else the system's), client certificate and key.
     pub tls: CredentialFiles,

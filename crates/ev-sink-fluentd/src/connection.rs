@@ -9,8 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ev_core::{BoxFuture, Env};
 use ev_tls::{find_tls_error, is_refusal_of_us};
-use http::header::{HOST, HeaderMap};
-use http::uri::Authority;
+use http::header::{AUTHORIZATION, HOST, HeaderMap};
 use http::{HeaderValue, Request, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
@@ -20,6 +19,7 @@ use crate::Timeouts;
 use crate::body::{JsonBody, Parts};
 use crate::connect::{ConnectError, describe};
 use crate::io::{Progress, Stream, Watched};
+use crate::target::Target;
 
 /// Most bytes of an answer's body that are read before the connection is given up instead.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -114,15 +114,18 @@ impl Connection {
     pub(crate) async fn exchange(
         &mut self,
         head: Request<()>,
-        authority: &Authority,
+        target: &Target,
         body: Parts,
         timeouts: &Timeouts,
         env: &dyn Env,
     ) -> Result<Answer, Failure> {
         self.progress.begin();
         let mut request = head.map(|()| JsonBody::new(body, Arc::clone(&self.progress)));
-        if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        if let Ok(host) = HeaderValue::from_str(target.authority.as_str()) {
             request.headers_mut().insert(HOST, host);
+        }
+        if let Some(authorization) = &target.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
         let mut timer = Timer::new(timeouts, env);
         let response = self.sender.send_request(request);

@@ -61,9 +61,12 @@ impl FluentdSink {
     ///
     /// [`Error::InvalidUrl`], [`Error::OutOfRange`] and [`Error::Tls`], each naming the setting
     /// or the file.
-    pub fn new(config: Config, env: Arc<dyn Env>) -> Result<Self, Error> {
+    pub fn new(mut config: Config, env: Arc<dyn Env>) -> Result<Self, Error> {
         let audit = Target::audit(&config.url)?;
         let session = Target::session(&config.session_url)?;
+        // From here on they are for messages only.
+        config.url.clone_from(&audit.text);
+        config.session_url.clone_from(&session.text);
         let least_one = [
             ("max-connections", config.max_connections),
             ("batch-max-events", config.max_events),
@@ -149,10 +152,7 @@ impl FluentdSink {
         // From 1.13 on Fluentd answers 200 to this and stores nothing; 1.12 answers 400. Any
         // answer shows that HTTP is spoken and that our certificate was taken.
         let head = request(Method::GET, path, &JSON);
-        match connection
-            .exchange(head, &self.audit.authority, Parts::default(), timeouts, env)
-            .await
-        {
+        match connection.exchange(head, &self.audit, Parts::default(), timeouts, env).await {
             Ok(answer) => {
                 debug!(url, status = answer.status.as_u16(), "Fluentd answers");
                 Ok(())

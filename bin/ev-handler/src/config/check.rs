@@ -15,6 +15,7 @@ use rustix::fs::{Access, access};
 use super::credentials;
 use crate::chain::Chain;
 use crate::start::{Error, block_on, decoders, parts};
+use crate::storage;
 
 /// How a thing was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl fmt::Display for Report {
 pub(crate) fn check(loaded: &Loaded, offline: bool) -> Report {
     let settings = &loaded.settings;
     let mut report = Report::default();
-    storage(&settings.storage, &mut report);
+    directory(&settings.storage, &mut report);
     let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
     let now = env.now().seconds();
     credentials::teleport(&settings.teleport.credentials, now, &mut report);
@@ -90,7 +91,7 @@ pub(crate) fn check(loaded: &Loaded, offline: bool) -> Report {
 }
 
 /// The directory need not be there: it is made at the first start.
-fn storage(path: &Path, report: &mut Report) {
+fn directory(path: &Path, report: &mut Report) {
     let shown = path.display();
     let existing = path.ancestors().find(|path| path.exists()).unwrap_or(path);
     let (verdict, text) = if !existing.is_dir() {
@@ -104,6 +105,9 @@ fn storage(path: &Path, report: &mut Report) {
         (Verdict::Good, format!("`{shown}` is not there and can be made"))
     };
     report.add(verdict, "storage", text);
+    if let Some(why) = storage::fleeting(path) {
+        report.add(Verdict::Odd, "storage", why);
+    }
 }
 
 /// What a start makes before it reaches for any peer; each is an error there too.

@@ -8,7 +8,7 @@ use ev_config::{
 };
 use tracing::{debug, info, warn};
 
-use crate::program;
+use crate::{program, storage};
 
 /// Tells all of them, in the order of the reference handler; ours stand behind.
 pub(super) fn tell(settings: &Settings) {
@@ -20,6 +20,9 @@ pub(super) fn tell(settings: &Settings) {
         program::NAME
     );
     info!(storage = %settings.storage.display(), "using storage");
+    if let Some(why) = storage::fleeting(&settings.storage) {
+        warn!("what is stored does not last: {why}");
+    }
     ingest(&settings.ingest);
     fluentd(&settings.fluentd);
     info!(window_size = duration(settings.ingest.window_size), "using window size");

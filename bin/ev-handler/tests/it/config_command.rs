@@ -283,3 +283,50 @@ async fn the_log_begins_with_every_setting() {
         has(&ran.stderr, &["DEBUG", "this is ev-handler version=", "rust=\"1."]);
     }
 }
+
+/// The unit of the reference's guide, which is to work as it is.
+const UNIT: &str = "\
+[Unit]
+Description=Teleport Event Handler
+After=network.target
+
+[Service]
+Type=simple
+Restart=always
+ExecStart=/usr/local/bin/teleport-event-handler start --config=/etc/teleport-event-handler.toml \
+--teleport-refresh-enabled=true
+ExecReload=/bin/kill -HUP $MAINPID
+PIDFile=/run/teleport-event-handler.pid
+
+[Install]
+WantedBy=multi-user.target
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_unit_of_the_guide_starts_it() {
+    let stage = Stage::new("13.3.8");
+    let config = stage.write_config(stage.auth.addr());
+    // Something that ends the start once it has told everything.
+    write(stage.dir.path(), "storage", "a file");
+    let line = UNIT.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let line = line.replace("/etc/teleport-event-handler.toml", config.to_str().unwrap());
+    let mut words = line.split(' ');
+    let name = Path::new(words.next().unwrap()).file_name().unwrap();
+    let path = stage.path(name.to_str().unwrap());
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_ev-handler"), &path).unwrap();
+    let args: Vec<_> = words.collect();
+    let ran = program(&path, stage.dir.path(), &args);
+    has(&ran.stderr, &["using Teleport credentials refresh interval", "storage"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    // As its text has it: a switch takes no word of its own.
+    let separate: Vec<_> = args
+        .iter()
+        .flat_map(|arg| match arg.strip_suffix("-enabled=true") {
+            Some(_) => vec!["--teleport-refresh-enabled", "true"],
+            None => vec![*arg],
+        })
+        .collect();
+    let ran = program(&path, stage.dir.path(), &separate);
+    has(&ran.stderr, &["behind `=`: `--teleport-refresh-enabled=true`"]);
+    assert_eq!(ran.code, Some(78), "{}", ran.stderr);
+}

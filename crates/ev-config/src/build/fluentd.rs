@@ -10,6 +10,8 @@ const ARRAY_CONNECTIONS: i64 = 4;
 const MAX_CONNECTIONS: i64 = 10_000;
 /// Fluentd's `in_http` refuses larger bodies by default.
 const MAX_BATCH_BYTES: i64 = 32 << 20;
+/// Where in a session URL the id goes; without it, it goes behind.
+const SESSION_ID: &str = "{session-id}";
 /// Below, a receiver that is merely busy looks dead; above, one that is dead looks busy.
 const TIMEOUT: (i64, i64) = (SECOND / 10, 600 * SECOND);
 
@@ -44,7 +46,13 @@ impl Build<'_> {
                            events, and store some of their own";
             self.warn(name, message.to_owned());
         }
-        let odd_end = if session_url.contains(['?', '#']) {
+        if session_url.contains('{') && !session_url.contains(SESSION_ID) {
+            let message = format!("holds a brace and no `{SESSION_ID}`, which alone is replaced");
+            self.warn("fluentd-session-url", message);
+        }
+        let odd_end = if session_url.contains(SESSION_ID) {
+            None
+        } else if session_url.contains(['?', '#']) {
             Some("behind its query too")
         } else {
             session_url

@@ -1,8 +1,10 @@
 //! Command line, file and environment together, as the binary uses them.
 
 mod defaults;
+mod example;
 mod flags;
 mod page;
+mod pains;
 mod parity;
 mod precedence;
 mod printed;

@@ -58,6 +58,8 @@ fn addresses_that_are_not_encrypted_or_end_oddly() {
     assert_snapshot!(rig().warnings(), @"`forward.fluentd.url` (--fluentd-url): is not encrypted: whoever is on the way to it can read and change the events, and store some of their own");
     assert_snapshot!(rig().flag("--fluentd-session-url=http://f/s").warnings(), @"`forward.fluentd.url` (--fluentd-url): is not encrypted: whoever is on the way to it can read and change the events, and store some of their own");
     assert_snapshot!(Rig::new().flag("--fluentd-session-url=http://f/s").warnings(), @"`forward.fluentd.session-url` (--fluentd-session-url): is not encrypted: whoever is on the way to it can read and change the events, and store some of their own");
+    assert_snapshot!(Rig::new().flag("--fluentd-session-url=https://f/s/?id={session-id}").warnings(), @"");
+    assert_snapshot!(Rig::new().flag("--fluentd-session-url=https://f/{sid}").warnings(), @"`forward.fluentd.session-url` (--fluentd-session-url): holds a brace and no `{session-id}`, which alone is replaced");
     assert_snapshot!(Rig::new().flag("--fluentd-session-url=https://f/s/").warnings(), @"`forward.fluentd.session-url` (--fluentd-session-url): `.<session id>.log` is put behind the whole address, so behind its last slash, as in `/.<session id>.log`");
 }
 

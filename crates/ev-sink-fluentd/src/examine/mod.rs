@@ -331,7 +331,7 @@ impl FluentdSink {
             head.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         let (timeouts, env) = (&self.config.timeouts, &*self.env);
-        match connection.exchange(head, &target.authority, question.body, timeouts, env).await {
+        match connection.exchange(head, target, question.body, timeouts, env).await {
             Ok(answer) => Some(answer),
             Err(failure) => {
                 let what =

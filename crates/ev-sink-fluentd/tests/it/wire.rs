@@ -38,6 +38,39 @@ async fn an_array_request_has_exactly_these_bytes() {
 }
 
 #[tokio::test]
+async fn a_user_in_the_address_is_sent_as_basic_authentication() {
+    let stage = Stage::with(Framing::Array, |config| {
+        config.url = config.url.replace("http://", "http://me:s3cret@");
+    })
+    .await;
+    let (_, (head, _)) = join!(stage.sink.send(batch(1, Route::Audit, &EVENTS)), async {
+        let mut peer = stage.accept().await;
+        let request = peer.request().await;
+        peer.ok().await;
+        request
+    });
+    assert!(head.starts_with("POST /test.log HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("authorization: Basic bWU6czNjcmV0\r\n"), "{head}");
+    assert!(head.contains(&format!("host: 127.0.0.1:{}\r\n", stage.port())), "{head}");
+}
+
+#[tokio::test]
+async fn the_session_id_goes_where_the_address_has_a_place_for_it() {
+    let stage = Stage::with(Framing::Array, |config| {
+        config.session_url = config.session_url.replace("/session", "/s/{session-id}/events");
+    })
+    .await;
+    let route = Route::Session(SessionId::try_new(b"5ad2").expect("an id"));
+    let (_, (head, _)) = join!(stage.sink.send(batch(1, route, &EVENTS)), async {
+        let mut peer = stage.accept().await;
+        let request = peer.request().await;
+        peer.ok().await;
+        request
+    });
+    assert!(head.starts_with("POST /s/5ad2/events HTTP/1.1\r\n"), "{head}");
+}
+
+#[tokio::test]
 async fn neighbours_stay_joined_and_a_whole_batch_is_one_array() {
     let stage = Stage::new(Framing::Array).await;
     let (_, (_, body)) = join!(stage.sink.send(batch(1, Route::Audit, &EVENTS)), async {
