@@ -11,6 +11,7 @@ use crate::root;
 /// named exceptions of the architecture. The binary and tools see everything.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("ev-config", &[]),
+    ("ev-configure", &[]),
     ("ev-core", &[]),
     ("ev-decode", &["ev-core"]),
     ("ev-decoder-module", &["ev-core", "ev-decode"]),

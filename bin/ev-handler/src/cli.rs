@@ -10,7 +10,7 @@ use ev_modules::cli as decoder;
 
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::{config, decode, logging, pages, parked, program, replay, start, verify};
+use crate::{config, configure, decode, logging, pages, parked, program, replay, start, verify};
 
 /// Runs the command that the arguments name and says how the process is to end.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -31,6 +31,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     match matches.subcommand() {
         Some(("start", matches)) => start::command(matches),
         Some(("config", matches)) => config::command(matches),
+        Some(("configure", matches)) => configure::command(matches),
         Some(("completion", matches)) => match matches.get_one::<clap_complete::Shell>("shell") {
             Some(shell) => write_out(&pages::completion(*shell, command(name), name)),
             None => fail(&"no shell was given"),
@@ -88,6 +89,7 @@ pub(crate) fn command(name: &'static str) -> Command {
         .args(ev_config::global_args())
         .subcommand(ev_config::start_command())
         .subcommand(config::define())
+        .subcommand(configure::define())
         .subcommand(decode::Args::augment_args(decode))
         .subcommand(decoder::Command::augment_subcommands(decoder).subcommand_required(true))
         .subcommand(parked::Command::augment_subcommands(parked).subcommand_required(true))

@@ -14,6 +14,8 @@ pub enum Exit {
     Unchecked,
     /// The configuration is wrong (`EX_CONFIG` of sysexits).
     Config,
+    /// `configure` failed; the reference handler's code for it.
+    Configure,
 }
 
 impl From<Exit> for ExitCode {
@@ -23,6 +25,7 @@ impl From<Exit> for ExitCode {
             Exit::Failure => 1,
             Exit::Unchecked => 2,
             Exit::Config => 78,
+            Exit::Configure => 255,
         })
     }
 }

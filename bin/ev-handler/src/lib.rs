@@ -9,6 +9,7 @@
 mod chain;
 mod cli;
 mod config;
+mod configure;
 mod decode;
 mod exit;
 mod fetching;

@@ -67,4 +67,4 @@ pub use settings::{
     Downgrade, EmbeddedTables, Exactness, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour, Lock,
     LogFormat, Road, Settings, Teleport, Timeouts, Unknown, VersionPolicy,
 };
-pub use value::{parse_time, redacted};
+pub use value::{parse_time, redacted, split_list};

@@ -163,7 +163,7 @@ fn parse_bool(text: &str) -> Result<bool, String> {
 ///
 /// As in the reference handler a backslash belongs to whatever stands behind it, so that the
 /// comma behind two of them separates.
-pub(crate) fn split_list(text: &str) -> Vec<String> {
+pub fn split_list(text: &str) -> Vec<String> {
     if text.is_empty() {
         return Vec::new();
     }
