@@ -35,7 +35,7 @@ pub use door::loopback;
 pub use error::Error;
 pub use fluentd::{
     BodyError, FailRule, FakeFluentd, FluentdConfig, FluentdTally, FluentdVersion, Received,
-    Switches, cut,
+    Section, Switches, cut,
 };
 pub use lines::{Lines, read_lines, write_line};
 pub use time::UtcTime;

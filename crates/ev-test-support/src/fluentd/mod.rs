@@ -8,6 +8,7 @@
 //! does wrong, it does because a switch says so.
 
 mod admin;
+mod conf;
 mod cut;
 mod decide;
 mod inflate;
@@ -15,6 +16,7 @@ mod server;
 mod store;
 mod switches;
 
+pub use conf::Section;
 pub use cut::{BodyError, cut};
 pub use server::{FakeFluentd, FluentdConfig};
 pub use store::{FluentdTally, Received};
