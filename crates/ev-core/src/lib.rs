@@ -16,6 +16,7 @@
 
 pub mod abi;
 mod artifact;
+mod date;
 mod decoder;
 mod env;
 mod event;
@@ -39,6 +40,7 @@ use std::pin::Pin;
 pub use artifact::{
     ArtifactError, ArtifactKind, ArtifactRequest, ArtifactSource, FetchedArtifact, SignedArtifact,
 };
+pub use date::Date;
 pub use decoder::{Choice, Cost, Decoder, DecoderError, DecoderIdentity, DecoderKind, DecoderSet};
 pub use env::Env;
 pub use event::{Facts, Form, LoginFacts, Mark, Page, RawEvent};

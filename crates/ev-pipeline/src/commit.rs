@@ -89,6 +89,9 @@ impl Core {
         let now = self.env.now().seconds();
         let Beside { hours, exports } =
             self.book.take_change(&mut self.change, &mut self.summary.totals, now);
+        if self.change != Change::default() {
+            self.change.forget.extend(self.left_over.take_unneeded(self.book.oldest()));
+        }
         self.export(exports, stop).await?;
         self.read_ledger(&hours, stop).await?;
         self.change.ledger = self.ledger.merge(hours);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ev_core::{
     AuthVersion, BoxFuture, Change, Choice, Credit, DecoderSet, Env, Epoch, EventDigest, LaneId,
     ParkedId, Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent,
-    StateStore, Verdict,
+    StateStore, Timestamp, Verdict,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::batches::{Batches, Parcel};
 use crate::hold::Held;
-use crate::lanes::LaneBook;
+use crate::lanes::{LaneBook, LeftOver};
 use crate::ledger::Ledger;
 use crate::parking::Round;
 use crate::receiver::Receivers;
@@ -69,6 +69,8 @@ pub(crate) struct Core {
     pub(crate) config: Config,
 
     pub(crate) book: LaneBook,
+    /// Where the log was read by another road.
+    pub(crate) left_over: LeftOver,
     pub(crate) batches: Batches,
     pub(crate) in_flight: FuturesUnordered<BoxFuture<'static, (Parcel, Verdict)>>,
     pub(crate) receivers: Receivers,
@@ -112,17 +114,16 @@ impl Engine {
     ///
     /// When the source cannot read a resume point.
     pub fn new(parts: Parts) -> Result<Self, Error> {
-        let Parts { mut source, decoders, sink, store, env, sink_id, snapshot, .. } = parts;
-        let book = LaneBook::restore(&snapshot.lanes);
+        let Parts { mut source, decoders, sink, store, env, sink_id, mut snapshot, .. } = parts;
+        let rows = std::mem::take(&mut snapshot.lanes);
+        let (rows, left_over) = LeftOver::part(rows, parts.road, env.now().seconds());
+        let book = LaneBook::restore(&rows);
+        let taken_over = left_over.begin().map(|second| Timestamp::new(second, 0));
         source.resume(Resume {
             road: parts.road,
             lanes: book.unfinished(),
-            closed: book
-                .closed()
-                .into_iter()
-                .chain(LaneBook::done_chunks(&snapshot.lanes))
-                .collect(),
-            start_time: snapshot.start_time,
+            closed: book.closed().into_iter().chain(LaneBook::done_chunks(&rows)).collect(),
+            start_time: taken_over.unwrap_or(snapshot.start_time).max(snapshot.start_time),
         })?;
         let shape = sink.shape();
         let core = Core {
@@ -139,6 +140,7 @@ impl Engine {
             ),
             config: parts.config,
             book,
+            left_over,
             batches: Batches::new(shape),
             in_flight: FuturesUnordered::new(),
             busy: BTreeSet::new(),

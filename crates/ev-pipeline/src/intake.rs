@@ -174,6 +174,14 @@ impl Core {
             Some(nearby) => self.known_by_place(key, nearby, &items, repeats, stop).await?,
             None => BTreeSet::new(),
         };
+        let seen: Vec<&Identity> = items.iter().map(|item| &item.seen).collect();
+        let known = match &route {
+            Route::Audit => {
+                let elsewhere = self.known_elsewhere(&seen, stop).await?;
+                known.into_iter().chain(elsewhere).collect()
+            }
+            Route::Session(_) => known,
+        };
         let newest = items.iter().map(|item| item.seen.time.seconds()).max();
 
         let mut added = Vec::new();

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::digests::DigestMap;
 use crate::engine::Core;
+use crate::identity::Identity;
 
 /// Number of a lane within this run.
 pub(crate) type LaneKey = u32;
@@ -96,6 +97,29 @@ pub(crate) struct Nearby {
 }
 
 impl Core {
+    /// Those of the events that another road has settled.
+    pub(crate) async fn known_elsewhere(
+        &mut self,
+        events: &[&Identity],
+        stop: &CancellationToken,
+    ) -> Result<BTreeSet<EventDigest>, Error> {
+        let seconds = || events.iter().map(|event| event.time.seconds());
+        let Some((first, last)) = seconds().min().zip(seconds().max()) else {
+            return Ok(BTreeSet::new());
+        };
+        let others = self.left_over.lanes_of(first..=last);
+        if others.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let digests: Vec<EventDigest> = events.iter().map(|event| event.digest).collect();
+        let query = KnownQuery { window: None, neighbours: Vec::new(), others, digests, page: 0 };
+        let (sink, asked) = (self.sink_id.clone(), query.clone());
+        let ask = move |store: &dyn StateStore| store.known(&sink, &asked);
+        let found = self.with_state("read", ask, stop).await?;
+        let hits = query.digests.iter().zip(found.known).filter(|(_, known)| *known);
+        Ok(hits.map(|(digest, _)| *digest).collect())
+    }
+
     /// Those of the digests that are settled in the state or on their way, in this window or near
     /// the borders of its neighbours.
     pub(crate) async fn look_up(

@@ -20,6 +20,7 @@ use crate::ledger::{Entry, Hours, Indexes, LedgerKey, Line, Recording};
 use crate::tally::{Passed, Settled, add_totals};
 
 use self::chunks::{DoneChunks, is_date};
+pub(crate) use self::left_over::LeftOver;
 
 /// How near to a border, in seconds, an event counts as one that a neighbour may bring too:
 /// windows overlap by 2 s on both sides, and back ends may keep time in whole seconds.
@@ -311,6 +312,11 @@ impl LaneBook {
         let key = self.insert(id, token, 0);
         self.opened.push(key);
         true
+    }
+
+    /// First second of the oldest stretch of the log that is kept.
+    pub(crate) fn oldest(&self) -> Option<i64> {
+        self.by_id.keys().find_map(left_over::start_of)
     }
 
     pub(crate) fn contains(&self, id: &LaneId) -> bool {
@@ -792,6 +798,7 @@ fn chunks_of<'a>(
 }
 
 mod chunks;
+mod left_over;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -12,4 +12,5 @@ mod receivers;
 mod recording_ledger;
 mod recordings;
 mod rig;
+mod road_change;
 mod schedules;

@@ -96,6 +96,8 @@ pub(crate) struct Feed {
     pub(crate) opened: Mutex<Vec<LaneId>>,
     pub(crate) resumed: Mutex<Vec<(LaneId, Token)>>,
     pub(crate) closed: Mutex<Vec<(LaneId, Token)>>,
+    /// Where to begin, if there are no lanes.
+    pub(crate) start: Mutex<Option<Timestamp>>,
     /// Behind the script, the source cannot go on.
     fails: AtomicBool,
     /// What the script has of lanes that are closed.
@@ -133,6 +135,7 @@ impl Source for ScriptedSource {
     fn resume(&mut self, resume: Resume) -> Result<(), SourceError> {
         *lock(&self.0.resumed) = resume.lanes;
         *lock(&self.0.closed) = resume.closed;
+        *lock(&self.0.start) = Some(resume.start_time);
         Ok(())
     }
 
@@ -437,6 +440,7 @@ pub(crate) struct Rig {
     pub(crate) sink: Arc<MoodySink>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) config: Config,
+    pub(crate) road: Road,
     pub(crate) stop: CancellationToken,
 }
 
@@ -467,6 +471,7 @@ impl Rig {
             sink: Arc::new(sink),
             store: Arc::new(MemoryStore::new()),
             config: Config::default(),
+            road: Road::Typed,
             stop: CancellationToken::new(),
         }
     }
@@ -520,7 +525,7 @@ impl Rig {
             env: Arc::new(PausedEnv(TokioEnv::new())),
             sink_id: SinkId("test".into()),
             snapshot: self.snapshot(),
-            road: Road::Typed,
+            road: self.road,
             exec: Exec::InPlace,
             config: self.config.clone(),
         });
