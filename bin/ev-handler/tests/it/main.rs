@@ -18,6 +18,7 @@ mod road;
 mod scenarios;
 mod stage;
 mod toolchains;
+mod two_receivers;
 mod verify_command;
 mod web;
 mod wrong_input;

@@ -60,7 +60,7 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
             concurrency: 5,
             exit_on_last_event: false,
             rescan: vec![Duration::from_secs(600), Duration::from_secs(6 * 3600)],
-            recording_patience: Some(Duration::from_secs(7 * 24 * 3600)),
+            recording_patience: Some(Duration::from_secs(48 * 3600)),
             max_parked_events: 1_000_000,
             max_parked_bytes: 1 << 30,
             export_parked: false,

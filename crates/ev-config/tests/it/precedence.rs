@@ -5,7 +5,7 @@ use ev_config::{Kind, OptionSpec, Toml, options};
 use crate::rig::Rig;
 
 /// Two values of an option that differ from each other and from its default.
-fn values(option: &OptionSpec) -> [&'static str; 2] {
+pub(crate) fn values(option: &OptionSpec) -> [&'static str; 2] {
     match (option.name, option.kind) {
         ("teleport-addr", _) => ["one:1", "two:2"],
         (_, Kind::Switch) => match option.default {
@@ -29,7 +29,7 @@ fn values(option: &OptionSpec) -> [&'static str; 2] {
 }
 
 /// Options that can be given alone without others standing in the way.
-fn alone() -> impl Iterator<Item = &'static OptionSpec> {
+pub(crate) fn alone() -> impl Iterator<Item = &'static OptionSpec> {
     options().iter().filter(|option| {
         let is_paired = option.name.starts_with("teleport-c") // cert, ca
             || ["teleport-key", "fluentd-cert", "fluentd-key"].contains(&option.name)

@@ -1,7 +1,8 @@
 //! What is in force, printed as a file that gives the same settings.
 
-use ev_config::{BatchModeReason, Loaded, Settings};
+use ev_config::{BatchModeReason, Loaded, Settings, options};
 
+use crate::precedence::{alone, values};
 use crate::rig::Rig;
 
 /// Printed settings, read alone.
@@ -48,6 +49,34 @@ fn the_printed_file_gives_the_same_settings() {
         .flag("--fluentd-key=key")
         .flag("--fluentd-max-connections=0");
     check(&files);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Whatever is set, and wherever.
+    #[test]
+    fn any_settings_come_back(places in proptest::collection::vec(0..7u8, options().len())) {
+        let (mut rig, mut toml) = (Rig::new(), String::new());
+        for (option, place) in alone().zip(places).filter(|(option, _)| option.name != "strict") {
+            let [value, other] = values(option);
+            let paths = option.toml_paths();
+            match (place, option.env.first(), paths.first()) {
+                (1, ..) if option.has_flag() => rig = rig.flag(format!("--{}={value}", option.name)),
+                (2, ..) if option.has_flag() => rig = rig.flag(format!("--{}={other}", option.name)),
+                (3, Some(variable), _) => rig = rig.env(variable, value),
+                (4, _, Some(path)) => toml.push_str(&format!("{path} = '{value}'\n")),
+                _ => {}
+            }
+        }
+        let rig = rig.toml(&toml);
+        // What this release cannot do is refused.
+        let loaded = rig.try_load();
+        proptest::prop_assume!(loaded.is_ok());
+        let loaded = loaded.expect("assumed");
+        let again = again(&rig, &loaded);
+        proptest::prop_assert_eq!(without_reasons(again.settings), without_reasons(loaded.settings));
+    }
 }
 
 #[test]

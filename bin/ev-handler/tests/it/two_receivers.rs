@@ -1,0 +1,40 @@
+//! Audit events and recordings may go to different servers, to any paths.
+
+use ev_test_support::data::Maker;
+use ev_test_support::{FakeFluentd, FluentdConfig, loopback};
+
+use crate::stage::{Stage, golden, now, texts};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recordings_go_where_their_address_says() {
+    let stage = Stage::new("18.0.0-dev");
+    stage.auth.offer(stage.table("v18dev"));
+    let other = FakeFluentd::start(loopback().unwrap(), FluentdConfig::default()).unwrap();
+    let vectors = ev_test_support::data::read_vectors(&golden("realistic-v18dev")).unwrap();
+    let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
+    let inside: Vec<_> =
+        vectors.iter().filter(|v| !v.recording.is_empty() && v.kind != "print").collect();
+    let at = now().plus_nanos(-90 * 1_000_000_000);
+    let recording = Maker::new(50).recording(upload, &inside, 20, at).unwrap();
+    stage.auth.append([recording.upload.event()]);
+    let events = recording.events.iter().map(|event| event.event());
+    stage.auth.store(|store| store.append_recording(&recording.session, events));
+
+    let mut settings = stage.settings();
+    settings.fluentd.url = stage.fluentd.url("audit.of.the.cluster");
+    settings.fluentd.session_url = other.url("of-{session-id}");
+    stage
+        .run_settings_until(settings, async |stage| {
+            stage.fluentd.wait(|tally| tally.events >= 1).await;
+            other.wait(|tally| tally.events >= 20).await;
+        })
+        .await;
+    let audit = stage.bodies();
+    assert_eq!(audit.keys().collect::<Vec<_>>(), ["audit.of.the.cluster"]);
+    assert_eq!(audit["audit.of.the.cluster"], texts(&[recording.upload]));
+    let recorded = other.received();
+    assert!(recorded.iter().all(|event| event.tag == format!("of-{}", recording.session)));
+    let bodies: Vec<_> =
+        recorded.iter().map(|event| String::from_utf8(event.body.to_vec()).unwrap()).collect();
+    assert_eq!(bodies, texts(&recording.events));
+}
