@@ -13,6 +13,7 @@ use ev_core::{
 use crate::judge::{Case, Cut};
 use crate::lanes::Slot;
 use crate::ledger::Line;
+use crate::watch::Told;
 
 /// Where an event came from, and what follows from its delivery.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Ticket {
     pub(crate) inexact: bool,
     /// The recording that this event announces.
     pub(crate) announces: Option<SessionId>,
+    /// What the log says of it once it is delivered.
+    pub(crate) told: Option<Box<Told>>,
 }
 
 #[derive(Clone, Debug)]

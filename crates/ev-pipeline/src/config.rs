@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Overflow;
 use crate::intake::SESSION_UPLOAD;
+use crate::{Overflow, Watcher};
 
 /// How the engine behaves. [`Config::default`] is what the binary starts from.
 #[derive(Clone, Debug)]
@@ -72,8 +72,13 @@ pub struct Config {
     pub recordings: bool,
     /// Event types inside session recordings that are not sent; exact names.
     pub skip_session_types: BTreeSet<String>,
-    /// Stop when the tip is reached and everything, recordings included, is settled.
+    /// Stop when the tip is reached and everything, recordings included, is settled. Recordings
+    /// that were asked for three times in vain are left to the next run.
     pub exit_on_last_event: bool,
+    /// Whether the log says each minute how much was done. Default no.
+    pub tell_rates: bool,
+    /// Who looks on while events are taken. Default nobody.
+    pub watcher: Option<Arc<dyn Watcher>>,
 }
 
 impl Config {
@@ -110,6 +115,8 @@ impl Default for Config {
             recordings: true,
             skip_session_types: ["print".to_owned(), "desktop.recording".to_owned()].into(),
             exit_on_last_event: false,
+            tell_rates: false,
+            watcher: None,
         }
     }
 }

@@ -192,7 +192,9 @@ impl Core {
         self.busy.remove(&parcel.batch.route);
         self.batches.released(&parcel.batch.route, parcel.held);
         self.summary.sent += parcel.tickets.len() as u64;
+        self.rates.delivered(&parcel.batch.route, parcel.tickets.len());
         for ticket in parcel.tickets {
+            ticket.tell_sent(&parcel.batch.route);
             self.settle_delivered(ticket);
         }
         self.changed();

@@ -19,10 +19,12 @@ use crate::hold::Held;
 use crate::lanes::{LaneBook, LeftOver};
 use crate::ledger::Ledger;
 use crate::parking::Round;
+use crate::rates::Rates;
 use crate::receiver::Receivers;
 use crate::reopen::StoppedLanes;
 use crate::room::Room;
-use crate::{Config, Error, Exec, Summary};
+use crate::status::Questions;
+use crate::{Config, Error, Exec, Inspector, Summary};
 
 /// Pages a source may ask for at one time while there is room.
 const PAGES_OF_CREDIT: usize = 4;
@@ -55,6 +57,7 @@ pub struct Parts {
 pub struct Engine {
     source: Box<dyn Source>,
     core: Core,
+    inspector: Inspector,
 }
 
 /// Everything but the source, which is borrowed while it is read from.
@@ -103,7 +106,9 @@ pub(crate) struct Core {
     pub(crate) held: Held,
     /// A trial has failed since a page was taken.
     pub(crate) needs_proof: bool,
-    caught_up: bool,
+    pub(crate) caught_up: bool,
+    questions: Questions,
+    pub(crate) rates: Rates,
     pub(crate) summary: Summary,
 }
 
@@ -126,6 +131,7 @@ impl Engine {
             start_time: taken_over.unwrap_or(snapshot.start_time).max(snapshot.start_time),
         })?;
         let shape = sink.shape();
+        let (inspector, questions) = Inspector::new();
         let core = Core {
             next_round: env.monotonic(),
             epoch: snapshot.epoch,
@@ -160,6 +166,8 @@ impl Engine {
             held: Held::default(),
             needs_proof: false,
             caught_up: false,
+            questions,
+            rates: Rates::new(env.monotonic(), snapshot.totals.sessions),
             summary: Summary { totals: snapshot.totals, ..Summary::default() },
             decoders,
             sink,
@@ -167,7 +175,12 @@ impl Engine {
             env,
             sink_id,
         };
-        Ok(Self { source, core })
+        Ok(Self { source, core, inspector })
+    }
+
+    /// By which it can be asked what it is doing while it runs.
+    pub fn inspector(&self) -> Inspector {
+        self.inspector.clone()
     }
 
     /// Runs until `stop` is cancelled, or until there is nothing left to do if the configuration
@@ -205,6 +218,7 @@ impl Engine {
                     generation = core.decoders.generation();
                     core.begin_round();
                 }
+                Some(ask) = core.questions.recv() => core.answer(ask),
                 () = core.env.sleep(nap) => {}
                 event = self.source.next(credit) => match event {
                     Ok(event) => core.handle(event, &stop).await?,
@@ -224,6 +238,7 @@ impl Core {
     /// Everything that is due now.
     async fn advance(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let now = self.env.monotonic();
+        self.tell_rates(now);
         if self.commit_due(now) {
             self.commit(stop).await?;
         }
@@ -347,6 +362,7 @@ impl Core {
         let now = self.env.monotonic();
         [
             self.commit_at(),
+            self.rates_at(),
             self.batches.due_at(self.config.batch_age),
             self.patience,
             self.receivers.due_at(now),

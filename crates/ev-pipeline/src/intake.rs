@@ -20,6 +20,7 @@ use crate::identity::Identity;
 use crate::known::{LaneKey, Nearby};
 use crate::lanes::{Slot, is_near};
 use crate::tally::Settled;
+use crate::watch::Told;
 
 /// Type of the events that announce a recording.
 pub const SESSION_UPLOAD: &str = "session.upload";
@@ -195,6 +196,9 @@ impl Core {
                 continue;
             }
             let Some(slot) = self.book.take(key, seen.digest, seen.time) else { continue };
+            if route == Route::Audit {
+                self.rates.taken(seen.time.seconds());
+            }
             let slot = match &route {
                 Route::Audit => slot.prove(self.ledger.key.line(&seen)),
                 Route::Session(_) => self.book.prove_recorded(slot, &self.ledger.key, &seen),
@@ -208,9 +212,11 @@ impl Core {
                     let by = way.as_ref().map_or(DecoderKind::Native, Way::kind);
                     let inexact = way.as_ref().is_some_and(|way| way.inexact);
                     let announces = self.announces(&route, &event, &facts);
+                    self.tell_taken(&route, seen.digest, &event, &facts);
+                    let told = Told::of(&event, &facts);
                     let version = version.clone();
                     let origin = Origin::Lane { slot, event, version };
-                    added.push((json, Ticket { origin, by, inexact, announces }));
+                    added.push((json, Ticket { origin, by, inexact, announces, told }));
                 }
                 Err(trouble) => {
                     let digest = slot.digest(&event.bytes);

@@ -801,5 +801,6 @@ mod chunks;
 mod left_over;
 #[cfg(test)]
 mod model;
+mod status;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ use crate::digest::sha256;
 use crate::engine::Core;
 use crate::identity::Identity;
 use crate::intake::{Answer, Way, explain, mark_incomplete};
+use crate::watch::Told;
 
 /// Parked events looked at in one go, and their bytes at most.
 const CHUNK_EVENTS: usize = 256;
@@ -260,7 +261,14 @@ impl Core {
                         bytes: event.bytes.len(),
                         refused,
                     };
-                    let ticket = Ticket { origin, by: way.kind(), inexact: way.inexact, announces };
+                    // One that was refused was decoded and told of when it was taken.
+                    if !refused {
+                        let digest = facts.event_digest(&event.bytes, sha256);
+                        self.tell_taken(route, digest, event, &facts);
+                    }
+                    let told = Told::of(event, &facts);
+                    let (by, inexact) = (way.kind(), way.inexact);
+                    let ticket = Ticket { origin, by, inexact, announces, told };
                     added.push((json, ticket));
                 }
                 Err((reason, detail)) => {

@@ -114,6 +114,11 @@ impl Receiver {
         delayed.into_iter().chain(aside).min()
     }
 
+    /// Whether a request has failed since it last took something.
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.troubled
+    }
+
     /// A batch is on its way.
     pub(crate) fn begins(&mut self, parcel: &Parcel) {
         self.in_flight += 1;
@@ -278,6 +283,11 @@ impl Receivers {
             Route::Audit => &self.audit,
             Route::Session(_) => &self.sessions,
         }
+    }
+
+    /// Where the audit log goes, and where recordings go.
+    pub(crate) fn both(&self) -> (&Receiver, &Receiver) {
+        (&self.audit, &self.sessions)
     }
 
     pub(crate) fn of_mut(&mut self, route: &Route) -> &mut Receiver {

@@ -65,6 +65,21 @@ impl StoppedLanes {
         waiting.map(|(_, reopen)| reopen.at).min()
     }
 
+    /// How many those are that are asked for.
+    pub(crate) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// How often a lane was asked for in vain, if it cannot be read.
+    pub(crate) fn attempts(&self, lane: &LaneId) -> Option<u32> {
+        self.lanes.get(lane).map(|reopen| reopen.attempts)
+    }
+
+    /// Those given up, in this run or an earlier one.
+    pub(crate) fn given_up(&self) -> impl Iterator<Item = &SessionTrouble> {
+        self.given_up.values()
+    }
+
     /// Whether nobody need wait for it who only waits for the last event: it was asked for several
     /// times in vain. It stays in the state for the next run.
     pub(crate) fn is_set_aside(&self, lane: &LaneId) -> bool {

@@ -14,3 +14,4 @@ mod recordings;
 mod rig;
 mod road_change;
 mod schedules;
+mod watch;

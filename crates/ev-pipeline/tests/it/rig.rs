@@ -517,7 +517,18 @@ impl Rig {
         &self,
         source: Box<dyn Source>,
     ) -> impl Future<Output = Result<Summary, Error>> + use<> {
-        let engine = Engine::new(Parts {
+        let engine = self.engine_with(source);
+        let stop = self.stop.clone();
+        async move { engine?.run(stop).await }
+    }
+
+    /// An engine that does not run yet.
+    pub(crate) fn engine(&self) -> Engine {
+        self.engine_with(Box::new(ScriptedSource(self.feed.clone()))).unwrap()
+    }
+
+    fn engine_with(&self, source: Box<dyn Source>) -> Result<Engine, Error> {
+        Engine::new(Parts {
             source,
             decoders: self.decoders.clone(),
             sink: self.sink.clone(),
@@ -528,9 +539,7 @@ impl Rig {
             road: self.road,
             exec: Exec::InPlace,
             config: self.config.clone(),
-        });
-        let stop = self.stop.clone();
-        async move { engine?.run(stop).await }
+        })
     }
 
     /// Runs until `done` holds, then stops the engine and returns what it did. The clock is

@@ -1,0 +1,151 @@
+//! What an engine is doing, for whoever asks while it runs.
+
+use ev_core::{AuthVersion, LaneId, SessionTrouble};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Summary;
+use crate::engine::Core;
+use crate::receiver::Receiver;
+
+/// Questions that may wait. Nobody has many.
+const QUESTIONS: usize = 4;
+
+/// What an engine is doing. Holds nothing of any event but its time.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Version of Auth by which is read.
+    pub version: Option<AuthVersion>,
+    /// The decoder in use for it.
+    pub decoder: Option<String>,
+    /// Whether the end of the log was reached.
+    pub caught_up: bool,
+    /// Age of the oldest place that is still to be read or settled, in seconds; 0 at the end of
+    /// the log, `None` before anything was opened.
+    pub lag_seconds: Option<i64>,
+    /// Second of the newest event of the audit log that was taken, since 1970-01-01T00:00:00Z.
+    pub newest_event_seconds: Option<i64>,
+    /// Lanes that are read, the first thousand of them.
+    pub lanes: Vec<LaneStatus>,
+    /// How many lanes there are, those that were read to their end included.
+    pub lanes_known: usize,
+    /// Events taken and not settled, and marks that wait for them.
+    pub backlog: usize,
+    /// Memory held by batches, in bytes.
+    pub held_bytes: usize,
+    /// Where the audit log goes.
+    pub audit: ReceiverStatus,
+    /// Where recordings go.
+    pub sessions: ReceiverStatus,
+    /// Events that wait for room to be parked.
+    pub waiting_to_park: usize,
+    /// Recordings that cannot be read at the moment.
+    pub sessions_stopped: usize,
+    /// Recordings given up, by any run.
+    pub sessions_given_up: Vec<SessionTrouble>,
+    /// What is done.
+    pub summary: Summary,
+}
+
+/// A lane that is read.
+#[derive(Clone, Debug)]
+pub struct LaneStatus {
+    /// The lane.
+    pub lane: LaneId,
+    /// Second of the newest event that came, if any did.
+    pub newest_seconds: Option<i64>,
+    /// Events taken and not settled.
+    pub unsettled: usize,
+    /// For a recording that cannot be read: how often it was asked for in vain.
+    pub attempts: Option<u32>,
+}
+
+/// A receiver.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiverStatus {
+    /// Requests under way.
+    pub in_flight: usize,
+    /// How many may be.
+    pub limit: usize,
+    /// Batches that wait to be sent again.
+    pub delayed: usize,
+    /// Batches under suspicion.
+    pub aside: usize,
+    /// Whether the last request failed.
+    pub troubled: bool,
+}
+
+impl ReceiverStatus {
+    fn of(receiver: &Receiver) -> Self {
+        Self {
+            in_flight: receiver.in_flight,
+            limit: receiver.pace.limit(),
+            delayed: receiver.delayed.len(),
+            aside: receiver.aside.len(),
+            troubled: receiver.is_troubled(),
+        }
+    }
+}
+
+/// Asks an engine what it is doing.
+#[derive(Clone, Debug)]
+pub struct Inspector(mpsc::Sender<oneshot::Sender<Status>>);
+
+impl Inspector {
+    pub(crate) fn new() -> (Self, Questions) {
+        let (asks, questions) = mpsc::channel(QUESTIONS);
+        (Self(asks), questions)
+    }
+
+    /// What it is doing; `None` if it has ended. Waits while it waits for its state.
+    pub async fn status(&self) -> Option<Status> {
+        let (ask, answer) = oneshot::channel();
+        self.0.send(ask).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// The engine's end.
+pub(crate) type Questions = mpsc::Receiver<oneshot::Sender<Status>>;
+
+impl Core {
+    /// Answers a question.
+    pub(crate) fn answer(&self, ask: oneshot::Sender<Status>) {
+        // Whoever asked may have gone away.
+        drop(ask.send(self.status()));
+    }
+
+    fn status(&self) -> Status {
+        let mut lanes = self.book.statuses();
+        for lane in &mut lanes {
+            lane.attempts = self.stopped.attempts(&lane.lane);
+        }
+        let decoder =
+            self.version.as_ref().map(|version| format!("{:?}", self.decoders.choose(version)));
+        let (audit, sessions) = self.receivers.both();
+        Status {
+            version: self.version.clone(),
+            decoder,
+            caught_up: self.caught_up,
+            lag_seconds: self.lag_seconds(),
+            newest_event_seconds: self.rates.newest(),
+            lanes,
+            lanes_known: self.book.len(),
+            backlog: self.book.backlog(),
+            held_bytes: self.batches.held_bytes(),
+            audit: ReceiverStatus::of(audit),
+            sessions: ReceiverStatus::of(sessions),
+            waiting_to_park: self.room.waiting(),
+            sessions_stopped: self.stopped.len(),
+            sessions_given_up: self.stopped.given_up().cloned().collect(),
+            summary: self.summary,
+        }
+    }
+
+    fn lag_seconds(&self) -> Option<i64> {
+        let oldest = self.book.oldest_second().or(self.rates.newest())?;
+        if self.caught_up && self.book.backlog() == 0 {
+            return Some(0);
+        }
+        Some(self.env.now().seconds().saturating_sub(oldest).max(0))
+    }
+}

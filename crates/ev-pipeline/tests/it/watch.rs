@@ -1,0 +1,185 @@
+//! Who looks on, and who asks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ev_core::{Choice, DecoderKind, LaneId, Mark, Page, SessionId, SourceEvent, Verdict};
+use ev_pipeline::{Engine, Inspector, TakenEvent, Watcher};
+
+use crate::rig::{
+    Mood, Rig, TinyDecoder, WINDOW, digest, event, lock, login, opened, page, token, version,
+};
+
+/// Uids in the order in which they were told.
+#[derive(Debug, Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Watcher for Notes {
+    fn taken(&self, event: &TakenEvent<'_>) {
+        let uid = event.facts.id(&event.event.bytes);
+        assert_eq!(event.digest, digest(&uid), "what it is known by");
+        lock(&self.0).push(uid);
+    }
+}
+
+fn watched() -> (Rig, Arc<Notes>) {
+    let mut rig = Rig::new();
+    let notes = Arc::<Notes>::default();
+    rig.config.watcher = Some(notes.clone());
+    (rig, notes)
+}
+
+/// The tip of the window, which is read again and again.
+fn tip(uids: &[&str]) -> SourceEvent {
+    let events: Vec<_> = uids.iter().map(|uid| login(uid)).collect();
+    let marks = vec![Mark { after: events.len(), token: token("tip") }];
+    SourceEvent::Page(Page {
+        lane: WINDOW,
+        version: version("1.0.0"),
+        events,
+        marks,
+        repeats: true,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_event_is_told_of_once_however_often_it_comes() {
+    let (mut rig, notes) = watched();
+    rig.feed.push(opened());
+    rig.feed.push(tip(&["a", "b"]));
+    rig.feed.push(tip(&["a", "b", "c"]));
+    rig.feed.push(tip(&["a", "b", "c"]));
+    rig.run_until(|rig| lock(&rig.sink.stored).len() == 3).await;
+    assert_eq!(*lock(&notes.0), ["a", "b", "c"]);
+
+    // Nor by the next run.
+    rig.restart();
+    rig.feed.push(tip(&["a", "b", "c", "d"]));
+    rig.run_until(|rig| lock(&rig.sink.stored).len() == 4).await;
+    assert_eq!(*lock(&notes.0), ["a", "b", "c", "d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told_before_the_event_is_sent_and_not_when_it_is_sent_again() {
+    let (rig, notes) = watched();
+    let down = Verdict::Unreachable { detail: "connection refused".into() };
+    rig.sink.mood.send_replace(Mood::Failing(down));
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![login("a")], "end"));
+    let looks = std::cell::Cell::new(0);
+    rig.run_until(|rig| {
+        looks.set(looks.get() + 1);
+        if looks.get() == 10_000 {
+            assert_eq!(*lock(&notes.0), ["a"]);
+            rig.sink.mood.send_replace(Mood::Well);
+        }
+        !lock(&rig.sink.stored).is_empty()
+    })
+    .await;
+    assert_eq!(*lock(&notes.0), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_event_is_told_of_when_it_can_be_decoded() {
+    let (rig, notes) = watched();
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![login("a"), event(9, "newer", "late", ""), login("b")], "end"));
+    let parked = std::cell::Cell::new(false);
+    rig.run_until(|rig| {
+        if rig.parked() == 1 && !parked.replace(true) {
+            assert_eq!(*lock(&notes.0), ["a", "b"]);
+            let newer = TinyDecoder::knowing(9, DecoderKind::Module);
+            rig.decoders.set("1.0.0", Choice::Exact(newer));
+        }
+        lock(&rig.sink.stored).len() == 3
+    })
+    .await;
+    assert_eq!(*lock(&notes.0), ["a", "b", "late"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_the_receiver_refuses_is_told_of_once() {
+    let (rig, notes) = watched();
+    let refuses = Arc::new(AtomicBool::new(true));
+    let still = refuses.clone();
+    rig.sink.mood.send_replace(Mood::Judging(Arc::new(move |events: &[String]| {
+        let guilty = events.iter().any(|json| json.contains("\"bad\""));
+        if guilty && still.load(Ordering::Relaxed) {
+            return Verdict::Guilty { index: None, detail: "400".into() };
+        }
+        Verdict::Delivered
+    })));
+    rig.feed.push(opened());
+    let events: Vec<_> = ["a", "bad", "b", "c", "d"].into_iter().map(login).collect();
+    rig.feed.push(page(events, "end"));
+    rig.run_until(|rig| {
+        if rig.parked() == 1 {
+            refuses.store(false, Ordering::Relaxed);
+        }
+        lock(&rig.sink.stored).len() == 5
+    })
+    .await;
+    assert_eq!(*lock(&notes.0), ["a", "bad", "b", "c", "d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_out_and_what_recordings_hold_is_not_told() {
+    let (mut rig, notes) = watched();
+    rig.config.skip_event_types = ["user.login".to_owned()].into();
+    rig.feed.push(opened());
+    let lane = LaneId::Session(SessionId::try_new(b"s-1").unwrap());
+    rig.feed.push(page(vec![login("a"), event(1, "session.upload", "up", "s-1")], "end"));
+    let fed = std::cell::Cell::new(false);
+    rig.run_until(|rig| {
+        if !fed.get() && !lock(&rig.feed.opened).is_empty() {
+            fed.set(true);
+            rig.feed.push(SourceEvent::Page(Page {
+                lane: lane.clone(),
+                version: version("1.0.0"),
+                events: vec![event(2, "exec", "inside", "s-1")],
+                marks: vec![Mark { after: 1, token: token("1") }],
+                repeats: false,
+            }));
+        }
+        lock(&rig.sink.stored).len() == 2
+    })
+    .await;
+    assert_eq!(*lock(&notes.0), ["up"]);
+}
+
+async fn ask(inspector: &Inspector) -> ev_pipeline::Status {
+    tokio::time::timeout(Duration::from_secs(60), inspector.status()).await.unwrap().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_is_told_what_is_going_on() {
+    let rig = Rig::new();
+    rig.sink.mood.send_replace(Mood::Stalled);
+    rig.feed.push(crate::rig::upstream("1.0.0"));
+    rig.feed.push(opened());
+    rig.feed.push(page(crate::rig::uids(0..25), "end"));
+    let engine: Engine = rig.engine();
+    let inspector = engine.inspector();
+    let stop = rig.stop.clone();
+    let run = engine.run(stop.clone());
+    let asks = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let status = ask(&inspector).await;
+        let audit = status.audit;
+        assert!((1..=audit.limit).contains(&audit.in_flight), "{audit:?}");
+        assert_eq!(status.version, Some(version("1.0.0")));
+        assert_eq!(status.decoder.as_deref(), Some("exact: native 1.0.0"));
+        assert_eq!((status.caught_up, status.backlog), (false, 25 + 1));
+        assert_eq!(status.newest_event_seconds, Some(1000));
+        assert!(status.lag_seconds.unwrap() > 1_700_000_000, "the events are very old");
+        assert_eq!((status.lanes.len(), status.lanes_known), (1, 1));
+        assert_eq!((status.lanes[0].lane.clone(), status.lanes[0].unsettled), (WINDOW, 25));
+        assert_eq!(status.summary.read, 25);
+        rig.sink.mood.send_replace(Mood::Well);
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(run, asks);
+    ended.unwrap();
+    assert!(inspector.status().await.is_none(), "it has ended");
+}
