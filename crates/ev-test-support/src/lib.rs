@@ -28,8 +28,9 @@ mod tls;
 
 pub use admin::{AdminClient, AdminServer};
 pub use auth::{
-    Api, Artifact, ArtifactKind, AuthConfig, AuthSwitches, AuthTally, CallFault, Event, FakeAuth,
-    Lock, MethodTally, Page, Search, SearchError, SeenCall, Store, Unstructured,
+    Api, Artifact, ArtifactKind, AuthConfig, AuthSwitches, AuthTally, CallFault, Event,
+    ExportError, FakeAuth, Lock, MethodTally, Page, Search, SearchError, SeenCall, Store,
+    Unstructured,
 };
 pub use door::loopback;
 pub use error::Error;

@@ -1,8 +1,8 @@
 //! An Auth server: gRPC over TLS with a required client certificate.
 //!
 //! Serves `proto.AuthService` (`Ping`, `GetDomainName`, `GetEvents`, `StreamSessionEvents`,
-//! `UpsertLock`), `teleport.auditlog.v1.AuditLogService` (`GetUnstructuredEvents`,
-//! `StreamUnstructuredSessionEvents`) and `ev.decoder.v1.DecoderModuleService`; every other call
+//! `UpsertLock`), `teleport.auditlog.v1.AuditLogService` and
+//! `ev.decoder.v1.DecoderModuleService`; every other call
 //! answers `UNIMPLEMENTED`, as do the calls of `AuditLogService` until a switch offers them. Events
 //! are served byte for byte as they were given; what the unstructured calls send is made of the
 //! JSON that Go prints of an event.
@@ -14,6 +14,7 @@
 mod admin;
 mod artifacts;
 mod audit_log;
+mod export;
 mod locks;
 mod reading;
 mod server;
@@ -23,6 +24,7 @@ mod switches;
 mod unstructured;
 
 pub use artifacts::{Artifact, ArtifactKind};
+pub use export::ExportError;
 pub use locks::Lock;
 pub use server::{AuthConfig, FakeAuth};
 pub use store::{Event, Page, Search, SearchError, Store};

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::export::Exports;
 use super::unstructured::Unstructured;
 use crate::time::UtcTime;
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// The serialised `events.OneOf`, served as it is.
     pub oneof: Bytes,
@@ -67,7 +68,7 @@ pub enum SearchError {
 
 /// Place of an event on the time line of the search: its time when it was stored in order, and its
 /// number among all that were ever stored.
-type Place = (UtcTime, u64);
+pub(super) type Place = (UtcTime, u64);
 
 /// Everything an Auth server keeps.
 #[derive(Debug, Default)]
@@ -75,6 +76,7 @@ pub struct Store {
     log: BTreeMap<Place, Event>,
     recordings: BTreeMap<String, Vec<Event>>,
     stored: u64,
+    pub(super) exports: Exports,
 }
 
 impl Store {
@@ -97,6 +99,7 @@ impl Store {
     }
 
     fn insert(&mut self, at: UtcTime, event: Event) {
+        self.exports.insert(event.time.seconds, (at, self.stored));
         self.log.insert((at, self.stored), event);
         self.stored += 1;
     }
@@ -109,6 +112,10 @@ impl Store {
     /// Deletes a recording.
     pub fn remove_recording(&mut self, session: &str) {
         self.recordings.remove(session);
+    }
+
+    pub(super) fn event(&self, place: &Place) -> Option<&Event> {
+        self.log.get(place)
     }
 
     /// Number of events in the log.

@@ -30,6 +30,12 @@ pub struct AuthSwitches {
     pub unimplemented: Vec<String>,
     /// Session streams break off with `UNAVAILABLE` after so many events.
     pub break_sessions_after: Option<usize>,
+    /// Events of a chunk of the bulk export.
+    pub export_chunk: usize,
+    /// Streams of the bulk export break off with `UNAVAILABLE` after so many events.
+    pub break_exports_after: Option<usize>,
+    /// Chunks, as `<date>/<name>`, whose streams break off with `INTERNAL` after one event.
+    pub bad_chunks: Vec<String>,
     /// So many answers to searches with a key are the answer before it once more.
     pub repeat_pages: u64,
     /// So many answers to searches with a key name that same key as the next one.
@@ -54,6 +60,9 @@ impl Default for AuthSwitches {
             searches: None,
             unimplemented: unimplemented_but(&[Api::Typed]),
             break_sessions_after: None,
+            export_chunk: 500,
+            break_exports_after: None,
+            bad_chunks: Vec::new(),
             repeat_pages: 0,
             stick_keys: 0,
             empty_pages: 0,
@@ -93,6 +102,10 @@ pub struct AuthTally {
     pub log: u64,
     /// Of those: sent at least once.
     pub log_served: u64,
+    /// Streams of the bulk export that are open, and how many there were at most.
+    pub exports_open: u64,
+    /// See [`Self::exports_open`].
+    pub exports_most_open: u64,
     /// Bytes of artifacts sent, envelopes not counted.
     pub artifact_bytes: u64,
     /// Artifacts sent whole.

@@ -1,0 +1,563 @@
+//! The lanes of the bulk export: dates that are looked at for chunks, and the chunks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ev_core::{Form, LaneId, Lanes, Mark, Resume, SourceError, SourceEvent, Token};
+use tonic::{Code, Status};
+use tracing::{debug, info, warn};
+
+use super::{Lane, Reader, State, Work, page};
+use crate::connection::Connection;
+use crate::export::{Day, ExportPlace, Filter, Left, Limits, Plan, Turn};
+use crate::generated::teleport::auditlog::v1::{EventExportChunk, ExportEventUnstructured};
+use crate::rpc::{self, Trouble};
+use crate::stream::{self, Bounds, Part, Stream, Then};
+use crate::tasks::{Tasks, Ticket};
+
+/// Names of chunks that are taken from a list at once.
+const LIST_NAMES: usize = 4096;
+/// Bytes after which a page of a chunk is closed.
+const PAGE_BYTES: usize = 1 << 20;
+/// Attempts without a single event after which a chunk keeps no other one and no date waiting.
+const ATTEMPTS: u32 = 4;
+/// Attempts after which a cursor that Auth refuses is taken for one that it will never take.
+const CURSOR_ATTEMPTS: u32 = 3;
+/// How much larger than others an event may be on the second attempt: nobody can go on behind an
+/// event without having read it, as its cursor comes with it.
+const LARGE: usize = 8;
+
+/// What a source keeps of the export as a whole.
+pub(super) struct Export {
+    plan: Plan,
+    filter: Filter,
+    /// First second that is wanted.
+    from: i64,
+    /// Chunks that an earlier run had begun, until they are taken up.
+    left: BTreeMap<LaneId, Place>,
+}
+
+/// Where a chunk stands.
+#[derive(Clone, Debug)]
+struct Place {
+    from: i64,
+    cursor: String,
+}
+
+/// A date that is looked at for chunks.
+pub(super) struct Listing {
+    day: Day,
+    stream: Option<Box<Stream<EventExportChunk>>>,
+    /// Version of Auth when the stream was opened.
+    generation: u64,
+    /// Names that came in this list.
+    names: usize,
+}
+
+/// A chunk that is being read.
+pub(super) struct Chunk {
+    day: Day,
+    name: String,
+    place: Place,
+    stream: Option<Box<Stream<ExportEventUnstructured>>>,
+    /// Version of Auth when the stream was opened.
+    generation: u64,
+    repeats: bool,
+    /// It fails again and again.
+    troubled: bool,
+    /// An event of it is larger than others may be.
+    large: bool,
+    /// Events that were not wanted.
+    left_out: u64,
+}
+
+impl Listing {
+    pub(super) fn is_open(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// What was read under another version of Auth counts for nothing.
+    pub(super) fn forget_stream(&mut self) {
+        self.stream = None;
+    }
+
+    /// Reads on in the list, or from its beginning.
+    pub(super) fn fetch(
+        &mut self,
+        ticket: &Ticket,
+        connection: Arc<Connection>,
+        patience: Duration,
+        env: Arc<dyn ev_core::Env>,
+    ) -> impl Future<Output = Part<EventExportChunk>> + Send + 'static {
+        let stream = self.stream.take().filter(|_| self.generation == ticket.generation);
+        let date = self.day.start();
+        let bounds = Bounds { items: LIST_NAMES, bytes: PAGE_BYTES, patience };
+        async move {
+            let call = rpc::export_chunks(&connection, date);
+            stream::read(stream, call, |item| item.chunk.len(), bounds, env).await
+        }
+    }
+}
+
+impl Chunk {
+    pub(super) fn is_open(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    pub(super) fn forget_stream(&mut self) {
+        self.stream = None;
+        self.repeats = true;
+    }
+
+    /// Reads on in the chunk, or from its place.
+    pub(super) fn fetch(
+        &mut self,
+        ticket: &Ticket,
+        connection: Arc<Connection>,
+        items: usize,
+        patience: Duration,
+        env: Arc<dyn ev_core::Env>,
+    ) -> impl Future<Output = Part<ExportEventUnstructured>> + Send + 'static {
+        let stream = self.stream.take().filter(|_| self.generation == ticket.generation);
+        let (date, name, cursor) =
+            (self.day.start(), self.name.clone(), self.place.cursor.clone());
+        let bounds = Bounds { items, bytes: PAGE_BYTES, patience };
+        let most = connection.max_message_bytes;
+        let most = if self.large { most.saturating_mul(LARGE) } else { most };
+        async move {
+            let call = rpc::export_events(&connection, date, name, cursor, most);
+            stream::read(stream, call, |item| item.event.len(), bounds, env).await
+        }
+    }
+}
+
+fn date_lane(day: Day, from: i64) -> (LaneId, Token) {
+    ExportPlace::Date { date: day.to_string(), from }.to_lane()
+}
+
+fn chunk_lane(day: Day, name: &str, place: &Place) -> (LaneId, Token) {
+    let Place { from, cursor } = place.clone();
+    let (date, chunk) = (day.to_string(), name.to_owned());
+    ExportPlace::Chunk { date, chunk, from, cursor }.to_lane()
+}
+
+impl Reader {
+    /// Takes up the dates and chunks of an earlier run, or begins at the date of the start time.
+    ///
+    /// # Errors
+    ///
+    /// When a token is damaged or of another road.
+    pub(crate) fn resume_export(&mut self, resume: Resume) -> Result<(), SourceError> {
+        let start = resume.start_time.seconds();
+        let mut left = Left { days: Vec::new(), open: Vec::new(), done: Vec::new() };
+        let (mut places, mut from) = (BTreeMap::new(), None);
+        for (lane, token) in resume.lanes {
+            let place = match ExportPlace::of(&lane, &token) {
+                Err(_) if token.road == ev_core::Road::Export && token.format != ExportPlace::FORMAT => {
+                    warn!(%lane, "resume point is of another release, reading anew");
+                    anew(&lane, start)
+                }
+                place => place?,
+            };
+            match place {
+                ExportPlace::Date { date, from: first } => {
+                    left.days.extend(Day::parse(&date));
+                    from = Some(from.map_or(first, |from: i64| from.min(first)));
+                }
+                ExportPlace::Chunk { date, chunk, from, cursor } => {
+                    let Some(day) = Day::parse(&date) else { continue };
+                    left.open.push((day, chunk));
+                    places.insert(lane, Place { from, cursor });
+                }
+            }
+        }
+        for (lane, _) in resume.closed {
+            if let LaneId::Chunk { date, chunk } = lane {
+                left.done.extend(Day::parse(&date).map(|day| (day, chunk)));
+            }
+        }
+        let from = from.unwrap_or(start);
+        let limits = Limits {
+            per_date: self.config.export_chunks,
+            total: self.config.catch_up_lanes.max(self.config.export_chunks),
+            backlog: i64::try_from(self.config.export_backlog).unwrap_or(i64::MAX),
+        };
+        let open = left.open.clone();
+        let (mut plan, turn) = Plan::new(limits, from, left);
+        // Chunks of a date that nobody looks at any more are read to their end all the same.
+        let (known, strays): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|(day, _)| plan.has(*day));
+        strays.iter().for_each(|_| plan.begin_other());
+        let days: Vec<Day> = plan.days().filter(|day| !turn.opened.contains(day)).collect();
+        info!(dates = days.len() + turn.opened.len(), chunks = known.len(), "reading the export");
+        let filter = Filter::new(&self.config.types);
+        self.export = Some(Box::new(Export { plan, filter, from, left: places }));
+        for (day, name) in strays {
+            self.take_up_chunk(day, name);
+        }
+        for day in days {
+            self.begin_date(day);
+        }
+        self.apply(turn);
+        Ok(())
+    }
+
+    /// Begins chunks while there is room.
+    pub(super) fn promote_chunks(&mut self) {
+        while let Some((day, name)) = self.export.as_mut().and_then(|export| export.plan.begin()) {
+            self.take_up_chunk(day, name);
+        }
+    }
+
+    /// Whether all that is there has been read, as far as is known.
+    pub(super) fn export_is_idle(&self) -> bool {
+        let today = Day::of(self.env.now().seconds());
+        self.export.as_ref().is_some_and(|export| export.plan.is_idle(today))
+    }
+
+    /// Chunks that an earlier run had begun and that are not taken up yet count as open.
+    pub(super) fn is_left(&self, lane: &LaneId) -> bool {
+        self.export.as_ref().is_some_and(|export| export.left.contains_key(lane))
+    }
+
+    /// A lane of the export was closed from outside.
+    pub(super) fn close_export(&mut self, lane: &LaneId) {
+        let Some(export) = &mut self.export else { return };
+        export.left.remove(lane);
+        if let Some(Lane { work: Work::Chunk(chunk), .. }) = self.active.get(lane) {
+            if chunk.troubled {
+                export.plan.trouble(chunk.day, false);
+            }
+            export.plan.end(chunk.day);
+        }
+    }
+
+    /// The list of a date is asked for from its beginning.
+    pub(super) fn list_begins(&mut self, day: Day) {
+        if let Some(export) = &mut self.export {
+            export.plan.list_begins(day);
+        }
+    }
+
+    /// Takes a part of a date's list.
+    pub(super) fn listed(
+        &mut self,
+        id: LaneId,
+        part: Part<EventExportChunk>,
+        ticket: &Ticket,
+        tasks: &mut Tasks,
+    ) {
+        let Some(Lane { work: Work::Date(listing), backoff, trouble, .. }) =
+            self.active.get_mut(&id)
+        else {
+            return;
+        };
+        let Some(export) = &mut self.export else { return };
+        let day = listing.day;
+        if !part.items.is_empty() {
+            backoff.reset();
+            trouble.clear();
+        }
+        listing.names += part.items.len();
+        // Nobody could ask for a chunk without a name.
+        for EventExportChunk { chunk } in part.items.into_iter().filter(|c| !c.chunk.is_empty()) {
+            export.plan.find(day, chunk);
+        }
+        match part.then {
+            Then::More(stream) => {
+                listing.stream = Some(stream);
+                listing.generation = ticket.generation;
+                self.make_ready(id);
+            }
+            Then::End => {
+                backoff.reset();
+                trouble.clear();
+                export.plan.list_ends(day);
+                let again = export.plan.is_undecided(day);
+                debug!(lane = %id, chunks = listing.names, again, "date looked at for chunks");
+                self.budget.answered();
+                if again {
+                    self.make_ready(id);
+                } else {
+                    let poll = self.config.export_poll;
+                    let pause = poll.saturating_sub(self.env.jitter(poll / 7));
+                    self.wait(id, pause, false, tasks);
+                }
+                self.turn();
+            }
+            Then::Failed(status) => self.list_failed(id, &status, tasks),
+        }
+    }
+
+    fn list_failed(&mut self, id: LaneId, status: &Status, tasks: &mut Tasks) {
+        let Some(Lane { backoff, trouble, .. }) = self.active.get_mut(&id) else { return };
+        let reason = rpc::describe(status);
+        let news = trouble.is_news(&reason);
+        let kind = Trouble::of(status);
+        let env = &*self.env;
+        let pause = match kind {
+            Trouble::Connection => backoff.next(env),
+            Trouble::Busy => {
+                self.budget.refused();
+                backoff.export(env)
+            }
+            Trouble::Denied => {
+                if news {
+                    warn!(
+                        lane = %id, reason,
+                        "auth does not let us export events: give the user a role that allows \
+                         `list` and `read` on `event` and `session`"
+                    );
+                }
+                backoff.slow(env)
+            }
+            _ if status.code() == Code::Unimplemented => {
+                if news {
+                    warn!(lane = %id, reason, "auth offers no bulk export, trying until it does");
+                }
+                backoff.slow(env)
+            }
+            _ => {
+                if news {
+                    warn!(lane = %id, reason, "list of chunks failed, trying again");
+                }
+                backoff.export(env)
+            }
+        };
+        self.wait(id, pause, kind == Trouble::Connection, tasks);
+    }
+
+    /// Takes a part of a chunk.
+    pub(super) fn exported(
+        &mut self,
+        id: LaneId,
+        part: Part<ExportEventUnstructured>,
+        ticket: &Ticket,
+        tasks: &mut Tasks,
+    ) {
+        let Some(Lane { work: Work::Chunk(chunk), backoff, trouble, .. }) =
+            self.active.get_mut(&id)
+        else {
+            return;
+        };
+        let Some(export) = &mut self.export else { return };
+        if !part.items.is_empty() {
+            backoff.reset();
+            trouble.clear();
+            chunk.large = false;
+            if std::mem::take(&mut chunk.troubled) {
+                export.plan.trouble(chunk.day, false);
+            }
+            let (events, marks) = chunk.take(part.items, &export.filter);
+            let repeats = std::mem::take(&mut chunk.repeats);
+            if !events.is_empty() {
+                self.told_of_tip = false;
+            }
+            let (form, version) = (Form::Unstructured, &ticket.version);
+            self.out.push_back(page(id.clone(), version, form, events, marks, repeats));
+        }
+        match part.then {
+            Then::More(stream) => {
+                chunk.stream = Some(stream);
+                chunk.generation = ticket.generation;
+                self.make_ready(id);
+            }
+            Then::End => {
+                let Chunk { day, left_out, .. } = **chunk;
+                debug!(lane = %id, left_out, "chunk read to its end");
+                let again = export.plan.end(day);
+                self.budget.answered();
+                self.active.remove(&id);
+                let ended = Lanes { ended: vec![id], ..Lanes::default() };
+                self.out.push_back(SourceEvent::Lanes(ended));
+                if again {
+                    self.look_again(day);
+                }
+                self.turn();
+            }
+            Then::Failed(status) => self.chunk_failed(id, &status, tasks),
+        }
+    }
+
+    fn chunk_failed(&mut self, id: LaneId, status: &Status, tasks: &mut Tasks) {
+        let Some(Lane { work: Work::Chunk(chunk), backoff, trouble, .. }) =
+            self.active.get_mut(&id)
+        else {
+            return;
+        };
+        let Some(export) = &mut self.export else { return };
+        chunk.stream = None;
+        chunk.repeats = true;
+        let reason = rpc::describe(status);
+        let news = trouble.is_news(&reason);
+        let kind = Trouble::of(status);
+        let env = &*self.env;
+        let pause = match kind {
+            Trouble::Connection => backoff.next(env),
+            Trouble::Busy => {
+                self.budget.refused();
+                if news {
+                    warn!(lane = %id, reason, "auth exports fewer chunks at once, slowing down");
+                }
+                backoff.export(env)
+            }
+            Trouble::TooLarge if !std::mem::replace(&mut chunk.large, true) => Duration::ZERO,
+            Trouble::Invalid
+                if !chunk.place.cursor.is_empty() && backoff.failures() >= CURSOR_ATTEMPTS =>
+            {
+                warn!(lane = %id, reason, "auth refuses the cursor, reading the chunk anew");
+                chunk.place.cursor.clear();
+                backoff.export(env)
+            }
+            Trouble::Denied => {
+                if news {
+                    warn!(lane = %id, reason, "auth does not let us export events");
+                }
+                backoff.slow(env)
+            }
+            Trouble::TooLarge | Trouble::Invalid | Trouble::Missing | Trouble::Other => {
+                if news {
+                    warn!(lane = %id, reason, "export of a chunk broke off, trying again");
+                }
+                backoff.export(env)
+            }
+        };
+        let fails = backoff.failures() >= ATTEMPTS && kind != Trouble::Connection;
+        if fails && !std::mem::replace(&mut chunk.troubled, true) {
+            export.plan.trouble(chunk.day, true);
+            warn!(lane = %id, reason, "a chunk cannot be exported, going on without it meanwhile");
+            self.turn();
+        }
+        if pause.is_zero() {
+            self.make_ready(id);
+        } else {
+            self.wait(id, pause, kind == Trouble::Connection, tasks);
+        }
+    }
+
+    /// Goes on to other dates if it is time.
+    fn turn(&mut self) {
+        let today = Day::of(self.env.now().seconds());
+        if let Some(export) = &mut self.export {
+            let turn = export.plan.turn(today);
+            self.apply(turn);
+        }
+    }
+
+    fn apply(&mut self, turn: Turn) {
+        let Some(from) = self.export.as_ref().map(|export| export.from) else { return };
+        let Turn { opened, retired, again } = turn;
+        let mut lanes = Lanes::default();
+        for day in &retired {
+            let (lane, _) = date_lane(*day, from);
+            if self.active.remove(&lane).is_some() {
+                debug!(%lane, "date is looked at no more");
+                lanes.ended.push(lane.clone());
+            }
+            lanes.retired.push(lane);
+        }
+        lanes.opened = opened.iter().map(|day| date_lane(*day, from)).collect();
+        if !lanes.opened.is_empty() || !lanes.retired.is_empty() {
+            self.out.push_back(SourceEvent::Lanes(lanes));
+        }
+        for day in opened {
+            self.begin_date(day);
+        }
+        for day in again {
+            self.look_again(day);
+        }
+    }
+
+    /// Reads the list of a date from its beginning, whatever is under way there.
+    fn look_again(&mut self, day: Day) {
+        let Some(from) = self.export.as_ref().map(|export| export.from) else { return };
+        let (id, _) = date_lane(day, from);
+        let Some(lane) = self.active.get_mut(&id) else { return };
+        if let Work::Date(listing) = &mut lane.work {
+            listing.forget_stream();
+        }
+        match &lane.state {
+            // It stands in the queue.
+            State::Ready => return,
+            State::Fetching(abort) => abort.abort(),
+            State::Waiting { .. } => {}
+        }
+        self.make_ready(id);
+    }
+
+    fn begin_date(&mut self, day: Day) {
+        let Some(from) = self.export.as_ref().map(|export| export.from) else { return };
+        let (lane, _) = date_lane(day, from);
+        let listing = Listing { day, stream: None, generation: 0, names: 0 };
+        self.begin(lane, Work::Date(Box::new(listing)));
+    }
+
+    /// Begins a chunk, or goes on where an earlier run was.
+    fn take_up_chunk(&mut self, day: Day, name: String) {
+        let Some(export) = &mut self.export else { return };
+        let lane = LaneId::Chunk { date: day.to_string(), chunk: name.clone() };
+        let left = export.left.remove(&lane);
+        let repeats = left.is_some();
+        let place = left.unwrap_or_else(|| Place { from: export.from, cursor: String::new() });
+        if !repeats {
+            let opened = vec![chunk_lane(day, &name, &place)];
+            self.out.push_back(SourceEvent::Lanes(Lanes { opened, ..Lanes::default() }));
+        }
+        let chunk = Chunk {
+            day,
+            name,
+            place,
+            stream: None,
+            generation: 0,
+            repeats,
+            troubled: false,
+            large: false,
+            left_out: 0,
+        };
+        self.begin(lane, Work::Chunk(Box::new(chunk)));
+    }
+}
+
+impl Chunk {
+    /// The events that are wanted, and the resume point behind them.
+    fn take(
+        &mut self,
+        items: Vec<ExportEventUnstructured>,
+        filter: &Filter,
+    ) -> (Vec<Bytes>, Vec<Mark>) {
+        let count = items.len();
+        let mut events = Vec::with_capacity(count);
+        let mut mark = None;
+        for ExportEventUnstructured { event, cursor } in items {
+            if filter.keeps(&event, self.place.from) {
+                events.push(event);
+            }
+            // Without a cursor there is no place behind the event to go on from.
+            if !cursor.is_empty() {
+                self.place.cursor = cursor;
+                mark = Some(events.len());
+            }
+        }
+        self.left_out += (count - events.len()) as u64;
+        let marks = mark.map(|after| {
+            let (_, token) = chunk_lane(self.day, &self.name, &self.place);
+            Mark { after, token }
+        });
+        (events, marks.into_iter().collect())
+    }
+}
+
+/// The place at which a lane begins whose resume point nobody can read.
+fn anew(lane: &LaneId, from: i64) -> ExportPlace {
+    let (date, chunk) = match lane {
+        LaneId::Chunk { date, chunk } => (date.clone(), chunk.clone()),
+        LaneId::Window { .. } | LaneId::Session(_) => (String::new(), String::new()),
+    };
+    if chunk.is_empty() {
+        ExportPlace::Date { date, from }
+    } else {
+        ExportPlace::Chunk { date, chunk, from, cursor: String::new() }
+    }
+}
