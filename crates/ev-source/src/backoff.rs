@@ -8,6 +8,8 @@ use ev_core::Env;
 const BASE: Duration = Duration::from_millis(500);
 /// Largest limit of a pause.
 const CAP: Duration = Duration::from_secs(30);
+/// Largest pause of the bulk export, whose storage is slower to recover.
+const EXPORT_CAP: Duration = Duration::from_secs(90);
 
 /// Pauses that grow: full jitter below a limit that doubles, so that many clients of an Auth that
 /// comes back do not all come at once.
@@ -28,6 +30,15 @@ impl Backoff {
     pub(crate) fn slow(&mut self, env: &dyn Env) -> Duration {
         self.failures = self.failures.saturating_add(1);
         CAP / 2 + env.jitter(CAP / 2)
+    }
+
+    /// The next pause of what reads the bulk export: half jitter below a limit that doubles from
+    /// 5.6 s to 90 s, and full jitter the first time.
+    pub(crate) fn export(&mut self, env: &dyn Env) -> Duration {
+        let limit = EXPORT_CAP / 16 * (1 << self.failures.min(4));
+        let least = if self.failures == 0 { Duration::ZERO } else { limit / 2 };
+        self.failures = self.failures.saturating_add(1);
+        least + env.jitter(limit - least)
     }
 
     /// Failures in a row.

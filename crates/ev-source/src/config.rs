@@ -37,6 +37,13 @@ pub struct Config {
     pub poll_interval: Duration,
     /// Catch-up windows that are read at once, beside the live one; at least 1. Default 10.
     pub catch_up_lanes: usize,
+    /// Chunks of one date of the bulk export that are read at once, at least 1; of all dates
+    /// together no more than [`Self::catch_up_lanes`], if that is more. Default 3.
+    pub export_chunks: usize,
+    /// Dates before the newest one at which is looked for late chunks, 0 to 31. Default 2.
+    pub export_backlog: usize,
+    /// Pause between two looks for chunks of a date, shortened by up to a seventh. Default 16 s.
+    pub export_poll: Duration,
     /// Session recordings that are read at once, at least 1; others queue. Default 5.
     pub concurrency: usize,
     /// Time for TCP, TLS, HTTP/2 and the first Ping together. Default 30 s.
@@ -82,6 +89,9 @@ impl Config {
             rescan: vec![Duration::from_secs(600), Duration::from_secs(6 * 3600)],
             poll_interval: Duration::from_secs(5),
             catch_up_lanes: 10,
+            export_chunks: 3,
+            export_backlog: 2,
+            export_poll: Duration::from_secs(16),
             concurrency: 5,
             dial_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(120),
@@ -114,6 +124,9 @@ impl Config {
         at_least("least_window", "must be at least 1 s", self.least_window.as_secs() >= 1)?;
         at_least("poll_interval", "must not be 0", !self.poll_interval.is_zero())?;
         at_least("catch_up_lanes", "must be at least 1", self.catch_up_lanes >= 1)?;
+        at_least("export_chunks", "must be at least 1", self.export_chunks >= 1)?;
+        at_least("export_backlog", "must be at most 31", self.export_backlog <= 31)?;
+        at_least("export_poll", "must not be 0", !self.export_poll.is_zero())?;
         at_least("concurrency", "must be 1 to 1000", (1..=1000).contains(&self.concurrency))?;
         at_least("dial_timeout", "must not be 0", !self.dial_timeout.is_zero())?;
         at_least("request_timeout", "must not be 0", !self.request_timeout.is_zero())?;

@@ -30,6 +30,10 @@ use crate::tasks::{Done, Fetched, Kind, Tasks, Ticket, within};
 use crate::token::{Search, SessionToken, WindowToken};
 use crate::window::{Narrowed, Query, Then, Window};
 
+mod export;
+
+use self::export::{Chunk, Export, Listing};
+
 /// Attempts without a single event after which a recording is given back to the engine.
 const SESSION_ATTEMPTS: u32 = 5;
 
@@ -59,6 +63,8 @@ pub(crate) struct Reader {
     steps: u64,
     /// The tip was told of, and no page has come since.
     told_of_tip: bool,
+    /// On the road of the bulk export.
+    export: Option<Box<Export>>,
 }
 
 struct Lane {
@@ -74,6 +80,8 @@ struct Lane {
 enum Work {
     Window(Box<Window>),
     Session(Box<Session>),
+    Date(Box<Listing>),
+    Chunk(Box<Chunk>),
 }
 
 impl Work {
@@ -82,6 +90,19 @@ impl Work {
             Self::Window(window) if window.is_live() => Kind::Live,
             Self::Window(_) => Kind::Closed,
             Self::Session(_) => Kind::Session,
+            Self::Date(_) => Kind::Date,
+            Self::Chunk(_) => Kind::Chunk,
+        }
+    }
+
+    /// What leave it takes to ask for more; reading on in what is open takes none.
+    fn needs(&self) -> Option<Kind> {
+        match self {
+            Self::Window(_) => Some(self.kind()),
+            Self::Session(_) => None,
+            // So that lists and chunks do not wait for each other.
+            Self::Date(listing) => (!listing.is_open()).then_some(Kind::Live),
+            Self::Chunk(chunk) => (!chunk.is_open()).then_some(Kind::Closed),
         }
     }
 }
@@ -132,6 +153,7 @@ impl Reader {
             budget,
             steps: 0,
             told_of_tip: false,
+            export: None,
         }
     }
 
@@ -213,6 +235,7 @@ impl Reader {
     /// The token of a lane that is open, begun or not.
     pub(crate) fn is_open(&self, lane: &LaneId) -> bool {
         self.active.contains_key(lane)
+            || self.is_left(lane)
             || self.windows.contains_key(lane)
             || matches!(lane, LaneId::Session(id) if self.sessions.iter().any(|(s, _)| s == id))
     }
@@ -221,6 +244,7 @@ impl Reader {
         if let LaneId::Window { start, .. } = *lane {
             self.rescans.forget(start);
         }
+        self.close_export(lane);
         self.active.remove(lane);
         self.windows.remove(lane);
         self.sessions.retain(|(id, _)| !matches!(lane, LaneId::Session(closed) if closed == id));
@@ -246,6 +270,10 @@ impl Reader {
     pub(crate) fn take(&mut self, credit: Credit) -> Option<SourceEvent> {
         match self.out.front() {
             Some(SourceEvent::Page(_)) if credit.pages == 0 => None,
+            None if !self.told_of_tip && self.export_is_idle() => {
+                self.told_of_tip = true;
+                Some(SourceEvent::CaughtUp)
+            }
             _ => self.out.pop_front(),
         }
     }
@@ -263,20 +291,23 @@ impl Reader {
         if held >= credit.pages {
             return;
         }
+        self.promote_chunks();
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else { return };
             let Some(lane) = self.active.get_mut(&id) else { continue };
-            let kind = lane.work.kind();
-            let permit = match kind {
-                Kind::Live | Kind::Closed => {
+            let permit = match lane.work.needs() {
+                Some(kind) => {
                     let Some(permit) = self.budget.begin(kind) else {
                         self.ready.push_back(id);
                         continue;
                     };
                     Some(permit)
                 }
-                Kind::Session => None,
+                None => None,
             };
+            if let (Work::Date(listing), Some(export)) = (&mut lane.work, &mut self.export) {
+                listing.begin(export);
+            }
             self.steps += 1;
             let ticket = Ticket {
                 step: self.steps,
@@ -335,6 +366,14 @@ impl Reader {
                 session.repeats = true;
                 self.make_ready(id);
             }
+            (Work::Date(listing), Some(_)) if stale => {
+                listing.forget_stream();
+                self.make_ready(id);
+            }
+            (Work::Chunk(chunk), Some(_)) if stale => {
+                chunk.forget_stream();
+                self.make_ready(id);
+            }
             (Work::Window(_), Some(Fetched::Search(query, Ok(found)))) => {
                 self.budget.answered();
                 self.found(id, &query, found.items, found.last_key, &ticket.version, tasks);
@@ -345,9 +384,12 @@ impl Reader {
             (Work::Session(_), Some(Fetched::Session(look))) => {
                 self.looked(id, *look, &ticket, tasks);
             }
+            (Work::Date(_), Some(Fetched::Listed(part))) => self.listed(id, part, &ticket, tasks),
+            (Work::Chunk(_), Some(Fetched::Exported(part))) => {
+                self.exported(id, part, &ticket, tasks);
+            }
             // A lane fetches only what it is made of.
-            (Work::Window(_), Some(Fetched::Session(_)))
-            | (Work::Session(_), Some(Fetched::Search(..))) => self.make_ready(id),
+            (_, Some(_)) => self.make_ready(id),
         }
     }
 
@@ -373,7 +415,7 @@ impl Reader {
             let (events, marks) = (answer.events, answer.marks);
             self.told_of_tip = false;
             let repeats = answer.repeats || is_rescan(&id);
-            self.out.push_back(page(id.clone(), version, events, marks, repeats));
+            self.out.push_back(page(id.clone(), version, Form::OneOf, events, marks, repeats));
         }
         // Told again at the first look that finds nothing behind pages of whatever lane.
         if answer.caught_up && !std::mem::replace(&mut self.told_of_tip, true) {
@@ -498,7 +540,14 @@ impl Reader {
             let repeats = std::mem::take(&mut session.repeats);
             let events = look.events;
             self.told_of_tip = false;
-            self.out.push_back(page(id.clone(), &ticket.version, events, marks, repeats));
+            self.out.push_back(page(
+                id.clone(),
+                &ticket.version,
+                Form::OneOf,
+                events,
+                marks,
+                repeats,
+            ));
         }
         match look.then {
             session::Then::More(stream) => {
@@ -647,6 +696,19 @@ impl Lane {
                 let fetch = Abortable::new(fetch, registration);
                 tasks.push(async move { Done::Fetched(id, ticket, fetch.await.ok()) });
             }
+            Work::Date(listing) => {
+                let fetch = listing.fetch(&ticket, connection, patience, Arc::clone(env));
+                let fetch = async move { Fetched::Listed(fetch.await) };
+                let fetch = Abortable::new(fetch, registration);
+                tasks.push(async move { Done::Fetched(id, ticket, fetch.await.ok()) });
+            }
+            Work::Chunk(chunk) => {
+                let items = usize::from(config.batch);
+                let fetch = chunk.fetch(&ticket, connection, items, patience, Arc::clone(env));
+                let fetch = async move { Fetched::Exported(fetch.await) };
+                let fetch = Abortable::new(fetch, registration);
+                tasks.push(async move { Done::Fetched(id, ticket, fetch.await.ok()) });
+            }
         }
     }
 }
@@ -659,11 +721,12 @@ fn is_rescan(lane: &LaneId) -> bool {
 fn page(
     lane: LaneId,
     version: &AuthVersion,
+    form: Form,
     events: Vec<Bytes>,
     marks: Vec<Mark>,
     repeats: bool,
 ) -> SourceEvent {
-    let raw = |bytes| RawEvent { form: Form::OneOf, bytes };
+    let raw = |bytes| RawEvent { form, bytes };
     SourceEvent::Page(Page {
         lane,
         version: version.clone(),

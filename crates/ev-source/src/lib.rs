@@ -38,7 +38,6 @@ mod connection;
 mod credentials;
 mod dial;
 mod error;
-#[allow(dead_code)] // Its reader comes with the next step.
 mod export;
 #[path = "gen/mod.rs"]
 mod generated;
@@ -56,7 +55,6 @@ mod rpc;
 mod session;
 mod source;
 mod span;
-#[allow(dead_code)] // Its reader comes with the next step.
 mod stream;
 mod tasks;
 mod token;

@@ -14,6 +14,7 @@ use crate::generated::proto::auth_service_client::AuthServiceClient;
 use crate::generated::proto::{GetEventsRequest, PingRequest, StreamSessionEventsRequest};
 use crate::generated::teleport::auditlog::v1::audit_log_service_client::AuditLogServiceClient;
 use crate::generated::teleport::auditlog::v1::{
+    EventExportChunk, ExportEventUnstructured, ExportUnstructuredEventsRequest,
     GetEventExportChunksRequest, GetUnstructuredEventsRequest,
 };
 use crate::generated::types::LockV2;
@@ -146,6 +147,30 @@ pub(crate) async fn offers_export(connection: &Connection, second: i64) -> Resul
 fn audit_log(connection: &Connection) -> AuditLogServiceClient<Channel> {
     AuditLogServiceClient::with_origin(connection.channel.clone(), Channel::origin())
         .max_decoding_message_size(connection.max_message_bytes)
+}
+
+/// Names of the chunks of the date in which `second` lies.
+pub(crate) async fn export_chunks(
+    connection: &Connection,
+    second: i64,
+) -> Result<Streaming<EventExportChunk>, Status> {
+    let date = Some(Timestamp { seconds: second, nanos: 0 });
+    let request = GetEventExportChunksRequest { date };
+    Ok(audit_log(connection).get_event_export_chunks(request).await?.into_inner())
+}
+
+/// Events of a chunk behind a cursor, each with the cursor behind it.
+pub(crate) async fn export_events(
+    connection: &Connection,
+    second: i64,
+    chunk: String,
+    cursor: String,
+    max_message_bytes: usize,
+) -> Result<Streaming<ExportEventUnstructured>, Status> {
+    let date = Some(Timestamp { seconds: second, nanos: 0 });
+    let request = ExportUnstructuredEventsRequest { date, chunk, cursor };
+    let mut client = audit_log(connection).max_decoding_message_size(max_message_bytes);
+    Ok(client.export_unstructured_events(request).await?.into_inner())
 }
 
 /// Whose trouble a failed call is, and so what to do about it.

@@ -150,6 +150,19 @@ impl TypedSource {
         }
     }
 
+    fn resume_export(&mut self, mut resume: Resume) -> Result<(), SourceError> {
+        let is_session = |(lane, _): &(LaneId, Token)| matches!(lane, LaneId::Session(_));
+        let (sessions, lanes) = resume.lanes.into_iter().partition(is_session);
+        resume.lanes = lanes;
+        for (lane, token) in sessions {
+            let at = self.session_token(&lane, &token);
+            if let LaneId::Session(id) = lane {
+                self.reader.add_session(id, at);
+            }
+        }
+        self.reader.resume_export(resume)
+    }
+
     fn open_windows(&mut self, windows: Vec<Search>) {
         let mut opened = Vec::with_capacity(windows.len());
         let now = self.env.now().seconds();
@@ -173,6 +186,9 @@ impl Source for TypedSource {
     }
 
     fn resume(&mut self, resume: Resume) -> Result<(), SourceError> {
+        if resume.road == Road::Export {
+            return self.resume_export(resume);
+        }
         if resume.road != Road::Typed {
             return Err(SourceError::Operator {
                 message: format!("this source does not read the road `{}`", resume.road.as_str()),

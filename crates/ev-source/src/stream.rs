@@ -24,6 +24,13 @@ pub(crate) struct Part<T> {
     pub(crate) then: Then<T>,
 }
 
+impl<T> Part<T> {
+    /// Whether Auth answered with something.
+    pub(crate) fn is_answer(&self) -> bool {
+        !self.items.is_empty() || matches!(self.then, Then::End)
+    }
+}
+
 /// How a stream goes on.
 pub(crate) enum Then<T> {
     /// There may be more.

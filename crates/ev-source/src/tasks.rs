@@ -13,8 +13,10 @@ use tonic::Status;
 use crate::budget::Permit;
 use crate::connection::Connection;
 use crate::dial::DialError;
+use crate::generated::teleport::auditlog::v1::{EventExportChunk, ExportEventUnstructured};
 use crate::rpc::Found;
 use crate::session::Look;
+use crate::stream::Part;
 use crate::window::Query;
 
 /// Something happened.
@@ -59,12 +61,18 @@ pub(crate) enum Kind {
     Closed,
     /// A part of a recording.
     Session,
+    /// A part of the list of a date's chunks.
+    Date,
+    /// A part of a chunk.
+    Chunk,
 }
 
 /// What a fetch brought.
 pub(crate) enum Fetched {
     Search(Query, Result<Found, Box<Status>>),
     Session(Box<Look>),
+    Listed(Part<EventExportChunk>),
+    Exported(Part<ExportEventUnstructured>),
 }
 
 impl Fetched {
@@ -73,6 +81,8 @@ impl Fetched {
         match self {
             Self::Search(_, answer) => answer.is_ok(),
             Self::Session(look) => !look.events.is_empty(),
+            Self::Listed(part) => part.is_answer(),
+            Self::Exported(part) => part.is_answer(),
         }
     }
 }

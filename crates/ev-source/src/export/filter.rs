@@ -5,21 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use ev_core::Timestamp;
-use ev_core::wire::{self, WireError, WireType};
+use ev_core::unstructured::metadata;
+use ev_core::{Form, Timestamp};
 
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     /// Exact names; empty means all.
     types: BTreeSet<String>,
-}
-
-/// What a filter has to know of an event.
-#[derive(Debug, Default)]
-struct Head<'a> {
-    kind: &'a [u8],
-    seconds: Option<i64>,
 }
 
 impl Filter {
@@ -30,45 +23,16 @@ impl Filter {
     /// Whether a serialised `teleport.auditlog.v1.EventUnstructured` is wanted by whoever wants
     /// nothing in front of second `from`. What cannot be read is wanted: it is not ours to drop.
     pub(crate) fn keeps(&self, event: &[u8], from: i64) -> bool {
-        let Ok(head) = head(event) else { return true };
-        let is_early = head.seconds.is_some_and(|seconds| seconds < from);
+        let Some(peeked) = metadata(Form::Unstructured, event) else { return true };
+        // An event without a time is of none that could be early.
+        let is_early = peeked.time.seconds() < from && peeked.time != Timestamp::ZERO_YEAR_ONE;
         let is_of_type = || {
             self.types.is_empty()
-                || std::str::from_utf8(head.kind).is_ok_and(|kind| self.types.contains(kind))
+                || std::str::from_utf8(peeked.kind.of(event))
+                    .is_ok_and(|kind| self.types.contains(kind))
         };
         !is_early && is_of_type()
     }
-}
-
-/// `EventUnstructured`: type 1, time 3. The last value wins, and parts of a message merge.
-fn head(event: &[u8]) -> Result<Head<'_>, WireError> {
-    let mut head = Head::default();
-    let mut pos = 0;
-    while pos < event.len() {
-        match wire::tag(event, &mut pos)? {
-            (1, WireType::Len) => head.kind = &event[wire::len_delimited(event, &mut pos)?],
-            (3, WireType::Len) => {
-                let time = &event[wire::len_delimited(event, &mut pos)?];
-                head.seconds = Some(seconds(time, head.seconds.unwrap_or_default())?);
-            }
-            (_, kind) => wire::skip(event, &mut pos, kind)?,
-        }
-    }
-    Ok(head)
-}
-
-/// `google.protobuf.Timestamp`: seconds 1.
-fn seconds(time: &[u8], before: i64) -> Result<i64, WireError> {
-    let mut seconds = before;
-    let mut pos = 0;
-    while pos < time.len() {
-        match wire::tag(time, &mut pos)? {
-            (1, WireType::Varint) => seconds = wire::varint(time, &mut pos)?.cast_signed(),
-            (_, kind) => wire::skip(time, &mut pos, kind)?,
-        }
-    }
-    // A time that Go takes for none is as good as none.
-    Ok(seconds.max(Timestamp::ZERO_YEAR_ONE.seconds()))
 }
 
 #[cfg(test)]

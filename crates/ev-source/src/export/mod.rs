@@ -5,4 +5,7 @@ mod filter;
 mod place;
 mod plan;
 
+pub(crate) use day::Day;
+pub(crate) use filter::Filter;
 pub use place::ExportPlace;
+pub(crate) use plan::{Left, Limits, Plan, Turn};

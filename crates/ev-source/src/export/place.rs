@@ -13,7 +13,6 @@ use ev_core::{LaneId, Road, SourceError, Token};
 
 use super::day::Day;
 
-const FORMAT: u8 = 1;
 const DATE: u8 = 3;
 const CHUNK: u8 = 4;
 
@@ -41,6 +40,9 @@ pub enum ExportPlace {
 }
 
 impl ExportPlace {
+    /// Version of the layout of tokens.
+    pub(crate) const FORMAT: u8 = 1;
+
     /// The lane and its resume point.
     pub fn to_lane(&self) -> (LaneId, Token) {
         let (date, chunk, kind, from, cursor) = match self {
@@ -53,7 +55,7 @@ impl ExportPlace {
         bytes.put_u8(kind);
         bytes.put_i64_le(*from);
         bytes.put_slice(cursor.as_bytes());
-        let token = Token { road: Road::Export, format: FORMAT, bytes: bytes.freeze() };
+        let token = Token { road: Road::Export, format: Self::FORMAT, bytes: bytes.freeze() };
         (LaneId::Chunk { date: date.clone(), chunk: chunk.to_owned() }, token)
     }
 
@@ -77,9 +79,9 @@ impl ExportPlace {
         if token.road != Road::Export {
             return invalid(&format!("it belongs to the road `{}`", token.road.as_str()));
         }
-        if token.format != FORMAT {
-            let format = token.format;
-            return invalid(&format!("its format is {format}, this release reads {FORMAT}"));
+        if token.format != Self::FORMAT {
+            let (format, ours) = (token.format, Self::FORMAT);
+            return invalid(&format!("its format is {format}, this release reads {ours}"));
         }
         let (date, chunk) = (date.clone(), chunk.clone());
         match parse(token.bytes.clone()) {

@@ -235,7 +235,13 @@ impl<N: Clone + Eq + Hash> Plan<N> {
         self.open = self.open.saturating_sub(1);
         let Some(state) = self.days.get_mut(&day) else { return false };
         state.open = state.open.saturating_sub(1);
-        state.is_drained() && !state.quiet
+        self.is_undecided(day)
+    }
+
+    /// Whether the list of a date has to be read again before it is known that nothing is left
+    /// there.
+    pub(crate) fn is_undecided(&self, day: Day) -> bool {
+        self.days.get(&day).is_some_and(|state| state.is_drained() && !state.quiet)
     }
 
     /// Goes on to the next date if it is time, and leaves dates behind.

@@ -74,6 +74,7 @@ pub(super) struct Chunk {
 }
 
 impl Listing {
+    /// Whether there is a list to read on in.
     pub(super) fn is_open(&self) -> bool {
         self.stream.is_some()
     }
@@ -81,6 +82,14 @@ impl Listing {
     /// What was read under another version of Auth counts for nothing.
     pub(super) fn forget_stream(&mut self) {
         self.stream = None;
+    }
+
+    /// A part of the list is going to be read; the first one, if none is open.
+    pub(super) fn begin(&mut self, export: &mut Export) {
+        if self.stream.is_none() {
+            self.names = 0;
+            export.plan.list_begins(self.day);
+        }
     }
 
     /// Reads on in the list, or from its beginning.
@@ -102,10 +111,12 @@ impl Listing {
 }
 
 impl Chunk {
+    /// Whether there is an answer to read on in.
     pub(super) fn is_open(&self) -> bool {
         self.stream.is_some()
     }
 
+    /// What was read under another version of Auth counts for nothing.
     pub(super) fn forget_stream(&mut self) {
         self.stream = None;
         self.repeats = true;
@@ -121,8 +132,7 @@ impl Chunk {
         env: Arc<dyn ev_core::Env>,
     ) -> impl Future<Output = Part<ExportEventUnstructured>> + Send + 'static {
         let stream = self.stream.take().filter(|_| self.generation == ticket.generation);
-        let (date, name, cursor) =
-            (self.day.start(), self.name.clone(), self.place.cursor.clone());
+        let (date, name, cursor) = (self.day.start(), self.name.clone(), self.place.cursor.clone());
         let bounds = Bounds { items, bytes: PAGE_BYTES, patience };
         let most = connection.max_message_bytes;
         let most = if self.large { most.saturating_mul(LARGE) } else { most };
@@ -155,7 +165,10 @@ impl Reader {
         let (mut places, mut from) = (BTreeMap::new(), None);
         for (lane, token) in resume.lanes {
             let place = match ExportPlace::of(&lane, &token) {
-                Err(_) if token.road == ev_core::Road::Export && token.format != ExportPlace::FORMAT => {
+                Err(_)
+                    if token.road == ev_core::Road::Export
+                        && token.format != ExportPlace::FORMAT =>
+                {
                     warn!(%lane, "resume point is of another release, reading anew");
                     anew(&lane, start)
                 }
@@ -231,13 +244,6 @@ impl Reader {
                 export.plan.trouble(chunk.day, false);
             }
             export.plan.end(chunk.day);
-        }
-    }
-
-    /// The list of a date is asked for from its beginning.
-    pub(super) fn list_begins(&mut self, day: Day) {
-        if let Some(export) = &mut self.export {
-            export.plan.list_begins(day);
         }
     }
 
