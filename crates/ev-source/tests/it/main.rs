@@ -4,6 +4,7 @@ mod artifacts;
 mod contract;
 mod credentials;
 mod env;
+mod export;
 mod link;
 mod offers;
 mod raw;

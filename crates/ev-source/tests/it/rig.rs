@@ -110,6 +110,25 @@ impl Rig {
         reader
     }
 
+    /// A reader of the bulk export.
+    pub(crate) fn exporting(
+        &self,
+        config: Config,
+        lanes: Vec<(LaneId, Token)>,
+        closed: Vec<(LaneId, Token)>,
+        start: i64,
+    ) -> Reader {
+        let mut source = self.source(config);
+        let mut reader = Reader { lanes: lanes.iter().cloned().collect(), ..Reader::default() };
+        reader.closed.clone_from(&closed);
+        let start_time = Timestamp::new(start, 0);
+        let resume = Resume { road: Road::Export, lanes, closed, start_time };
+        source.resume(resume).expect("readable tokens");
+        reader.source = Some(source);
+        reader.env = Some(self.env.clone());
+        reader
+    }
+
     pub(crate) fn calls(&self, method: &str) -> u64 {
         self.auth.tally().methods.get(method).map_or(0, |tally| tally.calls)
     }
@@ -229,9 +248,14 @@ impl Reader {
                     self.ended.push(lane);
                 }
                 for lane in lanes.retired {
-                    let LaneId::Window { start, .. } = lane else { panic!("no window") };
-                    let of =
-                        |id: &LaneId| matches!(id, LaneId::Window { start: s, .. } if *s == start);
+                    let of = |id: &LaneId| match (id, &lane) {
+                        (LaneId::Window { start, .. }, LaneId::Window { start: of, .. }) => {
+                            start == of
+                        }
+                        (LaneId::Chunk { date, .. }, LaneId::Chunk { date: of, .. }) => date == of,
+                        _ => false,
+                    };
+                    assert!(!matches!(lane, LaneId::Session(_)), "no window and no date");
                     assert!(!self.lanes.keys().any(of), "retired while it is read");
                     self.closed.retain(|(id, _)| !of(id));
                     self.retired.push(lane);

@@ -82,7 +82,9 @@ impl AuditLogService for AuditLogApi {
             let inner = self.0.lock();
             let bad = format!("{}/{chunk}", text(date));
             let broken = if inner.switches.bad_chunks.contains(&bad) {
-                Some((1, Status::internal("the chunk is damaged")))
+                // Behind its first event, wherever it is begun.
+                let sent = usize::from(cursor.is_empty());
+                Some((sent, Status::internal("the chunk is damaged")))
             } else {
                 let after = inner.switches.break_exports_after;
                 after.map(|after| (after, Status::unavailable("the export broke off")))

@@ -34,7 +34,7 @@ pub struct AuthSwitches {
     pub export_chunk: usize,
     /// Streams of the bulk export break off with `UNAVAILABLE` after so many events.
     pub break_exports_after: Option<usize>,
-    /// Chunks, as `<date>/<name>`, whose streams break off with `INTERNAL` after one event.
+    /// Chunks, as `<date>/<name>`, whose streams break off with `INTERNAL` behind its first event.
     pub bad_chunks: Vec<String>,
     /// So many answers to searches with a key are the answer before it once more.
     pub repeat_pages: u64,
