@@ -10,7 +10,9 @@ use ev_modules::cli as decoder;
 
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::{config, configure, decode, logging, pages, parked, program, replay, start, verify};
+use crate::{
+    config, configure, decode, logging, pages, parked, program, replay, start, state, verify,
+};
 
 /// Runs the command that the arguments name and says how the process is to end.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -56,6 +58,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             logging::init(ev_config::LogFormat::Text, false);
             parked::run(matches).unwrap_or_else(|error| fail(&format_args!("{error:#}")))
         }
+        Some(("state", matches)) => {
+            logging::init(ev_config::LogFormat::Text, false);
+            state::run(matches).unwrap_or_else(|error| fail(&format_args!("{error:#}")))
+        }
         Some(("replay", matches)) => replay::command(matches),
         Some(("verify", matches)) => verify::command(matches),
         Some(("version", _)) => {
@@ -78,6 +84,7 @@ pub(crate) fn command(name: &'static str) -> Command {
     let decode = Command::new("decode").about("Decode events given as base64, one a line");
     let decoder = Command::new("decoder").about("Build, sign, verify and list decoder artifacts");
     let parked = Command::new("parked");
+    let state = Command::new("state");
     let replay = Command::new("replay");
     let verify = Command::new("verify");
     Command::new(name)
@@ -93,6 +100,7 @@ pub(crate) fn command(name: &'static str) -> Command {
         .subcommand(decode::Args::augment_args(decode))
         .subcommand(decoder::Command::augment_subcommands(decoder).subcommand_required(true))
         .subcommand(parked::Command::augment_subcommands(parked).subcommand_required(true))
+        .subcommand(state::Command::augment_subcommands(state).subcommand_required(true))
         .subcommand(replay::Args::augment_args(replay))
         .subcommand(verify::Args::augment_args(verify))
         .subcommand(pages::completion_command())

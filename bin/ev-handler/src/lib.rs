@@ -21,7 +21,9 @@ mod program;
 mod replay;
 mod signals;
 pub mod start;
+mod state;
 mod storage;
+mod takeover;
 mod upstream;
 mod verify;
 

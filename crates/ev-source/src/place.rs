@@ -35,6 +35,12 @@ pub enum SearchPlace {
 }
 
 impl SearchPlace {
+    /// The first second that is asked for where a window begins at `start` and another one is in
+    /// front of it: windows overlap.
+    pub fn reaching_to(start: i64) -> i64 {
+        start.saturating_sub(OVERLAP)
+    }
+
     /// The lane, in its first pass, and its resume point on that road.
     pub fn to_lane(&self, road: Road) -> (LaneId, Token) {
         let (lane, mut token) = match self {

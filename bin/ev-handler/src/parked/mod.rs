@@ -6,7 +6,7 @@
 mod by_hand;
 mod export;
 mod list;
-mod place;
+pub(crate) mod place;
 pub(crate) mod record;
 mod select;
 mod show;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use ev_config::Settings;
 use ev_core::StateError;
 use ev_state::{SqliteStore, StateReader};
 
@@ -22,6 +23,11 @@ impl Place {
         if let Some(storage) = &self.storage {
             return Ok(storage.clone());
         }
+        Ok(Self::settings(configs)?.storage)
+    }
+
+    /// The settings that `start` would have.
+    pub(crate) fn settings(configs: &[OsString]) -> Result<Settings> {
         let mut args = vec![OsString::from("start")];
         for config in configs {
             args.extend(["--config".into(), config.clone()]);
@@ -33,7 +39,7 @@ impl Place {
             "the storage directory is not known, as the configuration cannot be used; name the \
              directory with `--storage DIR`, or the file with `--config FILE`",
         )?;
-        Ok(loaded.settings.storage)
+        Ok(loaded.settings)
     }
 
     /// The state, to be looked at beside a running handler.

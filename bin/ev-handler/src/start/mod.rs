@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 use ev_config::Settings;
-use ev_core::{ArtifactSource, Claim, Env, Road, SinkId, Source, StateStore, Timestamp};
+use ev_core::{ArtifactSource, Claim, Env, Road, SinkId, Source, StateStore};
 use ev_modules::Trust;
 use ev_pipeline::{Engine, Exec, Parts, Summary, TokioEnv};
 use ev_sink_fluentd::{FluentdSink, Stats};
@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::{config, logging, signals};
+use crate::{config, logging, signals, takeover};
 
 use self::receiver::Beside;
 
@@ -130,7 +130,7 @@ pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summar
     let trust = decoders::trust(&settings.decoder)?;
     let place = decoders::place(&settings.decoder, env.clone())?;
     let sink = Arc::new(parts::sink(&settings.fluentd, env.clone())?);
-    let store: Arc<dyn StateStore> = Arc::new(SqliteStore::open(&settings.storage)?);
+    let store = Arc::new(SqliteStore::open(&settings.storage)?);
     let source = parts::source(&settings, env.clone())?;
 
     let beside = Beside::start(&sink, &settings.fluentd, &env);
@@ -147,7 +147,7 @@ struct Ready {
     trust: Trust,
     place: Option<Arc<dyn ArtifactSource>>,
     sink: Arc<FluentdSink>,
-    store: Arc<dyn StateStore>,
+    store: Arc<SqliteStore>,
     source: TypedSource,
     env: Arc<dyn Env>,
 }
@@ -165,14 +165,25 @@ async fn forward(
         survey = source.survey() => survey?,
     };
     let flavour = parts::flavour(settings);
-    let start_time = match settings.ingest.start_time_unix_secs {
-        Some(seconds) => Timestamp::new(seconds, 0),
-        None => Timestamp::new(env.now().seconds(), 0),
-    };
     let sink_id = SinkId(SINK.to_owned());
+    let road = Road::Typed;
+    let needs = takeover::Needs {
+        settings,
+        store: &store,
+        sink: sink_id.clone(),
+        survey: &survey,
+        flavour,
+        road,
+        env: env.clone(),
+    };
+    let Some(start_time) = takeover::prepare(&needs, &stop).await? else {
+        return Ok(Summary::default());
+    };
     let claim =
         Claim { sink: sink_id.clone(), cluster: survey.cluster.clone(), flavour, start_time };
     let snapshot = store.open_sink(&claim)?;
+    takeover::check_start_time(settings, snapshot.start_time)?;
+    let store: Arc<dyn StateStore> = store;
     info!(
         cluster = survey.cluster,
         version = %survey.version,
@@ -206,7 +217,7 @@ async fn forward(
         env,
         sink_id,
         snapshot,
-        road: Road::Typed,
+        road,
         exec: Exec::Threads,
         config,
     })?;

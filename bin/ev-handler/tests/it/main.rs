@@ -17,6 +17,7 @@ mod replay_command;
 mod road;
 mod scenarios;
 mod stage;
+mod takeover;
 mod toolchains;
 mod two_receivers;
 mod verify_command;

@@ -1,0 +1,66 @@
+//! `ev-handler state export`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use ev_config::Settings;
+use ev_reference_state::{directory_name, write};
+
+use super::Console;
+use super::layout::{Exported, exported};
+use crate::exit::Exit;
+use crate::parked::place::Place;
+use crate::start::SINK;
+
+/// Write the resume points as a directory that the reference handler goes on from; stop this
+/// handler first
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Storage directory of the reference handler; `<host>_<port>` is made in it
+    #[arg(value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Address that the reference handler is given (`host:port`), after which its directory is
+    /// named; without it that of the configuration
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) addr: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, configs: &[OsString], console: &mut Console<'_>) -> Result<Exit> {
+    let settings = Place::settings(configs);
+    let settings = match (&args.place.storage, &args.addr) {
+        // Nothing else of the configuration is needed.
+        (Some(_), Some(_)) => settings.ok(),
+        _ => Some(settings?),
+    };
+    let addr = args.addr.as_deref();
+    let addr = addr.or(settings.as_ref().map(|settings| settings.teleport.addr.as_str()));
+    let addr = addr.unwrap_or_default();
+    let Some(name) = directory_name(addr) else {
+        bail!("`{addr}` is no address of the form host:port");
+    };
+    let (storage, reader) = match (&args.place.storage, &settings) {
+        (None, Some(Settings { storage, .. })) => {
+            Place { storage: Some(storage.clone()) }.reader(configs)?
+        }
+        _ => args.place.reader(configs)?,
+    };
+    let sinks = reader.sinks()?;
+    let Some(sink) = sinks.iter().find(|sink| sink.name == SINK) else {
+        bail!("nothing was stored in `{}` yet", storage.display());
+    };
+    let fixed = settings.and_then(|settings| settings.ingest.start_time_unix_secs);
+    let Exported { state, notes } = exported(sink, fixed);
+    let directory = args.to.join(name);
+    write(&directory, &state).context(
+        "nothing was exported; name another directory, or move what is there away (the reference \
+         handler's own files are older than our state)",
+    )?;
+    for note in notes {
+        writeln!(console.errors, "note: {note}")?;
+    }
+    writeln!(console.out, "{}", directory.display())?;
+    Ok(Exit::Success)
+}

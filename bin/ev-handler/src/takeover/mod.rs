@@ -1,0 +1,265 @@
+//! A first start that does not begin at the start time: behind what the reference handler has
+//! delivered, or behind the event that `cursor` names.
+//!
+//! The reference handler keeps one place: a page key and the id of the event that it sent last, or
+//! the chunks of the bulk export. Which events stand in front of that place only Auth can tell, so
+//! it is asked: the place is looked for in the log, and the ids of the last hours in front of it
+//! are taken as those of delivered events. What results is what a run of our own would have left,
+//! so nothing behind this knows of a takeover any more.
+//!
+//! Where nothing can be proved, events are sent again rather than lost, and the log says from when
+//! on. The files of the reference handler stay as they are.
+
+mod boundary;
+mod log;
+mod origin;
+mod plan;
+
+use std::sync::Arc;
+
+use ev_config::Settings;
+use ev_core::{Claim, Env, EventDigest, Flavour, Road, SinkId, Survey, Timestamp};
+use ev_reference_state::State;
+use ev_state::SqliteStore;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::start::Error;
+use crate::upstream::refused;
+
+use self::boundary::{Place, Wanted};
+use self::log::AuthLog;
+use self::origin::Origin;
+use self::plan::Plan;
+
+pub(crate) use self::plan::Proven;
+
+/// What a takeover needs.
+pub(crate) struct Needs<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) store: &'a SqliteStore,
+    pub(crate) sink: SinkId,
+    pub(crate) survey: &'a Survey,
+    pub(crate) flavour: Option<Flavour>,
+    /// The road that will be used.
+    pub(crate) road: Road,
+    pub(crate) env: Arc<dyn Env>,
+}
+
+/// Sees to it that the state begins where it should, if it has not begun yet. Returns the start
+/// time that a new state is to have; `None` if it was stopped before that was known.
+///
+/// # Errors
+///
+/// Settings that contradict the state, and whatever only an operator can mend.
+pub(crate) async fn prepare(
+    needs: &Needs<'_>,
+    stop: &CancellationToken,
+) -> Result<Option<Timestamp>, Error> {
+    let Needs { settings, store, sink, env, .. } = needs;
+    let now = Timestamp::new(env.now().seconds(), 0);
+    let given = settings.ingest.start_time_unix_secs.map(|second| Timestamp::new(second, 0));
+    let begin = given.unwrap_or(now);
+    if !store.is_blank(sink)? {
+        if settings.ingest.cursor.is_some() {
+            return Err(refused(format!(
+                "`cursor` is set, but the state in `{}` knows where to go on; remove the setting, \
+                 it is for a new state alone",
+                settings.storage.display()
+            )));
+        }
+        origin::tell_of_others(settings);
+        return Ok(Some(begin));
+    }
+    let origins = origin::find(settings)?;
+    let Some(cursor) = &settings.ingest.cursor else {
+        if origins.is_empty() {
+            return Ok(Some(begin));
+        }
+        let work = take_over(needs, origins);
+        return tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(None),
+            start_time = work => start_time.map(Some),
+        };
+    };
+    if let Some(origin) = origins.first() {
+        return Err(refused(format!(
+            "`cursor` is set, but `{}` holds the state of a handler that is taken over; remove \
+             the setting, or move that directory away",
+            origin.path().display()
+        )));
+    }
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Ok(None),
+        start_time = begin_behind(needs, cursor, given) => start_time.map(Some),
+    }
+}
+
+/// Whether the start time of the settings is that of the state; how both are written does not
+/// matter.
+///
+/// # Errors
+///
+/// If they differ.
+pub(crate) fn check_start_time(settings: &Settings, stored: Timestamp) -> Result<(), Error> {
+    match settings.ingest.start_time_unix_secs.map(|second| Timestamp::new(second, 0)) {
+        Some(given) if given != stored => Err(refused(format!(
+            "cannot change the start time of a state that has begun: it began at {stored}, and \
+             `start-time` is {given}; set `start-time` to {stored} or remove it to go on, or name \
+             another directory as `storage` to begin anew at {given} (events that were sent are \
+             then sent again)"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Takes over from the reference handler.
+async fn take_over(needs: &Needs<'_>, origins: Vec<Origin>) -> Result<Timestamp, Error> {
+    let Needs { settings, env, .. } = needs;
+    let mut log = AuthLog::connect(settings, env).await?;
+    let now = env.now().seconds();
+    let (origin, place) = origin::choose(origins, &mut log, settings, now).await?;
+    origin.tell_findings();
+    let State { start_time: stored, .. } = origin.state;
+    let given = settings.ingest.start_time_unix_secs;
+    if let (Some(stored), Some(_)) = (stored, given) {
+        check_start_time(settings, Timestamp::new(stored, 0))?;
+    }
+    let proven = match place {
+        Place::Known(at) => {
+            let floor = stored.or(given).unwrap_or(origin::EARLIEST);
+            boundary::delivered(&mut log, at, floor, now).await?
+        }
+        Place::Unknown(why) => Proven::Nothing(why),
+    };
+    let Some(start_time) = stored.or(given).or(origin.state.window_time).or(proven.second()) else {
+        return Err(refused(format!(
+            "`{}` does not say where it began and where it stands; set `start-time` to when \
+             events are to be sent from, or move the directory away",
+            origin.path().display()
+        )));
+    };
+    let plan = Plan { state: &origin.state, proven, start_time, road: needs.road, now };
+    plan.tell(origin.path());
+    commit(needs, start_time, &plan)
+}
+
+/// Begins behind what the setting names.
+async fn begin_behind(
+    needs: &Needs<'_>,
+    cursor: &str,
+    given: Option<Timestamp>,
+) -> Result<Timestamp, Error> {
+    let Needs { settings, env, .. } = needs;
+    let ids = ids_of(cursor);
+    let is_id = looks_like_id(cursor);
+    if !is_id && given.is_none() {
+        return Err(refused(
+            "`cursor` is a page key, which belongs to a search that began at a certain time; set \
+             `start-time` to that time"
+                .to_owned(),
+        ));
+    }
+    let start = given.map_or(origin::EARLIEST, Timestamp::seconds);
+    let wanted = Wanted {
+        start,
+        cursor: (!is_id).then(|| cursor.to_owned()),
+        ids: if is_id { ids } else { Vec::new() },
+    };
+    let mut log = AuthLog::connect(settings, env).await?;
+    let now = env.now().seconds();
+    let place = match boundary::locate(&mut log, &wanted, now).await? {
+        Place::Known(place) => place,
+        Place::Unknown(why) => {
+            return Err(refused(format!(
+                "cannot begin behind `cursor` = `{cursor}`: {why}; nothing was sent"
+            )));
+        }
+    };
+    let proven = boundary::delivered(&mut log, place, start, now).await?;
+    let start_time = given.map(Timestamp::seconds).or(proven.second()).unwrap_or(now);
+    let state = State::default();
+    let plan = Plan { state: &state, proven, start_time, road: needs.road, now };
+    info!(cursor, start_time = %Timestamp::new(start_time, 0), "beginning behind an event that is known");
+    commit(needs, start_time, &plan)
+}
+
+fn commit(needs: &Needs<'_>, start_time: i64, plan: &Plan<'_>) -> Result<Timestamp, Error> {
+    let Needs { settings, store, sink, survey, flavour, .. } = needs;
+    let start_time = Timestamp::new(start_time, 0);
+    let claim = Claim {
+        sink: sink.clone(),
+        cluster: survey.cluster.clone(),
+        flavour: *flavour,
+        start_time,
+    };
+    let types = &settings.ingest.types;
+    if !store.begin(&claim, |ledger_key| plan.change(types, ledger_key))? {
+        warn!("the state has begun meanwhile, nothing was taken over");
+    }
+    Ok(start_time)
+}
+
+/// Whether a text has the shape of an event's id: a UUID, or a SHA-256 in hexadecimal digits.
+fn looks_like_id(text: &str) -> bool {
+    let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let parts: Vec<&str> = text.split('-').collect();
+    match parts[..] {
+        [whole] => whole.len() == 64 && is_hex(whole),
+        [a, b, c, d, e] => {
+            [a, b, c, d, e].iter().all(|part| is_hex(part))
+                && [a.len(), b.len(), c.len(), d.len(), e.len()] == [8, 4, 4, 4, 12]
+        }
+        _ => false,
+    }
+}
+
+/// What the events may be recognised by that have this id: of the uid, and what an event without
+/// one has instead, of which the id is the whole digest.
+fn ids_of(id: &str) -> Vec<EventDigest> {
+    let digest = |bytes: &[u8]| {
+        let sha256 = ring::digest::digest(&ring::digest::SHA256, bytes);
+        <[u8; 32]>::try_from(sha256.as_ref()).ok().map(|whole| EventDigest::of(&whole))
+    };
+    let mut ids: Vec<EventDigest> = digest(id.as_bytes()).into_iter().collect();
+    if id.len() == 64 && id.is_ascii() {
+        let byte = |at: usize| u8::from_str_radix(id.get(at..at + 2)?, 16).ok();
+        let bytes: Option<Vec<u8>> = (0..32).map(|n| byte(2 * n)).collect();
+        let whole = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        ids.extend(whole.map(|whole| EventDigest::of(&whole)));
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_told_from_a_page_key() {
+        assert!(looks_like_id("2365f769-60f9-437a-249f-fc58c4377aa9"));
+        assert!(looks_like_id("044312b8037000034f2ddc0755e416c183bebff6c865d5bc824b31b0f038210d"));
+        for key in [
+            "",
+            "rigk-480",
+            "2365f769-60f9-437a-249f-fc58c4377aa",
+            "2365f769-60f9-437a-249f-fc58c4377aag",
+            "2365f76960f9437a249ffc58c4377aa9",
+            "eyJkYXRlIjoiMjAyNi0xMS0xNyIsIml0ZXJhdG9yIjp7fX0=",
+        ] {
+            assert!(!looks_like_id(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn an_event_without_uid_is_recognised_by_its_digest() {
+        let id = "044312b8037000034f2ddc0755e416c183bebff6c865d5bc824b31b0f038210d";
+        let ids = ids_of(id);
+        assert_eq!(ids.len(), 2);
+        assert_eq!(format!("{:?}", ids[1]), id[..32]);
+        assert_eq!(ids_of("2365f769-60f9-437a-249f-fc58c4377aa9").len(), 1);
+        assert_eq!(ids_of(&"ü".repeat(32)).len(), 1, "64 bytes that are no digits");
+    }
+}

@@ -1,0 +1,153 @@
+//! Which directory of the reference handler is the one to take over.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::SystemTime;
+
+use ev_config::Settings;
+use ev_reference_state::{Candidate, Finding, State, candidates, directory_name, read};
+use tracing::{info, warn};
+
+use crate::chain::Chain;
+use crate::start::Error;
+
+use super::boundary::{self, Log, Place, Wanted};
+use super::ids_of;
+
+/// First second that is ever looked at where no start time is known, 2015-01-01T00:00:00Z: nobody
+/// has older logs.
+pub(super) const EARLIEST: i64 = 1_420_070_400;
+
+/// A directory with what was read in it.
+#[derive(Debug)]
+pub(super) struct Origin {
+    candidate: Candidate,
+    pub(super) state: State,
+    findings: Vec<Finding>,
+}
+
+impl Origin {
+    pub(super) fn path(&self) -> &Path {
+        &self.candidate.path
+    }
+
+    /// Says what is odd about its files.
+    pub(super) fn tell_findings(&self) {
+        for finding in &self.findings {
+            warn!("{finding}");
+        }
+    }
+
+    /// Where it says that it stands, in a search.
+    fn wanted(&self, given: Option<i64>) -> Wanted {
+        let State { start_time, window_time, cursor, id, .. } = &self.state;
+        Wanted {
+            start: window_time.or(*start_time).or(given).unwrap_or(EARLIEST),
+            cursor: cursor.clone(),
+            ids: id.as_deref().map(ids_of).unwrap_or_default(),
+        }
+    }
+}
+
+/// All that there are: that of the address alone if there is one, else those of other addresses,
+/// the one written last in front.
+pub(super) fn find(settings: &Settings) -> Result<Vec<Origin>, Error> {
+    let unreadable =
+        |error| Error::setting("cannot take over the reference handler's state", error);
+    let mut found = Vec::new();
+    for candidate in candidates(&settings.storage).map_err(unreadable)? {
+        let (state, findings) = read(&candidate.path).map_err(unreadable)?;
+        // Damaged files alone are a state too, as far as they warn of it.
+        if !state.is_empty() || !findings.is_empty() {
+            found.push(Origin { candidate, state, findings });
+        }
+    }
+    let own = directory_name(&settings.teleport.addr);
+    let at = found.iter().position(|origin| own.as_ref() == Some(&origin.candidate.name));
+    if let Some(at) = at {
+        let own = found.swap_remove(at);
+        for other in &found {
+            info!(
+                directory = %other.path().display(),
+                "not taken over: it is of another address, and there is one of ours"
+            );
+        }
+        return Ok(vec![own]);
+    }
+    Ok(found)
+}
+
+/// Chooses one, and looks for its place in the log. Of several, the first whose last event is in
+/// this log: that proves that it is of this cluster.
+///
+/// # Errors
+///
+/// When the log cannot be read.
+pub(super) async fn choose(
+    mut origins: Vec<Origin>,
+    log: &mut impl Log,
+    settings: &Settings,
+    now: i64,
+) -> Result<(Origin, Place), Error> {
+    let given = settings.ingest.start_time_unix_secs;
+    let own = directory_name(&settings.teleport.addr);
+    let mut chosen = 0;
+    let mut is_proved = false;
+    if origins.len() > 1 {
+        let names: Vec<&str> = origins.iter().map(|one| one.candidate.name.as_str()).collect();
+        info!(directories = ?names, "several directories of the reference handler, none of our address");
+        for (n, origin) in origins.iter().enumerate() {
+            let Wanted { start, ids, .. } = origin.wanted(given);
+            let ids: BTreeSet<_> = ids.into_iter().collect();
+            if !ids.is_empty() && boundary::backwards(log, &ids, start, now).await?.is_some() {
+                (chosen, is_proved) = (n, true);
+                break;
+            }
+        }
+    }
+    let origin = origins.swap_remove(chosen);
+    let place = boundary::locate(log, &origin.wanted(given), now).await?;
+    if own.as_ref() != Some(&origin.candidate.name) {
+        is_proved |= matches!(place, Place::Known(_));
+        let directory = origin.path().display();
+        if is_proved {
+            info!(%directory, "made for another address of this cluster: its last event is in this log");
+        } else {
+            warn!(
+                %directory,
+                "made for another address, and nothing in it proves that it is of this cluster; it \
+                 is taken over as the one that was written last. If it is not, stop, move it and \
+                 `ev-state` away, and start again"
+            );
+        }
+    }
+    Ok((origin, place))
+}
+
+/// A state of ours goes its own way, whatever a reference handler did meanwhile. If one has, that is
+/// worth a word.
+pub(super) fn tell_of_others(settings: &Settings) {
+    let found = match candidates(&settings.storage) {
+        Ok(found) => found,
+        Err(error) => return warn!(error = %Chain(&error), "cannot look for a reference handler"),
+    };
+    let own = directory_name(&settings.teleport.addr);
+    let ours = newest_of_ours(&settings.storage);
+    for Candidate { path, name, changed } in found {
+        if own.as_ref() == Some(&name) && changed > ours {
+            warn!(
+                directory = %path.display(),
+                "written to since this state was: if a reference handler ran meanwhile, what it \
+                 sent is sent again; to go on behind that instead, move `ev-state` away"
+            );
+        }
+    }
+}
+
+/// When a state of ours was last written to.
+fn newest_of_ours(storage: &Path) -> Option<SystemTime> {
+    let changed = |name: &str| {
+        std::fs::metadata(storage.join("ev-state").join(name)).and_then(|file| file.modified()).ok()
+    };
+    ["state.db", "state.db-wal"].into_iter().filter_map(changed).max()
+}
