@@ -276,6 +276,7 @@ fn key_of_page(rig: &Rig, start: i64, event: usize) -> String {
         max_bytes: usize::MAX,
         key: String::new(),
         descending: false,
+        unstructured: false,
     };
     rig.stage.auth.store(|store| store.search(&search)).unwrap().last_key
 }
