@@ -5,221 +5,35 @@
 //! when the segments at the front are settled to the last event does the resume point move behind
 //! them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod chunks;
+mod lane;
+mod left_over;
+mod status;
+mod windows;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use ev_core::{
     Advance, Change, EventDigest, LaneId, LaneRow, NewParked, SessionId, SessionLedger, Settle,
     Timestamp, Token, Totals,
 };
 
-use crate::digest::sha256;
 use crate::digests::DigestMap;
 use crate::identity::Identity;
-use crate::known::{LaneKey, Nearby, RecentIds};
-use crate::ledger::{Entry, Hours, Indexes, LedgerKey, Line, Recording};
+use crate::known::LaneKey;
+use crate::ledger::{Hours, Indexes, LedgerKey, Recording};
 use crate::tally::{Passed, Settled, add_totals};
 
 use self::chunks::{DoneChunks, is_date};
+pub(crate) use self::lane::Slot;
+use self::lane::{Lane, Proof, Segment};
 pub(crate) use self::left_over::LeftOver;
+pub(crate) use self::windows::is_near;
 
-/// How near to a border, in seconds, an event counts as one that a neighbour may bring too:
-/// windows overlap by 2 s on both sides, and back ends may keep time in whole seconds.
-const BORDER_SECONDS: i64 = 4;
 /// How far behind its start, in seconds, a window must be read without an event that is known
 /// before it is taken to have left behind what its neighbour had read: a live window is read up to
 /// the newest event before its end is decided, which is at least a minute before that event.
 const OVERLAP_SECONDS: i64 = 120;
-
-/// An event that was taken from a lane and is not settled yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot {
-    lane: LaneKey,
-    segment: u64,
-    /// What to remember the event by; recordings are resumed by position and need nothing.
-    digest: Option<EventDigest>,
-    border: bool,
-    /// What the ledger is told when it is settled.
-    proof: Proof,
-}
-
-/// What the ledger is told of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proof {
-    Nothing,
-    Hour(Line),
-    Recording(Entry),
-}
-
-impl Slot {
-    /// Of an event of the log, with what the ledger is told of it.
-    pub(crate) fn prove(self, line: Line) -> Self {
-        Self { proof: Proof::Hour(line), ..self }
-    }
-
-    /// What a parked event is recognised by. A recording may hold equal events: there it tells
-    /// them apart by their place, and is the same when the recording is read again from its resume
-    /// point.
-    pub(crate) fn digest(&self, event: &[u8]) -> EventDigest {
-        if let Some(digest) = self.digest {
-            return digest;
-        }
-        let mut bytes = self.segment.to_be_bytes().to_vec();
-        bytes.extend_from_slice(event);
-        EventDigest::of(&sha256(&bytes))
-    }
-}
-
-#[derive(Debug, Default)]
-struct Segment {
-    unsettled: usize,
-    /// Of a recording's events, which are recognised by their place alone: told to the state only
-    /// when the resume point passes them, or they would count twice after a crash.
-    passed: Passed,
-    /// Of a recording's events: what its ledger is told then.
-    recording: Recording,
-    /// The resume point behind the segment, once the source has set a mark there.
-    closed: Option<Token>,
-}
-
-#[derive(Debug)]
-struct Lane {
-    id: LaneId,
-    /// Where the state stands, or will once the next change is committed.
-    token: Token,
-    /// Where reading stands: the newest mark.
-    read: Token,
-    /// Number of the segment at the front.
-    front: u64,
-    /// Never empty: the last one is open.
-    segments: VecDeque<Segment>,
-    unsettled: usize,
-    ended: bool,
-    /// Whether it ended because it was given up.
-    given_up: bool,
-    done: bool,
-    /// Whether its window will not be re-scanned any more.
-    retired: bool,
-    moved: bool,
-    /// An earlier run had begun to read it. If it was the live window, that may have come further
-    /// than where it is decided to end now.
-    restored: bool,
-    /// Second of the newest event that has come.
-    newest: i64,
-    /// Whether what comes may lie in front of what was read before: true at the beginning and when
-    /// a page brings something known, until one brings nothing known.
-    overlapping: bool,
-    /// Page of the window's first reading in which ids were found last.
-    hint: u64,
-    recent: RecentIds,
-    /// Ids that an earlier run settled at or behind the resume point, until they come again.
-    resumed: BTreeSet<EventDigest>,
-    /// Number of the page that the state may not pass while `resumed` holds something: the pages
-    /// may be cut differently this time, and ids of later ones must still be found after another
-    /// crash.
-    floor: u64,
-    /// Settled since the last change, by segment: interior and border.
-    settled: BTreeMap<u64, (Vec<EventDigest>, Vec<EventDigest>)>,
-    /// Of a recording: its ledger up to the resume point. `None` if nothing is known of what an
-    /// earlier run had of it.
-    recording: Option<Recording>,
-    /// Of a recording: the index that is due.
-    indexes: Indexes,
-}
-
-impl Lane {
-    fn new(id: LaneId, token: Token, front: u64) -> Self {
-        Self {
-            id,
-            read: token.clone(),
-            token,
-            front,
-            segments: VecDeque::from([Segment::default()]),
-            unsettled: 0,
-            ended: false,
-            given_up: false,
-            done: false,
-            retired: false,
-            moved: false,
-            restored: false,
-            newest: i64::MIN,
-            overlapping: true,
-            hint: 0,
-            recent: RecentIds::default(),
-            resumed: BTreeSet::new(),
-            floor: front,
-            settled: BTreeMap::new(),
-            recording: (front == 0).then(Recording::default),
-            indexes: Indexes::default(),
-        }
-    }
-
-    fn session(&self) -> Option<&SessionId> {
-        match &self.id {
-            LaneId::Session(session) => Some(session),
-            LaneId::Window { .. } | LaneId::Chunk { .. } => None,
-        }
-    }
-
-    fn is_window(&self) -> bool {
-        matches!(self.id, LaneId::Window { .. })
-    }
-
-    /// Whether its events are recognised by their ids. Those of a recording are by their place.
-    fn knows_ids(&self) -> bool {
-        !matches!(self.id, LaneId::Session(_))
-    }
-
-    fn backlog(&self) -> usize {
-        self.unsettled + self.segments.len().saturating_sub(1)
-    }
-
-    fn is_rescan(&self) -> bool {
-        matches!(self.id, LaneId::Window { pass, .. } if pass > 0)
-    }
-
-    /// Number of the segment that events are added to.
-    fn open_segment(&self) -> u64 {
-        self.front + self.segments.len() as u64 - 1
-    }
-
-    fn segment_mut(&mut self, number: u64) -> Option<&mut Segment> {
-        let index = usize::try_from(number.checked_sub(self.front)?).ok()?;
-        self.segments.get_mut(index)
-    }
-
-    /// Moves the resume point over settled segments.
-    fn advance(&mut self, passed: &mut Passed) {
-        while let Some(first) = self.segments.front() {
-            if first.unsettled > 0 {
-                break;
-            }
-            let Some(token) = first.closed.clone() else { break };
-            self.token = token;
-            self.moved = true;
-            if let Some(segment) = self.segments.pop_front() {
-                self.pass(segment, passed);
-            }
-            self.front += 1;
-        }
-        if self.moved {
-            self.recent.keep_from(self.front);
-        }
-    }
-
-    fn pass(&mut self, segment: Segment, passed: &mut Passed) {
-        passed.add(segment.passed);
-        if let Some(recording) = &mut self.recording {
-            recording.add(&segment.recording);
-        }
-    }
-
-    /// The ledger of a recording as it is now. `now`: in seconds.
-    fn recording_row(&self, now: i64) -> Option<SessionLedger> {
-        // What was given up was not read to its end.
-        let closed = (self.done && !self.given_up).then_some(now);
-        Some(self.recording?.to_row(self.session()?.clone(), closed))
-    }
-}
 
 /// All lanes of a sink.
 #[derive(Debug, Default)]
@@ -342,36 +156,6 @@ impl LaneBook {
         self.lanes.get(self.by_id.get(id)?).map(|lane| &lane.read)
     }
 
-    /// Where else the events of a lane may be known from; `None` for recordings, whose events are
-    /// told by their place.
-    pub(crate) fn nearby(&self, key: LaneKey) -> Option<Nearby> {
-        let lane = self.lanes.get(&key)?;
-        let LaneId::Window { start: window, .. } = lane.id else { return None };
-        let (before, behind) = (self.window_before(window), self.window_after(window));
-        let mut lanes = Vec::new();
-        let mut twice = false;
-        let mut follows_restored = false;
-        for start in [before, Some(window), behind].into_iter().flatten() {
-            let passes =
-                LaneId::Window { start, pass: 0 }..=LaneId::Window { start, pass: u8::MAX };
-            for (_, other) in self.by_id.range(passes) {
-                lanes.push(*other);
-                twice |= start == window && *other != key;
-                let restored = || self.lanes.get(other).is_some_and(|lane| lane.restored);
-                follows_restored |= Some(start) == before && restored();
-            }
-        }
-        Some(Nearby {
-            lanes,
-            window,
-            before,
-            behind,
-            all: lane.is_rescan() || lane.overlapping || twice || follows_restored,
-            newest: lane.newest,
-            page: lane.hint,
-        })
-    }
-
     /// Those of the digests that lanes have taken and that may not be in the state yet.
     pub(crate) fn taken(
         &self,
@@ -410,22 +194,6 @@ impl LaneBook {
             && lane.newest >= start.saturating_add(OVERLAP_SECONDS)
         {
             lane.overlapping = false;
-        }
-    }
-
-    /// Windows that will not be re-scanned any more, and dates whose chunks will not be looked for
-    /// any more, each named by one of its lanes.
-    pub(crate) fn retire(&mut self, id: &LaneId) {
-        let start = match id {
-            LaneId::Window { start, .. } => *start,
-            LaneId::Chunk { date, .. } => return self.done_chunks.retire(date),
-            LaneId::Session(_) => return,
-        };
-        let passes = LaneId::Window { start, pass: 0 }..=LaneId::Window { start, pass: u8::MAX };
-        for (_, key) in self.by_id.range(passes) {
-            if let Some(lane) = self.lanes.get_mut(key) {
-                lane.retired = true;
-            }
         }
     }
 
@@ -715,71 +483,6 @@ impl LaneBook {
         self.lanes.insert(key, Lane::new(id, token, front));
         key
     }
-
-    /// Whether a neighbour may bring an event of that time too. In the live lane every event
-    /// counts as such, because where it will end is not known yet.
-    ///
-    /// An event that was stored late stands behind newer ones, and it is by its place that the
-    /// neighbour behind finds it.
-    fn is_border(&self, key: LaneKey, time: Timestamp) -> bool {
-        let Some(lane) = self.lanes.get(&key) else { return false };
-        let LaneId::Window { start, .. } = lane.id else { return false };
-        let Some(end) = self.window_after(start) else { return true };
-        is_near(time.seconds(), lane.newest, start, Some(end))
-    }
-
-    fn window_before(&self, start: i64) -> Option<i64> {
-        let from = LaneId::Window { start, pass: 0 };
-        match self.by_id.range(..from).next_back() {
-            Some((LaneId::Window { start, .. }, _)) => Some(*start),
-            _ => None,
-        }
-    }
-
-    fn window_after(&self, start: i64) -> Option<i64> {
-        let from = LaneId::Window { start, pass: u8::MAX };
-        let mut later =
-            self.by_id.range((std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded));
-        match later.next() {
-            Some((LaneId::Window { start, .. }, _)) => Some(*start),
-            _ => None,
-        }
-    }
-
-    /// Windows that are finished and retired, and whose neighbours are too: nobody brings their
-    /// events again. All lanes of each.
-    fn unneeded_windows(&self) -> Vec<LaneKey> {
-        let mut windows: Vec<(i64, Vec<LaneKey>, bool)> = Vec::new();
-        for (id, key) in &self.by_id {
-            let LaneId::Window { start, .. } = *id else { continue };
-            let over = self.lanes.get(key).is_some_and(|lane| lane.done && lane.retired);
-            match windows.last_mut().filter(|(same, ..)| *same == start) {
-                Some((_, lanes, all_over)) => {
-                    lanes.push(*key);
-                    *all_over &= over;
-                }
-                None => windows.push((start, vec![*key], over)),
-            }
-        }
-        let is_over = |index: Option<usize>| {
-            index.and_then(|index| windows.get(index)).map(|(_, _, over)| *over)
-        };
-        (0..windows.len())
-            .filter(|&index| {
-                windows[index].2
-                    && is_over(index.checked_sub(1)).unwrap_or(true)
-                    && is_over(Some(index + 1)).unwrap_or(false)
-            })
-            .flat_map(|index| windows[index].1.iter().copied())
-            .collect()
-    }
-}
-
-/// Whether an event of a window stands where a neighbour reads too. `newest`: the newest second in
-/// front of it; `end`: where the next window starts, if there is one.
-pub(crate) fn is_near(second: i64, newest: i64, start: i64, end: Option<i64>) -> bool {
-    second < start.saturating_add(BORDER_SECONDS)
-        || end.is_some_and(|end| second.max(newest) >= end.saturating_sub(BORDER_SECONDS))
 }
 
 /// Whether nothing is kept of a lane but its name.
@@ -797,10 +500,7 @@ fn chunks_of<'a>(
     by_id.range(first..).map(|(lane, _)| lane).take_while(of)
 }
 
-mod chunks;
-mod left_over;
 #[cfg(test)]
 mod model;
-mod status;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use ev_core::{Road, SessionId};
 
 use super::*;
+use crate::known::Nearby;
 
 fn token(text: &str) -> Token {
     Token { road: Road::Typed, format: 1, bytes: Bytes::copy_from_slice(text.as_bytes()) }
