@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ev_core::Road;
+
 use crate::Error;
 
 /// Where Auth is, who we are, and how to read.
@@ -15,6 +17,9 @@ pub struct Config {
     /// Name of the cluster when `address` is that of a Proxy with TLS routing; `None` when it is
     /// Auth's own.
     pub routed_cluster: Option<String>,
+    /// By which calls the log is searched, [`Road::Typed`] or [`Road::Unstructured`]. Resuming may
+    /// name the other one. Default [`Road::Typed`].
+    pub road: Road,
     /// Event types to ask for, exact names; empty means all.
     pub types: Vec<String>,
     /// Events per page to ask for, 1 to 5,000 (Auth cuts at 5,000 and at 1 MiB). Default 500.
@@ -81,6 +86,7 @@ impl Config {
             address: address.into(),
             credentials,
             routed_cluster: None,
+            road: Road::Typed,
             types: Vec::new(),
             batch: 500,
             window_size: Duration::from_secs(24 * 3600),
@@ -116,6 +122,7 @@ impl Config {
         }
         let at_least =
             |name, what, ok| if ok { Ok(()) } else { Err(Error::Setting { name, what }) };
+        at_least("road", "must be a road of searches", self.road != Road::Export)?;
         at_least("batch", "must be 1 to 5000", (1..=5000).contains(&self.batch))?;
         at_least("window_size", "must be at least 1 s", self.window_size.as_secs() >= 1)?;
         at_least("live_width", "must be at least 60 s", self.live_width.as_secs() >= 60)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{AuthVersion, Env, Form, RawEvent};
+use ev_core::{AuthVersion, Env, RawEvent};
 use tonic::{Code, Status};
 use tracing::warn;
 
@@ -11,6 +11,7 @@ use crate::Config;
 use crate::backoff::Backoff;
 use crate::budget::Budget;
 use crate::link::{Shared, Troubles};
+use crate::road::CurrentRoad;
 use crate::rpc::{self, Trouble};
 use crate::tasks::{Kind, within};
 use crate::window::Query;
@@ -28,6 +29,7 @@ pub struct KeyedPages {
     env: Arc<dyn Env>,
     shared: Shared,
     budget: Budget,
+    road: CurrentRoad,
 }
 
 /// Which page.
@@ -66,8 +68,9 @@ impl KeyedPages {
         env: Arc<dyn Env>,
         shared: Shared,
         budget: Budget,
+        road: CurrentRoad,
     ) -> Self {
-        Self { config, env, shared, budget }
+        Self { config, env, shared, budget, road }
     }
 
     /// The page at the key, of the search from its start up to now. Waits for a peer that does not
@@ -98,7 +101,8 @@ impl KeyedPages {
                 limit,
                 key: query.key.clone(),
             };
-            let call = rpc::search(&connection, query);
+            let road = self.road.get();
+            let call = rpc::search(&connection, road, query);
             let answer = within(&self.env, self.config.request_timeout, call).await;
             drop(permit);
             if self.shared.up().is_none_or(|(_, now)| now != version) {
@@ -109,7 +113,7 @@ impl KeyedPages {
             let status = match answer.unwrap_or_else(overdue) {
                 Ok(found) => {
                     self.budget.answered();
-                    let raw = |bytes| RawEvent { form: Form::OneOf, bytes };
+                    let raw = |bytes| RawEvent { form: road.form(), bytes };
                     let events = found.items.into_iter().map(raw).collect();
                     return Ok(KeyedPage { version, events, next: found.last_key });
                 }

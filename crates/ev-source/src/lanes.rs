@@ -24,6 +24,7 @@ use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::link::{Link, Troubles};
 use crate::rescan::{Due, Rescans};
+use crate::road::{CurrentRoad, SearchRoad};
 use crate::rpc::{self, Trouble};
 use crate::session::{self, Look, Position, Stream};
 use crate::tasks::{Done, Fetched, Kind, Tasks, Ticket, within};
@@ -47,6 +48,8 @@ const RESCAN_LOOK: Duration = Duration::from_secs(60);
 pub(crate) struct Reader {
     /// Start of the very first window, in front of which nothing is wanted.
     first: Option<i64>,
+    /// How everything is asked for.
+    road: CurrentRoad,
     config: Arc<Config>,
     env: Arc<dyn Env>,
     active: BTreeMap<LaneId, Lane>,
@@ -134,13 +137,14 @@ impl Drop for Lane {
 }
 
 impl Reader {
-    pub(crate) fn new(config: Arc<Config>, env: Arc<dyn Env>) -> Self {
+    pub(crate) fn new(config: Arc<Config>, env: Arc<dyn Env>, road: CurrentRoad) -> Self {
         // All catch-up windows and the live one.
         let budget = Budget::new(config.catch_up_lanes.saturating_add(1));
         let seconds = |delay: &Duration| i64::try_from(delay.as_secs()).unwrap_or(i64::MAX);
         let rescans = Rescans::new(config.rescan.iter().map(seconds).collect());
         Self {
             first: None,
+            road,
             config,
             env,
             rescans,
@@ -206,7 +210,7 @@ impl Reader {
             let search = Search { start, end: Some(end), bare_start, types };
             let token = WindowToken { search, key: String::new(), opened: Some(now) };
             debug!(%lane, "reading a window again for late events");
-            let opened = vec![(lane.clone(), token.encode())];
+            let opened = vec![(lane.clone(), token.encode(self.road.get().road()))];
             self.out.push_back(SourceEvent::Lanes(Lanes { opened, ..Lanes::default() }));
             self.rescans.began(start, pass);
             self.begin_window(lane, token, true);
@@ -261,6 +265,45 @@ impl Reader {
         });
     }
 
+    /// How everything is asked for now.
+    pub(crate) fn road(&self) -> &CurrentRoad {
+        &self.road
+    }
+
+    /// Asks for everything by the calls of another road from now on. Answers that are under way
+    /// are not waited for. Windows begin a new search where the last page began that they have
+    /// read, or at their start if this run has read none; recordings go on where they stand.
+    pub(crate) fn take_road(&mut self, road: SearchRoad) {
+        if road == self.road.get() {
+            return;
+        }
+        self.road.set(road);
+        for (token, known) in self.windows.values_mut() {
+            token.key.clear();
+            *known = false;
+        }
+        let mut idle = Vec::new();
+        for (id, lane) in &mut self.active {
+            match &mut lane.work {
+                Work::Window(window) => window.take_road(road),
+                Work::Session(session) => {
+                    session.stream = None;
+                    session.repeats = true;
+                }
+            }
+            lane.backoff.reset();
+            lane.trouble.clear();
+            lane.restarts = 0;
+            match &lane.state {
+                State::Ready => continue,
+                State::Fetching(abort) => abort.abort(),
+                State::Waiting { .. } => {}
+            }
+            idle.push(id.clone());
+        }
+        idle.into_iter().for_each(|id| self.make_ready(id));
+    }
+
     pub(crate) fn report(&mut self, event: SourceEvent) {
         self.out.push_back(event);
     }
@@ -313,9 +356,11 @@ impl Reader {
                 step: self.steps,
                 generation: link.generation(),
                 version: survey.version.clone(),
+                road: self.road.get(),
                 permit,
             };
-            lane.fetch(id, ticket, &connection, &self.config, &self.env, tasks);
+            let (config, env) = (&self.config, &self.env);
+            lane.fetch(id, ticket, &connection, config, env, tasks);
         }
     }
 
@@ -415,7 +460,8 @@ impl Reader {
             let (events, marks) = (answer.events, answer.marks);
             self.told_of_tip = false;
             let repeats = answer.repeats || is_rescan(&id);
-            self.out.push_back(page(id.clone(), version, Form::OneOf, events, marks, repeats));
+            let form = self.road.get().form();
+            self.out.push_back(page(id.clone(), version, form, events, marks, repeats));
         }
         // Told again at the first look that finds nothing behind pages of whatever lane.
         if answer.caught_up && !std::mem::replace(&mut self.told_of_tip, true) {
@@ -444,7 +490,8 @@ impl Reader {
         self.add_ended(&id, end, opened);
         lanes.retired = self.retire();
         debug!(lane = %id, next, "window read to its end");
-        let token = |(lane, token): &(LaneId, WindowToken)| (lane.clone(), token.encode());
+        let road = self.road.get().road();
+        let token = |(lane, token): &(LaneId, WindowToken)| (lane.clone(), token.encode(road));
         lanes.opened = successor.iter().map(token).collect();
         self.out.push_back(SourceEvent::Lanes(lanes));
         if let Some((lane, token)) = successor {
@@ -533,21 +580,17 @@ impl Reader {
         if !look.events.is_empty() {
             backoff.reset();
             let mut marks = Vec::with_capacity(look.events.len());
+            let road = ticket.road;
             for (index, event) in look.events.iter().enumerate() {
-                session.position.pass(event);
-                marks.push(Mark { after: index + 1, token: session.position.0.encode() });
+                session.position.pass(road.form(), event);
+                let token = session.position.0.encode(road.road());
+                marks.push(Mark { after: index + 1, token });
             }
             let repeats = std::mem::take(&mut session.repeats);
             let events = look.events;
             self.told_of_tip = false;
-            self.out.push_back(page(
-                id.clone(),
-                &ticket.version,
-                Form::OneOf,
-                events,
-                marks,
-                repeats,
-            ));
+            let form = road.form();
+            self.out.push_back(page(id.clone(), &ticket.version, form, events, marks, repeats));
         }
         match look.then {
             session::Then::More(stream) => {
@@ -615,7 +658,8 @@ impl Reader {
     }
 
     fn begin_window(&mut self, lane: LaneId, token: WindowToken, known: bool) {
-        let window = Window::resume(token, known, &self.config.types, self.config.batch);
+        let Config { types, batch, .. } = &*self.config;
+        let window = Window::resume(self.road.get(), token, known, types, *batch);
         self.begin(lane, Work::Window(Box::new(window)));
     }
 
@@ -666,6 +710,7 @@ impl Lane {
         tasks: &mut Tasks,
     ) {
         let (connection, patience) = (Arc::clone(connection), config.request_timeout);
+        let road = ticket.road;
         let (abort, registration) = AbortHandle::new_pair();
         self.step = ticket.step;
         self.state = State::Fetching(abort);
@@ -674,7 +719,7 @@ impl Lane {
                 let query = window.query(env.now().seconds());
                 let env = Arc::clone(env);
                 let fetch = async move {
-                    let call = rpc::search(&connection, query.clone());
+                    let call = rpc::search(&connection, road, query.clone());
                     let answer = within(&env, patience, call).await.unwrap_or_else(|| {
                         Err(Status::deadline_exceeded("auth did not answer in time"))
                     });
@@ -690,7 +735,8 @@ impl Lane {
                 let (session, position) = (session.id.clone(), session.position);
                 let env = Arc::clone(env);
                 let fetch = async move {
-                    let look = session::look(connection, session, position, stream, env, patience);
+                    let look =
+                        session::look(connection, road, session, position, stream, env, patience);
                     Fetched::Session(Box::new(look.await))
                 };
                 let fetch = Abortable::new(fetch, registration);
@@ -737,6 +783,6 @@ fn page(
 }
 
 /// The first token of a recording.
-pub(crate) fn session_start() -> Token {
-    SessionToken::default().encode()
+pub(crate) fn session_start(road: SearchRoad) -> Token {
+    SessionToken::default().encode(road.road())
 }

@@ -1,9 +1,10 @@
 //! The Teleport client: identity, dialling, Ping, the event APIs and artifact download; yields
 //! raw bytes and knows no JSON.
 //!
-//! [`TypedSource`] reads the log of Auth in lanes through `GetEvents` and recordings through
-//! `StreamSessionEvents`; [`AuthArtifacts`] fetches signed decoder artifacts over the same
-//! connection, and [`AuthLocks`] sets locks over it. Every event stays the bytes that Auth sent, a slice of the receive buffer.
+//! [`SearchSource`] reads the log of Auth in lanes through `GetEvents` and recordings through
+//! `StreamSessionEvents`, or through their unstructured counterparts; [`AuthArtifacts`] fetches
+//! signed decoder artifacts over the same connection, and [`AuthLocks`] sets locks over it. Every
+//! event stays the bytes that Auth sent, a slice of the receive buffer.
 //!
 //! Left to others: what an event means (`ev-decode`), which ids are known and what is retried
 //! (`ev-pipeline`), whether an artifact is to be trusted (`ev-modules`), certificates (`ev-tls`).
@@ -12,11 +13,11 @@
 //! use std::sync::Arc;
 //!
 //! use ev_core::{Credit, Env, Resume, Road, Source, SourceEvent};
-//! use ev_source::{Config, Credentials, TypedSource};
+//! use ev_source::{Config, Credentials, SearchSource};
 //!
 //! async fn read(env: Arc<dyn Env>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //!     let identity = Credentials::Identity("/etc/ev/identity".into());
-//!     let mut source = TypedSource::new(Config::new("auth.example.com:3025", identity), env.clone())?;
+//!     let mut source = SearchSource::new(Config::new("auth.example.com:3025", identity), env.clone())?;
 //!     source.survey().await?;
 //!     let (lanes, closed) = (Vec::new(), Vec::new());
 //!     source.resume(Resume { road: Road::Typed, lanes, closed, start_time: env.now() })?;
@@ -51,6 +52,7 @@ mod place;
 mod plan;
 mod raw_codec;
 mod rescan;
+mod road;
 mod rpc;
 mod session;
 mod source;
@@ -69,4 +71,5 @@ pub use keyed::{KeyRefused, KeyedPage, KeyedPages, KeyedQuery};
 pub use locks::AuthLocks;
 pub use offers::{AuthRoads, Offers};
 pub use place::SearchPlace;
-pub use source::TypedSource;
+pub use source::SearchSource;
+pub use source::SearchSource as TypedSource;

@@ -43,7 +43,7 @@ impl SearchPlace {
 
     /// The lane, in its first pass, and its resume point on that road.
     pub fn to_lane(&self, road: Road) -> (LaneId, Token) {
-        let (lane, mut token) = match self {
+        match self {
             Self::Window { start, end, asked_from, types, key, opened } => {
                 let bare_start = asked_from.saturating_add(OVERLAP) != *start;
                 let search = Search {
@@ -53,15 +53,13 @@ impl SearchPlace {
                     types: types.clone(),
                 };
                 let token = WindowToken { search, key: key.clone(), opened: *opened };
-                (LaneId::Window { start: *start, pass: 0 }, token.encode())
+                (LaneId::Window { start: *start, pass: 0 }, token.encode(road))
             }
             Self::Recording { session, index, skip } => {
                 let token = SessionToken { from: *index, skip: *skip, ..SessionToken::default() };
-                (LaneId::Session(session.clone()), token.encode())
+                (LaneId::Session(session.clone()), token.encode(road))
             }
-        };
-        token.road = road;
-        (lane, token)
+        }
     }
 
     /// Reads a lane and its resume point.
@@ -71,8 +69,6 @@ impl SearchPlace {
     /// [`SourceError::Token`] when the lane is none of the search roads', or the token is damaged,
     /// or of a newer format.
     pub fn of(lane: &LaneId, token: &Token) -> Result<Self, SourceError> {
-        let of_search = Token { road: Road::Typed, ..token.clone() };
-        let token = if token.road == Road::Export { token } else { &of_search };
         Ok(match (lane, token::decode(lane, token)?) {
             (LaneId::Window { start, .. }, Parsed::Window(WindowToken { search, key, opened })) => {
                 let overlap = if search.bare_start { 0 } else { OVERLAP };

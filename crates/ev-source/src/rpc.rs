@@ -11,14 +11,16 @@ use crate::connection::{Channel, Connection};
 use crate::generated::ev::decoder::v1::decoder_module_service_client::DecoderModuleServiceClient;
 use crate::generated::ev::decoder::v1::{GetArtifactRequest, GetArtifactResponse};
 use crate::generated::proto::auth_service_client::AuthServiceClient;
-use crate::generated::proto::{GetEventsRequest, PingRequest, StreamSessionEventsRequest};
+use crate::generated::proto::{Events, GetEventsRequest, PingRequest, StreamSessionEventsRequest};
 use crate::generated::teleport::auditlog::v1::audit_log_service_client::AuditLogServiceClient;
 use crate::generated::teleport::auditlog::v1::{
-    EventExportChunk, ExportEventUnstructured, ExportUnstructuredEventsRequest,
-    GetEventExportChunksRequest, GetUnstructuredEventsRequest,
+    EventExportChunk, EventsUnstructured, ExportEventUnstructured,
+    ExportUnstructuredEventsRequest, GetEventExportChunksRequest, GetUnstructuredEventsRequest,
+    StreamUnstructuredSessionEventsRequest,
 };
 use crate::generated::types::LockV2;
 use crate::raw_codec::RawCodec;
+use crate::road::SearchRoad;
 use crate::window::Query;
 
 /// Oldest first. The enum in the interface has the names the wrong way round: server and official
@@ -44,6 +46,11 @@ fn auth(connection: &Connection) -> AuthServiceClient<Channel> {
         .max_decoding_message_size(connection.max_message_bytes)
 }
 
+fn audit_log(connection: &Connection) -> AuditLogServiceClient<Channel> {
+    AuditLogServiceClient::with_origin(connection.channel.clone(), Channel::origin())
+        .max_decoding_message_size(connection.max_message_bytes)
+}
+
 pub(crate) async fn ping(connection: &Connection) -> Result<Survey, Status> {
     let answer = auth(connection).ping(PingRequest {}).await?.into_inner();
     // It goes into keys, log lines and the state, so it has to be what a version is.
@@ -55,36 +62,88 @@ pub(crate) async fn ping(connection: &Connection) -> Result<Survey, Status> {
     Ok(Survey { cluster: answer.cluster_name, version })
 }
 
-pub(crate) async fn search(connection: &Connection, query: Query) -> Result<Found, Status> {
+pub(crate) async fn search(
+    connection: &Connection,
+    road: SearchRoad,
+    query: Query,
+) -> Result<Found, Status> {
     let at = |seconds, nanos| Some(Timestamp { seconds, nanos });
-    let request = GetEventsRequest {
-        namespace: "default".to_owned(),
-        start_date: at(query.start, 0),
-        end_date: at(query.end, query.end_nanos),
-        event_types: query.types,
-        limit: i32::from(query.limit),
-        start_key: query.key,
-        order: if query.backwards { DESCENDING } else { ASCENDING },
+    let namespace = "default".to_owned();
+    let (start_date, end_date) = (at(query.start, 0), at(query.end, query.end_nanos));
+    let Query { types: event_types, key: start_key, .. } = query;
+    let limit = i32::from(query.limit);
+    let order = if query.backwards { DESCENDING } else { ASCENDING };
+    let (items, last_key) = match road {
+        SearchRoad::Typed => {
+            let request = GetEventsRequest {
+                namespace,
+                start_date,
+                end_date,
+                event_types,
+                limit,
+                start_key,
+                order,
+            };
+            let Events { items, last_key } =
+                auth(connection).get_events(request).await?.into_inner();
+            (items, last_key)
+        }
+        SearchRoad::Unstructured => {
+            let request = GetUnstructuredEventsRequest {
+                namespace,
+                start_date,
+                end_date,
+                event_types,
+                limit,
+                start_key,
+                order,
+            };
+            let EventsUnstructured { items, last_key } =
+                audit_log(connection).get_unstructured_events(request).await?.into_inner();
+            (items, last_key)
+        }
     };
-    let answer = auth(connection).get_events(request).await?.into_inner();
-    Ok(Found { items: answer.items, last_key: answer.last_key })
+    Ok(Found { items, last_key })
 }
 
 /// Each message is one event, byte for byte. `from` is inclusive.
 pub(crate) async fn stream_session(
     connection: &Connection,
+    road: SearchRoad,
     session: &SessionId,
     from: i32,
+) -> Result<Streaming<Bytes>, Status> {
+    let session_id = session.as_str().to_owned();
+    match road {
+        SearchRoad::Typed => {
+            let method = GrpcMethod::new("proto.AuthService", "StreamSessionEvents");
+            let path = PathAndQuery::from_static("/proto.AuthService/StreamSessionEvents");
+            let request = StreamSessionEventsRequest { session_id, start_index: from };
+            raw_stream(connection, method, path, request).await
+        }
+        SearchRoad::Unstructured => {
+            let (service, name) =
+                ("teleport.auditlog.v1.AuditLogService", "StreamUnstructuredSessionEvents");
+            let path = PathAndQuery::from_static(
+                "/teleport.auditlog.v1.AuditLogService/StreamUnstructuredSessionEvents",
+            );
+            let request = StreamUnstructuredSessionEventsRequest { session_id, start_index: from };
+            raw_stream(connection, GrpcMethod::new(service, name), path, request).await
+        }
+    }
+}
+
+async fn raw_stream<T: prost::Message + 'static>(
+    connection: &Connection,
+    method: GrpcMethod<'static>,
+    path: PathAndQuery,
+    request: T,
 ) -> Result<Streaming<Bytes>, Status> {
     let mut grpc = Grpc::with_origin(connection.channel.clone(), Channel::origin())
         .max_decoding_message_size(connection.max_message_bytes);
     grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
-    let mut request = Request::new(StreamSessionEventsRequest {
-        session_id: session.as_str().to_owned(),
-        start_index: from,
-    });
-    request.extensions_mut().insert(GrpcMethod::new("proto.AuthService", "StreamSessionEvents"));
-    let path = PathAndQuery::from_static("/proto.AuthService/StreamSessionEvents");
+    let mut request = Request::new(request);
+    request.extensions_mut().insert(method);
     Ok(grpc.server_streaming(request, path, RawCodec::new()).await?.into_inner())
 }
 

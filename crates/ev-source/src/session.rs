@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ev_core::{Env, SessionId, peek};
+use ev_core::unstructured::metadata;
+use ev_core::{Env, Form, SessionId};
 use futures_util::FutureExt;
 use tonic::{Status, Streaming};
 
 use crate::connection::Connection;
+use crate::road::SearchRoad;
 use crate::rpc;
 use crate::tasks::within;
 use crate::token::SessionToken;
@@ -30,10 +32,10 @@ pub(crate) struct Position(pub(crate) SessionToken);
 
 impl Position {
     /// Counts one more event as passed.
-    pub(crate) fn pass(&mut self, event: &[u8]) {
+    pub(crate) fn pass(&mut self, form: Form, event: &[u8]) {
         let token = &mut self.0;
         token.total += 1;
-        let index = peek::metadata(event).and_then(|peeked| i32::try_from(peeked.index).ok());
+        let index = metadata(form, event).and_then(|peeked| i32::try_from(peeked.index).ok());
         match index {
             Some(index) if token.ordered && index == token.from => token.skip += 1,
             Some(index) if token.ordered && index > token.from => {
@@ -75,6 +77,7 @@ pub(crate) enum Then {
 /// `position` if there is none. Dropping the future cancels the stream.
 pub(crate) async fn look(
     connection: Arc<Connection>,
+    road: SearchRoad,
     session: SessionId,
     position: Position,
     stream: Option<Box<Stream>>,
@@ -84,7 +87,7 @@ pub(crate) async fn look(
     let mut events = Vec::new();
     let then = match stream {
         Some(stream) => Ok(stream),
-        None => open(&connection, &session, position, &env, patience).await,
+        None => open(&connection, road, &session, position, &env, patience).await,
     };
     let then = match then {
         Ok(mut stream) => match collect(&mut stream, &mut events, &env, patience).await {
@@ -99,12 +102,13 @@ pub(crate) async fn look(
 
 async fn open(
     connection: &Connection,
+    road: SearchRoad,
     session: &SessionId,
     position: Position,
     env: &Arc<dyn Env>,
     patience: Duration,
 ) -> Result<Box<Stream>, Status> {
-    let call = rpc::stream_session(connection, session, position.0.from);
+    let call = rpc::stream_session(connection, road, session, position.0.from);
     let messages = within(env, patience, call).await.unwrap_or_else(|| Err(overdue()))?;
     Ok(Box::new(Stream { messages, skip: position.0.skip, received: false }))
 }
@@ -156,6 +160,7 @@ fn overdue() -> Status {
 
 #[cfg(test)]
 mod tests {
+    use ev_core::Road;
     use proptest::prelude::*;
 
     use super::*;
@@ -199,14 +204,14 @@ mod tests {
             let mut position = Position(SessionToken::default());
             let mut got = Vec::new();
             for stop in stops.into_iter().chain([usize::MAX]) {
-                let Ok(Parsed::Session(token)) = decode(&lane, &position.0.encode()) else {
+                let Ok(Parsed::Session(token)) = decode(&lane, &position.0.encode(Road::Typed)) else {
                     return Err(TestCaseError::fail("our own token"));
                 };
                 position = Position(token);
                 let rest = serve(&recording, token.from);
                 let skip = usize::try_from(token.skip).expect("few");
                 for event in rest.into_iter().skip(skip).take(stop) {
-                    position.pass(&event);
+                    position.pass(Form::OneOf, &event);
                     got.push(event);
                 }
             }
@@ -219,19 +224,19 @@ mod tests {
     fn falling_or_unreadable_indexes_go_back_to_the_start() {
         let mut position = Position(SessionToken::default());
         for index in [0, 1, 1, 2] {
-            position.pass(&event(index, 0));
+            position.pass(Form::OneOf, &event(index, 0));
         }
         assert_eq!(position.0, SessionToken { from: 2, skip: 1, total: 4, ordered: true });
-        position.pass(&event(1, 0));
+        position.pass(Form::OneOf, &event(1, 0));
         let back = SessionToken { from: 0, skip: 5, total: 5, ordered: false };
         assert_eq!(position.0, back);
-        position.pass(&event(7, 0));
+        position.pass(Form::OneOf, &event(7, 0));
         assert_eq!(position.0, SessionToken { skip: 6, total: 6, ..back });
         let mut position = Position(SessionToken::default());
-        position.pass(b"\xff");
+        position.pass(Form::OneOf, b"\xff");
         assert_eq!(position.0, SessionToken { from: 0, skip: 1, total: 1, ordered: false });
         let mut position = Position(SessionToken::default());
-        position.pass(&event(1 << 40, 0));
+        position.pass(Form::OneOf, &event(1 << 40, 0));
         assert!(!position.0.ordered, "an index that cannot be asked for");
     }
 }

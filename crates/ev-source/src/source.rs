@@ -9,7 +9,7 @@ use ev_core::{
     BoxFuture, Credit, Env, LaneId, Lanes, Resume, Road, Source, SourceError, SourceEvent,
     SpanQuery, SpanReader, Stopped, Survey, Token,
 };
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::credentials::client_tls;
 use crate::dial::Dialler;
@@ -17,17 +17,19 @@ use crate::keyed::KeyedPages;
 use crate::lanes::{Reader, session_start};
 use crate::link::{Link, Shared};
 use crate::plan::start_of;
-use crate::span::TypedSpan;
+use crate::road::{CurrentRoad, SearchRoad};
+use crate::span::SearchSpan;
 use crate::tasks::{Done, Fetched, Tasks};
 use crate::token::{self, Parsed, Search, SessionToken, WindowToken};
 use crate::{AuthArtifacts, AuthLocks, AuthRoads, Config, Error, plan};
 
-/// Reads Auth's log by `GetEvents` and recordings by `StreamSessionEvents`.
+/// Reads Auth's log by searches: `GetEvents` and, for recordings, `StreamSessionEvents`, or their
+/// unstructured counterparts, as the road says.
 ///
 /// Needs a tokio runtime with I/O and time. Apart from one task per connection that moves its
 /// bytes, everything happens inside [`Source::next`] and [`Source::survey`]; dropping the source
 /// cancels every call and closes the connection.
-pub struct TypedSource {
+pub struct SearchSource {
     config: Arc<Config>,
     env: Arc<dyn Env>,
     shared: Shared,
@@ -37,7 +39,7 @@ pub struct TypedSource {
     upstream: VecDeque<Survey>,
 }
 
-impl TypedSource {
+impl SearchSource {
     /// Checks settings and credentials; connects to nobody. Blocks on the credentials' files.
     ///
     /// # Errors
@@ -50,9 +52,10 @@ impl TypedSource {
         let tls = Arc::new(client_tls(&config, &env)?);
         let dialler = Dialler { config: Arc::clone(&config), tls, env: Arc::clone(&env) };
         let shared = Shared::default();
+        let road = CurrentRoad::new(SearchRoad::of(config.road).unwrap_or(SearchRoad::Typed));
         Ok(Self {
             link: Link::new(dialler, shared.clone()),
-            reader: Reader::new(Arc::clone(&config), Arc::clone(&env)),
+            reader: Reader::new(Arc::clone(&config), Arc::clone(&env), road),
             tasks: Tasks::default(),
             upstream: VecDeque::new(),
             config,
@@ -68,11 +71,32 @@ impl TypedSource {
         AuthArtifacts::new(self.shared.clone(), Arc::clone(&self.env), patience)
     }
 
+    /// Reads by the calls of another road from now on, everything that is open and whatever is
+    /// opened. May be called at any time.
+    ///
+    /// A window begins a new search, by time, and yields again what it has read of the last pages
+    /// ([`ev_core::Page::repeats`]); a recording goes on where it stands.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is searched for on that road.
+    pub fn take_road(&mut self, road: Road) -> Result<(), SourceError> {
+        let Some(to) = SearchRoad::of(road) else {
+            return Err(SourceError::Operator {
+                message: format!("this source does not read the road `{}`", road.as_str()),
+                source: None,
+            });
+        };
+        self.reader.take_road(to);
+        Ok(())
+    }
+
     /// Single pages of the log by keys from elsewhere, over the connection that this source keeps.
     /// Works while the source is in use elsewhere.
     pub fn keyed_pages(&self) -> KeyedPages {
         let (config, env) = (Arc::clone(&self.config), Arc::clone(&self.env));
-        KeyedPages::new(config, env, self.shared.clone(), self.reader.budget())
+        let (budget, road) = (self.reader.budget(), self.reader.road().clone());
+        KeyedPages::new(config, env, self.shared.clone(), budget, road)
     }
 
     /// Which calls Auth offers, over the connection that this source keeps.
@@ -166,10 +190,11 @@ impl TypedSource {
     fn open_windows(&mut self, windows: Vec<Search>) {
         let mut opened = Vec::with_capacity(windows.len());
         let now = self.env.now().seconds();
+        let road = self.reader.road().get().road();
         for search in windows {
             let lane = LaneId::Window { start: search.start, pass: 0 };
             let token = WindowToken { search, key: String::new(), opened: Some(now) };
-            opened.push((lane.clone(), token.encode()));
+            opened.push((lane.clone(), token.encode(road)));
             self.reader.add_window(lane, token, true);
         }
         // Those that were read to their end and need not be read again are told in the same step.
@@ -180,7 +205,7 @@ impl TypedSource {
     }
 }
 
-impl Source for TypedSource {
+impl Source for SearchSource {
     fn survey(&mut self) -> BoxFuture<'_, Result<Survey, SourceError>> {
         Box::pin(async move { Ok(self.survey().await) })
     }
@@ -189,26 +214,28 @@ impl Source for TypedSource {
         if resume.road == Road::Export {
             return self.resume_export(resume);
         }
-        if resume.road != Road::Typed {
-            return Err(SourceError::Operator {
-                message: format!("this source does not read the road `{}`", resume.road.as_str()),
-                source: None,
-            });
-        }
+        self.take_road(resume.road)?;
+        let road = self.reader.road().get();
         let first = resume.start_time.seconds();
         let mut windows = BTreeMap::new();
         let mut sessions = Vec::new();
-        // Windows whose resume point is of another release.
+        // Windows whose resume point is of another release, and of another road.
         let mut anew = BTreeSet::new();
+        let mut moved = BTreeSet::new();
         for (lane, token) in resume.lanes {
-            let is_foreign = token.road == Road::Typed && !token::is_readable(token.format);
+            let is_foreign =
+                SearchRoad::of(token.road).is_some() && !token::is_readable(token.format);
             match (lane, token) {
                 (LaneId::Session(id), token) => sessions.push((id, token)),
                 (lane @ LaneId::Window { .. }, _) if is_foreign => {
                     anew.insert(lane);
                 }
                 (lane, token) => {
-                    if let Parsed::Window(token) = token::decode(&lane, &token)? {
+                    let from = token.road;
+                    if let Parsed::Window(token) = token::decode_for(road, &lane, &token)? {
+                        if from != road.road() {
+                            moved.insert(lane.clone());
+                        }
                         windows.insert(lane, token);
                     }
                 }
@@ -230,6 +257,10 @@ impl Source for TypedSource {
         };
         let end = |(lane, token): (&LaneId, &WindowToken)| (lane.clone(), token.search.end);
         let before: BTreeMap<_, _> = windows.iter().map(end).collect();
+        if !moved.is_empty() {
+            let (windows, road) = (moved.len(), road.road().as_str());
+            info!(windows, road, "windows were read on another road, reading them by time again");
+        }
         for lane in &anew {
             warn!(%lane, "resume point of a window is of another release, reading it anew");
             windows.extend(cut.anew(lane, first).map(|token| (lane.clone(), token)));
@@ -263,7 +294,7 @@ impl Source for TypedSource {
             self.reader.add_ended(&lane, end, opened);
         }
         for (lane, token) in windows {
-            let known = before.get(&lane) == Some(&token.search.end);
+            let known = before.get(&lane) == Some(&token.search.end) && !moved.contains(&lane);
             self.reader.add_window(lane, token, known);
         }
         self.open_windows(fresh);
@@ -275,17 +306,21 @@ impl Source for TypedSource {
     }
 
     fn open(&mut self, lane: &LaneId, from: Option<Token>) -> Token {
-        let token = from.unwrap_or_else(session_start);
+        let road = self.reader.road().get();
+        let token = from.unwrap_or_else(|| session_start(road));
         if self.reader.is_open(lane) {
             return token;
         }
-        match (lane, token::decode(lane, &token)) {
+        match (lane, token::decode_for(road, lane, &token)) {
             (LaneId::Session(id), _) => {
                 let at = self.session_token(lane, &token);
                 self.reader.add_session(id.clone(), at);
-                return at.encode();
+                return at.encode(road.road());
             }
-            (_, Ok(Parsed::Window(at))) => self.reader.add_window(lane.clone(), at, true),
+            (_, Ok(Parsed::Window(at))) => {
+                let known = token.road == road.road();
+                self.reader.add_window(lane.clone(), at, known);
+            }
             (_, outcome) => {
                 let reason = match outcome {
                     Err(error) => error.to_string(),
@@ -304,12 +339,13 @@ impl Source for TypedSource {
 
     fn span(&self, query: SpanQuery) -> Box<dyn SpanReader> {
         let (config, env) = (Arc::clone(&self.config), Arc::clone(&self.env));
-        Box::new(TypedSpan::new(query, config, env, self.shared.clone(), self.reader.budget()))
+        let (budget, road) = (self.reader.budget(), self.reader.road().clone());
+        Box::new(SearchSpan::new(query, config, env, self.shared.clone(), budget, road))
     }
 }
 
-impl fmt::Debug for TypedSource {
+impl fmt::Debug for SearchSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TypedSource").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("SearchSource").field("config", &self.config).finish_non_exhaustive()
     }
 }

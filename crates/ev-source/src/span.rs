@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{BoxFuture, Env, Form, Gap, RawEvent, SourceError, SpanPage, SpanQuery, SpanReader};
+use ev_core::{BoxFuture, Env, Gap, RawEvent, SourceError, SpanPage, SpanQuery, SpanReader};
 use tonic::Status;
 use tracing::warn;
 
@@ -11,6 +11,7 @@ use crate::Config;
 use crate::backoff::Backoff;
 use crate::budget::Budget;
 use crate::link::{Shared, Troubles};
+use crate::road::CurrentRoad;
 use crate::rpc::{self, Trouble};
 use crate::tasks::{Kind, within};
 use crate::token::{Search, WindowToken};
@@ -19,8 +20,9 @@ use crate::window::{Narrowed, Then, Window};
 /// Pause between two looks for a connection or for room in the request budget.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Reads a stretch by `GetEvents`.
-pub(crate) struct TypedSpan {
+/// Reads a stretch by searches.
+pub(crate) struct SearchSpan {
+    road: CurrentRoad,
     config: Arc<Config>,
     env: Arc<dyn Env>,
     shared: Shared,
@@ -33,20 +35,22 @@ pub(crate) struct TypedSpan {
     over: bool,
 }
 
-impl TypedSpan {
+impl SearchSpan {
     pub(crate) fn new(
         query: SpanQuery,
         config: Arc<Config>,
         env: Arc<dyn Env>,
         shared: Shared,
         budget: Budget,
+        road: CurrentRoad,
     ) -> Self {
         let SpanQuery { from, to, types } = query;
         let types = if types.is_empty() { config.types.clone() } else { types };
         let search = Search { start: from, end: Some(to), bare_start: false, types: types.clone() };
         let token = WindowToken { search, key: String::new(), opened: None };
         Self {
-            window: Window::resume(token, true, &types, config.batch),
+            window: Window::resume(road.get(), token, true, &types, config.batch),
+            road,
             config,
             env,
             shared,
@@ -73,8 +77,12 @@ impl TypedSpan {
                 self.env.sleep(LOOK).await;
                 continue;
             };
+            let road = self.road.get();
+            if self.window.road() != road {
+                self.window.take_road(road);
+            }
             let query = self.window.query(self.env.now().seconds());
-            let call = rpc::search(&connection, query.clone());
+            let call = rpc::search(&connection, road, query.clone());
             let answer = within(&self.env, self.config.request_timeout, call).await;
             drop(permit);
             if self.shared.up().is_none_or(|(_, now)| now != version) {
@@ -90,7 +98,7 @@ impl TypedSpan {
                     self.backoff.reset();
                     self.trouble.clear();
                     let answer = self.window.take(&query, found.items, found.last_key, i64::MAX);
-                    let raw = |bytes| RawEvent { form: Form::OneOf, bytes };
+                    let raw = |bytes| RawEvent { form: road.form(), bytes };
                     page.events = answer.events.into_iter().map(raw).collect();
                     self.go_on(&answer.then);
                 }
@@ -144,7 +152,7 @@ impl TypedSpan {
     }
 }
 
-impl SpanReader for TypedSpan {
+impl SpanReader for SearchSpan {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<SpanPage>, SourceError>> {
         Box::pin(async move { Ok(self.next().await) })
     }

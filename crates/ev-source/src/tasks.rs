@@ -14,6 +14,7 @@ use crate::budget::Permit;
 use crate::connection::Connection;
 use crate::dial::DialError;
 use crate::generated::teleport::auditlog::v1::{EventExportChunk, ExportEventUnstructured};
+use crate::road::SearchRoad;
 use crate::rpc::Found;
 use crate::session::Look;
 use crate::stream::Part;
@@ -48,6 +49,8 @@ pub(crate) struct Ticket {
     pub(crate) generation: u64,
     /// Auth's version at the time of asking.
     pub(crate) version: AuthVersion,
+    /// By whose calls it was asked for.
+    pub(crate) road: SearchRoad,
     /// Leave for a search.
     pub(crate) permit: Option<Permit>,
 }

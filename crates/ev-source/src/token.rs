@@ -14,6 +14,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use ev_core::{LaneId, Road, SourceError, Token};
 
+use crate::road::SearchRoad;
+
 /// Newest version of the layout.
 const FORMAT: u8 = 2;
 /// The version in which sessions are written: nothing about them has changed since.
@@ -76,7 +78,7 @@ pub(crate) enum Parsed {
 }
 
 impl WindowToken {
-    pub(crate) fn encode(&self) -> Token {
+    pub(crate) fn encode(&self, road: Road) -> Token {
         let Search { start, end, bare_start, types } = &self.search;
         let mut bytes = BytesMut::with_capacity(21 + self.key.len());
         bytes.put_u8(WINDOW);
@@ -98,24 +100,24 @@ impl WindowToken {
             bytes.put_slice(name);
         }
         bytes.put_slice(self.key.as_bytes());
-        token(bytes, FORMAT)
+        token(road, bytes, FORMAT)
     }
 }
 
 impl SessionToken {
-    pub(crate) fn encode(&self) -> Token {
+    pub(crate) fn encode(&self, road: Road) -> Token {
         let mut bytes = BytesMut::with_capacity(22);
         bytes.put_u8(SESSION);
         bytes.put_u8(u8::from(self.ordered));
         bytes.put_i32_le(self.from);
         bytes.put_u64_le(self.skip);
         bytes.put_u64_le(self.total);
-        token(bytes, SESSION_FORMAT)
+        token(road, bytes, SESSION_FORMAT)
     }
 }
 
-fn token(bytes: BytesMut, format: u8) -> Token {
-    Token { road: Road::Typed, format, bytes: bytes.freeze() }
+fn token(road: Road, bytes: BytesMut, format: u8) -> Token {
+    Token { road, format, bytes: bytes.freeze() }
 }
 
 /// Whether this release reads tokens of that format.
@@ -123,10 +125,30 @@ pub(crate) fn is_readable(format: u8) -> bool {
     (1..=FORMAT).contains(&format)
 }
 
-/// Reads a token that a state kept.
+/// Reads a token that a state kept, for reading on by the calls of `road`.
+///
+/// A window that was read on another road is read from its start again, since a page key belongs
+/// to the call that gave it: by time, and what is known of it is recognised by its id. Recordings
+/// go on where they stood.
+pub(crate) fn decode_for(
+    road: SearchRoad,
+    lane: &LaneId,
+    token: &Token,
+) -> Result<Parsed, SourceError> {
+    let mut parsed = decode(lane, token)?;
+    if let Parsed::Window(window) = &mut parsed
+        && token.road != road.road()
+    {
+        window.key.clear();
+    }
+    Ok(parsed)
+}
+
+/// Reads a token that a state kept, of whichever road. Recordings are asked for by the indexes of
+/// their events, which are the same on all of them.
 pub(crate) fn decode(lane: &LaneId, token: &Token) -> Result<Parsed, SourceError> {
     let invalid = |message: String| SourceError::Token { lane: lane.clone(), message };
-    if token.road != Road::Typed {
+    if SearchRoad::of(token.road).is_none() && !matches!(lane, LaneId::Session(_)) {
         let message = format!("it belongs to the road `{}`", token.road.as_str());
         return Err(invalid(message));
     }
@@ -220,15 +242,19 @@ mod tests {
     proptest! {
         #[test]
         fn window_tokens_round_trip(token in window_token()) {
-            let parsed = decode(&window(), &token.encode()).expect("our own token");
-            prop_assert_eq!(parsed, Parsed::Window(token));
+            for road in [Road::Typed, Road::Unstructured] {
+                let parsed = decode(&window(), &token.encode(road)).expect("our own token");
+                prop_assert_eq!(parsed, Parsed::Window(token.clone()));
+            }
         }
 
         #[test]
         fn session_tokens_round_trip(from in 0..=i32::MAX, skip: u64, total: u64, ordered: bool) {
             let token = SessionToken { from, skip, total, ordered };
-            let parsed = decode(&session(), &token.encode()).expect("our own token");
-            prop_assert_eq!(parsed, Parsed::Session(token));
+            for road in [Road::Typed, Road::Unstructured, Road::Export] {
+                let parsed = decode(&session(), &token.encode(road)).expect("our own token");
+                prop_assert_eq!(parsed, Parsed::Session(token));
+            }
         }
 
         #[test]
@@ -238,9 +264,9 @@ mod tests {
                 // What is read is written the same way again: nothing was guessed.
                 match decode(&lane, &token) {
                     Ok(Parsed::Window(read)) => {
-                        prop_assert_eq!(read.encode().bytes.len(), token.bytes.len());
+                        prop_assert_eq!(read.encode(Road::Typed).bytes.len(), token.bytes.len());
                     }
-                    Ok(Parsed::Session(read)) => prop_assert_eq!(&read.encode(), &token),
+                    Ok(Parsed::Session(read)) => prop_assert_eq!(&read.encode(Road::Typed), &token),
                     Err(_) => {}
                 }
             }
@@ -248,7 +274,7 @@ mod tests {
 
         #[test]
         fn a_cut_token_is_refused(token in window_token(), cut in 1..22usize) {
-            let mut token = WindowToken { key: String::new(), ..token }.encode();
+            let mut token = WindowToken { key: String::new(), ..token }.encode(Road::Typed);
             token.bytes.truncate(token.bytes.len().saturating_sub(cut));
             let whole = decode(&window(), &token);
             prop_assert!(whole.is_err());
@@ -267,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_is_refused_by_name() {
-        let good = SessionToken::default().encode();
+        let good = SessionToken::default().encode(Road::Typed);
         let message = |lane: &LaneId, token: &Token| {
             decode(lane, token).expect_err("a token to refuse").to_string()
         };
@@ -280,6 +306,21 @@ mod tests {
             message(&session(), &newer).ends_with("its format is 9, this release reads up to 2")
         );
         let other = Token { road: Road::Export, ..good };
-        assert!(message(&session(), &other).ends_with("it belongs to the road `export`"));
+        assert!(message(&window(), &other).ends_with("it belongs to the road `export`"));
+    }
+
+    #[test]
+    fn a_key_is_kept_on_its_own_road_only() {
+        let search = Search { start: 5, end: None, bare_start: true, types: Vec::new() };
+        let here = WindowToken { search, key: "k".to_owned(), opened: Some(7) };
+        let token = here.encode(Road::Unstructured);
+        let read = |road| decode_for(road, &window(), &token).expect("our own token");
+        assert_eq!(read(SearchRoad::Unstructured), Parsed::Window(here.clone()));
+        let anew = WindowToken { key: String::new(), ..here };
+        assert_eq!(read(SearchRoad::Typed), Parsed::Window(anew));
+        let here = SessionToken { from: 3, skip: 1, total: 9, ordered: true };
+        let token = here.encode(Road::Unstructured);
+        let read = decode_for(SearchRoad::Typed, &session(), &token).expect("our own token");
+        assert_eq!(read, Parsed::Session(here), "recordings go on");
     }
 }

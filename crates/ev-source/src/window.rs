@@ -20,9 +20,11 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use ev_core::{Mark, peek};
+use ev_core::Mark;
+use ev_core::unstructured::metadata;
 use tracing::warn;
 
+use crate::road::SearchRoad;
 use crate::token::{Search, WindowToken};
 
 /// Seconds by which a search reaches over the borders of its window.
@@ -43,6 +45,7 @@ const PAUSE_PAGES: u32 = 32;
 /// A window lane.
 #[derive(Debug)]
 pub(crate) struct Window {
+    road: SearchRoad,
     search: Search,
     key: String,
     /// The key at which the engine would resume now; `None` when that is another search.
@@ -130,11 +133,18 @@ impl Window {
     /// key belongs to another search, and which events were in front of that page is known no
     /// longer, so it is the whole window that is read again. `known`: the engine has this very
     /// token.
-    pub(crate) fn resume(token: WindowToken, known: bool, types: &[String], batch: u16) -> Self {
+    pub(crate) fn resume(
+        road: SearchRoad,
+        token: WindowToken,
+        known: bool,
+        types: &[String],
+        batch: u16,
+    ) -> Self {
         let WindowToken { mut search, key, opened } = token;
         let same = search.types == types;
         search.types = types.to_vec();
         Self {
+            road,
             search,
             marked: (same && known).then(|| key.clone()),
             key: if same { key } else { String::new() },
@@ -162,6 +172,11 @@ impl Window {
     /// that was set says.
     pub(crate) fn opened(&self, end: i64) -> Option<i64> {
         if self.is_live() { self.opened.map(|opened| opened.min(end)) } else { self.opened }
+    }
+
+    /// By which calls it is read.
+    pub(crate) fn road(&self) -> SearchRoad {
+        self.road
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -201,8 +216,8 @@ impl Window {
         self.limit = self.limit.saturating_mul(2).min(self.batch);
         let empty = items.is_empty();
         self.newest =
-            items.iter().filter_map(|event| second(event, query)).chain(self.newest).max();
-        let last = items.iter().rev().find_map(|event| second(event, query));
+            items.iter().filter_map(|event| self.second(event, query)).chain(self.newest).max();
+        let last = items.iter().rev().find_map(|event| self.second(event, query));
         let last = last.filter(|_| !self.backwards);
         let moves_on = !last_key.is_empty() && last_key != self.key;
         let now_seen =
@@ -312,6 +327,14 @@ impl Window {
         !std::mem::take(&mut self.key).is_empty()
     }
 
+    /// By the calls of another road from now on, which give keys of their own.
+    pub(crate) fn take_road(&mut self, road: SearchRoad) {
+        self.road = road;
+        self.restart();
+        // Whoever resumes has to know that the key is of no use.
+        self.marked = None;
+    }
+
     /// The page was too large: half of it next time. `false` if it was one event.
     pub(crate) fn shrink(&mut self) -> bool {
         let smaller = (self.limit / 2).max(1);
@@ -395,24 +418,34 @@ impl Window {
         self.marked = Some(self.key.clone());
         let (search, key) = (self.search.clone(), self.key.clone());
         let token = WindowToken { search, key, opened: self.opened };
-        Mark { after, token: token.encode() }
+        Mark { after, token: token.encode(self.road.road()) }
     }
-}
 
-/// The second of an event, if it can be told and is no later than what was asked for: where a
-/// storage errs in that, the event proves nothing.
-fn second(event: &[u8], query: &Query) -> Option<i64> {
-    let second = peek::metadata(event)?.time.seconds();
-    (second <= query.end).then_some(second)
+    /// The second of an event, if it can be told and is no later than what was asked for: where a
+    /// storage errs in that, the event proves nothing.
+    fn second(&self, event: &[u8], query: &Query) -> Option<i64> {
+        let second = metadata(self.road.form(), event)?.time.seconds();
+        (second <= query.end).then_some(second)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use ev_core::Road;
+
     use super::*;
+
+    const TYPED: SearchRoad = SearchRoad::Typed;
 
     fn window(end: Option<i64>) -> Window {
         let search = Search { start: 1000, end, bare_start: false, types: Vec::new() };
-        Window::resume(WindowToken { search, key: String::new(), opened: None }, true, &[], 100)
+        Window::resume(
+            TYPED,
+            WindowToken { search, key: String::new(), opened: None },
+            true,
+            &[],
+            100,
+        )
     }
 
     fn events(names: &[&'static str]) -> Vec<Bytes> {
@@ -442,7 +475,8 @@ mod tests {
     }
 
     fn token(window: &Window, key: &str) -> ev_core::Token {
-        WindowToken { search: window.search.clone(), key: key.to_owned(), opened: None }.encode()
+        WindowToken { search: window.search.clone(), key: key.to_owned(), opened: None }
+            .encode(Road::Typed)
     }
 
     #[test]
@@ -471,6 +505,7 @@ mod tests {
     fn the_first_window_has_nothing_in_front() {
         let search = Search { start: 1000, end: None, bare_start: true, types: Vec::new() };
         let lane = Window::resume(
+            TYPED,
             WindowToken { search, key: String::new(), opened: None },
             true,
             &[],
@@ -531,7 +566,8 @@ mod tests {
         assert!(answer.repeats);
         let search = Search { start: 1398, end: Some(2000), bare_start: true, types: Vec::new() };
         let token = |key: &str| {
-            WindowToken { search: search.clone(), key: key.into(), opened: None }.encode()
+            WindowToken { search: search.clone(), key: key.into(), opened: None }
+                .encode(Road::Typed)
         };
         let marks = [Mark { after: 0, token: token("") }, Mark { after: 2, token: token("k2") }];
         assert_eq!(answer.marks, marks);
@@ -573,7 +609,7 @@ mod tests {
         assert_eq!(lane.query(99_999).end, end + OVERLAP, "a fixed end from here on");
         assert_eq!(take(&mut lane, 0, &["late", "a"], "").then, Then::Again);
         assert_eq!(take(&mut lane, 0, &["late", "a"], "").then, Then::Roll(end));
-        let next = Window::resume(lane.successor(end, 0), true, &[], 100);
+        let next = Window::resume(TYPED, lane.successor(end, 0), true, &[], 100);
         assert_eq!(next.query(end + 100).start, end - OVERLAP);
         assert!(next.is_live());
     }
@@ -651,18 +687,18 @@ mod tests {
         let search = Search { start: 1000, end: Some(2000), bare_start: false, types: vec![] };
         let token = WindowToken { search, key: "k".into(), opened: None };
         let types = vec!["user.login".to_owned()];
-        let mut lane = Window::resume(token.clone(), true, &types, 100);
+        let mut lane = Window::resume(TYPED, token.clone(), true, &types, 100);
         assert_eq!((lane.query(0).key, lane.query(0).types), (String::new(), types));
         let answer = take(&mut lane, 0, &["a"], "");
         let fresh = WindowToken { search: lane.search.clone(), key: String::new(), opened: None };
-        assert_eq!(answer.marks, [Mark { after: 0, token: fresh.encode() }]);
-        let mut lane = Window::resume(token.clone(), true, &[], 100);
+        assert_eq!(answer.marks, [Mark { after: 0, token: fresh.encode(Road::Typed) }]);
+        let mut lane = Window::resume(TYPED, token.clone(), true, &[], 100);
         assert_eq!(lane.query(0).key, "k");
         assert_eq!(take(&mut lane, 0, &[], "").marks, []);
         // A window whose end was set just now is marked with its first answer, whatever is in it.
-        let mut lane = Window::resume(token.clone(), false, &[], 100);
+        let mut lane = Window::resume(TYPED, token.clone(), false, &[], 100);
         let answer = take(&mut lane, 0, &[], "");
-        assert_eq!(answer.marks, [Mark { after: 0, token: token.encode() }]);
+        assert_eq!(answer.marks, [Mark { after: 0, token: token.encode(Road::Typed) }]);
     }
 
     #[test]
@@ -679,7 +715,8 @@ mod tests {
         assert!(answer.repeats);
         let search = Search { start: 1400, end: Some(2000), bare_start: false, types: vec![] };
         let token = |key: &str| {
-            WindowToken { search: search.clone(), key: key.into(), opened: None }.encode()
+            WindowToken { search: search.clone(), key: key.into(), opened: None }
+                .encode(Road::Typed)
         };
         let marks = [Mark { after: 0, token: token("") }, Mark { after: 2, token: token("k3") }];
         assert_eq!(answer.marks, marks, "a key is stored with the search that made it");

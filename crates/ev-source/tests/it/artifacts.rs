@@ -32,7 +32,7 @@ fn request() -> ArtifactRequest {
 }
 
 /// The artifacts of a source that is connected and in use elsewhere.
-async fn connected(rig: &Rig) -> (ev_source::TypedSource, AuthArtifacts) {
+async fn connected(rig: &Rig) -> (ev_source::SearchSource, AuthArtifacts) {
     let mut source = rig.source(rig.config());
     let artifacts = source.artifacts();
     source.survey().await.expect("an answer");

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use ev_core::testing::source::{Wanted, World, contract};
 use ev_core::{AuthVersion, BoxFuture, Env, Form, RawEvent, Road, SessionId, Survey, Timestamp};
-use ev_source::TypedSource;
+use ev_source::SearchSource;
 
 use crate::rig::{CLUSTER, POLL, Rig, event};
 
@@ -10,22 +10,28 @@ use crate::rig::{CLUSTER, POLL, Rig, event};
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Auth gives three events a page.
-fn world() -> Rig {
-    let rig = Rig::new();
+fn world(road: Road) -> Rig {
+    let rig = Rig::on(road);
     rig.auth.set(|switches| switches.page_cap = 3);
     rig
 }
 
-fn stored(wanted: &Wanted) -> (ev_test_support::Event, RawEvent) {
+fn stored(road: Road, wanted: &Wanted) -> (ev_test_support::Event, RawEvent) {
     let event = event(&wanted.id, wanted.time.seconds(), wanted.index);
-    let raw = RawEvent { form: Form::OneOf, bytes: event.oneof.clone() };
+    let raw = match road {
+        Road::Typed => RawEvent { form: Form::OneOf, bytes: event.oneof.clone() },
+        _ => {
+            let bytes = event.unstructured().expect("it was given");
+            RawEvent { form: Form::Unstructured, bytes }
+        }
+    };
     (event, raw)
 }
 
 impl World for Rig {
-    type Source = TypedSource;
+    type Source = SearchSource;
 
-    fn source(&self) -> TypedSource {
+    fn source(&self) -> SearchSource {
         let mut config = self.config();
         config.window_size = Duration::from_secs(3600);
         // So narrow that the live window rolls while it is looked at.
@@ -37,7 +43,7 @@ impl World for Rig {
     }
 
     fn road(&self) -> Road {
-        Road::Typed
+        self.road
     }
 
     fn survey(&self) -> Survey {
@@ -57,13 +63,13 @@ impl World for Rig {
     }
 
     fn append(&self, wanted: &Wanted) -> RawEvent {
-        let (event, raw) = stored(wanted);
+        let (event, raw) = stored(self.road, wanted);
         self.auth.append([event]);
         raw
     }
 
     fn record(&self, session: &SessionId, wanted: &Wanted) -> RawEvent {
-        let (event, raw) = stored(wanted);
+        let (event, raw) = stored(self.road, wanted);
         self.auth.store(|store| store.append_recording(session.as_str(), [event]));
         raw
     }
@@ -82,6 +88,12 @@ impl World for Rig {
 
 #[tokio::test]
 async fn the_source_keeps_its_contract() {
-    let kept = tokio::time::timeout(PATIENCE, contract(world)).await;
+    let kept = tokio::time::timeout(PATIENCE, contract(|| world(Road::Typed))).await;
+    kept.expect("the contract ends");
+}
+
+#[tokio::test]
+async fn the_source_keeps_its_contract_on_the_unstructured_road() {
+    let kept = tokio::time::timeout(PATIENCE, contract(|| world(Road::Unstructured))).await;
     kept.expect("the contract ends");
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use ev_core::{Source, SourceError};
-use ev_source::{Config, Credentials, Error, IdentityFile, TypedSource};
+use ev_source::{Config, Credentials, Error, IdentityFile, SearchSource};
 use ev_test_support::certs::{Authority, Identity, IdentityBlock, Validity};
 use ev_test_support::{TlsVersions, server_config};
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn refused(rig: &Rig, config: Config) -> String {
     let error: Error =
-        TypedSource::new(config, Arc::new(rig.env.clone())).expect_err("unusable credentials");
+        SearchSource::new(config, Arc::new(rig.env.clone())).expect_err("unusable credentials");
     let text = chain(&error);
     assert!(!text.contains("PRIVATE KEY-----\n"), "{text}");
     let as_source = SourceError::from(error);

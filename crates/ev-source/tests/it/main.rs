@@ -10,6 +10,7 @@ mod offers;
 mod raw;
 mod rescans;
 mod rig;
+mod roads;
 mod sessions;
 mod spans;
 mod troubles;

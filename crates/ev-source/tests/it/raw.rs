@@ -40,6 +40,6 @@ async fn what_is_no_event_is_passed_on_too() {
     rig.auth.append(all.map(odd));
     let mut reader = rig.reader(rig.config(), NOW - 20);
     reader.read_to_the_tip().await;
-    let got: Vec<&[u8]> = reader.events.iter().map(|(_, event)| &event[..]).collect();
+    let got: Vec<&[u8]> = reader.events.iter().map(|(_, event)| &event.bytes[..]).collect();
     assert_eq!(got, all);
 }

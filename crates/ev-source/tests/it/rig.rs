@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use ev_core::{
-    AuthVersion, Credit, LaneGap, LaneId, Page, Resume, Road, SessionId, Source, SourceEvent,
-    Stopped, Timestamp, Token, peek,
+    AuthVersion, Credit, LaneGap, LaneId, Page, RawEvent, Resume, Road, SessionId, Source,
+    SourceEvent, Stopped, Timestamp, Token,
 };
-use ev_source::{Config, Credentials, TypedSource};
+use ev_source::{Config, Credentials, SearchSource};
 use ev_test_support::certs::{Authority, Identity, Leaf, Validity};
 use ev_test_support::{
-    AuthConfig, AuthSwitches, Event, FakeAuth, TlsVersions, Unstructured, UtcTime, loopback,
+    Api, AuthConfig, AuthSwitches, Event, FakeAuth, TlsVersions, Unstructured, UtcTime, loopback,
     server_config,
 };
 
@@ -46,6 +45,8 @@ pub(crate) fn identity_text() -> String {
 }
 
 pub(crate) struct Rig {
+    /// The road that is read, and the only one that is offered.
+    pub(crate) road: Road,
     pub(crate) auth: FakeAuth,
     pub(crate) env: ManualEnv,
     pub(crate) dir: tempfile::TempDir,
@@ -53,6 +54,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
+        Self::on(Road::Typed)
+    }
+
+    pub(crate) fn on(road: Road) -> Self {
         let certs = certs();
         let clients = [certs.authority.cert_der()];
         let tls = server_config(&certs.server, &clients, TlsVersions::Both, &["h2"]);
@@ -61,21 +66,34 @@ impl Rig {
             cluster: CLUSTER.to_owned(),
             switches: AuthSwitches::default(),
         };
+        let mut rig = Self::start(config);
+        rig.offer(road);
+        rig
+    }
+
+    /// Reads that road from now on, which alone is offered.
+    pub(crate) fn offer(&mut self, road: Road) {
+        self.road = road;
+        let api = if road == Road::Typed { Api::Typed } else { Api::Unstructured };
+        self.auth.set(|switches| switches.offer_only(&[api]));
+    }
+
+    fn start(config: AuthConfig) -> Self {
         let auth = FakeAuth::start(loopback().expect("a port"), config).expect("a server");
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("identity"), identity_text()).expect("a file");
-        Self { auth, env: ManualEnv::new(), dir }
+        Self { road: Road::Typed, auth, env: ManualEnv::new(), dir }
     }
 
     pub(crate) fn config(&self) -> Config {
         let identity = Credentials::Identity(self.dir.path().join("identity"));
         let config = Config::new(self.auth.addr().to_string(), identity);
         // Windows are as wide as a test says.
-        Config { poll_interval: POLL, least_window: config.window_size, ..config }
+        Config { road: self.road, poll_interval: POLL, least_window: config.window_size, ..config }
     }
 
-    pub(crate) fn source(&self, config: Config) -> TypedSource {
-        TypedSource::new(config, Arc::new(self.env.clone())).expect("good settings")
+    pub(crate) fn source(&self, config: Config) -> SearchSource {
+        SearchSource::new(config, Arc::new(self.env.clone())).expect("good settings")
     }
 
     /// A reader that starts at second `start`.
@@ -103,7 +121,7 @@ impl Rig {
         let mut source = self.source(config);
         let mut reader = Reader { lanes: lanes.iter().cloned().collect(), ..Reader::default() };
         let start_time = Timestamp::new(start, 0);
-        let resume = Resume { road: Road::Typed, lanes, closed, start_time };
+        let resume = Resume { road: self.road, lanes, closed, start_time };
         source.resume(resume).expect("readable tokens");
         reader.source = Some(source);
         reader.env = Some(self.env.clone());
@@ -137,7 +155,7 @@ impl Rig {
 /// Reads on and on, and settles each page at once.
 #[derive(Default)]
 pub(crate) struct Reader {
-    source: Option<TypedSource>,
+    source: Option<SearchSource>,
     env: Option<ManualEnv>,
     /// Open lanes and where they would be resumed.
     pub(crate) lanes: BTreeMap<LaneId, Token>,
@@ -148,14 +166,14 @@ pub(crate) struct Reader {
     pub(crate) gaps: Vec<LaneGap>,
     pub(crate) stopped: Vec<Stopped>,
     /// Every event as it came.
-    pub(crate) events: Vec<(LaneId, Bytes)>,
+    pub(crate) events: Vec<(LaneId, RawEvent)>,
     pub(crate) pages: Vec<Page>,
     pub(crate) versions: Vec<AuthVersion>,
     pub(crate) caught_up: usize,
 }
 
 impl Reader {
-    pub(crate) fn source(&mut self) -> &mut TypedSource {
+    pub(crate) fn source(&mut self) -> &mut SearchSource {
         self.source.as_mut().expect("there from the start")
     }
 
@@ -230,7 +248,7 @@ impl Reader {
                     assert!(mark.after <= page.events.len());
                     self.lanes.insert(page.lane.clone(), mark.token.clone());
                 }
-                let events = page.events.iter().map(|event| event.bytes.clone());
+                let events = page.events.iter().cloned();
                 self.events.extend(events.map(|event| (page.lane.clone(), event)));
                 self.pages.push(page);
             }
@@ -290,9 +308,9 @@ pub(crate) fn lane(session: &str) -> LaneId {
     LaneId::Session(SessionId::try_new(session.as_bytes()).expect("a valid id"))
 }
 
-pub(crate) fn id(event: &[u8]) -> String {
-    let uid = peek::metadata(event).expect("an event").uid;
-    String::from_utf8(uid.of(event).to_vec()).expect("text")
+pub(crate) fn id(event: &RawEvent) -> String {
+    let uid = event.peek().expect("an event").uid;
+    String::from_utf8(uid.of(&event.bytes).to_vec()).expect("text")
 }
 
 /// An event of a case that no schema knows, with fields that none knows either.

@@ -14,7 +14,7 @@ fn query(from: i64, to: i64) -> SpanQuery {
 }
 
 fn ids(pages: &[SpanPage]) -> BTreeSet<String> {
-    pages.iter().flat_map(|page| &page.events).map(|event| id(&event.bytes)).collect()
+    pages.iter().flat_map(|page| &page.events).map(id).collect()
 }
 
 /// Reads the span to its end while the source goes on beside it.
