@@ -239,16 +239,30 @@ impl Build<'_> {
     fn source(&mut self) -> Road {
         match self.choice("source") {
             "typed" => Road::Typed,
+            "unstructured" => self.road_of_json(Road::Unstructured),
             "auto" => Road::Auto,
             later => {
                 let message = format!(
                     "`{later}` is not available in this release; use {}",
-                    quoted(&["auto", "typed"])
+                    quoted(&["auto", "typed", "unstructured"])
                 );
                 self.problem("source", message);
                 Road::Auto
             }
         }
+    }
+
+    /// A road on which Auth makes the JSON, which has one flavour.
+    fn road_of_json(&mut self, road: Road) -> Road {
+        if self.choice("json-flavour") == "go" {
+            let flavour = self.setting("json-flavour").named();
+            let message = format!(
+                "brings the JSON that Auth has made, which is the flavour `struct`; remove {flavour}, \
+                 or use `typed`"
+            );
+            self.problem("source", message);
+        }
+        road
     }
 
     fn decoder(&mut self) -> Option<Decoder> {

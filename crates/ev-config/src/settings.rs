@@ -246,8 +246,10 @@ pub struct Ingest {
 pub enum Road {
     /// The best one that Auth offers.
     Auto,
-    /// Protobuf events.
+    /// Protobuf events, found by search.
     Typed,
+    /// Events that Auth has made JSON of, found by search.
+    Unstructured,
 }
 
 /// The JSON that is sent.

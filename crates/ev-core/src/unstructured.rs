@@ -31,6 +31,17 @@ pub fn metadata(form: Form, event: &[u8]) -> Option<Peeked> {
     }
 }
 
+/// The id that Auth gave an unstructured event, its own or the digest of its JSON; `None` when it
+/// has none, or the bytes are malformed on the way.
+pub fn id(event: &[u8]) -> Option<&[u8]> {
+    let mut id = Span::default();
+    let read = each(event, 0..event.len(), 2, |range| {
+        id = span(range);
+        Ok(())
+    });
+    read.ok().map(|()| id.of(event)).filter(|id| !id.is_empty())
+}
+
 /// The SHA-256 that an event's id is, when it has the form of one.
 pub fn digest_of_id(id: &[u8]) -> Option<[u8; 32]> {
     if id.len() != DIGEST_DIGITS {
@@ -174,6 +185,9 @@ mod tests {
         assert_eq!(uid(&[b'A'; 64], None), [b'A'; 64], "upper case is no digest of Auth's");
         assert_eq!(uid(b"", Some(b"own")), b"own");
         assert_eq!(uid(b"", None), b"");
+        assert_eq!(super::id(&event(&digest, None)), Some(&digest[..]));
+        assert_eq!(super::id(&event(b"", Some(b"own"))), None);
+        assert_eq!(super::id(b"\x12\x01a\xff"), None);
         assert_eq!(digest_of_id(&[b'f'; 64]), Some([255; 32]));
         assert_eq!(digest_of_id(&[b'g'; 64]), None);
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ev_core::{
-    AuthVersion, BoxFuture, Change, Choice, Credit, DecoderSet, Env, Epoch, EventDigest, LaneId,
-    ParkedId, Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent,
+    AuthVersion, BoxFuture, Change, Choice, Credit, Decoder, DecoderSet, Env, Epoch, EventDigest,
+    LaneId, ParkedId, Resume, Road, Route, SessionId, Sink, SinkId, Snapshot, Source, SourceEvent,
     StateStore, Timestamp, Verdict,
 };
 use futures_util::StreamExt;
@@ -35,6 +35,8 @@ pub struct Parts {
     pub source: Box<dyn Source>,
     /// Which decoder fits which version.
     pub decoders: Arc<dyn DecoderSet>,
+    /// What decodes events that Auth has made JSON of, of whatever version.
+    pub unstructured: Arc<dyn Decoder>,
     /// Who takes the JSON.
     pub sink: Arc<dyn Sink>,
     /// What survives a restart.
@@ -62,7 +64,9 @@ pub struct Engine {
 
 /// Everything but the source, which is borrowed while it is read from.
 pub(crate) struct Core {
+    road: Road,
     pub(crate) decoders: Arc<dyn DecoderSet>,
+    pub(crate) unstructured: Arc<dyn Decoder>,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) store: Arc<dyn StateStore>,
     pub(crate) env: Arc<dyn Env>,
@@ -120,12 +124,13 @@ impl Engine {
     /// When the source cannot read a resume point.
     pub fn new(parts: Parts) -> Result<Self, Error> {
         let Parts { mut source, decoders, sink, store, env, sink_id, mut snapshot, .. } = parts;
+        let (road, unstructured) = (parts.road, parts.unstructured);
         let rows = std::mem::take(&mut snapshot.lanes);
-        let (rows, left_over) = LeftOver::part(rows, parts.road, env.now().seconds());
+        let (rows, left_over) = LeftOver::part(rows, road, env.now().seconds());
         let book = LaneBook::restore(&rows);
         let taken_over = left_over.begin().map(|second| Timestamp::new(second, 0));
         source.resume(Resume {
-            road: parts.road,
+            road,
             lanes: book.unfinished(),
             closed: book.closed().into_iter().chain(LaneBook::done_chunks(&rows)).collect(),
             start_time: taken_over.unwrap_or(snapshot.start_time).max(snapshot.start_time),
@@ -169,7 +174,9 @@ impl Engine {
             questions,
             rates: Rates::new(env.monotonic(), snapshot.totals.sessions),
             summary: Summary { totals: snapshot.totals, ..Summary::default() },
+            road,
             decoders,
+            unstructured,
             sink,
             store,
             env,
@@ -272,10 +279,13 @@ impl Core {
                 self.take_page(page, stop).await?;
             }
             SourceEvent::Upstream(survey) => {
-                let choice = self.decoders.choose(&survey.version);
-                info!(version = %survey.version, ?choice, "decoder for this version of Auth");
-                if matches!(choice, Choice::Pending) {
-                    self.patience = Some(self.env.monotonic() + self.config.decoder_patience);
+                match self.road {
+                    Road::Typed => self.choose_decoder(&survey.version),
+                    // Nothing need be fetched.
+                    road => {
+                        let (version, road) = (&survey.version, road.as_str());
+                        info!(%version, road, "this Auth makes the JSON of events itself");
+                    }
                 }
                 if self.version.as_ref() != Some(&survey.version) {
                     self.change.seen_version = Some(survey.version.clone());
@@ -305,6 +315,14 @@ impl Core {
             SourceEvent::Gap(gap) => self.take_gap(gap, stop).await?,
         }
         Ok(())
+    }
+
+    fn choose_decoder(&mut self, version: &AuthVersion) {
+        let choice = self.decoders.choose(version);
+        info!(%version, ?choice, "decoder for this version of Auth");
+        if matches!(choice, Choice::Pending) {
+            self.patience = Some(self.env.monotonic() + self.config.decoder_patience);
+        }
     }
 
     /// How much more may be read. None while too much is held for a sink that does not take it,

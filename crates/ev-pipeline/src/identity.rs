@@ -1,7 +1,7 @@
 //! What an event is recognised by, whenever it comes again and whoever asks. Everything that tells
 //! events apart, from the lane book to a later comparison with the log, asks here.
 
-use ev_core::{EventDigest, Facts, Outcome, RawEvent, Timestamp, peek};
+use ev_core::{EventDigest, Facts, Form, Outcome, RawEvent, Timestamp, unstructured};
 
 use crate::digest::sha256;
 
@@ -9,7 +9,7 @@ use crate::digest::sha256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// What it is recognised by: of its uid; without one of what Go prints of it; and where that
-    /// is not known, of its bytes.
+    /// is not known, of its bytes. It is the same on every road.
     pub digest: EventDigest,
     /// Its time; [`Timestamp::ZERO_YEAR_ONE`] where it cannot be read.
     pub time: Timestamp,
@@ -28,11 +28,17 @@ impl Identity {
             let Facts { time, index, uid, .. } = facts;
             return Self { digest, time, index: Some(index), has_uid: !uid.is_empty() };
         }
-        let peeked = peek::metadata(&event.bytes);
+        let peeked = event.peek();
         let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
-        // Without a uid the bytes have to do. They are no perfect identity, since maps may be
-        // written in another order the next time: such an event may be parked twice.
+        // Auth has told what it prints of an unstructured event. Of others without a uid the bytes
+        // have to do. They are no perfect identity, since maps may be written in another order the
+        // next time: such an event may be parked twice.
+        let told = match event.form {
+            Form::Unstructured if uid.is_empty() => unstructured::id(&event.bytes),
+            Form::Unstructured | Form::OneOf => None,
+        };
         let id = if uid.is_empty() { &event.bytes[..] } else { uid.of(&event.bytes) };
+        let id = told.unwrap_or(id);
         Self {
             digest: EventDigest::of(&sha256(id)),
             time: peeked.map_or(Timestamp::ZERO_YEAR_ONE, |peeked| peeked.time),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ev_core::{
-    Choice, Cost, Decoder, DecoderKind, EventDigest, Facts, Form, Gap, LaneGap, LaneId, Mode,
-    NewParked, Outcome, Output, Page, ParkReason, RawEvent, Route, SessionId, Span, Timestamp,
-    UnknownPolicy, peek,
+    AuthVersion, Choice, Cost, Decoder, DecoderKind, EventDigest, Facts, Form, Gap, LaneGap,
+    LaneId, Mode, NewParked, Outcome, Output, Page, ParkReason, RawEvent, Route, SessionId, Span,
+    Timestamp, UnknownPolicy,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -140,6 +140,8 @@ impl Core {
             LaneId::Window { .. } | LaneId::Chunk { .. } => Route::Audit,
         };
         let total = events.len();
+        // Those of a page came by the same call.
+        let form = events.first().map_or(Form::OneOf, |event| event.form);
         let page_bytes: usize = events.iter().map(|event| event.bytes.len()).sum();
         let repeated = self.summary.repeated;
         let nearby = self.book.nearby(key);
@@ -150,7 +152,7 @@ impl Core {
             self.book.mark(key, mark.token);
         }
         let (plan, fresh) = self.plan(key, &route, events, repeats, &known);
-        let way = Way::of(self.decoders.choose(&version));
+        let way = self.way(form, &version);
         let buffer = self.batches.take_buffer(&route);
         let decoded = match &way {
             Some(way) => self.decode(way, fresh, buffer).await,
@@ -294,6 +296,20 @@ impl Core {
         Ok(())
     }
 
+    /// The way to decode events of that form that came from Auth of that version; `None` while
+    /// there is none.
+    fn way(&self, form: Form, version: &AuthVersion) -> Option<Way> {
+        match form {
+            Form::OneOf => Way::of(self.decoders.choose(version)),
+            Form::Unstructured => Some(self.way_unstructured()),
+        }
+    }
+
+    /// The way to decode events that Auth has made JSON of, whatever its version.
+    pub(crate) fn way_unstructured(&self) -> Way {
+        Way { decoder: self.unstructured.clone(), mode: Mode::Strict, inexact: false }
+    }
+
     /// Those of a page's events that are known by their uid, where any of them may be: so that what
     /// is known need not be decoded.
     async fn known_by_uid(
@@ -305,7 +321,7 @@ impl Core {
     ) -> Result<BTreeSet<EventDigest>, Error> {
         let Some(nearby) = nearby.filter(|nearby| nearby.all) else { return Ok(BTreeSet::new()) };
         let digest = |event: &RawEvent| {
-            let uid = peek::metadata(&event.bytes)?.uid;
+            let uid = event.peek()?.uid;
             (!uid.is_empty()).then(|| EventDigest::of(&sha256(uid.of(&event.bytes))))
         };
         let digests = events.iter().filter_map(digest).collect();
@@ -364,7 +380,7 @@ impl Core {
         }
         let (mut plan, mut fresh) = (Vec::with_capacity(events.len()), Vec::new());
         for (position, event) in events.into_iter().enumerate() {
-            let peeked = peek::metadata(&event.bytes);
+            let peeked = event.peek();
             let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
             if (repeats || !known.is_empty()) && !uid.is_empty() {
                 let digest = EventDigest::of(&sha256(uid.of(&event.bytes)));

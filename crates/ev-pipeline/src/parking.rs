@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ev_core::{
-    Attempt, AuthVersion, Choice, EventDigest, Facts, LaneId, Mode, ParkReason, ParkedEvent,
+    Attempt, AuthVersion, Choice, EventDigest, Facts, Form, LaneId, Mode, ParkReason, ParkedEvent,
     ParkedGroup, ParkedId, ParkedQuery, RawEvent, Route, StateError, StateStore, Timestamp,
 };
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,18 @@ impl Round {
     /// Whether the state was not asked yet.
     pub(crate) fn is_fresh(&self) -> bool {
         self.groups.is_none()
+    }
+}
+
+/// How to decode parked events of each form, and for which version of Auth that was chosen.
+struct Ways {
+    typed: Option<(Way, AuthVersion)>,
+    unstructured: Option<(Way, AuthVersion)>,
+}
+
+impl Ways {
+    fn is_none(&self) -> bool {
+        self.typed.is_none() && self.unstructured.is_none()
     }
 }
 
@@ -102,17 +114,15 @@ impl Core {
         // Raw bytes are read only of events that are worth a try.
         let next = loop {
             let Some(group) = groups.front() else { break None };
-            match self.way_for_parked(&group.version) {
-                Some((way, chosen_for)) if is_worth_trying(group, &way, &way.name()) => {
-                    break Some((group.clone(), way, chosen_for));
-                }
-                _ => {
-                    groups.pop_front();
-                    round.after = None;
-                }
+            let ways = self.ways_for_parked(group);
+            if ways.is_none() {
+                groups.pop_front();
+                round.after = None;
+            } else {
+                break Some((group.clone(), ways));
             }
         };
-        let Some((group, way, chosen_for)) = next else {
+        let Some((group, ways)) = next else {
             // Or what was parked meanwhile has to be looked at.
             self.worth_a_round |= round.waiting;
             if round.resolved > 0 {
@@ -132,16 +142,23 @@ impl Core {
             return Ok(());
         };
         round.after = Some(last.id);
-        // Runs of one route are decoded together.
+        // Runs of one route and form are decoded together.
         let mut rest =
             parked.into_iter().filter(|p| !self.retrying.contains(&p.id)).collect::<Vec<_>>();
         while !rest.is_empty() {
-            let route = route_of(&rest[0].event.lane);
-            let end = rest.iter().position(|p| route_of(&p.event.lane) != route);
+            let kind = |p: &ParkedEvent| (route_of(&p.event.lane), p.event.form);
+            let (route, form) = kind(&rest[0]);
+            let end = rest.iter().position(|p| kind(p) != (route.clone(), form));
             let later = rest.split_off(end.unwrap_or(rest.len()));
             let run = std::mem::replace(&mut rest, later);
-            round.tried += run.len();
-            round.resolved += self.try_parked(&way, &chosen_for, &route, run, stop).await?;
+            let way = match form {
+                Form::OneOf => ways.typed.as_ref(),
+                Form::Unstructured => ways.unstructured.as_ref(),
+            };
+            if let Some((way, chosen_for)) = way {
+                round.tried += run.len();
+                round.resolved += self.try_parked(way, chosen_for, &route, run, stop).await?;
+            }
         }
         self.round = Some(round);
         Ok(())
@@ -161,6 +178,26 @@ impl Core {
                 self.worth_a_round = true;
                 None
             }
+        }
+    }
+
+    /// How to decode the events of a group, as far as that is worth a try. Whatever decoder has
+    /// tried tells of which form they are; of those that none has tried some may be of either.
+    fn ways_for_parked(&self, group: &ParkedGroup) -> Ways {
+        let unstructured = self.way_unstructured();
+        let tried_by = |way: &Way| group.decoder.starts_with(&way.decoder.identity().to_string());
+        let (may_be_typed, may_be_unstructured) = match tried_by(&unstructured) {
+            true => (false, true),
+            // Nobody ever waits for the decoder that is always there.
+            false => (true, group.decoder.is_empty() && group.reason != ParkReason::Waiting),
+        };
+        let worth = |(way, _): &(Way, AuthVersion)| is_worth_trying(group, way, &way.name());
+        let typed = || self.way_for_parked(&group.version);
+        Ways {
+            typed: may_be_typed.then(typed).flatten().filter(worth),
+            unstructured: may_be_unstructured
+                .then(|| (unstructured, group.version.clone()))
+                .filter(worth),
         }
     }
 

@@ -203,11 +203,6 @@ pub(crate) async fn offers_export(connection: &Connection, second: i64) -> Resul
     chunks.message().await.map(drop)
 }
 
-fn audit_log(connection: &Connection) -> AuditLogServiceClient<Channel> {
-    AuditLogServiceClient::with_origin(connection.channel.clone(), Channel::origin())
-        .max_decoding_message_size(connection.max_message_bytes)
-}
-
 /// Names of the chunks of the date in which `second` lies.
 pub(crate) async fn export_chunks(
     connection: &Connection,

@@ -125,7 +125,7 @@ impl SqliteStore {
         match claim.flavour {
             Some(asked) if asked != flavour => Err(self.place.mismatch(format!(
                 "was begun with the JSON flavour `{flavour}`, but `{asked}` is asked for; remove \
-                 the setting `json-flavour`, or use another storage directory (events are then \
+                 the setting `json-flavour`, or a `source` that has no other one, or use another storage directory (events are then \
                  sent again from `start-time`)"
             ))),
             _ => Ok(flavour),

@@ -1,4 +1,5 @@
-//! `ev-handler decode`: base64 `OneOf` messages, one a line, into JSON.
+//! `ev-handler decode`: base64 `OneOf` messages, or parked unstructured events, one a line, into
+//! JSON.
 //!
 //! The operator's tool for parked events (it reads what `ev-handler parked export` writes), and the way to compare a module with the native decoder
 //! on one's own data.
@@ -13,7 +14,8 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use ev_core::{Decoder, Flavour, Mode, Outcome, Output};
+use ev_core::{Decoder, Flavour, Form, Mode, Outcome, Output};
+use ev_unstructured::UnstructuredDecoder;
 
 use self::report::Report;
 use crate::exit::Exit;
@@ -119,14 +121,19 @@ impl Work<'_> {
     }
 
     fn one(&self, number: u64, line: &[u8]) -> Report {
-        let by = self.decoder.identity().kind;
         let event = match input::event(line) {
             Ok(event) => event,
-            Err(what) => return Report::unreadable(number, by, what),
+            Err(what) => return Report::unreadable(number, self.decoder.identity().kind, what),
         };
+        let unstructured = UnstructuredDecoder::new();
+        let decoder = match event.form {
+            Form::OneOf => self.decoder,
+            Form::Unstructured => &unstructured,
+        };
+        let by = decoder.identity().kind;
         let mut output = Output::default();
         let events = std::slice::from_ref(&event);
-        if let Err(error) = self.decoder.decode(events, self.mode, &mut output) {
+        if let Err(error) = decoder.decode(events, self.mode, &mut output) {
             return Report::failed(number, by, error.to_string());
         }
         let (json, outcomes) = output.into_parts();

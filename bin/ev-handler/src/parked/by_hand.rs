@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use ev_core::{Form, ParkReason, ParkedId, peek};
+use ev_core::{ParkReason, ParkedId, unstructured};
 use ev_state::SqliteStore;
 use tracing::warn;
 
@@ -112,7 +112,7 @@ fn look_at(store: &SqliteStore, ids: &[ParkedId]) -> Result<Doomed> {
     let mut doomed = Doomed::new();
     for id in ids {
         let Some((facts, bytes)) = store.parked_event(*id)? else { continue };
-        let found = (facts.form == Form::OneOf).then(|| peek::metadata(&bytes)).flatten();
+        let found = unstructured::metadata(facts.form, &bytes);
         let kind = found.map_or(String::new(), |found| {
             String::from_utf8_lossy(found.kind.of(&bytes)).into_owned()
         });

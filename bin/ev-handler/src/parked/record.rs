@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ev_core::{Form, peek};
+use ev_core::{Form, unstructured};
 use ev_state::ParkedFacts;
 use serde::Serialize;
 
@@ -69,9 +69,7 @@ impl<'a> Record<'a> {
 
     /// The same with type, id and time of the event, as far as they can be told without a schema.
     pub(crate) fn with_event(mut self, form: Form, bytes: &[u8]) -> Self {
-        if form == Form::OneOf
-            && let Some(found) = peek::metadata(bytes)
-        {
+        if let Some(found) = unstructured::metadata(form, bytes) {
             let text = |span: ev_core::Span| {
                 (!span.is_empty()).then(|| String::from_utf8_lossy(span.of(bytes)).into_owned())
             };

@@ -59,7 +59,7 @@ impl Report {
             if unsent_ids.len() < NAMED {
                 unsent_ids.push(match event.reason {
                     ParkReason::Gap => event.detail,
-                    _ => name_of(&event.bytes, &event.digest),
+                    _ => name_of(event.form, &event.bytes, &event.digest),
                 });
             }
             Ok(())

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use ev_config::Settings;
 use ev_core::{
-    Claim, Env, EventDigest, Flavour, ParkedEvent, ParkedId, ParkedQuery, Road, SinkId, StateError,
-    StateStore, Survey, Timestamp, peek,
+    Claim, Env, EventDigest, Flavour, Form, ParkedEvent, ParkedId, ParkedQuery, Road, SinkId,
+    StateError, StateStore, Survey, Timestamp, unstructured,
 };
 use ev_pipeline::{Engine, Exec, Parts, Summary};
 use ev_sink_fluentd::FluentdSink;
 use ev_source::AuthArtifacts;
 use ev_state::SqliteStore;
+use ev_unstructured::UnstructuredDecoder;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -34,6 +35,7 @@ pub(crate) struct Sender {
     env: Arc<dyn Env>,
     cluster: String,
     flavour: Flavour,
+    road: Road,
     config: ev_pipeline::Config,
 }
 
@@ -79,7 +81,8 @@ impl Sender {
         let fetching = Fetching::start(settings, flavour, artifacts, env)?;
         let beside = Beside::start(&sink, &settings.fluentd, env);
         let cluster = survey.cluster.clone();
-        Ok(Self { sink, fetching, beside, env: Arc::clone(env), cluster, flavour, config })
+        let (env, road) = (Arc::clone(env), parts::road(settings));
+        Ok(Self { sink, fetching, beside, env, cluster, flavour, road, config })
     }
 
     /// Ends what runs beside, and waits for it.
@@ -98,6 +101,9 @@ impl Sender {
         source: &mut SpanSource,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
+        if self.road != Road::Typed {
+            return Ok(());
+        }
         let version = source.version().clone();
         let ready = tokio::select! {
             biased;
@@ -141,12 +147,13 @@ impl Sender {
         let engine = Engine::new(Parts {
             source: Box::new(source),
             decoders: Arc::new(self.fetching.registry.clone()),
+            unstructured: Arc::new(UnstructuredDecoder::new()),
             sink: self.sink.clone(),
             store: store.clone(),
             env: self.env.clone(),
             sink_id: sink.clone(),
             snapshot,
-            road: Road::Typed,
+            road: self.road,
             exec: Exec::Threads,
             config: ev_pipeline::Config {
                 exit_on_last_event: true,
@@ -197,8 +204,8 @@ impl Parked {
 }
 
 /// What people know a parked event by: its uid, or the digest of its id.
-pub(crate) fn name_of(bytes: &[u8], digest: &EventDigest) -> String {
-    let uid = peek::metadata(bytes).map(|peeked| peeked.uid).unwrap_or_default();
+pub(crate) fn name_of(form: Form, bytes: &[u8], digest: &EventDigest) -> String {
+    let uid = unstructured::metadata(form, bytes).map(|peeked| peeked.uid).unwrap_or_default();
     match uid.is_empty() {
         true => format!("{digest:?}"),
         false => String::from_utf8_lossy(uid.of(bytes)).into_owned(),

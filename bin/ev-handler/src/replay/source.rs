@@ -14,7 +14,7 @@ use bytes::Bytes;
 use ev_core::{
     AuthVersion, BoxFuture, Credit, Env, LaneGap, LaneId, Lanes, Mark, Page, RawEvent, Resume,
     Road, Source, SourceError, SourceEvent, SpanPage, SpanQuery, SpanReader, Survey, Timestamp,
-    Token, peek,
+    Token,
 };
 use tokio::sync::Mutex;
 use tracing::info;
@@ -202,7 +202,7 @@ impl SpanSource {
     /// Whether an event is of the slice. One whose time nobody can read is: it can be of no other
     /// that would bring it.
     fn takes(&mut self, event: &RawEvent) -> bool {
-        let time = peek::metadata(&event.bytes).map(|peeked| peeked.time);
+        let time = event.peek().map(|peeked| peeked.time);
         let Some(time) = time.filter(|time| *time != Timestamp::ZERO_YEAR_ONE) else { return true };
         let takes = self.slice.contains(&time.seconds());
         if takes {

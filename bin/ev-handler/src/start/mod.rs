@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 use ev_config::Settings;
-use ev_core::{ArtifactSource, Claim, Env, Road, SinkId, Source, StateStore};
+use ev_core::{ArtifactSource, Claim, Env, SinkId, Source, StateStore};
 use ev_modules::Trust;
 use ev_pipeline::{Engine, Exec, Parts, Summary, TokioEnv};
 use ev_sink_fluentd::{FluentdSink, Stats};
 use ev_source::TypedSource;
 use ev_state::SqliteStore;
+use ev_unstructured::UnstructuredDecoder;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -166,7 +167,7 @@ async fn forward(
     };
     let flavour = parts::flavour(settings);
     let sink_id = SinkId(SINK.to_owned());
-    let road = Road::Typed;
+    let road = parts::road(settings);
     let needs = takeover::Needs {
         settings,
         store: &store,
@@ -212,6 +213,7 @@ async fn forward(
     let engine = Engine::new(Parts {
         source: Box::new(source),
         decoders: Arc::new(registry.clone()),
+        unstructured: Arc::new(UnstructuredDecoder::new()),
         sink: sink.clone(),
         store,
         env,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ev_config::{BatchMode, Credentials, Fluentd, Gzip, InFlight, Settings};
-use ev_core::{Env, Flavour, Framing};
+use ev_core::{Env, Flavour, Framing, Road};
 use ev_sink_fluentd::{FluentdSink, Timeouts};
 use ev_source::TypedSource;
 use ev_tls::CredentialFiles;
@@ -50,6 +50,7 @@ pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSour
         },
     };
     let mut config = ev_source::Config::new(&settings.teleport.addr, credentials);
+    config.road = road(settings);
     config.types.clone_from(&settings.ingest.types);
     config.batch = settings.ingest.page_size;
     config.window_size = settings.ingest.window_size;
@@ -74,9 +75,19 @@ pub(crate) fn engine(settings: &Settings) -> ev_pipeline::Config {
     }
 }
 
-/// The JSON flavour that the settings name; `None` takes what the state has.
+/// By which calls the log is read.
+pub(crate) fn road(settings: &Settings) -> Road {
+    match settings.ingest.source {
+        ev_config::Road::Unstructured => Road::Unstructured,
+        ev_config::Road::Auto | ev_config::Road::Typed => Road::Typed,
+    }
+}
+
+/// The JSON flavour that the settings name, or ask for by naming a road that has no other; `None`
+/// takes what the state has.
 pub(crate) fn flavour(settings: &Settings) -> Option<Flavour> {
     match settings.json.flavour {
+        ev_config::JsonFlavour::Auto if road(settings) != Road::Typed => Some(Flavour::Struct),
         ev_config::JsonFlavour::Auto => None,
         ev_config::JsonFlavour::Go => Some(Flavour::Go),
         ev_config::JsonFlavour::Struct => Some(Flavour::Struct),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use ev_config::Settings;
 use ev_core::{
-    AuthVersion, Cost, Decoder, Env, EventDigest, Flavour, Mode, Outcome, Output, RawEvent,
-    SessionId, SpanPage, peek,
+    AuthVersion, Cost, Decoder, Env, EventDigest, Flavour, Form, Mode, Outcome, Output, RawEvent,
+    SessionId, SpanPage,
 };
 use ev_pipeline::{Identity, SESSION_UPLOAD};
 use ev_source::{AuthArtifacts, TypedSource};
 use ev_state::StateReader;
+use ev_unstructured::UnstructuredDecoder;
 use tracing::{info, warn};
 
 use super::compare::{Reading, Seen};
@@ -78,7 +79,9 @@ impl Ids {
         }
         // What is not decoded is recognised by its bytes: what a setting leaves out, and what was
         // parked as long as it is.
-        if identity.has_uid || self.is_left_out(event) || self.is_parked(&identity.digest)? {
+        // Of an unstructured event Auth has told what its id is.
+        let is_told = identity.has_uid || event.form == Form::Unstructured;
+        if is_told || self.is_left_out(event) || self.is_parked(&identity.digest)? {
             return Ok(Identified::seen(event, identity));
         }
         let Some(decoder) = self.decoder(version).await? else {
@@ -125,7 +128,11 @@ impl Ids {
         if kind_of(event) != SESSION_UPLOAD.as_bytes() {
             return Ok(None);
         }
-        let Some(decoder) = self.decoder(version).await? else { return Ok(None) };
+        let decoder = match event.form {
+            Form::OneOf => self.decoder(version).await?,
+            Form::Unstructured => Some(Arc::new(UnstructuredDecoder::new()) as Arc<dyn Decoder>),
+        };
+        let Some(decoder) = decoder else { return Ok(None) };
         let facts = decode(decoder, event.clone()).await.and_then(|outcome| outcome.facts());
         Ok(facts.and_then(|facts| SessionId::try_new(facts.session.of(&event.bytes)).ok()))
     }
@@ -179,14 +186,14 @@ pub(super) enum Identified {
 
 impl Identified {
     fn seen(event: &RawEvent, identity: Identity) -> Self {
-        let name = name_of(&event.bytes, &identity.digest).into();
+        let name = name_of(event.form, &event.bytes, &identity.digest).into();
         Self::Seen(Seen { identity, name })
     }
 }
 
 /// The type of an event; empty if it has none.
 fn kind_of(event: &RawEvent) -> &[u8] {
-    peek::metadata(&event.bytes).map(|peeked| peeked.kind).unwrap_or_default().of(&event.bytes)
+    event.peek().map(|peeked| peeked.kind).unwrap_or_default().of(&event.bytes)
 }
 
 async fn decode(decoder: Arc<dyn Decoder>, event: RawEvent) -> Option<Outcome> {

@@ -124,8 +124,12 @@ fn other_values() {
 #[test]
 fn what_this_release_cannot_do() {
     assert_snapshot!(flag("--dry-run"), @"`dry-run` (--dry-run): is not available in this release; without it events would be sent and the resume point would move, so nothing is started");
-    assert_snapshot!(toml("source = 'export'"), @"`source` (DIR/ev.toml:1): `export` is not available in this release; use `auto` or `typed`");
-    assert_snapshot!(toml("source = 'unstructured'"), @"`source` (DIR/ev.toml:1): `unstructured` is not available in this release; use `auto` or `typed`");
+    assert_snapshot!(toml("source = 'export'"), @"`source` (DIR/ev.toml:1): `export` is not available in this release; use `auto`, `typed` or `unstructured`");
+}
+
+#[test]
+fn a_road_without_the_flavour_that_is_asked_for() {
+    assert_snapshot!(toml("source = 'unstructured'\njson-flavour = 'go'"), @"`source` (DIR/ev.toml:1): brings the JSON that Auth has made, which is the flavour `struct`; remove `json-flavour` (DIR/ev.toml:2), or use `typed`");
 }
 
 #[test]

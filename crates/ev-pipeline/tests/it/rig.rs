@@ -12,9 +12,10 @@ use ev_core::{
     DecoderIdentity, DecoderKind, DecoderSet, Env, EventDigest, Facts, Flavour, Form, Framing,
     LaneId, LaneRow, Lanes, Mark, Mode, Outcome, Output, Page, ParkedEvent, ParkedQuery, RawEvent,
     Resume, Road, Route, Shape, Sink, SinkError, SinkId, Source, SourceError, SourceEvent,
-    SpanQuery, SpanReader, StateStore, Survey, Timestamp, Token, Verdict, peek,
+    SpanQuery, SpanReader, StateStore, Survey, Timestamp, Token, Verdict,
 };
 use ev_pipeline::{Config, Engine, Error, Exec, Parts, Summary, TokioEnv};
+use ev_unstructured::UnstructuredDecoder;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -222,7 +223,7 @@ impl Decoder for TinyDecoder {
         let (json_len, outcomes_len) = (out.json().len(), out.outcomes().len());
         for event in events {
             let start = out.buffer().len();
-            let Some(peeked) = peek::metadata(&event.bytes) else {
+            let Some(peeked) = event.peek() else {
                 out.abandon(start, Outcome::Malformed { at: 0, what: "no case".into() });
                 continue;
             };
@@ -531,6 +532,7 @@ impl Rig {
         Engine::new(Parts {
             source,
             decoders: self.decoders.clone(),
+            unstructured: Arc::new(UnstructuredDecoder::new()),
             sink: self.sink.clone(),
             store: self.store.clone(),
             env: Arc::new(PausedEnv(TokioEnv::new())),

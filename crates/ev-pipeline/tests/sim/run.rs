@@ -9,6 +9,7 @@ use std::time::Duration;
 use ev_core::{Claim, ParkedQuery, Road, SinkId, StateStore, Timestamp};
 use ev_pipeline::{Engine, Error, Exec, Parts, Summary};
 use ev_state::SqliteStore;
+use ev_unstructured::UnstructuredDecoder;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
@@ -164,6 +165,7 @@ async fn live(world: &Arc<World>, store: &Arc<SimStore>, end: Option<End>) {
     let engine = Engine::new(Parts {
         source: Box::new(SimSource::new(world)),
         decoders: Arc::new(Decoders::new(world)),
+        unstructured: Arc::new(UnstructuredDecoder::new()),
         sink: Arc::new(SimSink(Arc::clone(world))),
         store: Arc::clone(store) as Arc<dyn StateStore>,
         env: Arc::new(SimEnv(Arc::clone(world))),

@@ -85,6 +85,7 @@ impl Rig {
         let engine = Engine::new(Parts {
             source: Box::new(Fed(Arc::clone(&feed))),
             decoders,
+            unstructured: Arc::new(ev_unstructured::UnstructuredDecoder::new()),
             sink: sink.clone(),
             store: store.clone(),
             env: Arc::new(TokioEnv::new()) as Arc<dyn Env>,
