@@ -8,6 +8,7 @@ use futures_util::future;
 use tonic::{Code, Status};
 
 use crate::link::Shared;
+use crate::road::SearchRoad;
 use crate::rpc::{self, Trouble};
 use crate::tasks::within;
 
@@ -72,8 +73,8 @@ impl AuthRoads {
     pub async fn offered(&self) -> Result<Offers, SourceError> {
         let connection = self.shared.get().ok_or_else(|| unknown("there is no connection"))?;
         let second = self.env.now().seconds().saturating_add(AHEAD);
-        let typed = self.ask(rpc::offers_typed(&connection, second));
-        let unstructured = self.ask(rpc::offers_unstructured(&connection, second));
+        let search = |road| self.ask(rpc::offers_search(&connection, road, second));
+        let (typed, unstructured) = (search(SearchRoad::Typed), search(SearchRoad::Unstructured));
         let export = self.ask(rpc::offers_export(&connection, second));
         let (typed, unstructured, export) = future::try_join3(typed, unstructured, export).await?;
         Ok(Offers { typed, unstructured, export })

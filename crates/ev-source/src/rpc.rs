@@ -162,8 +162,12 @@ pub(crate) async fn artifact(
     Ok(client.get_artifact(request).await?.into_inner())
 }
 
-/// Whether events can be searched for: a second without any is asked for.
-pub(crate) async fn offers_typed(connection: &Connection, second: i64) -> Result<(), Status> {
+/// Whether events can be searched for on that road: a second without any is asked for.
+pub(crate) async fn offers_search(
+    connection: &Connection,
+    road: SearchRoad,
+    second: i64,
+) -> Result<(), Status> {
     let query = Query {
         start: second,
         end: second.saturating_add(1),
@@ -173,25 +177,7 @@ pub(crate) async fn offers_typed(connection: &Connection, second: i64) -> Result
         limit: 1,
         key: String::new(),
     };
-    search(connection, query).await.map(drop)
-}
-
-/// The same for events that Auth has made JSON of.
-pub(crate) async fn offers_unstructured(
-    connection: &Connection,
-    second: i64,
-) -> Result<(), Status> {
-    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
-    let request = GetUnstructuredEventsRequest {
-        namespace: "default".to_owned(),
-        start_date: at(second),
-        end_date: at(second.saturating_add(1)),
-        event_types: Vec::new(),
-        limit: 1,
-        start_key: String::new(),
-        order: ASCENDING,
-    };
-    audit_log(connection).get_unstructured_events(request).await.map(drop)
+    search(connection, road, query).await.map(drop)
 }
 
 /// Whether chunks of the date in which `second` lies can be asked for.
