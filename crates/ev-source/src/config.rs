@@ -17,8 +17,8 @@ pub struct Config {
     /// Name of the cluster when `address` is that of a Proxy with TLS routing; `None` when it is
     /// Auth's own.
     pub routed_cluster: Option<String>,
-    /// By which calls the log is searched, [`Road::Typed`] or [`Road::Unstructured`]. Resuming may
-    /// name the other one. Default [`Road::Typed`].
+    /// By which calls the log is searched and recordings are read; [`Road::Export`] has them in
+    /// common with [`Road::Unstructured`]. Resuming may name another one. Default [`Road::Typed`].
     pub road: Road,
     /// Event types to ask for, exact names; empty means all.
     pub types: Vec<String>,
@@ -122,7 +122,6 @@ impl Config {
         }
         let at_least =
             |name, what, ok| if ok { Ok(()) } else { Err(Error::Setting { name, what }) };
-        at_least("road", "must be a road of searches", self.road != Road::Export)?;
         at_least("batch", "must be 1 to 5000", (1..=5000).contains(&self.batch))?;
         at_least("window_size", "must be at least 1 s", self.window_size.as_secs() >= 1)?;
         at_least("live_width", "must be at least 60 s", self.live_width.as_secs() >= 60)?;

@@ -290,6 +290,8 @@ impl Reader {
                     session.stream = None;
                     session.repeats = true;
                 }
+                // Of the export, which is no search.
+                Work::Date(_) | Work::Chunk(_) => continue,
             }
             lane.backoff.reset();
             lane.trouble.clear();

@@ -14,8 +14,8 @@ use crate::generated::proto::auth_service_client::AuthServiceClient;
 use crate::generated::proto::{Events, GetEventsRequest, PingRequest, StreamSessionEventsRequest};
 use crate::generated::teleport::auditlog::v1::audit_log_service_client::AuditLogServiceClient;
 use crate::generated::teleport::auditlog::v1::{
-    EventExportChunk, EventsUnstructured, ExportEventUnstructured,
-    ExportUnstructuredEventsRequest, GetEventExportChunksRequest, GetUnstructuredEventsRequest,
+    EventExportChunk, EventsUnstructured, ExportEventUnstructured, ExportUnstructuredEventsRequest,
+    GetEventExportChunksRequest, GetUnstructuredEventsRequest,
     StreamUnstructuredSessionEventsRequest,
 };
 use crate::generated::types::LockV2;

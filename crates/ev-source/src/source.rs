@@ -52,7 +52,8 @@ impl SearchSource {
         let tls = Arc::new(client_tls(&config, &env)?);
         let dialler = Dialler { config: Arc::clone(&config), tls, env: Arc::clone(&env) };
         let shared = Shared::default();
-        let road = CurrentRoad::new(SearchRoad::of(config.road).unwrap_or(SearchRoad::Typed));
+        let road =
+            CurrentRoad::new(SearchRoad::of(config.road).unwrap_or(SearchRoad::Unstructured));
         Ok(Self {
             link: Link::new(dialler, shared.clone()),
             reader: Reader::new(Arc::clone(&config), Arc::clone(&env), road),
@@ -175,6 +176,8 @@ impl SearchSource {
     }
 
     fn resume_export(&mut self, mut resume: Resume) -> Result<(), SourceError> {
+        // Recordings, and stretches beside the lanes, come in the same form.
+        self.reader.take_road(SearchRoad::Unstructured);
         let is_session = |(lane, _): &(LaneId, Token)| matches!(lane, LaneId::Session(_));
         let (sessions, lanes) = resume.lanes.into_iter().partition(is_session);
         resume.lanes = lanes;

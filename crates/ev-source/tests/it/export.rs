@@ -1,12 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ev_core::unstructured::metadata;
-use ev_core::{Form, LaneId, Token};
+use ev_core::{LaneId, Token};
 use ev_test_support::{Api, AuthTally, CallFault, SeenCall, Unstructured};
 
 use crate::env::NOW;
-use crate::rig::{Reader, Rig, event, padded};
+use crate::rig::{Reader, Rig, event, id, padded};
 
 const DAY: i64 = 86_400;
 /// First second of the date of the first second of all tests.
@@ -20,12 +19,6 @@ fn rig() -> Rig {
         switches.export_chunk = 5;
     });
     rig
-}
-
-/// The id of an unstructured event.
-fn id(event: &[u8]) -> String {
-    let uid = metadata(Form::Unstructured, event).expect("an event").uid;
-    String::from_utf8(uid.of(event).to_vec()).expect("text")
 }
 
 fn has(reader: &Reader, name: &str) -> bool {
