@@ -1,6 +1,7 @@
 //! The receiver: where, with what certificates, how much at one time, and in which form.
 
-use super::{Build, HOUR, MAX_CONCURRENCY, SECOND, check_url};
+use super::address::check_url;
+use super::{Build, HOUR, MAX_CONCURRENCY, SECOND};
 use crate::settings::{BatchMode, BatchModeReason, Batching, Fluentd, Gzip, InFlight, Timeouts};
 use crate::value::{Value, redacted};
 
