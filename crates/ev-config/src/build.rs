@@ -95,7 +95,12 @@ impl Build<'_> {
         let interval = self.duration("teleport-refresh-interval", 1, i64::MAX);
         let refresh = self.switch("teleport-refresh-enabled").then_some(interval);
         let credentials = self.credentials();
-        Some(Teleport { addr: addr?, credentials: credentials?, refresh })
+        Some(Teleport {
+            addr: addr?,
+            credentials: credentials?,
+            refresh,
+            proxy_ca: self.path("teleport-proxy-ca"),
+        })
     }
 
     fn credentials(&mut self) -> Option<Credentials> {

@@ -59,6 +59,8 @@ pub struct Teleport {
     pub credentials: Credentials,
     /// How often the files are looked at for changes; `None` when that is turned off.
     pub refresh: Option<Duration>,
+    /// CA certificates of a Proxy's web service; `None` means the system's.
+    pub proxy_ca: Option<PathBuf>,
 }
 
 /// Who we are. The files exist.
@@ -89,6 +91,10 @@ pub struct Fluentd {
     pub ca: Option<PathBuf>,
     /// Certificate and key that we show.
     pub client: Option<ClientCertificate>,
+    /// File with the passphrase of an encrypted key.
+    pub key_passphrase_file: Option<PathBuf>,
+    /// Environment variable with that passphrase, where there is no file.
+    pub key_passphrase_variable: String,
     /// How often the certificate files are looked at for changes, one second to one hour.
     pub refresh: Duration,
     /// Most requests at one time, at least 1.

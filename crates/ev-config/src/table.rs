@@ -173,6 +173,15 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         ),
         Support::Obsolete,
     ),
+    ours(
+        "teleport-proxy-ca",
+        Kind::File,
+        &["EV_TELEPORT_PROXY_CA"],
+        "teleport.proxy-ca",
+        Group::Teleport,
+        "CA certificates of the Proxy's web service, when `teleport.addr` is that of a Proxy; \
+         without it the system's.",
+    ),
     // Fluentd.
     reference(
         "fluentd-url",
@@ -366,6 +375,25 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
              without sending an event, and log the answer; events flow whatever it is.",
         ),
         "false",
+    ),
+    ours(
+        "fluentd-key-passphrase-file",
+        Kind::File,
+        &["EV_FLUENTD_KEY_PASSPHRASE_FILE"],
+        "forward.fluentd.key-passphrase-file",
+        Group::Fluentd,
+        "File with the passphrase of the private key for Fluentd, when that is encrypted.",
+    ),
+    default(
+        ours(
+            "fluentd-key-passphrase-env",
+            Kind::Text,
+            &["EV_FLUENTD_KEY_PASSPHRASE_ENV"],
+            "forward.fluentd.key-passphrase-env",
+            Group::Fluentd,
+            "Name of the environment variable that holds that passphrase, when no file does.",
+        ),
+        "EV_FLUENTD_KEY_PASSPHRASE",
     ),
     default(
         ours(

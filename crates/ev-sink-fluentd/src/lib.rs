@@ -52,4 +52,4 @@ pub use examine::{Examination, Family, Finding, TlsFacts, Topic, Weight};
 pub use sink::FluentdSink;
 pub use stats::{Responses, RoundTrips, Stats};
 pub use table::answer_table;
-pub use watch::{CertificateNews, CertificateWatch};
+pub use watch::CertificateWatch;

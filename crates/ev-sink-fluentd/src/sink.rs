@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use ev_core::{Batch, BoxFuture, Env, Framing, Ordering, Route, Shape, Sink, SinkError, Verdict};
 use ev_tls::{CertificateFacts, ClientOptions, ClientTls, Clock};
 use http::Method;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, warn};
 
 use crate::body::Parts;
@@ -52,6 +52,8 @@ pub struct FluentdSink {
     pub(crate) zipper: Zipper,
     pub(crate) ids: BatchIds,
     pub(crate) counters: Counters,
+    /// Somebody wants the certificate files to be looked at.
+    pub(crate) wake: Notify,
 }
 
 impl FluentdSink {
@@ -80,6 +82,7 @@ impl FluentdSink {
         let tls = if audit.server.tls || session.server.tls {
             let clock = Arc::clone(&env);
             let clock = Clock::new(move || clock.now().seconds());
+            config.tls.warn_if_open();
             Some(Arc::new(ClientTls::new(config.tls.clone(), ClientOptions::default(), clock)?))
         } else {
             if config.tls.certificate.is_some() {
@@ -93,6 +96,7 @@ impl FluentdSink {
             zipper: Zipper::new(config.gzip),
             ids: BatchIds::new(&*env),
             counters: Counters::default(),
+            wake: Notify::new(),
             config,
             audit,
             session,
@@ -116,6 +120,12 @@ impl FluentdSink {
     /// Facts of the client certificate in use and its chain, leaf first; empty without one.
     pub fn identity_facts(&self) -> Vec<CertificateFacts> {
         self.tls.as_ref().map_or_else(Vec::new, |tls| tls.identity_facts())
+    }
+
+    /// Has a running [`crate::CertificateWatch`] look at the files now instead of at its next time;
+    /// it logs what came of that.
+    pub fn reload_soon(&self) {
+        self.wake.notify_one();
     }
 
     /// Reads the certificates again; says whether others are in use now. Blocks on files.

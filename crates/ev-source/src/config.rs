@@ -5,21 +5,27 @@ use std::time::Duration;
 
 use ev_core::Road;
 
-use crate::Error;
+use crate::address::Address;
+use crate::{Error, Surroundings};
 
 /// Where Auth is, who we are, and how to read.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Auth's address, `host:port`.
+    /// Address of Auth or of a Proxy, `host:port`.
     pub address: String,
     /// Who we are.
     pub credentials: Credentials,
-    /// Name of the cluster when `address` is that of a Proxy with TLS routing; `None` when it is
-    /// Auth's own.
-    pub routed_cluster: Option<String>,
     /// By which calls the log is searched and recordings are read; [`Road::Export`] has them in
     /// common with [`Road::Unstructured`]. Resuming may name another one. Default [`Road::Typed`].
     pub road: Road,
+    /// How often the credentials' files are looked at for changes, at least a second. `None` looks
+    /// only when asked to, and once the credentials in use have expired. Default 10 s.
+    pub refresh: Option<Duration>,
+    /// CAs of a Proxy's web service, and of an HTTP proxy that is spoken to over TLS; `None` takes
+    /// the system's. Auth itself is verified with the credentials' own CAs, whatever the way.
+    pub proxy_ca: Option<PathBuf>,
+    /// What the environment says about the way to Auth.
+    pub surroundings: Surroundings,
     /// Event types to ask for, exact names; empty means all.
     pub types: Vec<String>,
     /// Events per page to ask for, 1 to 5,000 (Auth cuts at 5,000 and at 1 MiB). Default 500.
@@ -80,13 +86,18 @@ pub enum Credentials {
 }
 
 impl Config {
+    /// Default of [`Config::refresh`]. Reading a few kilobytes this often costs next to nothing.
+    pub const DEFAULT_REFRESH: Duration = Duration::from_secs(10);
+
     /// Everything by default.
     pub fn new(address: impl Into<String>, credentials: Credentials) -> Self {
         Self {
             address: address.into(),
             credentials,
-            routed_cluster: None,
             road: Road::Typed,
+            refresh: Some(Self::DEFAULT_REFRESH),
+            proxy_ca: None,
+            surroundings: Surroundings::default(),
             types: Vec::new(),
             batch: 500,
             window_size: Duration::from_secs(24 * 3600),
@@ -106,20 +117,10 @@ impl Config {
         }
     }
 
-    /// Whether everything is in range.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let address = |what| Error::Address { address: self.address.clone(), what };
-        let (host, port) =
-            self.address.rsplit_once(':').ok_or_else(|| address("has no port (host:port)"))?;
-        if host.is_empty() {
-            return Err(address("has no host (host:port)"));
-        }
-        if host.contains("//") || host.contains(char::is_whitespace) {
-            return Err(address("is not of the form host:port"));
-        }
-        if port.parse::<u16>().is_err() || port == "0" {
-            return Err(address("has no valid port (1 to 65535)"));
-        }
+    /// Whether everything is in range; the address, taken apart.
+    pub(crate) fn check(&self) -> Result<Address, Error> {
+        let address = Address::parse(&self.address)
+            .map_err(|what| Error::Address { address: self.address.clone(), what })?;
         let at_least =
             |name, what, ok| if ok { Ok(()) } else { Err(Error::Setting { name, what }) };
         at_least("batch", "must be 1 to 5000", (1..=5000).contains(&self.batch))?;
@@ -137,13 +138,11 @@ impl Config {
         at_least("dial_timeout", "must not be 0", !self.dial_timeout.is_zero())?;
         at_least("request_timeout", "must not be 0", !self.request_timeout.is_zero())?;
         at_least("ping_interval", "must not be 0", !self.ping_interval.is_zero())?;
-        at_least("max_message_bytes", "must be at least 1 MiB", self.max_message_bytes >= 1 << 20)
-    }
-
-    /// The host of the address.
-    pub(crate) fn host(&self) -> &str {
-        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
-        host.trim_start_matches('[').trim_end_matches(']')
+        let refresh = self.refresh.is_none_or(|pause| pause >= Duration::from_secs(1));
+        at_least("refresh", "must be at least 1 s", refresh)?;
+        let max = self.max_message_bytes;
+        at_least("max_message_bytes", "must be at least 1 MiB", max >= 1 << 20)?;
+        Ok(address)
     }
 }
 
@@ -156,10 +155,11 @@ mod tests {
         let check = |address: &str| {
             Config::new(address, Credentials::Identity("x".into()))
                 .check()
+                .map(|address| address.to_string())
                 .map_err(|error| error.to_string())
         };
-        assert_eq!(check("auth:3025"), Ok(()));
-        assert_eq!(check("[::1]:3025"), Ok(()));
+        assert_eq!(check("auth:3025"), Ok("auth:3025".to_owned()));
+        assert_eq!(check("[::1]:3025"), Ok("[::1]:3025".to_owned()));
         for (bad, what) in [
             ("auth", "has no port (host:port)"),
             (":3025", "has no host (host:port)"),

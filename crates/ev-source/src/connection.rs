@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue, USER_AGENT};
 use http::{Request, Response, Uri};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::client::conn::http2::SendRequest;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -23,9 +24,12 @@ use crate::error::chain;
 const VERSION: HeaderName = HeaderName::from_static("version");
 /// API version told before Auth's own is known: that of the newest schema in `proto/`.
 const FIRST_VERSION: &str = "18.0.0";
-const AGENT: &str = concat!("ev-handler/", env!("CARGO_PKG_VERSION"));
+/// What we call ourselves.
+pub(crate) const AGENT: &str = concat!("ev-handler/", env!("CARGO_PKG_VERSION"));
 
-/// A living or dead connection. Dropping the last handle closes it.
+/// A living or dead connection. Dropping the last handle closes it, but not before the answers that
+/// are still being read have been dropped too: another connection may have taken its place for new
+/// calls.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// Different for every connection of a source.
@@ -35,8 +39,10 @@ pub(crate) struct Connection {
     pub(crate) max_message_bytes: usize,
     closed: CancellationToken,
     cause: Arc<Mutex<Option<hyper::Error>>>,
-    _driver: AbortOnDropHandle<()>,
 }
+
+/// What moves the bytes; ends with its last owner.
+type Driver = Arc<AbortOnDropHandle<()>>;
 
 impl Connection {
     /// `driver` moves the bytes; when it ends, the connection is dead.
@@ -61,11 +67,10 @@ impl Connection {
         let version = HeaderValue::from_static(FIRST_VERSION);
         Self {
             id,
-            channel: Channel { sender, version },
+            channel: Channel { sender, version, driver: Arc::new(AbortOnDropHandle::new(task)) },
             max_message_bytes,
             closed,
             cause,
-            _driver: AbortOnDropHandle::new(task),
         }
     }
 
@@ -93,6 +98,7 @@ impl Connection {
 pub(crate) struct Channel {
     sender: SendRequest<Body>,
     version: HeaderValue,
+    driver: Driver,
 }
 
 impl Channel {
@@ -109,7 +115,7 @@ impl fmt::Debug for Channel {
 }
 
 impl Service<Request<Body>> for Channel {
-    type Response = Response<Incoming>;
+    type Response = Response<Answer>;
     type Error = hyper::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -123,6 +129,33 @@ impl Service<Request<Body>> for Channel {
         let headers = request.headers_mut();
         headers.insert(VERSION, self.version.clone());
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        Box::pin(self.sender.send_request(request))
+        let (response, driver) = (self.sender.send_request(request), Arc::clone(&self.driver));
+        Box::pin(async move { Ok(response.await?.map(|body| Answer { body, _driver: driver })) })
+    }
+}
+
+/// The body of an answer. Keeps its connection going.
+pub(crate) struct Answer {
+    body: Incoming,
+    _driver: Driver,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -4,28 +4,55 @@ use std::sync::Arc;
 
 use ev_core::Env;
 use ev_tls::{
-    ClientOptions, ClientTls, Clock, CredentialFiles, CredentialSource, Identity, Pem, Roots,
+    CertificateFacts, ClientOptions, ClientTls, Clock, CredentialFiles, CredentialSource, Identity,
+    Pem, Roots, warn_if_open,
 };
+use tokio::sync::Notify;
 
 use crate::{Config, Credentials, Error, IdentityFile};
 
 /// The name in every certificate of Auth, verified whatever host is dialled.
-const SERVER_NAME: &str = "teleport.cluster.local";
+pub(crate) const SERVER_NAME: &str = "teleport.cluster.local";
+
+/// The credentials shown to Auth, while a source is in use elsewhere.
+#[derive(Clone, Debug)]
+pub struct AuthCredentials {
+    tls: Arc<ClientTls>,
+    wake: Arc<Notify>,
+}
+
+impl AuthCredentials {
+    pub(crate) fn new(tls: Arc<ClientTls>, wake: Arc<Notify>) -> Self {
+        Self { tls, wake }
+    }
+
+    /// Has the files read again now, also where that is turned off otherwise. The source does it
+    /// with its next step and logs what came of it: changed ones bring a new connection before the
+    /// old one is given up, bad ones change nothing.
+    pub fn reload(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Facts of the client certificate in use and its chain, leaf first.
+    pub fn facts(&self) -> Vec<CertificateFacts> {
+        self.tls.identity_facts()
+    }
+}
+
+/// The clock by which certificates are judged.
+pub(crate) fn clock(env: &Arc<dyn Env>) -> Clock {
+    let env = Arc::clone(env);
+    Clock::new(move || env.now().seconds())
+}
 
 /// Reads the credentials and prepares TLS. Blocks on files.
 pub(crate) fn client_tls(config: &Config, env: &Arc<dyn Env>) -> Result<ClientTls, Error> {
-    let clock = {
-        let env = Arc::clone(env);
-        Clock::new(move || env.now().seconds())
-    };
-    let mut alpn = vec![b"h2".to_vec()];
-    if let Some(cluster) = &config.routed_cluster {
-        // A Proxy with TLS routing hands the connection on by the first protocol; Auth itself
-        // then takes the second.
-        alpn.insert(0, routed_protocol(cluster).into_bytes());
-    }
-    let options = ClientOptions { alpn, server_name: Some(SERVER_NAME.to_owned()) };
+    let options = ClientOptions { server_name: Some(SERVER_NAME.to_owned()), ..Default::default() };
     let credentials = config.credentials.clone();
+    warn_if_open(match &credentials {
+        Credentials::Identity(path) => path,
+        Credentials::Files { key, .. } => key,
+    });
     // Read once before for the sake of the error: as a source it is wrapped in one of `ev-tls`.
     read(&credentials)?;
     let source = move || {
@@ -34,12 +61,10 @@ pub(crate) fn client_tls(config: &Config, env: &Arc<dyn Env>) -> Result<ClientTl
             error => ev_tls::Error::Source(Box::new(error)),
         })
     };
-    Ok(ClientTls::new(source, options, clock)?)
-}
-
-fn routed_protocol(cluster: &str) -> String {
-    let hex: String = cluster.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("teleport-auth@{hex}.{SERVER_NAME}")
+    ClientTls::new(source, options, clock(env)).map_err(|error| match error {
+        error @ ev_tls::Error::Expired { .. } => Error::Expired(error),
+        error => Error::Tls(error),
+    })
 }
 
 fn read(credentials: &Credentials) -> Result<ev_tls::Credentials, Error> {
@@ -48,6 +73,7 @@ fn read(credentials: &Credentials) -> Result<ev_tls::Credentials, Error> {
             ca: Some(ca.clone()),
             certificate: Some(certificate.clone()),
             key: Some(key.clone()),
+            passphrase: None,
         }
         .read()?),
         Credentials::Identity(path) => {
@@ -64,15 +90,5 @@ fn read(credentials: &Credentials) -> Result<ev_tls::Credentials, Error> {
             let roots = Roots::from_pem([&part("TLS CA certificates", file.tls_authorities())])?;
             Ok(ev_tls::Credentials { roots, identity: Some(identity) })
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_routed_protocol_names_the_cluster_in_hex() {
-        assert_eq!(routed_protocol("ab.c"), "teleport-auth@61622e63.teleport.cluster.local");
     }
 }

@@ -45,6 +45,12 @@ pub enum Error {
         #[source]
         source: IdentityError,
     },
+    /// The client certificate has expired.
+    #[error(
+        "credentials for auth have expired: sign new ones, with `tctl auth sign` (whose `--ttl` is \
+         12 h unless given) or let `tbot` renew them, then start again"
+    )]
+    Expired(#[source] ev_tls::Error),
     /// Certificates or keys cannot be used.
     #[error("credentials for auth cannot be used")]
     Tls(#[from] ev_tls::Error),

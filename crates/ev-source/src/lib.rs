@@ -1,5 +1,5 @@
 //! The Teleport client: identity, dialling, Ping, the event APIs and artifact download; yields
-//! raw bytes and knows no JSON.
+//! raw bytes and knows no JSON of events.
 //!
 //! [`SearchSource`] reads the log of Auth in lanes through `GetEvents` and recordings through
 //! `StreamSessionEvents`, or through their unstructured counterparts; [`AuthArtifacts`] fetches
@@ -31,6 +31,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod artifacts;
 mod backoff;
 mod budget;
@@ -58,12 +59,14 @@ mod session;
 mod source;
 mod span;
 mod stream;
+mod surroundings;
 mod tasks;
 mod token;
 mod window;
 
 pub use artifacts::AuthArtifacts;
 pub use config::{Config, Credentials};
+pub use credentials::AuthCredentials;
 pub use error::Error;
 pub use export::ExportPlace;
 pub use identity::{IdentityError, IdentityFile};
@@ -73,3 +76,4 @@ pub use offers::{AuthRoads, Offers};
 pub use place::SearchPlace;
 pub use source::SearchSource;
 pub use source::SearchSource as TypedSource;
+pub use surroundings::Surroundings;

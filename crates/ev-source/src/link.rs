@@ -5,18 +5,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ev_core::{AuthVersion, Survey};
+use ev_tls::{CredentialWatch, News};
+use tokio::sync::Notify;
 use tonic::Status;
 use tracing::{debug, info, warn};
 
+use crate::AuthCredentials;
 use crate::backoff::Backoff;
 use crate::connection::Connection;
-use crate::dial::{DialError, Dialler};
+use crate::dial::{DialError, Dialled, Dialler, Way, describe_all};
 use crate::rpc;
-use crate::tasks::{Done, Tasks, within};
+use crate::tasks::{Attempt, Done, Look, Tasks, within};
 
 /// A connection that lasted so long, or brought an answer, was a good one: the next pause is short
 /// again. One that Auth takes and drops at once is no better than none.
 const GOOD_CONNECTION: Duration = Duration::from_secs(5);
+
+/// Whoever replaces certificate and key has for a moment replaced one of them; files that cannot
+/// be used are looked at once more after this time before anything is said.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Pause between two looks at the clock where files are not to be looked at.
+const CLOCK_ONLY: Duration = Duration::from_secs(45);
+/// Pause between two looks for new credentials once those in use have expired.
+const EXPIRED: Duration = Duration::from_secs(5);
+const ADVICE: &str = "sign new ones with `tctl auth sign`, or see to it that `tbot` runs";
 
 /// The connection of the moment and what Auth said of itself, for whoever shares them.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +72,18 @@ pub(crate) struct Link {
     /// When the connection of the moment was made.
     since: Duration,
     trouble: Troubles,
+    /// An attempt is under way.
+    dialling: bool,
+    /// The number of the pause before the next attempt that counts, if there is one.
+    redial: Option<u64>,
+    redials: u64,
+    /// There are credentials that no attempt was made with yet.
+    renew: bool,
+    watch: CredentialWatch,
+    /// Somebody wants the credentials' files to be read.
+    wake: Arc<Notify>,
+    /// The way that was told last.
+    told: Option<Way>,
 }
 
 impl Link {
@@ -74,13 +98,26 @@ impl Link {
             backoff: Backoff::default(),
             since: Duration::ZERO,
             trouble: Troubles::default(),
+            dialling: false,
+            redial: None,
+            redials: 0,
+            renew: false,
+            watch: CredentialWatch::new("auth", ADVICE),
+            wake: Arc::default(),
+            told: None,
         }
+    }
+
+    pub(crate) fn credentials(&self) -> AuthCredentials {
+        AuthCredentials::new(Arc::clone(&self.dialler.tls), Arc::clone(&self.wake))
     }
 
     /// Dials for the first time; later calls do nothing.
     pub(crate) fn start(&mut self, tasks: &mut Tasks) {
         if !std::mem::replace(&mut self.started, true) {
+            self.watch.expiry(&self.dialler.tls);
             self.dial(tasks);
+            self.look_later(tasks);
         }
     }
 
@@ -94,49 +131,155 @@ impl Link {
         self.generation
     }
 
-    pub(crate) fn dial(&mut self, tasks: &mut Tasks) {
+    fn dial(&mut self, tasks: &mut Tasks) {
         self.connections += 1;
+        (self.dialling, self.renew, self.redial) = (true, false, None);
         let (dialler, id) = (self.dialler.clone(), self.connections);
-        let again = self.connections > 1;
-        tasks.push(async move { Done::Dialled(Box::new(dialler.dial(id, again).await)) });
+        // In case they have changed meanwhile.
+        let again = self.connections > 1 && self.may_read();
+        tasks.push(async move {
+            let read = if again { Some(dialler.read_again().await) } else { None };
+            let outcome = dialler.dial(id).await;
+            Done::Dialled(Box::new(Attempt { read, outcome }))
+        });
     }
 
     /// Takes the outcome of dialling; what Auth said, if it worked.
-    pub(crate) fn dialled(
-        &mut self,
-        outcome: Result<(Arc<Connection>, Survey), DialError>,
-        tasks: &mut Tasks,
-    ) -> Option<Survey> {
-        let address = &self.dialler.config.address;
+    pub(crate) fn dialled(&mut self, attempt: Attempt, tasks: &mut Tasks) -> Option<Survey> {
+        let Attempt { read, outcome } = attempt;
+        self.dialling = false;
+        // Trouble with the files is told where they are looked at for their own sake.
+        if let Some(Ok(changed)) = read {
+            self.watch.take(Ok(changed), &self.dialler.tls);
+        }
         match outcome {
-            Ok((connection, survey)) => {
-                let Survey { cluster, version } = &survey;
-                let failures = self.backoff.failures();
-                info!(address, %cluster, %version, failures, "connected to auth");
+            Ok(dialled) => {
+                self.tell(&dialled);
+                let Dialled { connection, survey, .. } = dialled;
                 self.since = self.dialler.env.monotonic();
                 self.trouble.clear();
                 let (id, closed) = (connection.id, connection.closed());
                 // The version first: nobody may read over the new connection under the old one.
                 self.learn(&survey);
+                // One that was there before lives on until its last call has ended.
                 self.shared.set(Some(connection));
                 tasks.push(async move {
                     closed.await;
                     Done::Closed(id)
                 });
                 self.ping_later(id, tasks);
+                if self.renew {
+                    self.dial(tasks);
+                }
                 Some(survey)
             }
             Err(error) => {
-                let reason = error.describe();
-                if self.trouble.is_news(&reason) {
-                    warn!(address, reason, "no connection to auth, trying again until there is");
-                } else {
-                    debug!(address, reason, "no connection to auth");
-                }
+                self.not_dialled(&error);
+                self.renew |= self.shared.get().is_some();
                 self.redial(tasks);
                 None
             }
         }
+    }
+
+    fn tell(&mut self, dialled: &Dialled) {
+        let (address, failures) = (&self.dialler.config.address, self.backoff.failures());
+        let Dialled { survey: Survey { cluster, version }, way, failures: others, .. } = dialled;
+        info!(address, %cluster, %version, %way, failures, "connected to auth");
+        if self.told.as_ref() != Some(way) {
+            if !others.is_empty() {
+                info!(address, %way, others = describe_all(others), "ways to auth that failed");
+            }
+            self.told = Some(way.clone());
+        }
+    }
+
+    fn not_dialled(&mut self, error: &DialError) {
+        let (address, reason) = (&self.dialler.config.address, error.describe());
+        let is_renewal = self.shared.get().is_some();
+        if matches!(error, DialError::Expired(_)) {
+            // That is told once, as an error.
+            self.watch.expiry(&self.dialler.tls);
+            debug!(address, reason, "no connection to auth");
+        } else if !self.trouble.is_news(&reason) {
+            debug!(address, reason, "no connection to auth");
+        } else if is_renewal {
+            warn!(
+                address,
+                reason, "no connection to auth with new credentials, the old one goes on"
+            );
+        } else {
+            warn!(address, reason, "no connection to auth, trying again until there is");
+        }
+    }
+
+    /// Whether the files may be read without anybody asking for it.
+    fn may_read(&self) -> bool {
+        self.dialler.config.refresh.is_some() || self.dialler.tls.check().is_err()
+    }
+
+    fn look_later(&self, tasks: &mut Tasks) {
+        let pause = self.dialler.config.refresh.unwrap_or(CLOCK_ONLY);
+        let is_good = self.dialler.tls.check().is_ok();
+        let pause = self.dialler.env.sleep(if is_good { pause } else { pause.min(EXPIRED) });
+        let wake = Arc::clone(&self.wake);
+        tasks.push(async move {
+            tokio::select! {
+                biased;
+                () = wake.notified() => Done::LookDue(true),
+                () = pause => Done::LookDue(false),
+            }
+        });
+    }
+
+    /// Looks at the credentials' files.
+    pub(crate) fn look(&mut self, asked: bool, tasks: &mut Tasks) {
+        self.watch.expiry(&self.dialler.tls);
+        if asked || self.may_read() {
+            self.read(asked, false, tasks);
+        } else {
+            self.look_later(tasks);
+        }
+    }
+
+    fn read(&self, asked: bool, second: bool, tasks: &mut Tasks) {
+        let dialler = self.dialler.clone();
+        tasks.push(async move {
+            if second {
+                dialler.env.sleep(SETTLE).await;
+            }
+            let read = dialler.read_again().await;
+            Done::Looked(Look { asked, second, read })
+        });
+    }
+
+    /// Takes what a look at them brought. Changed ones make a new connection; the old one serves
+    /// until that is there.
+    pub(crate) fn looked(&mut self, look: Look, tasks: &mut Tasks) {
+        let Look { asked, second, read } = look;
+        if let Err(error) = &read
+            && !second
+            && self.watch.is_new(error, &self.dialler.tls)
+        {
+            return self.read(asked, true, tasks);
+        }
+        match self.watch.take(read, &self.dialler.tls) {
+            News::Taken(_) => {
+                self.trouble.clear();
+                self.backoff.reset();
+                self.renew = true;
+                if !self.dialling {
+                    self.dial(tasks);
+                }
+            }
+            News::Same if asked => info!(peer = "auth", "credentials are unchanged"),
+            News::StillBad if asked => {
+                warn!(peer = "auth", "credential files still cannot be used");
+            }
+            _ => {}
+        }
+        self.watch.expiry(&self.dialler.tls);
+        self.look_later(tasks);
     }
 
     /// An answer came.
@@ -154,16 +297,29 @@ impl Link {
         if self.dialler.env.monotonic().saturating_sub(self.since) >= GOOD_CONNECTION {
             self.backoff.reset();
         }
-        self.redial(tasks);
+        // An attempt that is under way or waits for its time is one already.
+        if !self.dialling && self.redial.is_none() {
+            self.redial(tasks);
+        }
     }
 
     fn redial(&mut self, tasks: &mut Tasks) {
         let env = &self.dialler.env;
         let pause = env.sleep(self.backoff.next(&**env));
+        self.redials += 1;
+        let number = self.redials;
+        self.redial = Some(number);
         tasks.push(async move {
             pause.await;
-            Done::Redial
+            Done::Redial(number)
         });
+    }
+
+    /// The pause before an attempt is over.
+    pub(crate) fn redial_due(&mut self, number: u64, tasks: &mut Tasks) {
+        if self.redial == Some(number) {
+            self.dial(tasks);
+        }
     }
 
     pub(crate) fn ping(&self, id: u64, tasks: &mut Tasks) {

@@ -11,7 +11,6 @@ use ev_core::{
 };
 use tracing::{info, warn};
 
-use crate::credentials::client_tls;
 use crate::dial::Dialler;
 use crate::keyed::KeyedPages;
 use crate::lanes::{Reader, session_start};
@@ -21,7 +20,7 @@ use crate::road::{CurrentRoad, SearchRoad};
 use crate::span::SearchSpan;
 use crate::tasks::{Done, Fetched, Tasks};
 use crate::token::{self, Parsed, Search, SessionToken, WindowToken};
-use crate::{AuthArtifacts, AuthLocks, AuthRoads, Config, Error, plan};
+use crate::{AuthArtifacts, AuthCredentials, AuthLocks, AuthRoads, Config, Error, plan};
 
 /// Reads Auth's log by searches: `GetEvents` and, for recordings, `StreamSessionEvents`, or their
 /// unstructured counterparts, as the road says.
@@ -47,10 +46,8 @@ impl SearchSource {
     /// What only an operator can mend: settings out of range, credentials that are missing,
     /// incomplete or expired.
     pub fn new(config: Config, env: Arc<dyn Env>) -> Result<Self, Error> {
-        config.check()?;
         let config = Arc::new(config);
-        let tls = Arc::new(client_tls(&config, &env)?);
-        let dialler = Dialler { config: Arc::clone(&config), tls, env: Arc::clone(&env) };
+        let dialler = Dialler::new(Arc::clone(&config), Arc::clone(&env))?;
         let shared = Shared::default();
         let road =
             CurrentRoad::new(SearchRoad::of(config.road).unwrap_or(SearchRoad::Unstructured));
@@ -112,6 +109,12 @@ impl SearchSource {
         AuthLocks::new(self.shared.clone(), Arc::clone(&self.env), patience)
     }
 
+    /// The credentials shown to Auth: what they are, and a way to have them read again now. Works
+    /// while the source is in use elsewhere.
+    pub fn credentials(&self) -> AuthCredentials {
+        self.link.credentials()
+    }
+
     /// Waits for one thing to happen and deals with it. Cancel-safe: it waits in one place, and
     /// what it waited for is dealt with at once.
     async fn step(&mut self) {
@@ -123,7 +126,9 @@ impl SearchSource {
                     reader.connected();
                 }
             }
-            Done::Redial => link.dial(tasks),
+            Done::Redial(number) => link.redial_due(number, tasks),
+            Done::LookDue(asked) => link.look(asked, tasks),
+            Done::Looked(look) => link.looked(look, tasks),
             Done::Closed(id) => link.closed(id, tasks),
             Done::PingDue(id) => link.ping(id, tasks),
             Done::Pinged(id, answer) => upstream.extend(link.pinged(id, answer, tasks)),

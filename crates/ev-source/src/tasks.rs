@@ -11,21 +11,24 @@ use futures_util::stream::FuturesUnordered;
 use tonic::Status;
 
 use crate::budget::Permit;
-use crate::connection::Connection;
-use crate::dial::DialError;
+use crate::dial::{DialError, Dialled};
 use crate::generated::teleport::auditlog::v1::{EventExportChunk, ExportEventUnstructured};
 use crate::road::SearchRoad;
 use crate::rpc::Found;
-use crate::session::Look;
+use crate::session;
 use crate::stream::Part;
 use crate::window::Query;
 
 /// Something happened.
 pub(crate) enum Done {
     /// Dialling ended.
-    Dialled(Box<Result<(Arc<Connection>, Survey), DialError>>),
-    /// It is time to dial again.
-    Redial,
+    Dialled(Box<Attempt>),
+    /// It is time to dial again, unless another number has been given out since.
+    Redial(u64),
+    /// It is time to look at the credentials' files; whether somebody asked for it.
+    LookDue(bool),
+    /// They were looked at.
+    Looked(Look),
     /// The connection of that id is dead.
     Closed(u64),
     /// It is time to ping over the connection of that id.
@@ -38,6 +41,23 @@ pub(crate) enum Done {
     Woken(LaneId, u64),
     /// A window may have to be read again.
     RescanDue,
+}
+
+/// An attempt to connect.
+pub(crate) struct Attempt {
+    /// What reading the credentials' files again brought, if that was done.
+    pub(crate) read: Option<Result<bool, ev_tls::Error>>,
+    pub(crate) outcome: Result<Dialled, DialError>,
+}
+
+/// A look at the credentials' files.
+pub(crate) struct Look {
+    /// Whether somebody asked for it.
+    pub(crate) asked: bool,
+    /// Whether it is the second look, after trouble at the first.
+    pub(crate) second: bool,
+    /// Whether they hold something new.
+    pub(crate) read: Result<bool, ev_tls::Error>,
 }
 
 /// What a fetch was made for.
@@ -73,7 +93,7 @@ pub(crate) enum Kind {
 /// What a fetch brought.
 pub(crate) enum Fetched {
     Search(Query, Result<Found, Box<Status>>),
-    Session(Box<Look>),
+    Session(Box<session::Look>),
     Listed(Part<EventExportChunk>),
     Exported(Part<ExportEventUnstructured>),
 }

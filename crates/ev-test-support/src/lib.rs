@@ -1,5 +1,5 @@
-//! Fakes that speak the real protocols over real sockets: an Auth server, a Fluentd receiver, and
-//! the certificates and events they need; knows no other `ev` crate.
+//! Fakes that speak the real protocols over real sockets: an Auth server, a Fluentd receiver, a
+//! Teleport Proxy, an HTTP proxy, and the certificates and events they need; knows no other `ev` crate.
 //!
 //! Both fakes are servers on a listener that is passed in, driven by the test through a handle
 //! ([`FakeAuth`], [`FakeFluentd`]). As the programs `ev-fake-auth` and `ev-fake-fluentd` they run
@@ -22,6 +22,7 @@ mod fluentd;
 mod generated;
 mod lines;
 pub mod process;
+mod proxy;
 mod raw;
 mod time;
 mod tls;
@@ -39,5 +40,9 @@ pub use fluentd::{
     Section, Switches, cut,
 };
 pub use lines::{Lines, read_lines, write_line};
+pub use proxy::{
+    AlpnHabit, ConnectSwitches, FakeConnectProxy, FakeProxy, FindHabit, Hello, ProxyConfig,
+    ProxySwitches, SeenConnect, SeenRequest, UpgradeHabit,
+};
 pub use time::UtcTime;
-pub use tls::{TlsVersions, client_config, server_config};
+pub use tls::{TlsVersions, client_config, server_config, web_server_config};

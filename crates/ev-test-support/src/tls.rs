@@ -60,6 +60,20 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
+/// A server that asks nobody who they are, as on the web.
+///
+/// # Errors
+///
+/// When certificate and key do not fit.
+pub fn web_server_config(leaf: &Leaf, alpn: &[&str]) -> Result<Arc<ServerConfig>, Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(TlsVersions::Both.list())?
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.cert_der()], leaf.key_der())?;
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(Arc::new(config))
+}
+
 /// A client that trusts `servers` and shows `leaf`, if given.
 ///
 /// # Errors

@@ -63,6 +63,18 @@ impl ClientTls {
         Arc::clone(&self.current.load().config)
     }
 
+    /// The same with other protocols offered by ALPN, preferred first.
+    pub fn config_with_alpn(&self, alpn: Vec<Vec<u8>>) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.current.load().config);
+        config.alpn_protocols = alpn;
+        Arc::new(config)
+    }
+
+    /// Seconds since 1970-01-01T00:00:00Z, by the clock that certificates are judged by.
+    pub fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
     /// The name to verify when `host` is dialled: the fixed one if there is one.
     ///
     /// # Errors

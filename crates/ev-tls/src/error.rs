@@ -46,14 +46,25 @@ pub enum Error {
         /// Labels of the blocks that are there.
         found: Vec<String>,
     },
-    /// The key is protected by a passphrase.
-    #[error(
-        "private key in `{origin}` is encrypted, which is not supported: give a key without \
-         passphrase"
-    )]
+    /// The key is protected by a passphrase, and none is given.
+    #[error("private key in `{origin}` is encrypted and no passphrase is set")]
     EncryptedKey {
         /// Where it came from.
         origin: String,
+    },
+    /// The passphrase does not open the key.
+    #[error(
+        "private key in `{origin}` cannot be decrypted: the passphrase is wrong or the file damaged"
+    )]
+    WrongPassphrase {
+        /// Where the key came from.
+        origin: String,
+    },
+    /// A passphrase file holds nothing.
+    #[error("no passphrase is in `{}`", path.display())]
+    EmptyPassphrase {
+        /// The file.
+        path: PathBuf,
     },
     /// The key has a form or a kind that cannot be used.
     #[error("private key in `{origin}` cannot be used: {what}")]

@@ -12,6 +12,8 @@ pub struct CertificateFacts {
     pub subject: String,
     /// Common name of the issuer; the whole name if it has none.
     pub issuer: String,
+    /// Organisation of the issuer, if it has one: in Teleport the name of the cluster.
+    pub issuer_organisation: Option<String>,
     /// First second of validity, since 1970-01-01T00:00:00Z.
     pub not_before: i64,
     /// Last second of validity, since 1970-01-01T00:00:00Z.
@@ -45,6 +47,12 @@ impl CertificateFacts {
         Ok(Self {
             subject: name(certificate.subject()),
             issuer: name(certificate.issuer()),
+            issuer_organisation: certificate
+                .issuer()
+                .iter_organization()
+                .next()
+                .and_then(|attribute| attribute.as_str().ok())
+                .map(harmless),
             not_before: validity.not_before.timestamp(),
             not_after: validity.not_after.timestamp(),
         })
@@ -54,13 +62,34 @@ impl CertificateFacts {
     pub fn is_expired(&self, now: i64) -> bool {
         now > self.not_after
     }
+
+    /// From when on (seconds since 1970-01-01T00:00:00Z) an operator should hear that the end is
+    /// near: a quarter of the lifetime ahead of it, at most a day.
+    pub fn warn_from(&self) -> i64 {
+        let lifetime = self.not_after.saturating_sub(self.not_before).max(0);
+        self.not_after.saturating_sub((lifetime / 4).min(86_400))
+    }
 }
 
 fn name(name: &X509Name<'_>) -> String {
     let common = name.iter_common_name().next().and_then(|attribute| attribute.as_str().ok());
     let text = common.map_or_else(|| name.to_string(), str::to_owned);
-    // Names go into logs; whoever made the certificate must not be able to forge log lines.
+    harmless(&text)
+}
+
+/// Names go into logs; whoever made the certificate must not be able to forge log lines.
+fn harmless(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// A span of seconds in its two largest units.
+pub(crate) fn format_span(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (1.., _, _) => format!("{days}d{hours}h"),
+        (_, 1.., _) => format!("{hours}h{minutes}m"),
+        _ => format!("{minutes}m{}s", seconds % 60),
+    }
 }
 
 /// A time in seconds since 1970-01-01T00:00:00Z as RFC 3339 text in UTC.
@@ -85,6 +114,27 @@ mod tests {
         assert_eq!(format_time(0), "1970-01-01T00:00:00Z");
         assert_eq!(format_time(1_763_380_929), "2025-11-17T12:02:09Z");
         assert_eq!(format_time(i64::MAX), "9223372036854775807 s since 1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn the_end_is_told_a_quarter_ahead_and_at_most_a_day() {
+        let check = |lifetime: i64, ahead: i64| {
+            let facts = CertificateFacts {
+                subject: "s".to_owned(),
+                issuer: "i".to_owned(),
+                issuer_organisation: None,
+                not_before: 1_000,
+                not_after: 1_000 + lifetime,
+            };
+            assert_eq!(facts.not_after - facts.warn_from(), ahead);
+        };
+        check(12 * 3600, 3 * 3600);
+        check(3600, 900);
+        check(4 * 86_400, 86_400);
+        check(10 * 365 * 86_400, 86_400);
+        check(-5, 0);
+        let spans = [59, 3_599, 3_600, 86_399, 90_000].map(format_span);
+        assert_eq!(spans, ["0m59s", "59m59s", "1h0m", "23h59m", "1d1h"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use crate::{CertificateFacts, Error, Pem};
+use crate::{CertificateFacts, Error, Passphrase, Pem};
 
 /// A client certificate with its chain and key, known to belong together.
 ///
@@ -26,8 +26,22 @@ impl Identity {
     ///
     /// Whatever is wrong with either, and [`Error::KeyMismatch`].
     pub fn from_pem(certificate: &Pem, key: &Pem) -> Result<Self, Error> {
+        Self::from_encrypted_pem(certificate, key, None)
+    }
+
+    /// The same with a passphrase for the key, if it is encrypted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Identity::from_pem`], and [`Error::WrongPassphrase`].
+    pub fn from_encrypted_pem(
+        certificate: &Pem,
+        key: &Pem,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<Self, Error> {
         let chain = certificate.certificates()?;
-        Self::build(certificate.origin(), chain, key.origin(), key.private_key()?)
+        let private = key.private_key_with(passphrase)?;
+        Self::build(certificate.origin(), chain, key.origin(), private)
     }
 
     /// Takes a certificate chain (leaf first) and a key as they are; `origin` is what errors call
@@ -98,7 +112,7 @@ impl Identity {
     ///
     /// [`Error::Expired`], [`Error::NotYetValid`].
     pub fn check(&self, now: i64) -> Result<(), Error> {
-        let CertificateFacts { subject, issuer, not_before, not_after } = self.leaf().clone();
+        let CertificateFacts { subject, issuer, not_before, not_after, .. } = self.leaf().clone();
         let origin = self.origin.clone();
         if now > not_after {
             return Err(Error::Expired { origin, subject, issuer, not_after, now });

@@ -8,7 +8,8 @@ use std::path::Path;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 
-use crate::Error;
+use crate::encrypted::{Closed, EncryptedKey};
+use crate::{Error, Passphrase};
 
 /// Largest file that is read, in bytes. A bundle of all public CAs is about 250 kB; the limit
 /// keeps a wrong path (a log, a device) from filling the memory.
@@ -58,19 +59,47 @@ impl Pem {
         Ok(certificates)
     }
 
-    /// The first private key: PKCS#8, PKCS#1 or SEC1.
+    /// The first private key, which must not be encrypted: PKCS#8, PKCS#1 or SEC1.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidPem`], [`Error::NoKey`], [`Error::EncryptedKey`] and
     /// [`Error::UnsupportedKey`].
     pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, Error> {
+        self.private_key_with(None)
+    }
+
+    /// The first private key, opened with `passphrase` if it is encrypted: by PKCS#8 PBES2 with
+    /// PBKDF2 or scrypt, or in the older form of OpenSSL with AES or triple DES.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pem::private_key`], and [`Error::WrongPassphrase`].
+    pub fn private_key_with(
+        &self,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<PrivateKeyDer<'static>, Error> {
         let origin = || self.origin.clone();
         let found = self.labels();
         // The old form has a header line inside the block, which a strict reader takes for
         // damaged base64; so both encrypted forms are told before the block is read.
-        if found.iter().any(|label| label == "ENCRYPTED PRIVATE KEY") || self.has_old_encryption() {
-            return Err(Error::EncryptedKey { origin: origin() });
+        if let Some(key) = EncryptedKey::find(&self.lines().collect::<Vec<_>>()) {
+            let Some(passphrase) = passphrase else {
+                return Err(Error::EncryptedKey { origin: origin() });
+            };
+            return key.open(passphrase).map_err(|closed| match closed {
+                Closed::Wrong => Error::WrongPassphrase { origin: origin() },
+                Closed::Damaged(what) => {
+                    Error::UnsupportedKey { origin: origin(), what: what.to_owned() }
+                }
+                Closed::Unsupported(how) => Error::UnsupportedKey {
+                    origin: origin(),
+                    what: format!(
+                        "it is encrypted with {how}, which is not supported: convert it with \
+                         `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
+                    ),
+                },
+            });
         }
         match PrivateKeyDer::from_pem_slice(&self.bytes) {
             Ok(key) => Ok(key),
@@ -99,10 +128,6 @@ impl Pem {
 
     fn lines(&self) -> impl Iterator<Item = &[u8]> {
         self.bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii)
-    }
-
-    fn has_old_encryption(&self) -> bool {
-        self.lines().any(|line| line.starts_with(b"Proc-Type:") && line.ends_with(b"ENCRYPTED"))
     }
 
     /// Labels of all blocks, at most a handful, for messages.
@@ -157,10 +182,10 @@ mod tests {
         let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert_eq!(key_error(""), "no private key in `k.pem` (it holds no PEM block)");
         assert_eq!(key_error(certificate), "no private key in `k.pem` (it holds: CERTIFICATE)");
-        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n";
-        assert!(key_error(encrypted).contains("is encrypted"));
+        let closed = "private key in `k.pem` is encrypted and no passphrase is set";
+        assert_eq!(key_error("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n"), closed);
         let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\r\nAAAA\n";
-        assert!(key_error(old).contains("is encrypted"));
+        assert_eq!(key_error(old), closed);
         let openssh =
             "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----";
         assert!(key_error(openssh).contains("OpenSSH"));

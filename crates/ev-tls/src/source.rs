@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::{Error, Identity, Pem, Roots};
+use crate::modes::warn_if_open;
+use crate::{Error, Identity, PassphraseSource, Pem, Roots};
 
 /// What a TLS client needs: whom it trusts and who it is.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +41,19 @@ pub struct CredentialFiles {
     pub certificate: Option<PathBuf>,
     /// Private key of the client certificate.
     pub key: Option<PathBuf>,
+    /// What opens the key, if it is encrypted; not needed otherwise.
+    pub passphrase: Option<PassphraseSource>,
+}
+
+impl CredentialFiles {
+    /// Warns about secret files that others than their owner may use.
+    pub fn warn_if_open(&self) {
+        let passphrase = match &self.passphrase {
+            Some(PassphraseSource::File(path)) => Some(path),
+            Some(PassphraseSource::Known(_)) | None => None,
+        };
+        self.key.iter().chain(passphrase).for_each(|path| warn_if_open(path));
+    }
 }
 
 impl CredentialSource for CredentialFiles {
@@ -51,7 +65,10 @@ impl CredentialSource for CredentialFiles {
         let identity = match (&self.certificate, &self.key) {
             (None, None) => None,
             (Some(certificate), Some(key)) => {
-                Some(Identity::from_pem(&Pem::read(certificate)?, &Pem::read(key)?)?)
+                let passphrase =
+                    self.passphrase.as_ref().map(PassphraseSource::read).transpose()?;
+                let (certificate, key) = (Pem::read(certificate)?, Pem::read(key)?);
+                Some(Identity::from_encrypted_pem(&certificate, &key, passphrase.as_ref())?)
             }
             (Some(path), None) => return Err(half(path, "private key")),
             (None, Some(path)) => return Err(half(path, "certificate")),

@@ -79,7 +79,7 @@ pub(crate) fn check(loaded: &Loaded, offline: bool) -> Report {
     credentials::fluentd(&settings.fluentd, now, &mut report);
     if let Some(ArtifactPlace::Https { ca, client, .. }) = &settings.decoder.artifacts {
         let setting = "decoder.artifacts";
-        credentials::files(setting, ca.as_deref(), client.as_ref(), now, &mut report);
+        credentials::files(setting, ca.as_deref(), client.as_ref(), None, now, &mut report);
     }
     made(settings, &env, &mut report);
     if offline {

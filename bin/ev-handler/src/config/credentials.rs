@@ -4,18 +4,17 @@ use std::path::Path;
 
 use ev_config::{ClientCertificate, Credentials, Fluentd};
 use ev_source::IdentityFile;
-use ev_tls::{CertificateFacts, Identity, Pem, Roots, format_time};
+use ev_tls::{CertificateFacts, Identity, PassphraseSource, Pem, Roots, format_time, open_mode};
 
 use super::check::{Report, Verdict};
-
-const DAY: i64 = 24 * 3600;
+use crate::start::parts;
 
 /// Who we are for Auth.
 pub(super) fn teleport(credentials: &Credentials, now: i64, report: &mut Report) {
     match credentials {
         Credentials::Files { cert, key, ca } => {
             let client = ClientCertificate { cert: cert.clone(), key: key.clone() };
-            one_side("teleport", Some(ca), Some(&client), now, report);
+            one_side("teleport", Some(ca), Some(&client), None, now, report);
         }
         Credentials::Identity(path) => identity_file(path, now, report),
     }
@@ -34,6 +33,7 @@ fn identity_file(path: &Path, now: i64, report: &mut Report) {
         Ok(file) => file,
         Err(error) => return report.bad(SETTING, &error),
     };
+    only_ours(SETTING, path, report);
     let part = |what: &str, text: &[u8]| Pem::new(format!("{} ({what})", path.display()), text);
     let identity = Identity::from_pem(
         &part("TLS client certificate", file.tls_certificate()),
@@ -48,7 +48,10 @@ fn identity_file(path: &Path, now: i64, report: &mut Report) {
 pub(super) fn fluentd(settings: &Fluentd, now: i64, report: &mut Report) {
     let is_https = |url: &str| url.starts_with("https:");
     if is_https(&settings.url) || is_https(&settings.session_url) {
-        files("forward.fluentd", settings.ca.as_deref(), settings.client.as_ref(), now, report);
+        let passphrase = parts::passphrase(settings);
+        let client = settings.client.as_ref();
+        let passphrase = passphrase.as_ref();
+        files("forward.fluentd", settings.ca.as_deref(), client, passphrase, now, report);
     }
 }
 
@@ -58,10 +61,11 @@ pub(super) fn files(
     table: &str,
     ca: Option<&Path>,
     client: Option<&ClientCertificate>,
+    passphrase: Option<&PassphraseSource>,
     now: i64,
     report: &mut Report,
 ) {
-    let (identity, roots) = one_side(table, ca, client, now, report);
+    let (identity, roots) = one_side(table, ca, client, passphrase, now, report);
     if let (Some(identity), Some(roots)) = (identity, roots)
         && !identity.comes_from(&roots)
     {
@@ -75,11 +79,20 @@ fn one_side(
     table: &str,
     ca: Option<&Path>,
     client: Option<&ClientCertificate>,
+    passphrase: Option<&PassphraseSource>,
     now: i64,
     report: &mut Report,
 ) -> (Option<Identity>, Option<Roots>) {
     let identity = client.and_then(|ClientCertificate { cert, key }| {
-        let read = || Identity::from_pem(&Pem::read(cert)?, &Pem::read(key)?);
+        only_ours(&setting(table, "key"), key, report);
+        if let Some(PassphraseSource::File(path)) = passphrase {
+            only_ours(&setting(table, "key-passphrase-file"), path, report);
+        }
+        let read = || {
+            let passphrase = passphrase.map(PassphraseSource::read).transpose()?;
+            let (cert, key) = (Pem::read(cert)?, Pem::read(key)?);
+            Identity::from_encrypted_pem(&cert, &key, passphrase.as_ref())
+        };
         certificate(&setting(table, "cert"), read(), now, report)
     });
     let roots = ca.and_then(|ca| {
@@ -95,6 +108,17 @@ fn one_side(
         }
     }
     (identity, roots)
+}
+
+/// A secret that others than its owner may use.
+fn only_ours(setting: &str, path: &Path, report: &mut Report) {
+    if let Some(mode) = open_mode(path) {
+        let path = path.display();
+        let text = format!(
+            "`{path}` can be used by others than its owner (mode {mode:04o}), give it mode 0600"
+        );
+        report.add(Verdict::Odd, setting, text);
+    }
 }
 
 /// `teleport.cert`, but `decoder.artifacts-cert`.
@@ -123,16 +147,15 @@ fn certificate(
             is_good = false;
         }
     }
-    let CertificateFacts { subject, issuer, not_before, not_after } = identity.leaf();
+    let leaf = identity.leaf();
+    let CertificateFacts { subject, issuer, not_after, .. } = leaf;
     let text = format!(
         "certificate `{subject}` (issued by `{issuer}`) and its key belong together; valid until {}",
         format_time(*not_after)
     );
-    // The last quarter of its life, and no more than a day.
-    let ahead = (not_after.saturating_sub(*not_before) / 4).min(DAY);
     if !is_good {
         // Told already.
-    } else if now > not_after.saturating_sub(ahead) {
+    } else if now >= leaf.warn_from() {
         report.add(Verdict::Odd, setting, format!("{text}, which is soon"));
     } else {
         report.add(Verdict::Good, setting, text);

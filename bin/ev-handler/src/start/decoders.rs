@@ -39,6 +39,7 @@ pub(crate) fn place(
                 ca: ca.clone(),
                 certificate: client.as_ref().map(|client| client.cert.clone()),
                 key: client.as_ref().map(|client| client.key.clone()),
+                passphrase: None,
             };
             let source = HttpsSource::new(config, env);
             Arc::new(source.map_err(|error| Error::setting("decoder.artifacts", error))?)

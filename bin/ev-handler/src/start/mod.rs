@@ -43,6 +43,17 @@ pub enum Error {
         #[source]
         source: ev_core::BoxError,
     },
+    /// Credentials have expired.
+    #[error("{whose}: credentials have expired: {advice}")]
+    Expired {
+        /// The settings that name them.
+        whose: &'static str,
+        /// What to do.
+        advice: &'static str,
+        /// Which, and when.
+        #[source]
+        source: ev_core::BoxError,
+    },
     /// The state cannot be used.
     #[error(transparent)]
     State(#[from] ev_core::StateError),

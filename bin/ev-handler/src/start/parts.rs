@@ -1,12 +1,13 @@
 //! Settings turned into the plain configurations of the crates.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ev_config::{BatchMode, Credentials, Fluentd, Gzip, InFlight, Settings};
 use ev_core::{Env, Flavour, Framing, Road};
 use ev_sink_fluentd::{FluentdSink, Timeouts};
-use ev_source::TypedSource;
-use ev_tls::CredentialFiles;
+use ev_source::{Surroundings, TypedSource};
+use ev_tls::{CredentialFiles, Passphrase, PassphraseSource};
 
 use super::Error;
 
@@ -16,6 +17,7 @@ pub(crate) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink,
         ca: settings.ca.clone(),
         certificate: settings.client.as_ref().map(|client| client.cert.clone()),
         key: settings.client.as_ref().map(|client| client.key.clone()),
+        passphrase: passphrase(settings),
     };
     config.framing = match settings.batching.mode {
         BatchMode::Single => Framing::Single,
@@ -37,7 +39,31 @@ pub(crate) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink,
         response: settings.timeouts.response,
         ..Timeouts::default()
     };
-    FluentdSink::new(config, env).map_err(|error| Error::setting("forward.fluentd", error))
+    FluentdSink::new(config, env).map_err(|error| match error {
+        ev_sink_fluentd::Error::Tls(error @ ev_tls::Error::Expired { .. }) => Error::Expired {
+            whose: "forward.fluentd",
+            advice: "make a new client certificate, signed by the CA that Fluentd trusts",
+            source: error.into(),
+        },
+        ev_sink_fluentd::Error::Tls(error @ ev_tls::Error::EncryptedKey { .. }) => {
+            let name = &settings.key_passphrase_variable;
+            let setting = format!(
+                "forward.fluentd: set `key-passphrase-file`, or the passphrase in the environment as `{name}`"
+            );
+            Error::setting(setting, error)
+        }
+        error => Error::setting("forward.fluentd", error),
+    })
+}
+
+/// What opens an encrypted key: a file before the environment.
+pub(crate) fn passphrase(settings: &Fluentd) -> Option<PassphraseSource> {
+    if let Some(path) = &settings.key_passphrase_file {
+        return Some(PassphraseSource::File(path.clone()));
+    }
+    let value = std::env::var_os(&settings.key_passphrase_variable)?;
+    let known = Passphrase::new(value.into_encoded_bytes());
+    Some(PassphraseSource::Known(known))
 }
 
 pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSource, Error> {
@@ -57,7 +83,22 @@ pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSour
     config.poll_interval = settings.ingest.poll_interval;
     config.concurrency = settings.ingest.concurrency;
     config.rescan.clone_from(&settings.ingest.rescan);
-    TypedSource::new(config, env).map_err(|error| Error::setting("teleport", error))
+    // Looking costs next to nothing, so the interval is but an upper bound.
+    config.refresh = settings
+        .teleport
+        .refresh
+        .map(|interval| interval.clamp(Duration::from_secs(1), ev_source::Config::DEFAULT_REFRESH));
+    config.proxy_ca.clone_from(&settings.teleport.proxy_ca);
+    config.surroundings = Surroundings::read(|name| std::env::var(name).ok());
+    TypedSource::new(config, env).map_err(|error| match error {
+        ev_source::Error::Expired(error) => Error::Expired {
+            whose: "teleport",
+            advice: "sign new credentials, with `tctl auth sign` (whose `--ttl` is 12 h unless \
+                     given) or let `tbot` renew them, and start again",
+            source: error.into(),
+        },
+        error => Error::setting("teleport", error),
+    })
 }
 
 pub(crate) fn engine(settings: &Settings) -> ev_pipeline::Config {

@@ -22,6 +22,8 @@ impl Build<'_> {
         let session_url = self.url("fluentd-session-url");
         let client = self.client_certificate("fluentd-cert", "fluentd-key");
         let ca = self.path("fluentd-ca");
+        let key_passphrase_file = self.path("fluentd-key-passphrase-file");
+        let key_passphrase_variable = self.text("fluentd-key-passphrase-env");
         let batching = self.batching();
         let max_connections = self.max_connections(batching.mode);
         let in_flight = match self.choice("fluentd-in-flight") {
@@ -70,6 +72,8 @@ impl Build<'_> {
             session_url,
             ca,
             client,
+            key_passphrase_file,
+            key_passphrase_variable: key_passphrase_variable.unwrap_or_default(),
             refresh,
             max_connections,
             in_flight,

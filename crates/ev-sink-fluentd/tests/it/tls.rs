@@ -46,6 +46,7 @@ impl Pki {
             ca: Some(self.path().join("ca.pem")),
             certificate: Some(self.path().join("client.pem")),
             key: Some(self.path().join("client.key")),
+            passphrase: None,
         }
     }
 

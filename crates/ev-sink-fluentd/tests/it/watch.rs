@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use ev_core::testing::sink::batch;
 use ev_core::{Route, Sink, Verdict};
-use ev_sink_fluentd::{CertificateNews, CertificateWatch, FluentdSink};
+use ev_sink_fluentd::{CertificateWatch, FluentdSink};
 use ev_test_support::certs::{Authority, Leaf, Validity};
 use ev_test_support::{FakeFluentd, TlsVersions};
-use ev_tls::{CredentialFiles, Error};
+use ev_tls::{CredentialFiles, Error, News};
 use tokio::join;
 
 use crate::env::ManualEnv;
@@ -43,7 +43,7 @@ impl Rig {
     }
 
     /// Looks at files that are bad, which takes a second look.
-    async fn check_bad(&mut self) -> CertificateNews {
+    async fn check_bad(&mut self) -> News {
         let before = self.env.sleeps();
         join!(self.watch.check(), async {
             self.env.slept(before + 1).await;
@@ -101,24 +101,25 @@ async fn a_swapped_link_brings_the_new_certificate() {
             ca: Some(root.join("ca.crt")),
             certificate: Some(root.join("tls.crt")),
             key: Some(root.join("tls.key")),
+            passphrase: None,
         },
     );
     rig.send().await;
-    assert!(matches!(rig.watch.check().await, CertificateNews::Same));
+    assert!(matches!(rig.watch.check().await, News::Same));
     // The same content in another place is nothing new.
     mounted("..2", &leaf);
-    assert!(matches!(rig.watch.check().await, CertificateNews::Same));
+    assert!(matches!(rig.watch.check().await, News::Same));
     rig.send().await;
     assert_eq!(rig.connections(), 1);
 
     mounted("..3", &rig.leaf());
-    let CertificateNews::Taken(facts) = rig.watch.check().await else { panic!("a new one") };
+    let News::Taken(facts) = rig.watch.check().await else { panic!("a new one") };
     assert_eq!(facts, rig.sink.identity_facts());
     assert_eq!(facts.len(), 1);
     assert_eq!(rig.sink.stats().certificate_reloads, 1);
     rig.send().await;
     assert_eq!(rig.connections(), 2, "the idle connection showed the old one and is closed");
-    assert!(matches!(rig.watch.check().await, CertificateNews::Same));
+    assert!(matches!(rig.watch.check().await, News::Same));
 }
 
 #[tokio::test]
@@ -131,11 +132,11 @@ async fn a_bad_file_is_reported_once_and_the_old_certificate_stays() {
     let good = fs::read_to_string(rig.pki.path().join("client.key")).expect("a key");
 
     rig.pki.write("client.key", "nonsense");
-    let CertificateNews::Bad(error) = rig.check_bad().await else { panic!("a bad key") };
+    let News::Bad(error) = rig.check_bad().await else { panic!("a bad key") };
     assert!(matches!(error, Error::NoKey { .. } | Error::InvalidPem { .. }), "{error:?}");
     // Without another look, as this one is known.
     for _ in 0..3 {
-        assert!(matches!(rig.watch.check().await, CertificateNews::StillBad));
+        assert!(matches!(rig.watch.check().await, News::StillBad));
     }
     rig.send().await;
     assert_eq!(rig.sink.identity_facts(), before);
@@ -144,20 +145,20 @@ async fn a_bad_file_is_reported_once_and_the_old_certificate_stays() {
     let foreign = Authority::new("Other CA").expect("a CA");
     let expired = foreign.issue_fluentd_client(Validity::Expired).expect("a leaf");
     rig.pki.set_client(&expired);
-    assert!(matches!(rig.check_bad().await, CertificateNews::Bad(Error::Expired { .. })));
+    assert!(matches!(rig.check_bad().await, News::Bad(Error::Expired { .. })));
     // Time goes on, and with it the time in the message; the reason is the same.
     rig.env.advance(60 * SECOND);
-    assert!(matches!(rig.watch.check().await, CertificateNews::StillBad));
+    assert!(matches!(rig.watch.check().await, News::StillBad));
 
     // The old files come back.
     let leaf = rig.leaf();
     rig.pki.set_client(&leaf);
-    assert!(matches!(rig.watch.check().await, CertificateNews::Taken(_)));
+    assert!(matches!(rig.watch.check().await, News::Taken(_)));
     rig.pki.write("client.key", &good);
-    assert!(matches!(rig.check_bad().await, CertificateNews::Bad(Error::KeyMismatch { .. })));
+    assert!(matches!(rig.check_bad().await, News::Bad(Error::KeyMismatch { .. })));
     rig.pki.write("client.key", &leaf.key_pem);
-    assert!(matches!(rig.watch.check().await, CertificateNews::GoodAgain));
-    assert!(matches!(rig.watch.check().await, CertificateNews::Same));
+    assert!(matches!(rig.watch.check().await, News::GoodAgain));
+    assert!(matches!(rig.watch.check().await, News::Same));
     rig.send().await;
     assert_eq!(rig.sink.stats().certificate_reloads, 1);
 }
@@ -176,7 +177,7 @@ async fn a_moment_between_two_files_is_not_reported() {
         rig.pki.write("client.key", &leaf.key_pem);
         rig.env.advance(SECOND);
     });
-    assert!(matches!(news, CertificateNews::Taken(_)), "{news:?}");
+    assert!(matches!(news, News::Taken(_)), "{news:?}");
 }
 
 #[tokio::test]
@@ -190,7 +191,7 @@ async fn a_connection_in_use_during_the_change_is_closed_behind_its_request() {
         join!(async { sink.send(batch(1, Route::Audit, &["{}"])).await.1 }, async {
             rig.receiver.wait(|tally| tally.events == 1).await;
             rig.pki.set_client(&rig.leaf());
-            assert!(matches!(rig.watch.check().await, CertificateNews::Taken(_)));
+            assert!(matches!(rig.watch.check().await, News::Taken(_)));
             rig.receiver.set(|switches| {
                 switches.hold_at = None;
                 switches.release += 1;

@@ -134,7 +134,8 @@ async fn credentials_are_read_again_for_the_next_connection() {
     rig.auth.stop().await;
     rig.auth.set_tls(tls);
     rig.auth.start_again().await.expect("the same port");
-    let mut source = rig.source(rig.config());
+    let refresh = Some(std::time::Duration::from_secs(10));
+    let mut source = rig.source(Config { refresh, ..rig.config() });
     let survey = source.survey();
     tokio::pin!(survey);
     while rig.auth.tally().handshakes_failed < 2 {

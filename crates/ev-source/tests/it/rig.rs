@@ -88,8 +88,14 @@ impl Rig {
     pub(crate) fn config(&self) -> Config {
         let identity = Credentials::Identity(self.dir.path().join("identity"));
         let config = Config::new(self.auth.addr().to_string(), identity);
-        // Windows are as wide as a test says.
-        Config { road: self.road, poll_interval: POLL, least_window: config.window_size, ..config }
+        // Windows are as wide as a test says, and nobody wakes to look at files unless it says so.
+        Config {
+            road: self.road,
+            poll_interval: POLL,
+            least_window: config.window_size,
+            refresh: None,
+            ..config
+        }
     }
 
     pub(crate) fn source(&self, config: Config) -> SearchSource {

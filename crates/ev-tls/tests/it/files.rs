@@ -15,6 +15,7 @@ fn write(dir: &Path, ca: &[u8], certificate: &[u8], key: &[u8]) -> CredentialFil
         ca: Some(dir.join("ca.pem")),
         certificate: Some(dir.join("client.pem")),
         key: Some(dir.join("client.key")),
+        passphrase: None,
     }
 }
 
