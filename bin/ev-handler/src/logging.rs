@@ -1,34 +1,60 @@
 //! The log: on stderr, text for people or JSON for machines.
 
+use std::sync::Arc;
+
 use ev_config::LogFormat;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-/// Starts logging for the rest of the process. Only the first call has an effect, so that tests
-/// may start the program several times.
-pub(crate) fn init(format: LogFormat, debug: bool) {
-    let level = if debug { "debug" } else { "info" };
-    // Other people's crates speak up from `warn` on, or every request would fill the log.
-    let filter = EnvFilter::new(format!(
-        "warn,ev_handler={level}{}",
-        OURS.map(|name| format!(",{name}={level}")).concat()
-    ));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(BoxMakeWriter::new(std::io::stderr));
-    let started = match format {
-        LogFormat::Text => {
-            use std::io::IsTerminal;
-            builder.with_ansi(std::io::stderr().is_terminal()).try_init()
-        }
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
-    // Somebody else has set up logging in this process; theirs is as good.
-    drop(started);
+/// How much is logged, changeable while the process runs.
+#[derive(Clone)]
+pub(crate) struct Level(Arc<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl Level {
+    /// In detail, or as usual.
+    pub(crate) fn set(&self, debug: bool) {
+        (self.0)(filter(debug));
+    }
 }
 
-/// Our crates that log.
-const OURS: [&str; 7] = [
+/// Starts logging for the rest of the process. Only the first call has an effect, so that tests
+/// may start the program several times.
+pub(crate) fn init(format: LogFormat, debug: bool) -> Level {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(debug))
+        .with_writer(BoxMakeWriter::new(std::io::stderr));
+    // Somebody else may have set up logging in this process; theirs is as good, and then there is
+    // nothing behind the handle.
+    match format {
+        LogFormat::Text => {
+            use std::io::IsTerminal;
+            let builder =
+                builder.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
+            let handle = builder.reload_handle();
+            drop(builder.try_init());
+            Level(Arc::new(move |filter| drop(handle.reload(filter))))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            drop(builder.try_init());
+            Level(Arc::new(move |filter| drop(handle.reload(filter))))
+        }
+    }
+}
+
+fn filter(debug: bool) -> EnvFilter {
+    let level = if debug { "debug" } else { "info" };
+    // Other people's crates speak up from `warn` on, or every request would fill the log.
+    EnvFilter::new(format!(
+        "warn,ev_handler={level}{}",
+        OURS.map(|name| format!(",{name}={level}")).concat()
+    ))
+}
+
+/// Our crates that log, and the target of the line of each delivered event.
+const OURS: [&str; 9] = [
+    "ev_locking",
     "ev_modules",
     "ev_pipeline",
     "ev_sink_fluentd",
@@ -36,4 +62,5 @@ const OURS: [&str; 7] = [
     "ev_state",
     "ev_tls",
     "ev_wasm_host",
+    "event_sent",
 ];

@@ -1,4 +1,5 @@
-//! Signals that end the process, and one that must not.
+//! Signals: those that end the process, those that a running handler obeys, and one that must do
+//! nothing.
 
 use std::future::Future;
 use std::io;
@@ -6,6 +7,8 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+use crate::start::control::{Command, Controller};
 
 /// Runs `work` to its end. A signal cancels `stop`, by which the work is to end soon; another one
 /// drops it where it stands, and then there is nothing to return.
@@ -26,6 +29,28 @@ pub(crate) async fn until_signal<T>(
     tokio::select! {
         done = &mut work => Ok(Some(done)),
         () = signals.force() => Ok(None),
+    }
+}
+
+/// The same for a handler, which obeys two more signals: SIGHUP has it read its files again, and
+/// SIGUSR1 write down what it is doing.
+///
+/// # Errors
+///
+/// As [`until_signal`].
+pub(crate) async fn obey<T>(
+    stop: &CancellationToken,
+    controller: &Controller,
+    work: impl Future<Output = T>,
+) -> io::Result<Option<T>> {
+    let mut commands = Commands::catch()?;
+    let work = until_signal(stop, work);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            command = commands.next() => controller.tell(command),
+        }
     }
 }
 
@@ -63,6 +88,29 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// SIGHUP and SIGUSR1, either of which would kill a process that does not catch it.
+struct Commands {
+    hangup: Signal,
+    user1: Signal,
+}
+
+impl Commands {
+    /// Must be called inside a tokio runtime.
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    async fn next(&mut self) -> Command {
+        tokio::select! {
+            _ = self.hangup.recv() => Command::Reload,
+            _ = self.user1.recv() => Command::Dump,
         }
     }
 }

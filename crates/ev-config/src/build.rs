@@ -62,6 +62,7 @@ pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
         decoder: decoder?,
         lock,
         dry_run: build.switch("dry-run"),
+        dry_run_print: build.switch("dry-run-print"),
     };
     resolved.problems.is_empty().then_some(settings)
 }

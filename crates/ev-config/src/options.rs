@@ -124,9 +124,6 @@ pub enum Support {
     Full,
     /// It reads it and warns that it does not act on it.
     Ignored,
-    /// It refuses to start with a value other than the default, because going on without it
-    /// would do what the option forbids.
-    Refused,
     /// Nobody has acted on it for years; it is named as obsolete, and its help says what to do.
     Obsolete,
 }

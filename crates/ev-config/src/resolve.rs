@@ -238,11 +238,6 @@ fn support(
         Support::Ignored => {
             (&mut resolved.warnings, "is understood but not acted on by this release")
         }
-        Support::Refused => (
-            &mut resolved.problems,
-            "is not available in this release; without it events would be sent and the resume \
-             point would move, so nothing is started",
-        ),
         Support::Obsolete => {
             let finding = Finding::new(
                 name,

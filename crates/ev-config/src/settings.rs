@@ -28,6 +28,8 @@ pub struct Settings {
     pub lock: Option<Lock>,
     /// Do everything but sending, locking, and moving the resume point.
     pub dry_run: bool,
+    /// Print what would be sent in a dry run.
+    pub dry_run_print: bool,
 }
 
 /// Locking users out after failed logins.

@@ -468,19 +468,30 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         ),
         "10s",
     ),
-    support(
-        default(
-            reference(
-                "dry-run",
+    default(
+        reference(
+            "dry-run",
+            Kind::Switch,
+            &["FDFWD_DRY_RUN"],
+            Group::Ingest,
+            "Do everything but sending, locking, and moving the resume point.",
+        ),
+        "false",
+    ),
+    OptionSpec {
+        owner: Owner::OursForChecking,
+        ..default(
+            ours(
+                "dry-run-print",
                 Kind::Switch,
-                &["FDFWD_DRY_RUN"],
+                &["EV_DRY_RUN_PRINT"],
+                "dry-run-print",
                 Group::Ingest,
-                "Do everything but sending.",
+                "In a dry run, print what would be sent to stdout: an event a line.",
             ),
             "false",
-        ),
-        Support::Refused,
-    ),
+        )
+    },
     default(
         reference(
             "exit-on-last-event",
@@ -746,53 +757,41 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         "false",
     ),
     // Locking.
-    support(
-        default(
-            reference(
-                "lock-enabled",
-                Kind::Switch,
-                &["FDFWD_LOCKING_ENABLED"],
-                Group::Lock,
-                "Lock users out after failed logins.",
-            ),
-            "false",
-        ),
-        Support::Ignored,
-    ),
-    support(
-        default(
-            reference(
-                "lock-failed-attempts-count",
-                Kind::Number,
-                &["FDFWD_LOCKING_FAILED_ATTEMPTS"],
-                Group::Lock,
-                "Failed logins that lock.",
-            ),
-            "3",
-        ),
-        Support::Ignored,
-    ),
-    support(
-        default(
-            reference(
-                "lock-period",
-                Kind::Duration,
-                &["FDFWD_LOCKING_PERIOD"],
-                Group::Lock,
-                "Time within which they count.",
-            ),
-            "1m",
-        ),
-        Support::Ignored,
-    ),
-    support(
+    default(
         reference(
-            "lock-for",
-            Kind::Duration,
-            &["FDFWD_LOCKING_FOR"],
+            "lock-enabled",
+            Kind::Switch,
+            &["FDFWD_LOCKING_ENABLED"],
             Group::Lock,
-            "How long the lock lasts; nothing or 0 means for ever.",
+            "Lock users out after failed logins.",
         ),
-        Support::Ignored,
+        "false",
+    ),
+    default(
+        reference(
+            "lock-failed-attempts-count",
+            Kind::Number,
+            &["FDFWD_LOCKING_FAILED_ATTEMPTS"],
+            Group::Lock,
+            "Failed logins within the period that are let pass, at least 1; each one more locks.",
+        ),
+        "3",
+    ),
+    default(
+        reference(
+            "lock-period",
+            Kind::Duration,
+            &["FDFWD_LOCKING_PERIOD"],
+            Group::Lock,
+            "Time within which they count.",
+        ),
+        "1m",
+    ),
+    reference(
+        "lock-for",
+        Kind::Duration,
+        &["FDFWD_LOCKING_FOR"],
+        Group::Lock,
+        "How long the lock lasts; nothing or 0 means for ever.",
     ),
 ];

@@ -20,7 +20,9 @@ use crate::road::{CurrentRoad, SearchRoad};
 use crate::span::SearchSpan;
 use crate::tasks::{Done, Fetched, Tasks};
 use crate::token::{self, Parsed, Search, SessionToken, WindowToken};
-use crate::{AuthArtifacts, AuthCredentials, AuthLocks, AuthRoads, Config, Error, plan};
+use crate::{
+    AuthArtifacts, AuthCredentials, AuthLocks, AuthPresence, AuthRoads, Config, Error, plan,
+};
 
 /// Reads Auth's log by searches: `GetEvents` and, for recordings, `StreamSessionEvents`, or their
 /// unstructured counterparts, as the road says.
@@ -101,6 +103,11 @@ impl SearchSource {
     pub fn roads(&self) -> AuthRoads {
         let patience = self.config.request_timeout;
         AuthRoads::new(self.shared.clone(), Arc::clone(&self.env), patience)
+    }
+
+    /// Whether there is a connection to Auth.
+    pub fn presence(&self) -> AuthPresence {
+        AuthPresence::new(self.shared.clone())
     }
 
     /// Locks at Auth, over the connection that this source keeps; as [`TypedSource::artifacts`].

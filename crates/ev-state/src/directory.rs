@@ -10,19 +10,19 @@ use ev_core::StateError;
 use crate::error;
 
 /// Name of our directory inside the storage directory.
-const DIRECTORY: &str = "ev-state";
+pub(crate) const DIRECTORY: &str = "ev-state";
 /// Name of the database inside it.
-const DATABASE: &str = "state.db";
+pub(crate) const DATABASE: &str = "state.db";
 /// Name of the file whose lock says that a process has the state open. Not the database itself:
 /// SQLite's own locks are taken and given back with each transaction, and closing any other handle
 /// on the database would drop them.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 /// What stands in it once there is a database.
 const MARK: &[u8] = b"state.db was made\n";
 
 /// Parked events hold what people typed in terminals: nobody but the owner reads them.
-const DIRECTORY_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
+pub(crate) const DIRECTORY_MODE: u32 = 0o700;
+pub(crate) const FILE_MODE: u32 = 0o600;
 
 /// The directory of a state, locked until this is dropped.
 #[derive(Debug)]

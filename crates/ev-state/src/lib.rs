@@ -56,6 +56,7 @@
 
 mod begin;
 mod by_hand;
+mod copy;
 mod database;
 mod directory;
 mod error;
@@ -72,6 +73,7 @@ mod words;
 mod write;
 
 pub use by_hand::Dropped;
+pub use copy::copy_state;
 pub use facts::{LaneFacts, SinkFacts};
 pub use ledger::LedgerFacts;
 pub use parked::ParkedFacts;

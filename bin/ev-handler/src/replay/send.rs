@@ -14,12 +14,12 @@ use ev_sink_fluentd::FluentdSink;
 use ev_source::AuthArtifacts;
 use ev_state::SqliteStore;
 use ev_unstructured::UnstructuredDecoder;
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::source::{SpanSource, second_of};
 use crate::fetching::Fetching;
+use crate::start::dry::Throwaway;
 use crate::start::receiver::Beside;
 use crate::start::{Error, SINK, parts};
 
@@ -57,7 +57,7 @@ pub(crate) struct Parked {
     store: Arc<SqliteStore>,
     sink: SinkId,
     // Dropped last, which deletes it.
-    _directory: TempDir,
+    _directory: Throwaway,
 }
 
 impl Sender {
@@ -128,13 +128,7 @@ impl Sender {
         stop: &CancellationToken,
     ) -> Result<Sent, Error> {
         self.wait_for_decoder(&mut source, stop).await?;
-        let directory =
-            tempfile::Builder::new().prefix("ev-handler-replay-").tempdir().map_err(|error| {
-                let place = std::env::temp_dir();
-                let message =
-                    format!("failed to make a temporary directory in `{}`", place.display());
-                StateError::Storage { message, source: Some(error.into()) }
-            })?;
+        let directory = Throwaway::empty("ev-handler-replay-")?;
         let store = Arc::new(SqliteStore::open(directory.path())?);
         let sink = SinkId(SINK.to_owned());
         let claim = Claim {

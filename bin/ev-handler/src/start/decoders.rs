@@ -8,6 +8,7 @@ use ev_decode::{NativeDecoder, Options};
 use ev_modules::{Directory, DirectorySource, Embedded, Parts, Registry, Trust};
 use ev_modules_https::HttpsSource;
 use ev_tls::CredentialFiles;
+use ev_unstructured::UnstructuredDecoder;
 use tracing::info;
 
 use super::Error;
@@ -64,7 +65,8 @@ pub(crate) struct Needs<'a> {
 
 pub(crate) fn registry(needs: &Needs<'_>) -> Result<Registry, Error> {
     let settings = &needs.settings.decoder;
-    let options = Options { print_data: needs.settings.json.print_data, login: false };
+    let wants_logins = wants_logins(needs.settings);
+    let options = Options { print_data: needs.settings.json.print_data, login: wants_logins };
     let embedded = embedded(settings.embedded, needs.flavour, options);
     let reference: Arc<dyn Decoder> = match embedded.first() {
         Some(oldest) => oldest.decoder.clone(),
@@ -116,6 +118,17 @@ pub(crate) fn registry(needs: &Needs<'_>) -> Result<Registry, Error> {
         env: needs.env.clone(),
     };
     Registry::try_new(parts, registry_settings).map_err(|error| Error::setting("decoder", error))
+}
+
+/// Whether decoders have to find what the lock-out of failed logins needs. A dry run locks nobody.
+fn wants_logins(settings: &Settings) -> bool {
+    settings.lock.is_some() && !settings.dry_run
+}
+
+/// What reads events of which Auth has made JSON.
+pub(crate) fn unstructured(settings: &Settings) -> UnstructuredDecoder {
+    let decoder = UnstructuredDecoder::new();
+    if wants_logins(settings) { decoder.with_login() } else { decoder }
 }
 
 fn embedded(which: EmbeddedTables, flavour: Flavour, options: Options) -> Vec<Embedded> {

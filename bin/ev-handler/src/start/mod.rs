@@ -1,23 +1,26 @@
 //! `ev-handler start`: from settings to a running engine, and its orderly end.
 
+pub mod control;
 pub(crate) mod decoders;
+pub(crate) mod dry;
+mod locking;
 mod overflow;
 pub(crate) mod parts;
 pub(crate) mod receiver;
+mod steward;
 mod tell;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ArgMatches;
-use ev_config::Settings;
-use ev_core::{ArtifactSource, Claim, Env, SinkId, Source, StateStore};
+use ev_config::{Loaded, Settings};
+use ev_core::{ArtifactSource, Claim, Env, Sink, SinkId, Source, StateStore};
 use ev_modules::Trust;
 use ev_pipeline::{Engine, Exec, Parts, Summary, TokioEnv};
-use ev_sink_fluentd::{FluentdSink, Stats};
+use ev_sink_fluentd::FluentdSink;
 use ev_source::TypedSource;
 use ev_state::SqliteStore;
-use ev_unstructured::UnstructuredDecoder;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -25,7 +28,11 @@ use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::{config, logging, signals, takeover};
 
+use self::control::{Control, Reread};
+use self::dry::{DrySink, Throwaway};
+use self::locking::Locking;
 use self::receiver::Beside;
+use self::steward::{Charge, Known, Steward};
 
 /// The sink's name in the state.
 pub(crate) const SINK: &str = "fluentd";
@@ -83,11 +90,12 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    logging::init(loaded.settings.log_format, loaded.settings.debug);
+    let level = logging::init(loaded.settings.log_format, loaded.settings.debug);
     for finding in &loaded.warnings {
         warn!(setting = finding.setting, "{finding}");
     }
-    let result = block_on(until_signal(loaded.settings));
+    let reread = reread(matches.clone(), loaded.settings.clone(), level);
+    let result = block_on(until_signal(loaded.settings, reread));
     match result {
         Ok(()) => Exit::Success,
         Err(error) => {
@@ -116,10 +124,40 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
     result
 }
 
-async fn until_signal(settings: Settings) -> Result<(), Error> {
+/// Reads the settings again: the level of the log is taken from them, and what else has changed is
+/// told.
+fn reread(matches: ArgMatches, began_with: Settings, level: logging::Level) -> Reread {
+    Arc::new(move || {
+        let env = |name: &str| std::env::var_os(name);
+        let cwd = match std::env::current_dir() {
+            Ok(cwd) => cwd,
+            Err(error) => {
+                error!(%error, "the settings cannot be read again");
+                return;
+            }
+        };
+        match ev_config::load(&matches, &env, &cwd) {
+            Ok(Loaded { settings, .. }) => {
+                level.set(settings.debug);
+                info!(debug = settings.debug, "the level of the log is as the settings say");
+                if (Settings { debug: began_with.debug, ..settings }) != began_with {
+                    warn!(
+                        "other settings have changed since the start: they take effect at the next"
+                    );
+                }
+            }
+            Err(error) => {
+                error!(error = %Chain(&error), "the settings are wrong now, nothing of them is taken");
+            }
+        }
+    })
+}
+
+async fn until_signal(settings: Settings, reread: Reread) -> Result<(), Error> {
     let stop = CancellationToken::new();
-    let run = start(settings, stop.clone());
-    match signals::until_signal(&stop, run).await {
+    let (controller, control) = Control::new();
+    let run = start_with(settings, stop.clone(), control.with_reread(reread));
+    match signals::obey(&stop, &controller, run).await {
         Ok(Some(result)) => result.map(|_| ()),
         // Like a crash: nothing is lost, what is under way is sent again after the next start.
         Ok(None) => Ok(()),
@@ -137,18 +175,59 @@ async fn until_signal(settings: Settings) -> Result<(), Error> {
 ///
 /// See [`Error`].
 pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summary, Error> {
+    let (_controller, control) = Control::new();
+    start_with(settings, stop, control).await
+}
+
+/// As [`start`], and obeys what it is told through `control` meanwhile.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub async fn start_with(
+    mut settings: Settings,
+    stop: CancellationToken,
+    control: Control,
+) -> Result<Summary, Error> {
     let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
     tell::tell(&settings);
     let trust = decoders::trust(&settings.decoder)?;
     let place = decoders::place(&settings.decoder, env.clone())?;
+    // Made in a dry run too, so that what is wrong with its settings shows.
     let sink = Arc::new(parts::sink(&settings.fluentd, env.clone())?);
+    let storage = settings.storage.clone();
+    // Deleted when this is left, however.
+    let throwaway = match settings.dry_run {
+        true => Some(Throwaway::copy_of(&storage)?),
+        false => None,
+    };
+    if let Some(copy) = &throwaway {
+        settings.storage = copy.path().to_owned();
+    }
     let store = Arc::new(SqliteStore::open(&settings.storage)?);
     let source = parts::source(&settings, env.clone())?;
 
-    let beside = Beside::start(&sink, &settings.fluentd, &env);
-    let ready = Ready { trust, place, sink, store, source, env };
+    let sends = (!settings.dry_run).then(|| Arc::clone(&sink));
+    let known = Arc::<Mutex<Known>>::default();
+    let charge = Charge {
+        storage,
+        address: settings.teleport.addr.clone(),
+        dry_run: settings.dry_run,
+        sink: sends.clone(),
+        credentials: source.credentials(),
+        presence: source.presence(),
+        known: Arc::clone(&known),
+        env: env.clone(),
+    };
+    let steward = Steward::begin(charge, control);
+    let beside = sends.as_ref().map(|sink| Beside::start(sink, &settings.fluentd, &env));
+    let ready = Ready { trust, place, sink: sends, store, source, env, known };
     let result = forward(&settings, ready, stop).await;
-    let ended = beside.end().await;
+    let ended = match beside {
+        Some(beside) => beside.end().await,
+        None => Ok(()),
+    };
+    let ended = steward.end().await.and(ended);
     let summary = result?;
     ended?;
     Ok(summary)
@@ -158,10 +237,24 @@ pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summar
 struct Ready {
     trust: Trust,
     place: Option<Arc<dyn ArtifactSource>>,
-    sink: Arc<FluentdSink>,
+    /// `None` in a dry run.
+    sink: Option<Arc<FluentdSink>>,
     store: Arc<SqliteStore>,
     source: TypedSource,
     env: Arc<dyn Env>,
+    /// What others see of the run.
+    known: Arc<Mutex<Known>>,
+}
+
+impl Ready {
+    /// Who takes the JSON.
+    fn taker(&self, settings: &Settings, stop: &CancellationToken) -> Arc<dyn Sink> {
+        match &self.sink {
+            Some(sink) => Arc::clone(sink) as Arc<dyn Sink>,
+            None if settings.dry_run_print => Arc::new(DrySink::printing(stop.clone())),
+            None => Arc::new(DrySink::silent()),
+        }
+    }
 }
 
 /// From the first word with Auth to the end of the engine.
@@ -170,12 +263,16 @@ async fn forward(
     ready: Ready,
     stop: CancellationToken,
 ) -> Result<Summary, Error> {
-    let Ready { trust, place, sink, store, mut source, env } = ready;
+    let taker = ready.taker(settings, &stop);
+    let Ready { trust, place, sink, store, mut source, env, known } = ready;
     let survey = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(Summary::default()),
         survey = source.survey() => survey?,
     };
+    let tell =
+        |tell: &dyn Fn(&mut Known)| tell(&mut known.lock().unwrap_or_else(PoisonError::into_inner));
+    tell(&|known| known.survey = Some(survey.clone()));
     let flavour = parts::flavour(settings);
     let sink_id = SinkId(SINK.to_owned());
     let road = parts::road(settings);
@@ -221,11 +318,13 @@ async fn forward(
         let files = overflow::Files::new(&settings.storage, sink_id.clone(), env.clone());
         config.overflow = Some(Arc::new(files));
     }
+    let locking = Locking::begin(settings, source.locks(), &env);
+    config.watcher = locking.as_ref().map(Locking::watcher);
     let engine = Engine::new(Parts {
         source: Box::new(source),
         decoders: Arc::new(registry.clone()),
-        unstructured: Arc::new(UnstructuredDecoder::new()),
-        sink: sink.clone(),
+        unstructured: Arc::new(decoders::unstructured(settings)),
+        sink: taker,
         store,
         env,
         sink_id,
@@ -235,22 +334,33 @@ async fn forward(
         config,
     })?;
 
+    tell(&|known| {
+        known.engine = Some(engine.inspector());
+        known.lockout = locking.as_ref().map(Locking::lockout);
+    });
+
     // The registry lives as long as the engine and is waited for.
     let registry_stop = stop.child_token();
     let fetching = tokio::spawn(registry.run(registry_stop.clone()));
     let result = engine.run(stop).await;
     registry_stop.cancel();
+    let locked = match locking {
+        Some(locking) => locking.end().await,
+        None => Ok(()),
+    };
     fetching.await.map_err(Error::Task)?;
     let summary = result?;
-    log_summary(&summary, &sink.stats());
+    locked?;
+    let by_sink = sink.map_or(0, |sink| sink.stats().possible_duplicate_events);
+    log_summary(&summary, by_sink);
     Ok(summary)
 }
 
-fn log_summary(summary: &Summary, sent: &Stats) {
+fn log_summary(summary: &Summary, by_sink: u64) {
     let totals = &summary.totals;
     // What the sink sends again by itself, at once and on a new connection, the engine never hears
     // of.
-    let possible_duplicates = summary.unknown_outcomes + sent.possible_duplicate_events;
+    let possible_duplicates = summary.unknown_outcomes + by_sink;
     info!(
         read = summary.read,
         repeated = summary.repeated,
@@ -260,6 +370,7 @@ fn log_summary(summary: &Summary, sent: &Stats) {
         unknown_outcomes = summary.unknown_outcomes,
         possible_duplicates,
         commits = summary.commits,
+        sessions_given_up = summary.sessions_given_up,
         total_passed = totals.passed,
         total_delivered = totals.delivered,
         total_filtered = totals.filtered,

@@ -83,6 +83,7 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
         },
         lock: None,
         dry_run: false,
+        dry_run_print: false,
     };
     assert_eq!(loaded.settings, expected);
     assert_eq!(loaded.warnings, []);
@@ -266,6 +267,7 @@ fn everything_can_be_set_by_the_file() {
         },
         lock: None,
         dry_run: false,
+        dry_run_print: false,
     };
     assert_eq!(loaded.settings, expected);
     assert_eq!(loaded.warnings, []);

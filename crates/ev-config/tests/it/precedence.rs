@@ -34,7 +34,7 @@ pub(crate) fn alone() -> impl Iterator<Item = &'static OptionSpec> {
         let is_paired = option.name.starts_with("teleport-c") // cert, ca
             || ["teleport-key", "fluentd-cert", "fluentd-key"].contains(&option.name)
             || ["decoder-artifacts-cert", "decoder-artifacts-key"].contains(&option.name);
-        !is_paired && !matches!(option.name, "dry-run" | "config")
+        !is_paired && option.name != "config"
     })
 }
 

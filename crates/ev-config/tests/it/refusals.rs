@@ -123,7 +123,6 @@ fn other_values() {
 
 #[test]
 fn what_this_release_cannot_do() {
-    assert_snapshot!(flag("--dry-run"), @"`dry-run` (--dry-run): is not available in this release; without it events would be sent and the resume point would move, so nothing is started");
     assert_snapshot!(toml("source = 'export'"), @"`source` (DIR/ev.toml:1): `export` is not available in this release; use `auto`, `typed` or `unstructured`");
 }
 

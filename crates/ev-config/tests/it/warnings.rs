@@ -10,8 +10,6 @@ fn what_this_release_does_not_act_on() {
     assert_snapshot!(Rig::new().toml(toml).warnings(), @r"
         `cursor` (DIR/ev.toml:1): is understood but not acted on by this release
         `namespace` (DIR/ev.toml:2): is obsolete and without effect; remove it, Teleport has no namespaces any more
-        `lock.enabled` (DIR/ev.toml:4): is understood but not acted on by this release
-        `lock.for` (DIR/ev.toml:5): is understood but not acted on by this release
         ");
     let toml = "dry-run = false\n[lock]\nenabled = false\nfailed.attempts.count = 3\n";
     assert_snapshot!(Rig::new().toml(toml).warnings(), @"");

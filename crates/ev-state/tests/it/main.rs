@@ -8,6 +8,7 @@
 mod begin;
 mod by_hand;
 mod child;
+mod copies;
 mod damage;
 mod directory;
 mod disk;

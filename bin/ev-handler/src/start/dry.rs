@@ -1,0 +1,251 @@
+//! A dry run: everything but sending, locking, and moving the resume point.
+//!
+//! It goes on from where the handler stands, with a copy of the state in a temporary directory
+//! that is deleted at the end. Nothing under the storage directory is changed.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use ev_core::{Batch, BoxFuture, Framing, Ordering, Shape, Sink, SinkError, StateError, Verdict};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Events that are taken at one time.
+const MAX_EVENTS: usize = 500;
+/// And their bytes.
+const MAX_BYTES: usize = 1 << 20;
+
+/// A copy of a state, until this is dropped.
+pub(crate) struct Throwaway(TempDir);
+
+impl Throwaway {
+    /// A temporary directory of its own, empty.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Storage`] if there is no room for one.
+    pub(crate) fn empty(prefix: &str) -> Result<Self, StateError> {
+        let directory = tempfile::Builder::new().prefix(prefix).tempdir();
+        directory.map(Self).map_err(|error| {
+            let place = std::env::temp_dir();
+            failed(&format!("make a temporary directory in `{}`", place.display()), error)
+        })
+    }
+
+    /// The same with all that a handler would go on from: our state, and that of the reference
+    /// handler.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or written.
+    pub(crate) fn copy_of(storage: &Path) -> Result<Self, StateError> {
+        let copy = Self::empty("ev-handler-dry-run-")?;
+        let found = ev_state::copy_state(storage, copy.path())?;
+        let of_reference = copy.add_reference(storage)?;
+        info!(
+            copy = %copy.path().display(),
+            found,
+            of_reference,
+            "dry run: the state is copied, and the copy is deleted at the end"
+        );
+        Ok(copy)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Copies what the reference handler keeps; says in how many directories.
+    fn add_reference(&self, storage: &Path) -> Result<usize, StateError> {
+        let what = || format!("copy from `{}`", storage.display());
+        let mut count = 0;
+        for from in directories(storage).map_err(|error| failed(&what(), error))? {
+            let Some(name) = from.file_name().filter(|name| is_reference(&name.to_string_lossy()))
+            else {
+                continue;
+            };
+            copy_tree(&from, &self.path().join(name)).map_err(|error| failed(&what(), error))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+/// The directories in one; none if that is not there.
+fn directories(of: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(of) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// `<host>_<port>`.
+fn is_reference(name: &str) -> bool {
+    let port = name.rsplit_once('_').map(|(_, port)| port);
+    port.is_some_and(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Files and directories, without the dry runs of the reference handler.
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, name) = (entry.file_type()?, entry.file_name());
+        if kind.is_file() {
+            fs::copy(entry.path(), to.join(&name))?;
+        } else if kind.is_dir() && name != "dry_run" {
+            copy_tree(&entry.path(), &to.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+fn failed(what: &str, error: io::Error) -> StateError {
+    StateError::Storage { message: format!("failed to {what}"), source: Some(error.into()) }
+}
+
+/// Takes everything and sends nothing; prints it if that is asked for.
+pub(super) struct DrySink {
+    /// Cancelled when whoever reads what is printed has gone away.
+    print: Option<CancellationToken>,
+}
+
+impl DrySink {
+    pub(super) fn silent() -> Self {
+        Self { print: None }
+    }
+
+    /// Prints the body of each event to stdout, one a line.
+    pub(super) fn printing(stop: CancellationToken) -> Self {
+        Self { print: Some(stop) }
+    }
+}
+
+impl Sink for DrySink {
+    fn shape(&self) -> Shape {
+        Shape {
+            framing: Framing::Array,
+            max_events: MAX_EVENTS,
+            max_bytes: MAX_BYTES,
+            // What is printed stays in order.
+            max_in_flight: 1,
+            ordering: Ordering::PerRoute,
+        }
+    }
+
+    fn send(&self, batch: Batch) -> BoxFuture<'_, (Batch, Verdict)> {
+        Box::pin(async move {
+            let Some(stop) = &self.print else { return (batch, Verdict::Delivered) };
+            let lines = lines(&batch);
+            // Whoever reads may be slow.
+            let printed = tokio::task::spawn_blocking(move || print(&lines)).await;
+            match printed.unwrap_or_else(|error| Err(io::Error::other(error))) {
+                Ok(()) => (batch, Verdict::Delivered),
+                Err(error) => {
+                    if !stop.is_cancelled() {
+                        warn!(%error, "what would be sent cannot be printed any more, stopping");
+                    }
+                    stop.cancel();
+                    (batch, Verdict::Unreachable { detail: error.to_string() })
+                }
+            }
+        })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// The events of a batch, one a line. JSON has no line end in it but between tokens, and what our
+/// decoders write has none there.
+fn lines(batch: &Batch) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for entry in &batch.entries {
+        lines.extend_from_slice(entry.json.of(&batch.body));
+        lines.push(b'\n');
+    }
+    lines
+}
+
+fn print(lines: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(lines)?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use bytes::Bytes;
+    use ev_core::{BatchId, Entry, Route, Span};
+
+    use super::*;
+
+    #[test]
+    fn only_what_the_handlers_go_on_from_is_copied() {
+        let storage = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let path = storage.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, name).unwrap();
+        };
+        let kept = [
+            "auth.example.com_3025/cursor",
+            "auth.example.com_3025/cursor_v2/2026-11-18/a.chunk",
+            "10.0.0.1_443/id",
+        ];
+        kept.iter().for_each(|name| write(name));
+        for other in ["auth.example.com_3025/dry_run/x/id", "profiles/1-state.json", "my_3/a_b/c"] {
+            write(other);
+        }
+        write("other_file");
+        let copy = Throwaway::copy_of(storage.path()).unwrap();
+        let there = |name: &str| fs::read_to_string(copy.path().join(name)).ok();
+        for name in kept {
+            assert_eq!(there(name).as_deref(), Some(name));
+        }
+        let names: BTreeSet<_> = fs::read_dir(copy.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(
+            names,
+            ["10.0.0.1_443", "auth.example.com_3025", "my_3"].map(String::from).into()
+        );
+        assert!(!copy.path().join("auth.example.com_3025/dry_run").exists());
+        let path = copy.path().to_owned();
+        drop(copy);
+        assert!(!path.exists(), "nothing is left");
+    }
+
+    #[test]
+    fn names_of_the_reference_are_told_from_ours() {
+        for name in ["127.0.0.1_3025", "a_b_1", "_1"] {
+            assert!(is_reference(name), "{name}");
+        }
+        for name in ["ev-state", "parked", "profiles", "a_", "a_1x", "3025", ""] {
+            assert!(!is_reference(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn events_are_printed_one_a_line() {
+        let body = Bytes::from_static(b"{\"a\":1},{\"x\":2},{\"b\":3},");
+        let entry = |start, end| Entry { json: Span::new(start, end), ticket: 0 };
+        let entries = vec![entry(0, 7), entry(16, 23)];
+        let batch = Batch { id: BatchId(1), route: Route::Audit, body, entries };
+        assert_eq!(lines(&batch), b"{\"a\":1}\n{\"b\":3}\n");
+    }
+}
