@@ -122,8 +122,6 @@ pub enum Owner {
 pub enum Support {
     /// It acts on it.
     Full,
-    /// It reads it and warns that it does not act on it.
-    Ignored,
     /// Nobody has acted on it for years; it is named as obsolete, and its help says what to do.
     Obsolete,
 }

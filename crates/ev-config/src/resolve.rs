@@ -85,7 +85,7 @@ impl Sources<'_> {
         if let (Some(Value::Path(path)), Written::Text(text)) = (&value, &written) {
             self.warn_of_relative(option, text, path, &origin, &mut resolved.warnings);
         }
-        support(option, &name, value.as_ref(), &origin, self.places, resolved);
+        support(option, &name, &origin, resolved);
         Setting { option, value, origin, shown }
     }
 
@@ -218,40 +218,18 @@ fn trim(name: &str, written: &mut Written, origin: &Origin, warnings: &mut Vec<F
     *written = Written::Texts(items);
 }
 
-/// Tells about options that this release does not act on.
-fn support(
-    option: &'static OptionSpec,
-    name: &str,
-    value: Option<&Value>,
-    origin: &Origin,
-    places: &Places,
-    resolved: &mut Resolved,
-) {
-    let Some(value) = value else { return };
-    let default = option.default.map(|text| Written::Text(text.to_owned()));
-    let default = default.and_then(|text| parse(option.kind, &text, places).ok());
-    if default.as_ref() == Some(value) {
+/// Tells about an option that nobody acts on any more.
+fn support(option: &OptionSpec, name: &str, origin: &Origin, resolved: &mut Resolved) {
+    if option.support != Support::Obsolete {
         return;
     }
-    let (list, message) = match option.support {
-        Support::Full => return,
-        Support::Ignored => {
-            (&mut resolved.warnings, "is understood but not acted on by this release")
-        }
-        Support::Obsolete => {
-            let finding = Finding::new(
-                name,
-                origin,
-                format!("is obsolete and without effect; {}", option.help),
-            );
-            return match origin {
-                Origin::Flag(_) => resolved.problems.push(finding),
-                // Generated files in the field have it.
-                _ => resolved.warnings.push(finding.choice()),
-            };
-        }
-    };
-    list.push(Finding::new(name, origin, message));
+    let message = format!("is obsolete and without effect; {}", option.help);
+    let finding = Finding::new(name, origin, message);
+    match origin {
+        Origin::Flag(_) => resolved.problems.push(finding),
+        // Generated files in the field have it.
+        _ => resolved.warnings.push(finding.choice()),
+    }
 }
 
 fn utf8(value: OsString) -> Result<String, String> {

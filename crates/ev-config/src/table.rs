@@ -522,15 +522,12 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         ),
         "24h",
     ),
-    support(
-        reference(
-            "cursor",
-            Kind::Text,
-            &["FDFWD_CURSOR"],
-            Group::Ingest,
-            "Event id or page key to start behind when the state is new.",
-        ),
-        Support::Ignored,
+    reference(
+        "cursor",
+        Kind::Text,
+        &["FDFWD_CURSOR"],
+        Group::Ingest,
+        "Event id or page key to start behind when the state is new; refused once there is one.",
     ),
     support(
         reference(
