@@ -176,7 +176,11 @@ impl Link {
             Err(error) => {
                 self.not_dialled(&error);
                 self.renew |= self.shared.get().is_some();
-                self.redial(tasks);
+                // Those that have expired are of no use until the files hold others; whoever looks
+                // at these dials then.
+                if !matches!(error, DialError::Expired(_)) {
+                    self.redial(tasks);
+                }
                 None
             }
         }
@@ -278,7 +282,12 @@ impl Link {
             }
             _ => {}
         }
-        self.watch.expiry(&self.dialler.tls);
+        let has_expired = self.watch.expiry(&self.dialler.tls);
+        let is_idle = self.shared.get().is_none() && !self.dialling && self.redial.is_none();
+        // The clock may have been set right.
+        if is_idle && !has_expired {
+            self.dial(tasks);
+        }
         self.look_later(tasks);
     }
 

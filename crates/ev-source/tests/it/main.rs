@@ -8,6 +8,7 @@ mod export;
 mod link;
 mod offers;
 mod raw;
+mod renewal;
 mod rescans;
 mod rig;
 mod roads;
