@@ -80,7 +80,7 @@ async fn an_expired_identity() {
     let client = stage.authority.issue_teleport_client("handler", Validity::Expired).unwrap();
     let identity = Identity::new(&client, "handler", CLUSTER, stage.authority.cert_pem());
     write(stage.dir.path(), "identity", &identity.to_text());
-    refused(&stage, 78, &["identity", "expired"]);
+    refused(&stage, 1, &["identity", "expired", "`tctl auth sign`", "`tbot`", "2002-01-01"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,10 @@ use ev_core::{Route, Sink, Verdict};
 use ev_sink_fluentd::{Config, Error, FluentdSink};
 use ev_test_support::certs::{Authority, Leaf, LeafRequest, Validity};
 use ev_test_support::{FakeFluentd, FluentdConfig, TlsVersions, loopback, server_config};
-use ev_tls::CredentialFiles;
+use ev_tls::{CredentialFiles, Passphrase, PassphraseSource};
+use pkcs8::PrivateKeyInfoRef;
+use pkcs8::der::pem::LineEnding;
+use pkcs8::pkcs5::pbes2;
 use tempfile::TempDir;
 
 use crate::env::ManualEnv;
@@ -233,4 +236,47 @@ async fn a_plain_http_port_is_recognised() {
     let sink = FluentdSink::new(config, ManualEnv::new()).expect("good settings");
     let Verdict::Unreachable { detail } = send(&sink).await else { panic!("no TLS there") };
     assert!(detail.contains("TLS handshake failed"), "{detail}");
+}
+
+const PASSPHRASE: &str = "correct-horse";
+
+/// The key as `openssl pkcs8 -topk8` would encrypt it.
+fn encrypted(leaf: &Leaf) -> String {
+    let params = pbes2::Parameters {
+        kdf: pbes2::Pbkdf2Params::hmac_sha256(2048, b"saltsalt").expect("good ones").into(),
+        encryption: pbes2::EncryptionScheme::Aes256Cbc { iv: [7; 16] },
+    };
+    let key = leaf.key_der();
+    let key = PrivateKeyInfoRef::try_from(key.secret_der()).expect("PKCS#8");
+    let document = key.encrypt_with_params(params, PASSPHRASE).expect("a key");
+    document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).expect("text").to_string()
+}
+
+#[tokio::test]
+async fn an_encrypted_key_is_opened_with_its_passphrase() {
+    let pki = Pki::new();
+    let leaf = pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf");
+    pki.write("client.pem", &leaf.cert_pem);
+    pki.write("client.key", &encrypted(&leaf));
+    pki.write("passphrase", &format!("{PASSPHRASE}\n"));
+    let receiver = pki.receiver(TlsVersions::Both, Validity::Long);
+    let with = |passphrase| CredentialFiles { passphrase, ..pki.files() };
+    let new = |passphrase| {
+        FluentdSink::new(config(&receiver, with(passphrase)), ManualEnv::new()).map_err(|error| {
+            match error {
+                Error::Tls(error) => error,
+                other => panic!("{other}"),
+            }
+        })
+    };
+    let file = || PassphraseSource::File(pki.path().join("passphrase"));
+    for passphrase in [file(), PassphraseSource::Known(Passphrase::new(PASSPHRASE))] {
+        let sink = new(Some(passphrase)).expect("the right one");
+        assert_eq!(send(&sink).await, Verdict::Delivered);
+    }
+    let error = new(None).expect_err("encrypted");
+    assert!(matches!(error, ev_tls::Error::EncryptedKey { .. }), "{error}");
+    pki.write("passphrase", "another");
+    let error = new(Some(file())).expect_err("the wrong one");
+    assert!(matches!(error, ev_tls::Error::WrongPassphrase { .. }), "{error}");
 }

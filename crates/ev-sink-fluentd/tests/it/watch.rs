@@ -225,3 +225,27 @@ async fn it_looks_once_per_interval() {
     }
     assert_eq!(sink.stats().certificate_reloads, 1);
 }
+
+#[tokio::test]
+async fn it_looks_at_once_when_asked_to() {
+    let pki = Pki::new();
+    let files = pki.files();
+    let Rig { pki, receiver: _receiver, env, sink, watch } = Rig::new(pki, files);
+    let leaf = pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf");
+    let before = env.sleeps();
+    tokio::select! {
+        biased;
+        never = watch.run(CertificateWatch::DEFAULT_INTERVAL) => match never {},
+        () = async {
+            env.slept(before + 1).await;
+            pki.set_client(&leaf);
+            sink.reload_soon();
+            env.slept(before + 2).await;
+            assert_eq!(sink.stats().certificate_reloads, 1);
+            // The same once more is nothing new.
+            sink.reload_soon();
+            env.slept(before + 3).await;
+        } => {}
+    }
+    assert_eq!(sink.stats().certificate_reloads, 1);
+}
