@@ -187,7 +187,8 @@ impl Core {
         let unstructured = self.way_unstructured();
         let tried_by = |way: &Way| group.decoder.starts_with(&way.decoder.identity().to_string());
         let (may_be_typed, may_be_unstructured) = match tried_by(&unstructured) {
-            true => (false, true),
+            // It never fails on what is its own.
+            true => (group.reason == ParkReason::DecoderFailed, true),
             // Nobody ever waits for the decoder that is always there.
             false => (true, group.decoder.is_empty() && group.reason != ParkReason::Waiting),
         };

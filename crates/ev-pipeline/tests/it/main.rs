@@ -14,4 +14,5 @@ mod recordings;
 mod rig;
 mod road_change;
 mod schedules;
+mod unstructured;
 mod watch;
