@@ -314,6 +314,7 @@ async fn forward(
         env: env.clone(),
     })?;
     let mut config = parts::engine(settings);
+    config.tell_rates = true;
     if settings.ingest.export_parked {
         let files = overflow::Files::new(&settings.storage, sink_id.clone(), env.clone());
         config.overflow = Some(Arc::new(files));

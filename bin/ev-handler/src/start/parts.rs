@@ -109,7 +109,6 @@ pub(crate) fn engine(settings: &Settings) -> ev_pipeline::Config {
         skip_event_types: ingest.skip_event_types.iter().cloned().collect(),
         skip_session_types: ingest.skip_session_types.iter().cloned().collect(),
         exit_on_last_event: ingest.exit_on_last_event,
-        tell_rates: true,
         recording_patience: ingest.recording_patience,
         max_parked_events: ingest.max_parked_events,
         max_parked_bytes: ingest.max_parked_bytes,
