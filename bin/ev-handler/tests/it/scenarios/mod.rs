@@ -10,6 +10,7 @@ mod down;
 mod full_disk;
 mod program;
 mod refusals;
+mod signals;
 mod slow;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -58,6 +58,11 @@ impl Program {
         prlimit(Some(self.pid()), Resource::Fsize, limit).unwrap();
     }
 
+    /// Tells it something; nobody waits for what comes of it.
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
     /// Waits for so many lines of this level that have all of `parts` in them.
     pub(super) async fn says(&self, level: &str, parts: &[&str], times: usize) {
         let mut log = self.log.clone();

@@ -1,0 +1,42 @@
+//! Logins, failed and not, as Auth writes them.
+
+use ev_test_support::{Event, UtcTime};
+
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    varint(bytes.len() as u64, &mut out);
+    out.extend_from_slice(bytes);
+    out
+}
+
+fn varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(u8::try_from(value & 0x7f).unwrap() | 0x80);
+        value >>= 7;
+    }
+    out.push(u8::try_from(value).unwrap());
+}
+
+/// A `user.login` of number `n` at that time.
+pub(crate) fn login(n: usize, user: &str, os_login: &str, success: bool, time: UtcTime) -> Event {
+    let mut seconds = vec![8];
+    varint(time.seconds.cast_unsigned(), &mut seconds);
+    let metadata = [
+        field(2, b"user.login"),
+        field(3, format!("00000000-0000-4000-8000-{n:012}").as_bytes()),
+        field(4, if success { b"T1000I" } else { b"T1000W" }),
+        field(5, &seconds),
+    ];
+    // False is not on the wire.
+    let status = if success { vec![8, 1] } else { field(2, b"invalid username or password") };
+    let names = [field(1, user.as_bytes()), field(2, os_login.as_bytes())];
+    let names = if os_login.is_empty() { names[0].clone() } else { names.concat() };
+    let login = [field(1, &metadata.concat()), field(2, &names), field(3, &status)];
+    let oneof = field(1, &[login.concat(), field(4, b"local")].concat());
+    Event { oneof: oneof.into(), time, kind: "user.login".to_owned(), index: 0, ..Event::default() }
+}
+
+/// Failed logins of one user, number `from` and on, within one second.
+pub(crate) fn failures(from: usize, count: usize, user: &str, time: UtcTime) -> Vec<Event> {
+    (from..from + count).map(|n| login(n, user, "", false, time)).collect()
+}
