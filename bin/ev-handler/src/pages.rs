@@ -86,6 +86,7 @@ pub(crate) fn man(root: Command) -> io::Result<Vec<u8>> {
             "1: something failed, or the command line is wrong.",
             "2: what was to be checked could not be reached.",
             "78: the configuration cannot be used.",
+            "255: configure has failed.",
         ],
     )?;
     Ok(page)
