@@ -28,3 +28,23 @@ pub struct Summary {
     /// Sums over the life of the state.
     pub totals: Totals,
 }
+
+impl Summary {
+    /// Of this run and those before it, of which `before` is the summary.
+    #[must_use]
+    pub fn behind(self, before: &Self) -> Self {
+        Self {
+            read: before.read + self.read,
+            repeated: before.repeated + self.repeated,
+            passed: before.passed + self.passed,
+            sent: before.sent + self.sent,
+            unknown_outcomes: before.unknown_outcomes + self.unknown_outcomes,
+            retries: before.retries + self.retries,
+            sessions_given_up: before.sessions_given_up + self.sessions_given_up,
+            recording_gaps: before.recording_gaps + self.recording_gaps,
+            commits: before.commits + self.commits,
+            // Of a run that came to nothing they are not known.
+            totals: if self == Self::default() { before.totals } else { self.totals },
+        }
+    }
+}

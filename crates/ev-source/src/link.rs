@@ -112,9 +112,17 @@ impl Link {
         AuthCredentials::new(Arc::clone(&self.dialler.tls), Arc::clone(&self.wake))
     }
 
+    /// One to the same Auth, with the same credentials, that has not begun.
+    pub(crate) fn again(&self) -> Self {
+        let new = Self::new(self.dialler.clone(), self.shared.clone());
+        Self { wake: Arc::clone(&self.wake), ..new }
+    }
+
     /// Dials for the first time; later calls do nothing.
     pub(crate) fn start(&mut self, tasks: &mut Tasks) {
         if !std::mem::replace(&mut self.started, true) {
+            // It may be that of another one, which is gone.
+            self.shared.set(None);
             self.watch.expiry(&self.dialler.tls);
             self.dial(tasks);
             self.look_later(tasks);

@@ -64,6 +64,25 @@ impl SearchSource {
         })
     }
 
+    /// A source with the same settings and credentials that begins anew, for a run behind this
+    /// one's. What this one gives out (artifacts, roads, locks, and so on) goes over the connection
+    /// of whichever of them has connected last.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let (config, env) = (Arc::clone(&self.config), Arc::clone(&self.env));
+        let road =
+            CurrentRoad::new(SearchRoad::of(config.road).unwrap_or(SearchRoad::Unstructured));
+        Self {
+            link: self.link.again(),
+            reader: Reader::new(Arc::clone(&config), Arc::clone(&env), road),
+            tasks: Tasks::default(),
+            upstream: VecDeque::new(),
+            config,
+            env,
+            shared: self.shared.clone(),
+        }
+    }
+
     /// The decoder artifacts that Auth offers, over the connection that this source keeps. Works
     /// while the source is in use elsewhere, and fails while there is no connection.
     pub fn artifacts(&self) -> AuthArtifacts {

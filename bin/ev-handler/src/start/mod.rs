@@ -3,33 +3,33 @@
 pub mod control;
 pub(crate) mod decoders;
 pub(crate) mod dry;
+mod forward;
 mod locking;
 mod overflow;
 pub(crate) mod parts;
 pub(crate) mod receiver;
+mod roads;
 mod steward;
 mod tell;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use clap::ArgMatches;
 use ev_config::{Loaded, Settings};
-use ev_core::{ArtifactSource, Claim, Env, Sink, SinkId, Source, StateStore};
-use ev_modules::Trust;
-use ev_pipeline::{Engine, Exec, Parts, Summary, TokioEnv};
-use ev_sink_fluentd::FluentdSink;
-use ev_source::TypedSource;
+use ev_core::Env;
+use ev_pipeline::{Summary, TokioEnv};
 use ev_state::SqliteStore;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::{config, logging, signals, takeover};
+use crate::{config, logging, signals};
 
 use self::control::{Control, Reread};
-use self::dry::{DrySink, Throwaway};
+use self::dry::Throwaway;
+use self::forward::Ready;
 use self::locking::Locking;
 use self::receiver::Beside;
 use self::steward::{Charge, Known, Steward};
@@ -220,170 +220,31 @@ pub async fn start_with(
         env: env.clone(),
     };
     let steward = Steward::begin(charge, control);
+    let locking = Locking::begin(&settings, source.locks(), &env);
     let beside = sends.as_ref().map(|sink| Beside::start(sink, &settings.fluentd, &env));
-    let ready = Ready { trust, place, sink: sends, store, source, env, known };
-    let result = forward(&settings, ready, stop).await;
-    let ended = match beside {
-        Some(beside) => beside.end().await,
-        None => Ok(()),
-    };
-    let ended = steward.end().await.and(ended);
-    let summary = result?;
-    ended?;
-    Ok(summary)
-}
-
-/// What could be made without any peer.
-struct Ready {
-    trust: Trust,
-    place: Option<Arc<dyn ArtifactSource>>,
-    /// `None` in a dry run.
-    sink: Option<Arc<FluentdSink>>,
-    store: Arc<SqliteStore>,
-    source: TypedSource,
-    env: Arc<dyn Env>,
-    /// What others see of the run.
-    known: Arc<Mutex<Known>>,
-}
-
-impl Ready {
-    /// Who takes the JSON.
-    fn taker(&self, settings: &Settings, stop: &CancellationToken) -> Arc<dyn Sink> {
-        match &self.sink {
-            Some(sink) => Arc::clone(sink) as Arc<dyn Sink>,
-            None if settings.dry_run_print => Arc::new(DrySink::printing(stop.clone())),
-            None => Arc::new(DrySink::silent()),
-        }
-    }
-}
-
-/// From the first word with Auth to the end of the engine.
-async fn forward(
-    settings: &Settings,
-    ready: Ready,
-    stop: CancellationToken,
-) -> Result<Summary, Error> {
-    let taker = ready.taker(settings, &stop);
-    let Ready { trust, place, sink, store, mut source, env, known } = ready;
-    let survey = tokio::select! {
-        biased;
-        () = stop.cancelled() => return Ok(Summary::default()),
-        survey = source.survey() => survey?,
-    };
-    let tell =
-        |tell: &dyn Fn(&mut Known)| tell(&mut known.lock().unwrap_or_else(PoisonError::into_inner));
-    tell(&|known| known.survey = Some(survey.clone()));
-    let flavour = parts::flavour(settings);
-    let sink_id = SinkId(SINK.to_owned());
-    let road = parts::road(settings);
-    let needs = takeover::Needs {
-        settings,
-        store: &store,
-        sink: sink_id.clone(),
-        survey: &survey,
-        flavour,
-        road,
-        env: env.clone(),
-    };
-    let Some(start_time) = takeover::prepare(&needs, &stop).await? else {
-        return Ok(Summary::default());
-    };
-    let claim =
-        Claim { sink: sink_id.clone(), cluster: survey.cluster.clone(), flavour, start_time };
-    let snapshot = store.open_sink(&claim)?;
-    takeover::check_start_time(settings, snapshot.start_time)?;
-    let store: Arc<dyn StateStore> = store;
-    info!(
-        cluster = survey.cluster,
-        version = %survey.version,
-        start_time = %snapshot.start_time,
-        flavour = %snapshot.flavour,
-        lanes = snapshot.lanes.len(),
-        parked = snapshot.totals.parked,
-        "state is open"
-    );
-
-    let registry = decoders::registry(&decoders::Needs {
-        settings,
+    let ready = Ready {
+        settings: &settings,
         trust,
-        flavour: snapshot.flavour,
-        seen: snapshot.seen_version.clone(),
         place,
-        artifacts: Arc::new(source.artifacts()),
-        store: Some(store.clone()),
-        env: env.clone(),
-    })?;
-    let mut config = parts::engine(settings);
-    config.tell_rates = true;
-    if settings.ingest.export_parked {
-        let files = overflow::Files::new(&settings.storage, sink_id.clone(), env.clone());
-        config.overflow = Some(Arc::new(files));
-    }
-    let locking = Locking::begin(settings, source.locks(), &env);
-    config.watcher = locking.as_ref().map(Locking::watcher);
-    let engine = Engine::new(Parts {
-        source: Box::new(source),
-        decoders: Arc::new(registry.clone()),
-        unstructured: Arc::new(decoders::unstructured(settings)),
-        sink: taker,
+        sink: sends,
         store,
+        source,
+        locking: locking.as_ref(),
         env,
-        sink_id,
-        snapshot,
-        road,
-        exec: Exec::Threads,
-        config,
-    })?;
-
-    tell(&|known| {
-        known.engine = Some(engine.inspector());
-        known.lockout = locking.as_ref().map(Locking::lockout);
-    });
-
-    // The registry lives as long as the engine and is waited for.
-    let registry_stop = stop.child_token();
-    let fetching = tokio::spawn(registry.run(registry_stop.clone()));
-    let result = engine.run(stop).await;
-    registry_stop.cancel();
+        known,
+    };
+    let result = ready.forward(stop).await;
+    drop(ready);
     let locked = match locking {
         Some(locking) => locking.end().await,
         None => Ok(()),
     };
-    fetching.await.map_err(Error::Task)?;
+    let ended = match beside {
+        Some(beside) => beside.end().await,
+        None => Ok(()),
+    };
+    let ended = steward.end().await.and(locked).and(ended);
     let summary = result?;
-    locked?;
-    let by_sink = sink.map_or(0, |sink| sink.stats().possible_duplicate_events);
-    log_summary(&summary, by_sink);
+    ended?;
     Ok(summary)
-}
-
-fn log_summary(summary: &Summary, by_sink: u64) {
-    let totals = &summary.totals;
-    // What the sink sends again by itself, at once and on a new connection, the engine never hears
-    // of.
-    let possible_duplicates = summary.unknown_outcomes + by_sink;
-    info!(
-        read = summary.read,
-        repeated = summary.repeated,
-        passed = summary.passed,
-        sent = summary.sent,
-        retries = summary.retries,
-        unknown_outcomes = summary.unknown_outcomes,
-        possible_duplicates,
-        commits = summary.commits,
-        sessions_given_up = summary.sessions_given_up,
-        total_passed = totals.passed,
-        total_delivered = totals.delivered,
-        total_filtered = totals.filtered,
-        total_parked = totals.parked,
-        total_resolved = totals.resolved,
-        total_dropped = totals.dropped,
-        total_given_up = totals.given_up,
-        total_native = totals.by_native,
-        total_table = totals.by_table,
-        total_module = totals.by_module,
-        total_inexact = totals.inexact,
-        total_sessions = totals.sessions,
-        "successfully shut down"
-    );
 }

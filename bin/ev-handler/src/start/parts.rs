@@ -124,11 +124,9 @@ pub(crate) fn road(settings: &Settings) -> Road {
     }
 }
 
-/// The JSON flavour that the settings name, or ask for by naming a road that has no other; `None`
-/// takes what the state has.
+/// The JSON flavour that the settings name; `None` takes what the state has.
 pub(crate) fn flavour(settings: &Settings) -> Option<Flavour> {
     match settings.json.flavour {
-        ev_config::JsonFlavour::Auto if road(settings) != Road::Typed => Some(Flavour::Struct),
         ev_config::JsonFlavour::Auto => None,
         ev_config::JsonFlavour::Go => Some(Flavour::Go),
         ev_config::JsonFlavour::Struct => Some(Flavour::Struct),

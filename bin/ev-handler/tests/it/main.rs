@@ -18,6 +18,7 @@ mod receiver;
 mod repair_command;
 mod replay_command;
 mod road;
+mod roads;
 mod scenarios;
 mod stage;
 mod takeover;

@@ -30,6 +30,8 @@ pub(crate) struct Stage {
     pub(crate) fluentd_ca: Authority,
     pub(crate) key: SigningKey,
     pub(crate) extra: String,
+    /// By which calls the log is read.
+    pub(crate) source: &'static str,
     /// More lines under `[forward.fluentd]`.
     pub(crate) forward: String,
     /// More lines under `[decoder]`.
@@ -76,6 +78,7 @@ impl Stage {
             fluentd_ca,
             key,
             extra: String::new(),
+            source: "typed",
             forward: String::new(),
             decoder: String::new(),
             start_time,
@@ -96,6 +99,7 @@ batch = 200
 window-size = "24h"
 start-time = "{}"
 {}
+{}
 [teleport]
 addr = "{auth}"
 identity = "identity"
@@ -114,6 +118,11 @@ trust = "trust.json"
 embedded = "oldest"
 {}"#,
             self.start_time,
+            if self.extra.contains("source =") {
+                String::new()
+            } else {
+                format!("source = {:?}", self.source)
+            },
             self.extra,
             self.fluentd.url("events.log"),
             self.fluentd.url("session"),

@@ -1,0 +1,152 @@
+//! By which calls the log is read, and what happens when that changes.
+
+use std::collections::BTreeSet;
+
+use ev_test_support::data::{Made, Maker, Vector};
+use ev_test_support::{Api, AuthTally};
+
+use crate::stage::{Stage, make, now, templates};
+
+const ALL: [Api; 3] = [Api::Typed, Api::Unstructured, Api::Export];
+
+/// A stage whose handler chooses by itself.
+fn choosing(version: &str, offered: &[Api]) -> Stage {
+    let mut stage = Stage::new(version);
+    stage.source = "auto";
+    stage.auth.set(|switches| switches.offer_only(offered));
+    stage
+}
+
+fn plain(label: &str) -> Vec<Vector> {
+    let mut vectors = templates(label);
+    // Recordings that Auth does not have would be waited for.
+    vectors.retain(|vector| vector.kind != "session.upload");
+    // Go makes no JSON of some, so there is nothing that Auth could send.
+    let mut maker = Maker::new(499);
+    vectors.retain(|vector| maker.event(vector, now()).unwrap().event().unstructured().is_some());
+    assert!(vectors.len() > 50, "{label} has {} events", vectors.len());
+    vectors
+}
+
+fn add(stage: &Stage, made: &[Made]) {
+    stage.auth.append(made.iter().map(Made::event));
+}
+
+fn events(tally: &AuthTally, method: &str) -> u64 {
+    tally.methods.get(method).map_or(0, |method| method.events)
+}
+
+/// Every event came, and once.
+fn all_came_once(stage: &Stage, made: &[&[Made]]) {
+    let expected: BTreeSet<&str> = made.iter().copied().flatten().map(|made| &*made.uid).collect();
+    let bodies = stage.bodies().remove("events.log").unwrap_or_default();
+    let uid = |body: &String| {
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        body["uid"].as_str().unwrap().to_owned()
+    };
+    let came: Vec<String> = bodies.iter().map(uid).collect();
+    let different: BTreeSet<&str> = came.iter().map(|uid| &**uid).collect();
+    assert_eq!(different, expected);
+    assert_eq!(came.len(), expected.len(), "{} came twice", came.len() - different.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_best_road_that_is_offered_is_taken() {
+    let check = async |version: &str, offered: &[Api], method: &str| {
+        let stage = choosing(version, offered);
+        let made = make(&mut Maker::new(400), &plain("v13"), 50, 2, 5);
+        add(&stage, &made);
+        stage.run_until(async |stage| stage.received(50).await).await;
+        all_came_once(&stage, &[&made]);
+        for api in ALL {
+            let [search, export] = api.methods();
+            let came =
+                events(&stage.auth.tally(), if api == Api::Export { export } else { search });
+            let is_taken = api.methods().contains(&method);
+            assert_eq!(came > 0, is_taken, "{version}, {offered:?}: {came} by {api:?}");
+        }
+    };
+    // What is decoded exactly is taken as protobuf, whatever else there is.
+    check("13.3.8", &ALL, "GetEvents").await;
+    check("13.3.8", &[Api::Unstructured], "GetUnstructuredEvents").await;
+    check("13.3.8", &[Api::Export, Api::Unstructured], "ExportUnstructuredEvents").await;
+    // Of a version that nobody can decode, the JSON is taken that Auth makes itself.
+    check("13.9.9", &ALL, "ExportUnstructuredEvents").await;
+    check("13.9.9", &[Api::Typed, Api::Unstructured], "GetUnstructuredEvents").await;
+    check("13.9.9", &[Api::Typed], "GetEvents").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_auth_offers_keeps_the_typed_road() {
+    let stage = choosing("18.0.0-dev", &ALL);
+    stage.auth.offer(stage.module("v18dev"));
+    let made = make(&mut Maker::new(401), &plain("v18dev"), 200, 2, 5);
+    add(&stage, &made);
+    let summary = stage.run_until(async |stage| stage.received(200).await).await;
+    all_came_once(&stage, &[&made]);
+    assert_eq!(summary.totals.by_module, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upgrades_and_downgrades_of_auth_change_the_road_without_loss_or_repetition() {
+    for other in [&[Api::Typed, Api::Unstructured][..], &ALL] {
+        let stage = choosing("13.3.8", other);
+        let mut maker = Maker::new(402);
+        let (old, new) = (plain("v13"), plain("v18dev"));
+        let first = make(&mut maker, &old, 300, 20, 60);
+        add(&stage, &first);
+        let mut rest = Vec::new();
+        stage
+            .run_until(async |stage| {
+                stage.received(300).await;
+                let mut count = 300;
+                for round in 0..2 {
+                    // Nothing decodes these, and the table that is built in does not know them all.
+                    stage.auth.upgrade("18.0.0-dev").await;
+                    let made = make(&mut maker, &new, 60, 0, 1);
+                    add(stage, &made);
+                    count += 60;
+                    stage.received(count).await;
+                    rest.push(made);
+
+                    stage.auth.upgrade("13.3.8").await;
+                    let made = make(&mut maker, &old, 40, 0, 1);
+                    add(stage, &made);
+                    count += 40;
+                    stage.received(count).await;
+                    rest.push(made);
+                    assert!(round < 2);
+                }
+            })
+            .await;
+        let all: Vec<&[Made]> = std::iter::once(&first).chain(&rest).map(Vec::as_slice).collect();
+        all_came_once(&stage, &all);
+        let tally = stage.auth.tally();
+        assert!(events(&tally, "GetEvents") > 300, "{tally:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_road_after_a_restart_sends_nothing_of_the_day_again() {
+    let orders: [[&[Api]; 4]; 2] = [
+        [&[Api::Typed], &[Api::Unstructured], &[Api::Export], &[Api::Typed]],
+        [&[Api::Export], &[Api::Typed], &[Api::Unstructured], &[Api::Export]],
+    ];
+    for order in orders {
+        let stage = choosing("13.3.8", &ALL);
+        let mut maker = Maker::new(403);
+        let vectors = plain("v13");
+        let mut all = Vec::new();
+        for (life, offered) in order.into_iter().enumerate() {
+            stage.auth.set(|switches| switches.offer_only(offered));
+            // Some of them lie in the days before, as events that were stored late do.
+            let hours = if life == 0 { 40 } else { 0 };
+            let made = make(&mut maker, &vectors, 100, hours, 1);
+            add(&stage, &made);
+            all.push(made);
+            stage.run_until(async |stage| stage.received((life + 1) * 100).await).await;
+        }
+        let all: Vec<&[Made]> = all.iter().map(Vec::as_slice).collect();
+        all_came_once(&stage, &all);
+    }
+}
