@@ -30,14 +30,12 @@
 
 #![forbid(unsafe_code)]
 
-mod date;
 mod error;
 mod find;
 mod read;
 mod state;
 mod write;
 
-pub use date::{Date, InvalidDate};
 pub use error::Error;
 pub use find::{Candidate, candidates, directory_name};
 pub use read::read;

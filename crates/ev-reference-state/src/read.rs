@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use ev_core::{SessionId, Timestamp};
+use ev_core::{Date, SessionId, Timestamp};
 use serde::Deserialize;
 
 use crate::{Chunks, Error, Finding, MissingRecording, State};
@@ -205,7 +205,7 @@ impl Reader<'_> {
         let root = self.directory.join("cursor_v2");
         for name in names(&root)? {
             let path = root.join(&name);
-            let Ok(date) = name.parse() else {
+            let Some(date) = Date::parse(&name) else {
                 self.found(path, "is named after no date and was passed over");
                 continue;
             };

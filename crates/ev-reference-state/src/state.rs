@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
-use ev_core::{SessionId, Timestamp};
-
-use crate::Date;
+use ev_core::{Date, SessionId, Timestamp};
 
 /// What one directory of the reference handler says. Files that are not there, are empty or make
 /// no sense are `None` or left out.

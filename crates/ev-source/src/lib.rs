@@ -35,6 +35,7 @@ mod address;
 mod artifacts;
 mod backoff;
 mod budget;
+mod chunks;
 mod config;
 mod connection;
 mod credentials;
@@ -66,6 +67,7 @@ mod token;
 mod window;
 
 pub use artifacts::AuthArtifacts;
+pub use chunks::{ChunkEvents, ChunkPart, ChunkReader, ChunkRefused};
 pub use config::{Config, Credentials};
 pub use credentials::AuthCredentials;
 pub use error::Error;

@@ -11,6 +11,7 @@ use ev_core::{
 };
 use tracing::{info, warn};
 
+use crate::chunks::ChunkEvents;
 use crate::dial::Dialler;
 use crate::keyed::KeyedPages;
 use crate::lanes::{Reader, session_start};
@@ -108,6 +109,12 @@ impl SearchSource {
         };
         self.reader.take_road(to);
         Ok(())
+    }
+
+    /// Single chunks of the bulk export, over the connection that this source keeps. Works while
+    /// the source is in use elsewhere.
+    pub fn chunk_events(&self) -> ChunkEvents {
+        ChunkEvents::new(Arc::clone(&self.config), Arc::clone(&self.env), self.shared.clone())
     }
 
     /// Single pages of the log by keys from elsewhere, over the connection that this source keeps.

@@ -1,9 +1,9 @@
 //! From our resume points to those of the reference handler. Whatever it has no place for is sent
 //! again rather than left out.
 
-use ev_core::{LaneId, Road, Timestamp};
-use ev_reference_state::{Date, State};
-use ev_source::SearchPlace;
+use ev_core::{Date, LaneId, Road, Timestamp};
+use ev_reference_state::{Chunks, State};
+use ev_source::{ExportPlace, SearchPlace};
 use ev_state::SinkFacts;
 
 /// What is exported, and what an operator has to know about it.
@@ -19,6 +19,7 @@ pub(super) fn exported(sink: &SinkFacts, fixed: Option<i64>) -> Exported {
     let mut exported = Exported::default();
     let begin = sink.start_time.seconds();
     exported.state.start_time = Some(begin);
+    dates(sink, &mut exported);
     match first_unread(sink) {
         Some(Unread { second, key }) => {
             // Newer releases begin a search here, and the others where they began at all. With the
@@ -26,22 +27,23 @@ pub(super) fn exported(sink: &SinkFacts, fixed: Option<i64>) -> Exported {
             exported.state.window_time = Some(second);
             exported.state.cursor = key;
             let moved = second.max(begin);
-            if fixed.is_none() {
+            // The export goes by its dates, and forgets those in front of the start time.
+            if fixed.is_none() && !exported.state.is_bulk() {
                 exported.state.start_time = Some(moved);
             } else if moved > begin {
                 exported.notes.push(format!(
-                    "`start-time` is set, so `start_time` stays at {}: releases that do not know \
-                     `window_time` (up to 15) may send what lies between there and {} again. For \
-                     those remove `start-time` from the configuration and export again",
+                    "`start_time` stays at {}, as `start-time` is set or the bulk export was used: \
+                     releases that know neither `window_time` nor the export (up to 15) may send \
+                     what lies between there and {} again",
                     time(begin),
                     time(second)
                 ));
             }
         }
+        None if exported.state.is_bulk() => {}
         None => exported.notes.push("nothing of the log was read yet".to_owned()),
     }
     recordings(sink, &mut exported);
-    dates(sink, &mut exported);
     let parked = sink.totals.parked;
     if parked > 0 {
         exported.notes.push(format!(
@@ -97,26 +99,35 @@ fn recordings(sink: &SinkFacts, exported: &mut Exported) {
     }
 }
 
-/// The bulk export's dates and chunks. A date that searches have not finished is read again.
+/// The bulk export's dates and chunks. Where searches had not passed yet when they gave way to the
+/// export, the dates are looked at again: what the export has of them is known by its chunks.
 fn dates(sink: &SinkFacts, exported: &mut Exported) {
     for facts in sink.lanes.iter().filter(|facts| facts.token.road == Road::Export) {
         let LaneId::Chunk { date, chunk } = &facts.lane else { continue };
-        let Ok(date) = date.parse::<Date>() else { continue };
+        let Some(date) = Date::parse(date) else { continue };
         let chunks = exported.state.dates.entry(date).or_default();
         if chunk.is_empty() {
             continue;
         }
         if facts.done {
             chunks.completed.insert(chunk.clone());
-        } else if let Some(cursor) = cursor(facts) {
+        } else if let Ok(ExportPlace::Chunk { cursor, .. }) =
+            ExportPlace::of(&facts.lane, &facts.token)
+            && !cursor.is_empty()
+        {
             chunks.partial.insert(chunk.clone(), cursor);
         }
     }
-}
-
-/// The cursor inside a chunk that is not finished.
-fn cursor(_facts: &ev_state::LaneFacts) -> Option<String> {
-    None
+    let (Some(first), Some(unread)) =
+        (exported.state.dates.keys().next().copied(), first_unread(sink))
+    else {
+        return;
+    };
+    let mut date = Date::of(unread.second);
+    while date < first {
+        exported.state.dates.insert(date, Chunks::default());
+        date = date.plus(1);
+    }
 }
 
 #[cfg(test)]

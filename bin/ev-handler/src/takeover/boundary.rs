@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use ev_core::EventDigest;
+use ev_core::{Date, EventDigest};
 use ev_pipeline::Identity;
 use tracing::{debug, info};
 
@@ -55,6 +55,15 @@ pub(super) trait Log {
 
     /// What comes next of what was begun last; `None` behind the end.
     async fn next(&mut self) -> Result<Option<Stretch>, Error>;
+
+    /// The events of a chunk, all of them or those up to the one with that cursor behind it; or why
+    /// they cannot be told.
+    async fn chunk(
+        &mut self,
+        date: Date,
+        chunk: &str,
+        up_to: Option<&str>,
+    ) -> Result<Result<Vec<Entry>, String>, Error>;
 
     /// The page at `key` of the search that begins at second `start`; or why Auth has none.
     async fn page(&mut self, start: i64, key: &str) -> Result<Result<Page, String>, Error>;

@@ -1,29 +1,41 @@
 //! The log of Auth, over a connection of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ev_config::Settings;
 use ev_core::{
-    AuthVersion, Cost, Credit, Decoder, Env, Flavour, Mode, Outcome, Output, RawEvent, Source as _,
-    SpanQuery, SpanReader, peek,
+    Cost, Credit, Date, Decoder, Env, EventDigest, Flavour, Form, Mode, Outcome, Output, RawEvent,
+    Road, Source as _, SpanQuery, SpanReader,
 };
 use ev_decode::{NativeDecoder, Options};
 use ev_pipeline::Identity;
-use ev_source::{KeyedPages, KeyedQuery, TypedSource};
+use ev_source::{ChunkEvents, KeyedPages, KeyedQuery, Offers, TypedSource};
+use ev_unstructured::UnstructuredDecoder;
+use tracing::debug;
 
+use crate::chain::Chain;
 use crate::start::{Error, parts};
 
 use super::boundary::{Log, Page, Stretch};
 use super::plan::Entry;
+use super::sha256;
+
+/// Before Auth is asked again what it offers.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads the log for a takeover.
 pub(super) struct AuthLog {
     source: TypedSource,
+    /// Whether Auth offers to be searched at all.
+    searches: bool,
     keyed: KeyedPages,
+    chunks: ChunkEvents,
     span: Option<Box<dyn SpanReader>>,
     types: Vec<String>,
     /// For events without uid alone, which the log of Auth has none of as a rule.
-    decoder: Option<NativeDecoder>,
+    typed: Option<NativeDecoder>,
+    unstructured: UnstructuredDecoder,
 }
 
 impl AuthLog {
@@ -38,38 +50,83 @@ impl AuthLog {
         let types = std::mem::take(&mut all.ingest.types);
         let mut source = parts::source(&all, Arc::clone(env))?;
         source.survey().await?;
-        let keyed = source.keyed_pages();
+        let offers = offers(&mut source, env).await?;
+        let searches = offers.typed || offers.unstructured;
+        if offers.unstructured && !offers.typed {
+            source.take_road(Road::Unstructured)?;
+        } else if offers.typed && !offers.unstructured {
+            source.take_road(Road::Typed)?;
+        }
+        let (keyed, chunks) = (source.keyed_pages(), source.chunk_events());
         let newest = ev_decode::embedded().into_iter().next_back();
         let options = Options { print_data: settings.json.print_data, login: false };
         // An id is made of Go's form, whatever is printed.
-        let decoder = newest.map(|one| NativeDecoder::native(one.table, Flavour::Go, options));
-        Ok(Self { source, keyed, span: None, types, decoder })
+        let typed = newest.map(|one| NativeDecoder::native(one.table, Flavour::Go, options));
+        let unstructured = UnstructuredDecoder::new();
+        Ok(Self { source, searches, keyed, chunks, span: None, types, typed, unstructured })
     }
 
     fn entry(&self, event: &RawEvent) -> Entry {
-        let mut identity = Identity::of(event, None);
-        if !identity.has_uid
-            && let Some(outcome) = self.decoder.as_ref().and_then(|decoder| decode(decoder, event))
-        {
-            identity = Identity::of(event, Some(&outcome));
-        }
-        let kind = peek::metadata(&event.bytes).map(|peeked| peeked.kind).unwrap_or_default();
-        let kind = kind.of(&event.bytes);
+        let peeked = event.peek();
+        let kind = peeked.map(|peeked| peeked.kind).unwrap_or_default().of(&event.bytes);
         let is_of_type =
             self.types.is_empty() || self.types.iter().any(|one| one.as_bytes() == kind);
+        let identity = match peeked.filter(|peeked| !peeked.uid.is_empty()) {
+            Some(peeked) => {
+                let digest = EventDigest::of(&sha256(peeked.uid.of(&event.bytes)));
+                let (time, index) = (peeked.time, Some(peeked.index));
+                Identity { digest, time, index, has_uid: true }
+            }
+            None => Identity::of(event, self.decode(event).as_ref()),
+        };
         Entry { identity, is_of_type }
     }
 
-    fn entries(&self, _version: &AuthVersion, events: &[RawEvent]) -> Vec<Entry> {
+    fn decode(&self, event: &RawEvent) -> Option<Outcome> {
+        let decoder: &dyn Decoder = match event.form {
+            Form::OneOf => self.typed.as_ref()?,
+            Form::Unstructured => &self.unstructured,
+        };
+        debug_assert!(matches!(decoder.cost(), Cost::Inline), "neither is blocking work");
+        let mut out = Output::default();
+        decoder.decode(std::slice::from_ref(event), Mode::Strict, &mut out).ok()?;
+        out.into_parts().1.pop()
+    }
+
+    fn entries(&self, events: &[RawEvent]) -> Vec<Entry> {
         events.iter().map(|event| self.entry(event)).collect()
     }
 }
 
-fn decode(decoder: &NativeDecoder, event: &RawEvent) -> Option<Outcome> {
-    debug_assert!(matches!(decoder.cost(), Cost::Inline), "native decoding is no blocking work");
-    let mut out = Output::default();
-    decoder.decode(std::slice::from_ref(event), Mode::Strict, &mut out).ok()?;
-    out.into_parts().1.pop()
+/// Waits for something, and keeps the connection up meanwhile.
+async fn meanwhile<T>(
+    source: &mut TypedSource,
+    work: impl Future<Output = T>,
+) -> Result<T, Error> {
+    tokio::pin!(work);
+    loop {
+        // The source has to be asked too, or nobody would connect again.
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done),
+            event = ev_core::Source::next(source, Credit { pages: 0 }) => drop(event?),
+        }
+    }
+}
+
+/// By which calls the log can be read; waits until Auth says.
+async fn offers(source: &mut TypedSource, env: &Arc<dyn Env>) -> Result<Offers, Error> {
+    let roads = source.roads();
+    let asked = async {
+        loop {
+            match roads.offered().await {
+                Ok(offers) => return offers,
+                Err(error) => debug!(error = %Chain(&error), "cannot ask auth what it offers"),
+            }
+            env.sleep(PAUSE).await;
+        }
+    };
+    meanwhile(source, asked).await
 }
 
 impl Log for AuthLog {
@@ -79,36 +136,48 @@ impl Log for AuthLog {
     }
 
     async fn next(&mut self) -> Result<Option<Stretch>, Error> {
-        let Self { source, span, .. } = self;
-        let Some(span) = span else { return Ok(None) };
-        let page = loop {
-            // The source has to be asked too, or nobody would connect again.
-            tokio::select! {
-                biased;
-                page = span.next() => break page?,
-                event = ev_core::Source::next(source, Credit { pages: 0 }) => drop(event?),
-            }
-        };
+        let Self { source, span: Some(span), searches: true, .. } = self else { return Ok(None) };
+        let page = meanwhile(source, span.next()).await??;
         let Some(page) = page else { return Ok(None) };
         let gaps = page.gaps.iter().map(|gap| gap.from).collect();
-        Ok(Some(Stretch { entries: self.entries(&page.version, &page.events), gaps }))
+        Ok(Some(Stretch { entries: self.entries(&page.events), gaps }))
+    }
+
+    async fn chunk(
+        &mut self,
+        date: Date,
+        chunk: &str,
+        up_to: Option<&str>,
+    ) -> Result<Result<Vec<Entry>, String>, Error> {
+        let mut reader = self.chunks.read(date, chunk);
+        let mut entries = Vec::new();
+        loop {
+            let part = meanwhile(&mut self.source, reader.next()).await?;
+            let part = match part {
+                Ok(Some(part)) => part,
+                Ok(None) if up_to.is_none() => return Ok(Ok(entries)),
+                Ok(None) => return Ok(Err("no event of it has the noted cursor".to_owned())),
+                Err(refused) => return Ok(Err(refused.reason)),
+            };
+            for (event, cursor) in &part.events {
+                entries.push(self.entry(event));
+                if up_to == Some(cursor.as_str()) {
+                    return Ok(Ok(entries));
+                }
+            }
+        }
     }
 
     async fn page(&mut self, start: i64, key: &str) -> Result<Result<Page, String>, Error> {
         let query = KeyedQuery { start, types: self.types.clone(), key: key.to_owned() };
+        if !self.searches {
+            return Ok(Err("it does not offer to be searched".to_owned()));
+        }
         let keyed = self.keyed.clone();
-        let asked = keyed.page(&query);
-        tokio::pin!(asked);
-        let answer = loop {
-            tokio::select! {
-                biased;
-                answer = &mut asked => break answer,
-                event = ev_core::Source::next(&mut self.source, Credit { pages: 0 }) => drop(event?),
-            }
-        };
+        let answer = meanwhile(&mut self.source, keyed.page(&query)).await?;
         Ok(match answer {
             Ok(page) => {
-                let entries = self.entries(&page.version, &page.events);
+                let entries = self.entries(&page.events);
                 Ok(Page { entries, next: page.next })
             }
             Err(refused) => Err(refused.reason),

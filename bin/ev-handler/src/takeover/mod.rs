@@ -11,6 +11,7 @@
 //! on. The files of the reference handler stay as they are.
 
 mod boundary;
+mod chunks;
 mod log;
 mod origin;
 mod plan;
@@ -128,6 +129,9 @@ async fn take_over(needs: &Needs<'_>, origins: Vec<Origin>) -> Result<Timestamp,
         check_start_time(settings, Timestamp::new(stored, 0))?;
     }
     let proven = match place {
+        _ if origin.state.is_bulk() => {
+            Proven::Chunks(chunks::delivered(&mut log, &origin.state).await?)
+        }
         Place::Known(at) => {
             let floor = stored.or(given).unwrap_or(origin::EARLIEST);
             boundary::delivered(&mut log, at, floor, now).await?
@@ -219,18 +223,14 @@ fn looks_like_id(text: &str) -> bool {
 /// What the events may be recognised by that have this id: of the uid, and what an event without
 /// one has instead, of which the id is the whole digest.
 fn ids_of(id: &str) -> Vec<EventDigest> {
-    let digest = |bytes: &[u8]| {
-        let sha256 = ring::digest::digest(&ring::digest::SHA256, bytes);
-        <[u8; 32]>::try_from(sha256.as_ref()).ok().map(|whole| EventDigest::of(&whole))
-    };
-    let mut ids: Vec<EventDigest> = digest(id.as_bytes()).into_iter().collect();
-    if id.len() == 64 && id.is_ascii() {
-        let byte = |at: usize| u8::from_str_radix(id.get(at..at + 2)?, 16).ok();
-        let bytes: Option<Vec<u8>> = (0..32).map(|n| byte(2 * n)).collect();
-        let whole = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        ids.extend(whole.map(|whole| EventDigest::of(&whole)));
-    }
+    let mut ids = vec![EventDigest::of(&sha256(id.as_bytes()))];
+    ids.extend(ev_core::unstructured::digest_of_id(id.as_bytes()).map(|id| EventDigest::of(&id)));
     ids
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let sum = ring::digest::digest(&ring::digest::SHA256, bytes);
+    sum.as_ref().try_into().expect("a SHA-256 has 32 bytes")
 }
 
 #[cfg(test)]

@@ -106,7 +106,11 @@ pub(super) async fn choose(
         }
     }
     let origin = origins.swap_remove(chosen);
-    let place = boundary::locate(log, &origin.wanted(given), now).await?;
+    // What searches left behind is older than what the export did.
+    let place = match origin.state.is_bulk() {
+        true => Place::Unknown("the bulk export was used".to_owned()),
+        false => boundary::locate(log, &origin.wanted(given), now).await?,
+    };
     if own.as_ref() != Some(&origin.candidate.name) {
         is_proved |= matches!(place, Place::Known(_));
         let directory = origin.path().display();

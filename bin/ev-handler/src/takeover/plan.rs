@@ -8,9 +8,11 @@ use ev_core::{
 };
 use ev_pipeline::Identity;
 use ev_pipeline::ledger::{Hour, LedgerKey};
-use ev_reference_state::State;
-use ev_source::SearchPlace;
+use ev_reference_state::{Chunks, State};
+use ev_source::{ExportPlace, SearchPlace};
 use tracing::{info, warn};
+
+use super::chunks::Told;
 
 /// How near to the border of a window, in seconds, an event counts as one that the next one brings
 /// too. As in the engine's lane book.
@@ -43,6 +45,8 @@ pub(crate) struct Delivered {
 #[derive(Clone, Debug)]
 pub(crate) enum Proven {
     Everything(Delivered),
+    /// That chunks of the bulk export were delivered.
+    Chunks(Told),
     /// Nothing, and why.
     Nothing(String),
 }
@@ -52,7 +56,7 @@ impl Proven {
     pub(crate) fn second(&self) -> Option<i64> {
         match self {
             Self::Everything(delivered) => Some(delivered.to),
-            Self::Nothing(_) => None,
+            Self::Chunks(_) | Self::Nothing(_) => None,
         }
     }
 }
@@ -75,7 +79,18 @@ impl Plan<'_> {
         match &self.proven {
             Proven::Everything(delivered) => {
                 self.windows(delivered, types, &mut change);
-                self.ledger(delivered, &LedgerKey::new(ledger_key), &mut change);
+                let is_whole = |hour: i64| {
+                    let first = hour.saturating_mul(LedgerHour::SECONDS).max(self.start_time);
+                    first >= delivered.from
+                };
+                let entries = delivered.entries.iter();
+                self.ledger(entries, is_whole, &LedgerKey::new(ledger_key), &mut change);
+            }
+            Proven::Chunks(told) => {
+                self.dates(told, &mut change);
+                // What is not delivered of these hours will be.
+                let entries = told.values().flatten();
+                self.ledger(entries, |_| true, &LedgerKey::new(ledger_key), &mut change);
             }
             Proven::Nothing(_) => {
                 // Without a window of its own the source begins at the start time.
@@ -150,18 +165,50 @@ impl Plan<'_> {
         lane
     }
 
+    /// The dates of the bulk export with their chunks, and the ids of what was delivered of them.
+    fn dates(&self, told: &Told, change: &mut Change) {
+        let from = self.start_time;
+        for (date, Chunks { completed, partial }) in &self.state.dates {
+            let place = ExportPlace::Date { date: date.to_string(), from };
+            change.open.push(place.to_lane());
+            let completed = completed.iter().map(|chunk| (chunk, String::new(), true));
+            let partial = partial.iter().map(|(chunk, cursor)| (chunk, cursor.clone(), false));
+            for (chunk, cursor, is_done) in completed.chain(partial) {
+                let (date_text, name) = (date.to_string(), chunk.clone());
+                let place = ExportPlace::Chunk { date: date_text, chunk: name, from, cursor };
+                let (lane, token) = place.to_lane();
+                let entries = told.get(&(*date, chunk.clone())).map_or(&[][..], Vec::as_slice);
+                for row in entries.chunks(ROW) {
+                    let inner = row.iter().map(|entry| entry.identity.digest).collect();
+                    let (lane, border) = (lane.clone(), Vec::new());
+                    change.settle.push(Settle { lane, page: 0, inner, border });
+                }
+                if is_done {
+                    change.done.push(lane.clone());
+                } else {
+                    // The cursor is behind all of them.
+                    let (lane, token) = (lane.clone(), token.clone());
+                    change.advance.push(Advance { lane, token, page: 1 });
+                }
+                change.open.push((lane, token));
+            }
+        }
+    }
+
     /// The hours of which all delivered events are known, so that they can be compared with Auth's.
-    fn ledger(&self, delivered: &Delivered, key: &LedgerKey, change: &mut Change) {
-        let hour = |second: i64| second.div_euclid(LedgerHour::SECONDS);
-        let is_whole = |hour: i64| {
-            let first = hour.saturating_mul(LedgerHour::SECONDS).max(self.start_time);
-            first >= delivered.from
-        };
+    fn ledger<'e>(
+        &self,
+        entries: impl Iterator<Item = &'e Entry>,
+        is_whole: impl Fn(i64) -> bool,
+        key: &LedgerKey,
+        change: &mut Change,
+    ) {
         let mut hours: BTreeMap<i64, Hour> = BTreeMap::new();
-        for Entry { identity, is_of_type } in &delivered.entries {
+        for Entry { identity, is_of_type } in entries {
             let second = identity.time.seconds();
-            if *is_of_type && second >= self.start_time && is_whole(hour(second)) {
-                hours.entry(hour(second)).or_default().insert(&key.line(identity));
+            let hour = second.div_euclid(LedgerHour::SECONDS);
+            if *is_of_type && second >= self.start_time && is_whole(hour) {
+                hours.entry(hour).or_default().insert(&key.line(identity));
             }
         }
         change.ledger.extend(hours.iter().map(|(hour, sums)| sums.to_row(*hour)));
@@ -196,6 +243,18 @@ impl Plan<'_> {
                 known_events = delivered.entries.len(),
                 "going on behind the event that it sent last"
             ),
+            Proven::Chunks(told) => {
+                let completed = self.state.dates.values().map(|chunks| chunks.completed.len());
+                let partial = self.state.dates.values().map(|chunks| chunks.partial.len());
+                let events: usize = told.values().map(Vec::len).sum();
+                info!(
+                    dates = self.state.dates.len(),
+                    completed_chunks = completed.sum::<usize>(),
+                    partial_chunks = partial.sum::<usize>(),
+                    known_events = events,
+                    "going on behind what its bulk export has sent"
+                );
+            }
             Proven::Nothing(why) => {
                 let begin = self.state.window_time.unwrap_or(self.start_time).max(self.start_time);
                 let is_new =

@@ -579,3 +579,66 @@ async fn what_is_stored_is_shown() {
     let recordings = lanes.iter().filter(|lane| lane["index"].is_i64()).count();
     assert_eq!(recordings, 4);
 }
+
+/// The sample of the bulk export with the names that our Auth gives its chunks: chunk by chunk the
+/// same events.
+fn put_chunks(rig: &Rig) {
+    rig.put("7-cursor-v2", DIRECTORY);
+    let root = rig.stage.path("storage").join(DIRECTORY).join("cursor_v2");
+    rig.stage.auth.set(|switches| switches.export_chunk = 50);
+    let names = |date: &str| {
+        let day = ev_core::Date::parse(date).unwrap().start() / 86_400;
+        rig.stage.auth.store(|store| store.export_chunks(day, 50))
+    };
+    let (first, second) = (names("2026-11-17"), names("2026-11-18"));
+    assert_eq!((first.len(), second.len()), (2, 4));
+    let mut list = first.clone();
+    list.sort();
+    std::fs::write(root.join("2026-11-17/completed-chunks"), format!("{}\n", list.join("\n")))
+        .unwrap();
+    let chunk = |ordinal: usize| {
+        // Names are listed in no order; that of the n-th chunk is told by its events.
+        let day = ev_core::Date::parse("2026-11-18").unwrap().start() / 86_400;
+        let first = &rig.log[100 + ordinal * 50];
+        let begins = |name: &&String| {
+            let events = rig.stage.auth.store(|store| store.export(day, name, "")).unwrap();
+            events.first().is_some_and(|(_, event, _)| event.oneof == first.oneof)
+        };
+        second.iter().find(begins).unwrap().clone()
+    };
+    let date = root.join("2026-11-18");
+    std::fs::write(date.join("completed-chunks"), format!("{}\n", chunk(0))).unwrap();
+    std::fs::remove_file(date.join("00000150-5a5ed100960c.chunk")).unwrap();
+    let day = ev_core::Date::parse("2026-11-18").unwrap().start() / 86_400;
+    let events = rig.stage.auth.store(|store| store.export(day, &chunk(1), "")).unwrap();
+    std::fs::write(date.join(format!("{}.chunk", chunk(1))), &events[19].2).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_of_the_bulk_export_are_known_to_a_search() {
+    let rig = Rig::new();
+    put_chunks(&rig);
+    rig.run(rig.settings()).await.unwrap();
+    rig.assert_sent_from(170);
+    let sent: BTreeSet<String> = rig.sent().into_iter().collect();
+    assert_eq!(sent.intersection(&delivered_before("7-cursor-v2")).count(), 0);
+    let again = rig.run(rig.settings()).await.unwrap();
+    assert_eq!((again.passed, again.sent), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_that_auth_does_not_have_are_sent_again_from_their_dates_on() {
+    // The names are of another Auth.
+    let rig = Rig::new();
+    rig.put("7-cursor-v2", DIRECTORY);
+    rig.run(rig.settings()).await.unwrap();
+    rig.assert_sent_from(0);
+
+    // Nor does it offer the export.
+    let rig = Rig::new();
+    rig.put("8-damaged", DIRECTORY);
+    let names = ["GetEventExportChunks", "ExportUnstructuredEvents"].map(str::to_owned);
+    rig.stage.auth.set(|switches| switches.unimplemented = names.to_vec());
+    rig.run(rig.settings()).await.unwrap();
+    rig.assert_sent_from(0);
+}

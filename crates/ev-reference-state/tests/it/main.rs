@@ -17,3 +17,7 @@ fn sample(name: &str) -> PathBuf {
 fn session(id: &str) -> ev_core::SessionId {
     ev_core::SessionId::try_new(id.as_bytes()).unwrap()
 }
+
+fn date(text: &str) -> ev_core::Date {
+    ev_core::Date::parse(text).unwrap()
+}

@@ -5,11 +5,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use ev_core::{SessionId, Timestamp};
-use ev_reference_state::{Chunks, Date, Error, MissingRecording, State, read, write};
+use ev_core::{Date, SessionId, Timestamp};
+use ev_reference_state::{Chunks, Error, MissingRecording, State, read, write};
 use proptest::prelude::*;
 
-use crate::session;
+use crate::{date, session};
 
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -42,8 +42,8 @@ fn full() -> State {
         sessions: BTreeMap::from([(session("a-1"), 25), (session("b-2"), 0)]),
         missing: BTreeMap::from([(session("c-3"), missing)]),
         dates: BTreeMap::from([
-            ("2026-11-17".parse().unwrap(), chunks),
-            ("2026-11-18".parse().unwrap(), Chunks::default()),
+            (date("2026-11-17"), chunks),
+            (date("2026-11-18"), Chunks::default()),
         ]),
     }
 }
@@ -91,10 +91,10 @@ fn names_of_chunks_lead_nowhere_else() {
         completed: hostile.clone().into(),
         partial: hostile.map(|name| (name, "c".to_owned())).into(),
     };
-    let date = "2026-11-17".parse().unwrap();
-    let state = State { dates: BTreeMap::from([(date, chunks)]), ..State::default() };
+    let day = date("2026-11-17");
+    let state = State { dates: BTreeMap::from([(day, chunks)]), ..State::default() };
     write(&directory, &state).unwrap();
-    let expected = State { dates: BTreeMap::from([(date, Chunks::default())]), ..State::default() };
+    let expected = State { dates: BTreeMap::from([(day, Chunks::default())]), ..State::default() };
     assert_eq!(read(&directory).unwrap().0, expected);
     assert_eq!(fs::read_dir(storage.path()).unwrap().count(), 1);
 }
@@ -146,7 +146,7 @@ prop_compose! {
             missing: missing.into_iter().map(record).collect(),
             dates: dates
                 .into_iter()
-                .map(|(second, chunks)| (Date::of_second(second).unwrap(), chunks))
+                .map(|(second, chunks)| (Date::of(second), chunks))
                 .collect(),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ev_core::Timestamp;
 use ev_reference_state::{Chunks, Finding, MissingRecording, State, candidates, read};
 
-use crate::{sample, session};
+use crate::{date, sample, session};
 
 const START: Option<i64> = Some(1_794_268_800);
 const ONE: &str = "1b4ef158-039f-47cc-d49f-0a64b0da7b7e";
@@ -77,7 +77,7 @@ fn dates_and_chunks() {
         ("2026-11-18", second),
         ("2026-11-19", Chunks::default()),
     ];
-    let dates = dates.map(|(date, chunks)| (date.parse().unwrap(), chunks));
+    let dates = dates.map(|(name, chunks)| (date(name), chunks));
     assert_eq!(state, State { start_time: START, dates: dates.into(), ..State::default() });
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert!(findings[0].to_string().contains("not-a-date` is named after no date"));
@@ -91,7 +91,7 @@ fn zero_bytes_and_blank_lines_are_no_errors() {
     assert_eq!(state.sessions, BTreeMap::from([(session(ONE), 0)]));
     let missing = MissingRecording::default();
     assert_eq!(state.missing, BTreeMap::from([(session(TWO), missing)]), "it names a recording");
-    let chunks = &state.dates[&"2026-11-17".parse().unwrap()];
+    let chunks = &state.dates[&date("2026-11-17")];
     assert_eq!(chunks.completed, BTreeSet::from(["00000000-f4f8f4163ff6".to_owned()]));
     let messages = messages(&findings);
     let expected = [

@@ -61,7 +61,7 @@ fn a_start_time_that_is_set_stays() {
     let lanes = vec![window(BEGIN + 200, None, "k", false)];
     let Exported { state, notes } = exported(&sink(lanes), Some(BEGIN));
     assert_eq!((state.start_time, state.window_time), (Some(BEGIN), Some(BEGIN + 198)));
-    assert!(notes[0].contains("remove `start-time`"), "{notes:?}");
+    assert!(notes[0].contains("may send what lies between"), "{notes:?}");
     // The first window begins there.
     let lanes = vec![window(BEGIN + 2, None, "", false)];
     let Exported { state, notes } = exported(&sink(lanes), Some(BEGIN));
@@ -85,6 +85,46 @@ fn what_cannot_be_read_is_sent_again() {
     let Exported { state, notes } = exported(&sink(Vec::new()), None);
     assert_eq!((state.start_time, state.window_time), (Some(BEGIN), None));
     assert_eq!(notes, ["nothing of the log was read yet"]);
+}
+
+fn export(place: ExportPlace, done: bool) -> LaneFacts {
+    let (lane, token) = place.to_lane();
+    LaneFacts { lane, token, done, known: 0 }
+}
+
+#[test]
+fn dates_and_chunks_stand_as_they_are() {
+    let date = |day: &str| ExportPlace::Date { date: day.to_owned(), from: BEGIN };
+    let chunk = |day: &str, name: &str, cursor: &str| ExportPlace::Chunk {
+        date: day.to_owned(),
+        chunk: name.to_owned(),
+        from: BEGIN,
+        cursor: cursor.to_owned(),
+    };
+    let lanes = vec![
+        export(date("2026-11-17"), false),
+        export(chunk("2026-11-17", "a", "x"), true),
+        export(chunk("2026-11-17", "b", "o20"), false),
+        export(chunk("2026-11-17", "c", ""), false),
+        export(date("2026-11-18"), false),
+    ];
+    let Exported { state, notes } = exported(&sink(lanes.clone()), None);
+    let first = Chunks {
+        completed: ["a".to_owned()].into(),
+        partial: [("b".to_owned(), "o20".to_owned())].into(),
+    };
+    let day = |text| Date::parse(text).expect("a date");
+    let dates = [(day("2026-11-17"), first), (day("2026-11-18"), Chunks::default())];
+    let expected =
+        State { start_time: Some(BEGIN), dates: dates.clone().into(), ..State::default() };
+    assert_eq!((state, notes), (expected, Vec::new()));
+
+    // Windows had not come so far when the export took over.
+    let late = window(day("2026-11-15").start() + 100, None, "", false);
+    let Exported { state, .. } = exported(&sink([lanes, vec![late]].concat()), None);
+    let days: Vec<String> = state.dates.keys().map(Date::to_string).collect();
+    assert_eq!(days, ["2026-11-15", "2026-11-16", "2026-11-17", "2026-11-18"]);
+    assert_eq!(state.start_time, Some(BEGIN), "dates in front of it would be forgotten");
 }
 
 #[test]
