@@ -99,10 +99,7 @@ impl AuthLog {
 }
 
 /// Waits for something, and keeps the connection up meanwhile.
-async fn meanwhile<T>(
-    source: &mut TypedSource,
-    work: impl Future<Output = T>,
-) -> Result<T, Error> {
+async fn meanwhile<T>(source: &mut TypedSource, work: impl Future<Output = T>) -> Result<T, Error> {
     tokio::pin!(work);
     loop {
         // The source has to be asked too, or nobody would connect again.

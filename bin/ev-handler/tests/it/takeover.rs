@@ -642,3 +642,55 @@ async fn chunks_that_auth_does_not_have_are_sent_again_from_their_dates_on() {
     rig.run(rig.settings()).await.unwrap();
     rig.assert_sent_from(0);
 }
+
+/// The program as a process of its own, on the same settings.
+fn program(rig: &Rig) -> tokio::process::Command {
+    let config = rig.stage.write_config(rig.stage.auth.addr());
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_ev-handler"));
+    command
+        .args(["start", "--exit-on-last-event", "--start-time", "2026-11-10T00:00:00Z", "--config"])
+        .arg(config)
+        .current_dir(rig.stage.dir.path())
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_it_takes_over_it_takes_over_once() {
+    let rig = Rig::new();
+    rig.put("6-window-legacy", DIRECTORY);
+    rig.stage.auth.set(|switches| switches.latency_ms = 20);
+    let searches = || rig.stage.auth.tally().methods.get("GetEvents").map_or(0, |m| m.calls);
+    for more in [1, 2, 4, 7, 9, 12] {
+        let before = searches();
+        let mut child = program(&rig).spawn().unwrap();
+        // The first searches are those of the takeover.
+        let asked = rig.stage.auth.wait(|tally| {
+            tally.methods.get("GetEvents").is_some_and(|method| method.calls >= before + more)
+        });
+        tokio::time::timeout(PATIENCE, asked).await.expect("it asks");
+        child.kill().await.unwrap();
+    }
+    let mut child = program(&rig).spawn().unwrap();
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("an end").unwrap();
+    assert!(status.success(), "{status:?}");
+    let sent: BTreeSet<String> = rig.sent().into_iter().collect();
+    let expected: BTreeSet<String> = rig.ids()[250..].iter().map(|id| (*id).to_owned()).collect();
+    assert!(sent == expected, "nothing is lost, and nothing from before comes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auth_without_typed_events_is_asked_by_its_other_calls() {
+    let rig = Rig::new();
+    rig.put("6-window-legacy", DIRECTORY);
+    let names = ["GetEvents", "StreamSessionEvents", "GetEventExportChunks"].map(str::to_owned);
+    rig.stage.auth.set(|switches| switches.unimplemented = names.to_vec());
+    let mut settings = rig.settings();
+    settings.ingest.source = ev_config::Road::Unstructured;
+    rig.run(settings).await.unwrap();
+    rig.assert_sent_from(250);
+    let indexes = rig.sent_indexes();
+    assert_eq!(indexes[ALL[3].0], rig.indexes(ALL[3].0, 11), "recordings go on at their index");
+}
