@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use ev_core::{Flavour, LaneId, Timestamp, Totals};
-use ev_source::SearchPlace;
+use ev_source::{ExportPlace, SearchPlace};
 use ev_state::{LaneFacts, SinkFacts};
 use serde::Serialize;
 
@@ -78,6 +78,14 @@ struct Lane {
     index: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skip: Option<u64>,
+    /// Of the bulk export.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date: Option<String>,
+    /// Left out for the date itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunk: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
     /// Why the resume point cannot be read by this release.
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable: Option<String>,
@@ -189,6 +197,18 @@ impl Lane {
             shown.start = Some(time(*start));
             shown.reading = (*pass > 0).then_some(pass.saturating_add(1));
         }
+        if let LaneId::Chunk { date, chunk } = lane {
+            shown.date = Some(date.clone());
+            shown.chunk = Some(chunk.clone()).filter(|chunk| !chunk.is_empty());
+            match ExportPlace::of(lane, token) {
+                Ok(ExportPlace::Chunk { cursor, .. }) => {
+                    shown.cursor = Some(cursor).filter(|cursor| !cursor.is_empty());
+                }
+                Ok(ExportPlace::Date { .. }) => {}
+                Err(error) => shown.unreadable = Some(error.to_string()),
+            }
+            return shown;
+        }
         match SearchPlace::of(lane, token) {
             Ok(SearchPlace::Window { end, key, .. }) => {
                 shown.end = end.map(time);
@@ -204,16 +224,20 @@ impl Lane {
     }
 
     fn line(&self) -> String {
-        let mut line = match (&self.start, self.index) {
-            (Some(start), _) => {
+        let mut line = match (&self.start, self.index, &self.date, &self.chunk) {
+            (Some(start), ..) => {
                 let end = self.end.as_deref().unwrap_or("now");
                 format!("window        {start} to {end}")
             }
-            (None, Some(index)) => {
+            (_, Some(index), ..) => {
                 let session = self.lane.strip_prefix("session/").unwrap_or(&self.lane);
                 format!("recording     {} from index {index}", harmless(session))
             }
-            (None, None) => format!("lane          {}", harmless(&self.lane)),
+            (_, _, Some(date), None) => format!("date          {}", harmless(date)),
+            (_, _, Some(date), Some(chunk)) => {
+                format!("chunk         {} {}", harmless(date), harmless(chunk))
+            }
+            _ => format!("lane          {}", harmless(&self.lane)),
         };
         line.push_str(&format!(", road {}", self.road));
         if let Some(reading) = self.reading {
@@ -222,9 +246,11 @@ impl Lane {
         if self.done {
             line.push_str(", read to its end");
         }
-        if let Some(key) = &self.page_key {
-            let short: String = harmless(key).chars().take(24).collect();
-            line.push_str(&format!(", at page {short}"));
+        for (what, key) in [("page", &self.page_key), ("cursor", &self.cursor)] {
+            if let Some(key) = key {
+                let short: String = harmless(key).chars().take(24).collect();
+                line.push_str(&format!(", at {what} {short}"));
+            }
         }
         if self.known_ids > 0 {
             line.push_str(&format!(", {} known ids", self.known_ids));
@@ -233,5 +259,52 @@ impl Lane {
             line.push_str(&format!(" ({})", harmless(why)));
         }
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ev_core::{Road, SessionId, Token};
+
+    use super::*;
+
+    fn line(lane: LaneId, token: Token, done: bool, known: u64) -> String {
+        Lane::new(&LaneFacts { lane, token, done, known }).line()
+    }
+
+    #[test]
+    fn every_lane_has_a_line() {
+        let window = SearchPlace::Window {
+            start: 1_794_268_800,
+            end: None,
+            asked_from: 1_794_268_800,
+            types: Vec::new(),
+            key: "a-key-that-is-longer-than-what-is-shown".to_owned(),
+            opened: None,
+        };
+        let (lane, token) = window.to_lane(Road::Typed);
+        assert_eq!(
+            line(lane.clone(), token.clone(), false, 7),
+            "window        2026-11-10T00:00:00Z to now, road typed, at page \
+             a-key-that-is-longer-tha, 7 known ids"
+        );
+        let newer = Token { format: 99, ..token };
+        assert!(line(lane, newer, false, 0).contains("its format is 99"));
+        let session = SessionId::try_new(b"s-1").expect("a valid id");
+        let (lane, token) =
+            SearchPlace::Recording { session, index: 25, skip: 1 }.to_lane(Road::Unstructured);
+        assert_eq!(
+            line(lane, token, false, 0),
+            "recording     s-1 from index 25, road unstructured"
+        );
+        let date = "2026-11-17".to_owned();
+        let (lane, token) = ExportPlace::Date { date: date.clone(), from: 0 }.to_lane();
+        assert_eq!(line(lane, token, false, 0), "date          2026-11-17, road export");
+        let (chunk, cursor) = ("c".to_owned(), "o20".to_owned());
+        let (lane, token) = ExportPlace::Chunk { date, chunk, from: 0, cursor }.to_lane();
+        assert_eq!(
+            line(lane, token, true, 0),
+            "chunk         2026-11-17 c, road export, read to its end, at cursor o20"
+        );
     }
 }

@@ -160,7 +160,9 @@ impl Plan<'_> {
             key: String::new(),
             opened: Some(self.now),
         };
-        let (lane, token) = place.to_lane(self.road);
+        // Should the log be exported, these are what a search has left behind.
+        let road = if self.road == Road::Export { Road::Typed } else { self.road };
+        let (lane, token) = place.to_lane(road);
         change.open.push((lane.clone(), token));
         lane
     }

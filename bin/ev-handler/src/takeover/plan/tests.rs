@@ -181,3 +181,57 @@ fn without_a_proof_reading_begins_at_the_window_or_the_start() {
     let change = plan(&State::default(), Proven::Nothing(String::new())).change(&[], &[0; 16]);
     assert_eq!(change, Change::default());
 }
+
+#[test]
+fn chunks_stand_as_they_are_and_their_events_are_known() {
+    let date = |text: &str| ev_core::Date::parse(text).expect("a date");
+    let (first, second) = (date("2026-11-17"), date("2026-11-18"));
+    let chunks = Chunks {
+        completed: ["a".to_owned()].into(),
+        partial: [("b".to_owned(), "o20".to_owned())].into(),
+    };
+    let state = State {
+        dates: BTreeMap::from([(first, chunks), (second, Chunks::default())]),
+        // Older than what the export did.
+        window_time: Some(70 * HOUR),
+        ..State::default()
+    };
+    let second_of = first.start() + 5;
+    let told = Told::from([
+        ((first, "a".to_owned()), vec![entry(second_of, 1), entry(second_of, 2)]),
+        ((first, "b".to_owned()), vec![entry(second_of, 3)]),
+    ]);
+    let plan = plan(&state, Proven::Chunks(told));
+    let store = begun(&plan);
+    let claim = ev_core::Claim {
+        sink: SinkId("s".into()),
+        cluster: "c".into(),
+        flavour: None,
+        start_time: Timestamp::EPOCH,
+    };
+    let snapshot = store.open_sink(&claim).expect("opens");
+    let lanes: Vec<_> =
+        snapshot.lanes.iter().map(|row| (row.lane.to_string(), row.done, row.page)).collect();
+    let lane = |name: &str, done, page| (format!("chunk/2026-11-{name}"), done, page);
+    assert_eq!(
+        lanes,
+        [lane("17/", false, 0), lane("17/a", true, 0), lane("17/b", false, 1), lane("18/", false, 0)]
+    );
+    assert!(snapshot.lanes.iter().all(|row| row.recent.is_empty()), "the cursor is behind them");
+    let partial = &snapshot.lanes[2];
+    let place = ExportPlace::of(&partial.lane, &partial.token).expect("our own");
+    let ExportPlace::Chunk { cursor, from, .. } = place else { panic!("a chunk") };
+    assert_eq!((cursor.as_str(), from), ("o20", 50 * HOUR));
+    let query = KnownQuery {
+        window: None,
+        neighbours: Vec::new(),
+        others: snapshot.lanes.iter().map(|row| row.lane.clone()).collect(),
+        digests: (1..=4).map(|name| entry(0, name).identity.digest).collect(),
+        page: 0,
+    };
+    let known = store.known(&SinkId("s".into()), &query).expect("readable").known;
+    assert_eq!(known, [true, true, true, false]);
+    let hour = second_of.div_euclid(HOUR);
+    let rows = store.ledger(&SinkId("s".into()), hour..hour + 1).expect("readable");
+    assert_eq!(rows[0].count, 3);
+}
