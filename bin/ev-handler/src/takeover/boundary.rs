@@ -109,8 +109,7 @@ pub(super) async fn locate(log: &mut impl Log, wanted: &Wanted, now: i64) -> Res
         }
     }
     if !wanted.ids.is_empty() {
-        let ids = wanted.ids.iter().copied().collect();
-        if let Some(at) = backwards(log, &ids, wanted.start, now).await? {
+        if let Some(at) = backwards(log, &wanted.ids, wanted.start, now).await? {
             return Ok(Place::Known(at));
         }
         let also = if why.is_empty() { String::new() } else { format!(", and {why}") };
@@ -179,17 +178,31 @@ fn find(entries: &[Entry], ids: &[EventDigest]) -> Option<At> {
     found.map(|entry| at(entry, true))
 }
 
-/// Looks for an event from the end of the log on. What is read in vain has to be sent anyway, as
+/// Looks for events from the end of the log on, in stretches each of which is twice as wide as the
+/// one before it. What is read in vain has to be sent anyway, as
 /// it stands behind the event; so this costs about as much as that.
 pub(super) async fn backwards(
     log: &mut impl Log,
-    ids: &BTreeSet<EventDigest>,
+    ids: &[EventDigest],
     start: i64,
     now: i64,
 ) -> Result<Option<At>, Error> {
-    let ids: Vec<EventDigest> = ids.iter().copied().collect();
-    let found = stretches(log, start, now, |entries| find(entries, &ids));
-    found.await
+    let (mut from, mut to) = (now, now.saturating_add(AHEAD));
+    let mut width = HOUR;
+    loop {
+        from = from.saturating_sub(width).max(start);
+        log.open(from, to);
+        while let Some(Stretch { entries, .. }) = log.next().await? {
+            if let Some(found) = find(&entries, ids) {
+                return Ok(Some(found));
+            }
+        }
+        if from <= start {
+            return Ok(None);
+        }
+        to = from;
+        width = width.saturating_mul(2);
+    }
 }
 
 /// The newest event of all.
@@ -205,32 +218,6 @@ async fn newest(log: &mut impl Log, start: i64, now: i64) -> Result<Option<At>, 
         }
         if last.is_some() || from <= start {
             return Ok(last);
-        }
-        to = from;
-        width = width.saturating_mul(2);
-    }
-}
-
-/// Reads the log in stretches, the newest one first and each twice as wide as the one before it,
-/// until something is found.
-async fn stretches(
-    log: &mut impl Log,
-    start: i64,
-    now: i64,
-    mut look: impl FnMut(&[Entry]) -> Option<At>,
-) -> Result<Option<At>, Error> {
-    let (mut from, mut to) = (now, now.saturating_add(AHEAD));
-    let mut width = HOUR;
-    loop {
-        from = from.saturating_sub(width).max(start);
-        log.open(from, to);
-        while let Some(Stretch { entries, .. }) = log.next().await? {
-            if let Some(found) = look(&entries) {
-                return Ok(Some(found));
-            }
-        }
-        if from <= start {
-            return Ok(None);
         }
         to = from;
         width = width.saturating_mul(2);

@@ -183,6 +183,9 @@ async fn begin_behind(
         }
     };
     let proven = boundary::delivered(&mut log, place, start, now).await?;
+    if let Proven::Nothing(why) = &proven {
+        return Err(refused(format!("cannot begin behind `cursor` = `{cursor}`: {why}")));
+    }
     let start_time = given.map(Timestamp::seconds).or(proven.second()).unwrap_or(now);
     let state = State::default();
     let plan = Plan { state: &state, proven, start_time, road: needs.road, now };

@@ -1,6 +1,5 @@
 //! Which directory of the reference handler is the one to take over.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -77,8 +76,8 @@ pub(super) fn find(settings: &Settings) -> Result<Vec<Origin>, Error> {
     Ok(found)
 }
 
-/// Chooses one, and looks for its place in the log. Of several, the first whose last event is in
-/// this log: that proves that it is of this cluster.
+/// Chooses one, and looks for its place in the log. Of several, one whose last event is in this log:
+/// that proves that it is of this cluster.
 ///
 /// # Errors
 ///
@@ -96,13 +95,14 @@ pub(super) async fn choose(
     if origins.len() > 1 {
         let names: Vec<&str> = origins.iter().map(|one| one.candidate.name.as_str()).collect();
         info!(directories = ?names, "several directories of the reference handler, none of our address");
-        for (n, origin) in origins.iter().enumerate() {
-            let Wanted { start, ids, .. } = origin.wanted(given);
-            let ids: BTreeSet<_> = ids.into_iter().collect();
-            if !ids.is_empty() && boundary::backwards(log, &ids, start, now).await?.is_some() {
-                (chosen, is_proved) = (n, true);
-                break;
-            }
+        let wanted: Vec<Wanted> = origins.iter().map(|origin| origin.wanted(given)).collect();
+        let ids: Vec<_> = wanted.iter().flat_map(|one| one.ids.iter().copied()).collect();
+        let start = wanted.iter().map(|one| one.start).min().unwrap_or(EARLIEST);
+        // All at once, from the end on. Of two that are near each other the older one is met first:
+        // rather that than losing what lies between them.
+        if let Some(at) = boundary::backwards(log, &ids, start, now).await? {
+            is_proved = true;
+            chosen = wanted.iter().position(|one| one.ids.contains(&at.digest)).unwrap_or_default();
         }
     }
     let origin = origins.swap_remove(chosen);
