@@ -215,7 +215,12 @@ fn chunks_stand_as_they_are_and_their_events_are_known() {
     let lane = |name: &str, done, page| (format!("chunk/2026-11-{name}"), done, page);
     assert_eq!(
         lanes,
-        [lane("17/", false, 0), lane("17/a", true, 0), lane("17/b", false, 1), lane("18/", false, 0)]
+        [
+            lane("17/", false, 0),
+            lane("17/a", true, 0),
+            lane("17/b", false, 1),
+            lane("18/", false, 0)
+        ]
     );
     assert!(snapshot.lanes.iter().all(|row| row.recent.is_empty()), "the cursor is behind them");
     let partial = &snapshot.lanes[2];
