@@ -610,8 +610,9 @@ fn put_chunks(rig: &Rig) {
     std::fs::write(date.join("completed-chunks"), format!("{}\n", chunk(0))).unwrap();
     std::fs::remove_file(date.join("00000150-5a5ed100960c.chunk")).unwrap();
     let day = ev_core::Date::parse("2026-11-18").unwrap().start() / 86_400;
-    let events = rig.stage.auth.store(|store| store.export(day, &chunk(1), "")).unwrap();
-    std::fs::write(date.join(format!("{}.chunk", chunk(1))), &events[19].2).unwrap();
+    let partial = chunk(1);
+    let events = rig.stage.auth.store(|store| store.export(day, &partial, "")).unwrap();
+    std::fs::write(date.join(format!("{partial}.chunk")), &events[19].2).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
