@@ -585,7 +585,10 @@ async fn what_is_stored_is_shown() {
 fn put_chunks(rig: &Rig) {
     rig.put("7-cursor-v2", DIRECTORY);
     let root = rig.stage.path("storage").join(DIRECTORY).join("cursor_v2");
-    rig.stage.auth.set(|switches| switches.export_chunk = 50);
+    rig.stage.auth.set(|switches| {
+        switches.export_chunk = 50;
+        switches.unimplemented.clear();
+    });
     let names = |date: &str| {
         let day = ev_core::Date::parse(date).unwrap().start() / 86_400;
         rig.stage.auth.store(|store| store.export_chunks(day, 50))
@@ -632,6 +635,7 @@ async fn chunks_that_auth_does_not_have_are_sent_again_from_their_dates_on() {
     // The names are of another Auth.
     let rig = Rig::new();
     rig.put("7-cursor-v2", DIRECTORY);
+    rig.stage.auth.set(|switches| switches.unimplemented.clear());
     rig.run(rig.settings()).await.unwrap();
     rig.assert_sent_from(0);
 
