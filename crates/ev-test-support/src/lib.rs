@@ -30,7 +30,7 @@ mod tls;
 pub use admin::{AdminClient, AdminServer};
 pub use auth::{
     Api, Artifact, ArtifactKind, AuthConfig, AuthSwitches, AuthTally, CallFault, Event,
-    ExportError, FakeAuth, Lock, MethodTally, Page, Search, SearchError, SeenCall, Store,
+    ExportError, FakeAuth, Lock, MethodTally, Page, Search, SearchError, SeenCall, SeenHead, Store,
     Unstructured,
 };
 pub use door::loopback;

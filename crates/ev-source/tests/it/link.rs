@@ -153,3 +153,19 @@ async fn an_answer_that_never_comes_is_asked_for_again() {
     reader.read_to_the_tip().await;
     assert_eq!(reader.ids(), names("e", 5));
 }
+
+#[tokio::test]
+async fn every_call_tells_the_version_of_the_api_and_the_program() {
+    let rig = Rig::new();
+    rig.auth.append(events("e", NOW - 10, 1, 3));
+    let mut reader = rig.reader(rig.config(), NOW - 30);
+    reader.read_to_the_tip().await;
+    let heads = rig.auth.heads();
+    // The first call cannot know what Auth has; all later ones speak its own version.
+    assert_eq!(heads[0].path, "/proto.AuthService/Ping");
+    assert_eq!(heads[0].metadata["version"], "18.0.0");
+    let later: Vec<_> = heads[1..].iter().map(|head| head.metadata["version"].as_str()).collect();
+    assert!(!later.is_empty() && later.iter().all(|version| *version == "13.3.8"), "{later:?}");
+    let agent = concat!("ev-handler/", env!("CARGO_PKG_VERSION"));
+    assert!(heads.iter().all(|head| head.metadata["user-agent"] == agent));
+}

@@ -26,7 +26,7 @@ mod unstructured;
 pub use artifacts::{Artifact, ArtifactKind};
 pub use export::ExportError;
 pub use locks::Lock;
-pub use server::{AuthConfig, FakeAuth};
+pub use server::{AuthConfig, FakeAuth, SeenHead};
 pub use store::{Event, Page, Search, SearchError, Store};
 pub use switches::{Api, AuthSwitches, AuthTally, CallFault, MethodTally, SeenCall};
 pub use unstructured::Unstructured;

@@ -5,6 +5,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::watch;
@@ -39,6 +42,15 @@ pub struct AuthConfig {
     pub switches: AuthSwitches,
 }
 
+/// What a call began with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenHead {
+    /// Service and method, `/proto.AuthService/Ping`.
+    pub path: String,
+    /// Its metadata.
+    pub metadata: BTreeMap<String, String>,
+}
+
 /// A running Auth server. Dropping it closes everything.
 pub struct FakeAuth {
     pub(super) shared: Arc<Shared>,
@@ -59,6 +71,7 @@ impl FakeAuth {
             changed: watch::Sender::new(0),
         });
         let gates = Arc::new(Gate {
+            shared: shared.clone(),
             routes: Routes::new(AuthServiceServer::new(AuthApi(shared.clone())))
                 .add_service(AuditLogServiceServer::new(AuditLogApi(shared.clone())))
                 .add_service(DecoderModuleServiceServer::new(ArtifactApi(shared.clone())))
@@ -93,6 +106,11 @@ impl FakeAuth {
     /// The locks that are in force, by name.
     pub fn locks(&self) -> BTreeMap<String, Lock> {
         self.shared.lock().locks.clone()
+    }
+
+    /// What the last 10,000 calls began with, oldest first.
+    pub fn heads(&self) -> Vec<SeenHead> {
+        self.shared.lock().heads.iter().cloned().collect()
     }
 
     /// Changes the switches.
@@ -189,6 +207,7 @@ pub(super) struct Inner {
     /// The last answer to a search, by its kind and the second in which it begins.
     pub(super) last_pages: BTreeMap<(bool, i64), Page>,
     calls: VecDeque<SeenCall>,
+    heads: VecDeque<SeenHead>,
 }
 
 pub(super) struct Shared {
@@ -206,6 +225,19 @@ impl Shared {
         let result = change(&mut self.lock());
         self.changed.send_modify(|version| *version += 1);
         result
+    }
+
+    fn see(&self, request: &Request<Incoming>) {
+        let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let metadata = request.headers().iter().map(text).collect();
+        let head = SeenHead { path: request.uri().path().to_owned(), metadata };
+        let heads = &mut self.lock().heads;
+        if heads.len() == SEEN_CALLS {
+            heads.pop_front();
+        }
+        heads.push_back(head);
     }
 
     /// What happens to every call before it is looked at.
@@ -257,6 +289,7 @@ impl Shared {
 
 /// Serves the gRPC routes on a connection.
 struct Gate {
+    shared: Arc<Shared>,
     routes: Routes,
 }
 
@@ -265,7 +298,12 @@ impl Serve for Gate {
         self: Arc<Self>,
         stream: Box<dyn Transport>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let service = TowerToHyperService::new(self.routes.clone());
+        let calls = TowerToHyperService::new(self.routes.clone());
+        let shared = self.shared.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            shared.see(&request);
+            calls.call(request)
+        });
         Box::pin(async move {
             let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .max_concurrent_streams(1_000)
