@@ -16,7 +16,7 @@ use ev_core::{
 };
 use futures_util::future::{AbortHandle, Abortable};
 use tonic::Status;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::Config;
 use crate::backoff::Backoff;
@@ -625,7 +625,8 @@ impl Reader {
         }
         let missing = kind == Trouble::Missing;
         if missing || backoff.failures() + 1 >= SESSION_ATTEMPTS {
-            info!(lane = %id, missing, reason, "recording cannot be read now");
+            // Whoever decides when to ask again tells it.
+            debug!(lane = %id, missing, reason, "recording cannot be read now");
             self.active.remove(&id);
             return self.out.push_back(SourceEvent::Stopped(Stopped { lane: id, missing, reason }));
         }

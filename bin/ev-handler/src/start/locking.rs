@@ -8,7 +8,7 @@ use ev_locking::{Config, FailedLogin, Lockout, Setter};
 use ev_pipeline::{TakenEvent, Watcher};
 use ev_source::AuthLocks;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 use super::Error;
@@ -16,10 +16,10 @@ use super::Error;
 /// Type of the events that tell of a login, failed or not.
 const LOGIN: &str = "user.login";
 
-/// The task that sets locks, and who tells it.
+/// The task that sets locks, and who tells it. Dropping it ends it soon.
 pub(super) struct Locking {
     lockout: Lockout,
-    stop: CancellationToken,
+    stop: DropGuard,
     task: JoinHandle<()>,
 }
 
@@ -44,7 +44,7 @@ impl Locking {
         let setter = Setter::new(&lockout, Arc::new(locks));
         // Waited for in `end`.
         let task = tokio::spawn(setter.run(stop.clone()));
-        Some(Self { lockout, stop, task })
+        Some(Self { lockout, stop: stop.drop_guard(), task })
     }
 
     /// Tells it of failed logins.
@@ -62,7 +62,7 @@ impl Locking {
     ///
     /// [`Error::Task`] if it had panicked.
     pub(super) async fn end(self) -> Result<(), Error> {
-        self.stop.cancel();
+        drop(self.stop);
         self.task.await.map_err(Error::Task)
     }
 }

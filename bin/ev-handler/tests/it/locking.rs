@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ev_config::{Lock as LockSettings, Settings};
 use ev_test_support::data::Maker;
-use ev_test_support::{CallFault, Lock, UtcTime};
+use ev_test_support::{Api, CallFault, Lock, UtcTime};
 
 use crate::logins::{failures, login};
 use crate::stage::{Stage, make, now, templates};
@@ -171,6 +171,26 @@ async fn a_module_and_a_table_find_failed_logins_too() {
         let by = if is_module { summary.totals.by_module } else { summary.totals.by_table };
         assert_eq!(by, 4);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_logins_are_found_in_the_json_of_auth_too() {
+    let stage = Stage::new("18.0.0-dev");
+    stage.auth.set(|switches| switches.offer_only(&[Api::Unstructured]));
+    let mut events = failures(0, 4, "mallory", ago(30));
+    events.extend((10..14).map(|n| login(n, "erin", "root", false, ago(30))));
+    events.extend((20..30).map(|n| login(n, "dave", "", true, ago(30))));
+    stage.auth.append(events);
+    let mut settings = settings(&stage);
+    settings.ingest.source = ev_config::Road::Unstructured;
+    stage
+        .run_settings_until(settings, async |stage| {
+            stage.received(18).await;
+            stage.auth.wait(|tally| tally.locks_set == 2).await;
+        })
+        .await;
+    let expected = ["event-handler-auto-lock-erin-root", "event-handler-auto-lock-mallory-"];
+    assert_eq!(names(&stage.auth.locks()), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Logins, failed and not, as Auth writes them.
 
-use ev_test_support::{Event, UtcTime};
+use ev_test_support::{Event, Unstructured, UtcTime};
 
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![number << 3 | 2];
@@ -33,7 +33,20 @@ pub(crate) fn login(n: usize, user: &str, os_login: &str, success: bool, time: U
     let names = if os_login.is_empty() { names[0].clone() } else { names.concat() };
     let login = [field(1, &metadata.concat()), field(2, &names), field(3, &status)];
     let oneof = field(1, &[login.concat(), field(4, b"local")].concat());
-    Event { oneof: oneof.into(), time, kind: "user.login".to_owned(), index: 0, ..Event::default() }
+    let mut json = serde_json::json!({
+        "ei": 0, "event": "user.login", "uid": format!("00000000-0000-4000-8000-{n:012}"),
+        "time": time.to_string(), "user": user, "success": success, "method": "local",
+    });
+    if !os_login.is_empty() {
+        json["login"] = os_login.into();
+    }
+    Event {
+        oneof: oneof.into(),
+        time,
+        kind: "user.login".to_owned(),
+        index: 0,
+        unstructured: Unstructured::Of(json.to_string().into()),
+    }
 }
 
 /// Failed logins of one user, number `from` and on, within one second.

@@ -83,7 +83,8 @@ async fn a_user_signal_writes_down_what_is_going_on() {
     assert_eq!(dump["auth"]["version"], "13.3.8");
     assert_eq!(dump["auth"]["certificates"][0]["subject"].is_string(), true);
     assert_eq!(dump["engine"]["decoder"], "exact: native 13.3.8");
-    assert_eq!(dump["engine"]["this_run"]["sent"], 200);
+    // The receiver has them all; the handler may not have seen its last answers.
+    assert_eq!(dump["engine"]["this_run"]["read"], 200);
     assert!(dump["engine"]["lag_seconds"].is_i64() && dump["engine"]["backlog"].is_u64());
     assert!(!dump["engine"]["lanes"].as_array().unwrap().is_empty());
     assert_eq!(dump["engine"]["parked"], 0);
