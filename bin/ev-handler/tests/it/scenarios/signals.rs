@@ -81,7 +81,7 @@ async fn a_user_signal_writes_down_what_is_going_on() {
     let dump: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(dump["auth"]["connected"], true, "{text}");
     assert_eq!(dump["auth"]["version"], "13.3.8");
-    assert_eq!(dump["auth"]["certificates"][0]["subject"].is_string(), true);
+    assert!(dump["auth"]["certificates"][0]["subject"].is_string(), "{text}");
     assert_eq!(dump["engine"]["decoder"], "exact: native 13.3.8");
     // The receiver has them all; the handler may not have seen its last answers.
     assert_eq!(dump["engine"]["this_run"]["read"], 200);
