@@ -193,3 +193,102 @@ impl TimeProvider for Fixed {
 fn unix_time(now: SystemTime) -> UnixTime {
     UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::certificates::{self, Pair, Set, Validity};
+    use crate::{Answer, Config, FileNames, Host, KeyKind};
+
+    struct Local;
+
+    impl Host for Local {
+        fn resolve(&mut self, _name: &str) -> std::io::Result<Vec<IpAddr>> {
+            Ok(vec![Ipv4Addr::LOCALHOST.into()])
+        }
+
+        fn may_overwrite(&mut self, _files: &[PathBuf]) -> Answer {
+            Answer::CannotAsk
+        }
+    }
+
+    /// Everything that a check looks at, good as it is.
+    struct Case {
+        set: Set,
+        names: Names,
+        passphrase: Passphrase,
+        now: SystemTime,
+    }
+
+    impl Case {
+        fn new() -> Self {
+            let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+            let names = Names::new(&Config::new("/"), &mut Local).expect("resolves");
+            let passphrase = Passphrase::new("passphrase").expect("a good one");
+            let validity = Validity::new(now, Duration::from_secs(3600)).expect("a good one");
+            let set = certificates::make(KeyKind::EcdsaP256, validity, &names, &passphrase);
+            Self { set: set.expect("can be made"), names, passphrase, now }
+        }
+
+        fn check(&self) -> Result<(), String> {
+            let folder = tempfile::tempdir().expect("temporary directories can be made");
+            let files = Files::new(&FileNames::default());
+            let Set { ca, server, client } = &self.set;
+            for (Pair { certificate, key }, names) in [
+                (ca, (&files.ca_certificate, &files.ca_key)),
+                (server, (&files.server_certificate, &files.server_key)),
+                (client, (&files.client_certificate, &files.client_key)),
+            ] {
+                let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
+                write(names.0, certificate).and(write(names.1, key)).expect("can be written");
+            }
+            check(folder.path(), &files, &self.passphrase, &self.names, self.now).map_err(|error| {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                format!("{error}: {}", source.unwrap_or_default())
+            })
+        }
+    }
+
+    #[test]
+    fn a_good_set_passes() {
+        Case::new().check().expect("works");
+    }
+
+    /// Whatever a defect, a full disk or a bad memory could make of it.
+    #[test]
+    fn what_would_fail_later_fails_here() {
+        let other = Case::new();
+        let check = |change: &dyn Fn(&mut Case), part: &str| {
+            let mut case = Case::new();
+            change(&mut case);
+            let error = case.check().expect_err(part);
+            assert!(error.contains(part), "{error}");
+        };
+        let copy =
+            |pair: &Pair| Pair { certificate: pair.certificate.clone(), key: pair.key.clone() };
+        check(&|case| case.set.server = copy(&other.set.server), "client dials `localhost`");
+        check(&|case| case.set.client = copy(&other.set.client), "client dials `localhost`");
+        check(&|case| case.set.ca = copy(&other.set.ca), "client dials `localhost`");
+        check(&|case| case.set.server.key = other.set.server.key.clone(), "(server, ");
+        check(&|case| case.set.client.key = other.set.client.key.clone(), "(client, ");
+        check(
+            &|case| {
+                std::mem::swap(&mut case.set.server.certificate, &mut case.set.client.certificate)
+            },
+            "(server, ",
+        );
+        check(&|case| case.passphrase = Passphrase::new("another").expect("one"), "encrypt");
+        check(&|case| case.set.ca.certificate.truncate(100), "ca.crt");
+        check(&|case| case.set.ca.key.clear(), "ca.key");
+        check(&|case| case.set.client.key.clear(), "client.key");
+        check(&|case| case.now += Duration::from_secs(3601), "client dials");
+        let mut elsewhere = Config::new("/");
+        elsewhere.dns_names = vec!["elsewhere".to_owned()];
+        let names = || Names::new(&elsewhere, &mut Local).expect("resolves");
+        check(&|case| case.names = names(), "client dials `elsewhere`");
+    }
+}

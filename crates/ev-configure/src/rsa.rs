@@ -163,3 +163,42 @@ struct RsaPrivateKey<'a> {
     exponent2: UintRef<'a>,
     coefficient: UintRef<'a>,
 }
+
+#[cfg(test)]
+mod tests {
+    use ring::signature::RsaKeyPair;
+
+    use super::*;
+
+    #[test]
+    fn a_key_has_the_bits_asked_for_and_ring_takes_it() {
+        let key = generate(2048).expect("can be made");
+        let pair = RsaKeyPair::from_pkcs8(&key).expect("ring checks its numbers");
+        assert_eq!(pair.public().modulus_len(), 256);
+        assert_ne!(key, generate(2048).expect("can be made"), "no two are alike");
+    }
+
+    #[test]
+    fn primes_have_both_upper_bits() {
+        let random = SystemRandom::new();
+        for _ in 0..3 {
+            let prime = prime(&random, 256).expect("random numbers");
+            assert!(is_prime(Flavor::Any, &prime));
+            assert_eq!(prime.bits(), 256);
+            assert!(prime.bit_vartime(254));
+        }
+    }
+
+    #[test]
+    fn primes_that_are_too_near_are_not_taken() {
+        let number = |bytes: &[u8]| BoxedUint::from_be_slice(bytes, 1024).expect("fits");
+        let mut far = [0xc0; 128];
+        let p = number(&far);
+        far[0] = 0xff;
+        assert!(is_far(&p, &number(&far), 1024) && is_far(&number(&far), &p, 1024));
+        let mut near = [0xc0; 128];
+        near[13] = 0xff;
+        assert!(!is_far(&p, &number(&near), 1024), "they have the first 104 bits in common");
+        assert!(!is_far(&p, &p, 1024));
+    }
+}

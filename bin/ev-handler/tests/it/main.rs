@@ -5,6 +5,7 @@
 mod artifacts;
 mod checklist;
 mod config_command;
+mod configure_command;
 mod decode_command;
 mod docs;
 mod dry_run;
@@ -12,6 +13,7 @@ mod faults;
 mod https;
 mod locking;
 mod logins;
+mod openssl_recipe;
 mod pains;
 mod parked_command;
 mod receiver;
