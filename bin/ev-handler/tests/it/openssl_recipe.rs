@@ -60,7 +60,6 @@ async fn keys_made_by_hand_work_on_both_sides() {
     let config = FluentdConfig { tls: Some(tls), ..FluentdConfig::default() };
     let fluentd = FakeFluentd::start(loopback().unwrap(), config).unwrap();
 
-    #[allow(clippy::needless_update, reason = "there will be more ways to give a key")]
     let files = CredentialFiles {
         ca: Some(path("ca.crt")),
         certificate: Some(path("client.crt")),

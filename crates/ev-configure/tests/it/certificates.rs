@@ -69,8 +69,9 @@ fn name(name: &GeneralName<'_>) -> String {
 
 const TEN_YEARS: u64 = 87_600 * 3600;
 
+/// K1: the generated set.
 #[test]
-fn the_profile_is_the_reference_handlers_and_complete() {
+fn k1_the_profile_is_the_reference_handlers_and_complete() {
     let validity = format!("from {} to {}", NOW - 300, NOW + TEN_YEARS);
     let names = "names localhost, 127.0.0.1, \
                  [00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 01]";
