@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads the log for a takeover.
 pub(super) struct AuthLog {
-    source: TypedSource,
+    source: Box<TypedSource>,
     /// Whether Auth offers to be searched at all.
     searches: bool,
     keyed: KeyedPages,
@@ -48,7 +48,7 @@ impl AuthLog {
         // Whatever was in front of the place is delivered or was not wanted, of whatever type.
         let mut all = settings.clone();
         let types = std::mem::take(&mut all.ingest.types);
-        let mut source = parts::source(&all, Arc::clone(env))?;
+        let mut source = Box::new(parts::source(&all, Arc::clone(env))?);
         source.survey().await?;
         let offers = offers(&mut source, env).await?;
         let searches = offers.typed || offers.unstructured;

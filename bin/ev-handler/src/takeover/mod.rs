@@ -77,7 +77,8 @@ pub(crate) async fn prepare(
         if origins.is_empty() {
             return Ok(Some(begin));
         }
-        let work = take_over(needs, origins);
+        // A large future, for the sake of a first start alone.
+        let work = Box::pin(take_over(needs, origins));
         return tokio::select! {
             biased;
             () = stop.cancelled() => Ok(None),
@@ -94,7 +95,7 @@ pub(crate) async fn prepare(
     tokio::select! {
         biased;
         () = stop.cancelled() => Ok(None),
-        start_time = begin_behind(needs, cursor, given) => start_time.map(Some),
+        start_time = Box::pin(begin_behind(needs, cursor, given)) => start_time.map(Some),
     }
 }
 
@@ -120,6 +121,9 @@ pub(crate) fn check_start_time(settings: &Settings, stored: Timestamp) -> Result
 async fn take_over(needs: &Needs<'_>, origins: Vec<Origin>) -> Result<Timestamp, Error> {
     let Needs { settings, env, .. } = needs;
     let mut log = AuthLog::connect(settings, env).await?;
+    info!(
+        "looking in the log for where the reference handler stands, and what it has sent of the last day"
+    );
     let now = env.now().seconds();
     let (origin, place) = origin::choose(origins, &mut log, settings, now).await?;
     origin.tell_findings();
