@@ -34,6 +34,15 @@ pub trait World: Sync {
     /// The road that the sources use.
     fn road(&self) -> Road;
 
+    /// The road that resume points of recordings name: that of the log, but for
+    /// [`Road::Export`], on which recordings are read as on [`Road::Unstructured`].
+    fn recording_road(&self) -> Road {
+        match self.road() {
+            Road::Export => Road::Unstructured,
+            road => road,
+        }
+    }
+
     /// What Auth says of itself now.
     fn survey(&self) -> Survey;
 

@@ -12,7 +12,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Auth gives three events a page.
 fn world(road: Road) -> Rig {
     let rig = Rig::on(road);
-    rig.auth.set(|switches| switches.page_cap = 3);
+    rig.auth.set(|switches| {
+        switches.page_cap = 3;
+        switches.export_chunk = 12;
+    });
     rig
 }
 
@@ -39,6 +42,9 @@ impl World for Rig {
         // Some wait for their turn.
         config.catch_up_lanes = 2;
         config.concurrency = 3;
+        if self.road == Road::Export {
+            config.batch = 5;
+        }
         Rig::source(self, config)
     }
 
@@ -57,8 +63,12 @@ impl World for Rig {
 
     fn idle(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            self.env.sleeping(POLL).await;
-            self.env.advance(POLL);
+            let poll = match self.road {
+                Road::Export => self.config().export_poll,
+                _ => POLL,
+            };
+            self.env.sleeping(poll).await;
+            self.env.advance(poll);
         })
     }
 
@@ -95,5 +105,11 @@ async fn the_source_keeps_its_contract() {
 #[tokio::test]
 async fn the_source_keeps_its_contract_on_the_unstructured_road() {
     let kept = tokio::time::timeout(PATIENCE, contract(|| world(Road::Unstructured))).await;
+    kept.expect("the contract ends");
+}
+
+#[tokio::test]
+async fn the_source_keeps_its_contract_on_the_road_of_the_export() {
+    let kept = tokio::time::timeout(PATIENCE, contract(|| world(Road::Export))).await;
     kept.expect("the contract ends");
 }

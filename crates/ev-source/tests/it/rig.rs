@@ -74,8 +74,13 @@ impl Rig {
     /// Reads that road from now on, which alone is offered.
     pub(crate) fn offer(&mut self, road: Road) {
         self.road = road;
-        let api = if road == Road::Typed { Api::Typed } else { Api::Unstructured };
-        self.auth.set(|switches| switches.offer_only(&[api]));
+        let apis: &[Api] = match road {
+            Road::Typed => &[Api::Typed],
+            Road::Unstructured => &[Api::Unstructured],
+            // Recordings are read by the other calls.
+            Road::Export => &[Api::Export, Api::Unstructured],
+        };
+        self.auth.set(|switches| switches.offer_only(apis));
     }
 
     fn start(config: AuthConfig) -> Self {

@@ -128,7 +128,7 @@ impl<'w, W: World> Reader<'w, W> {
     pub(super) fn open(&mut self, session: &SessionId, from: Option<Token>) -> Token {
         let lane = LaneId::Session(session.clone());
         let token = self.source.open(&lane, from);
-        assert_eq!(token.road, self.world.road(), "a token names its road");
+        assert_eq!(token.road, self.world.recording_road(), "a token names its road");
         self.trails.insert(lane, Trail::new(token.clone()));
         token
     }
@@ -322,7 +322,10 @@ impl<'w, W: World> Reader<'w, W> {
         let Page { lane, version, events, marks, repeats } = page;
         let told = self.told.iter().any(|survey| survey.version == version);
         assert!(told, "a version is told before any page read under it ({lane})");
-        let road = self.world.road();
+        let road = match lane {
+            LaneId::Session(_) => self.world.recording_road(),
+            _ => self.world.road(),
+        };
         let Some(trail) = self.trails.get_mut(&lane).filter(|t| t.stage == Stage::Open) else {
             panic!("pages come only of lanes that are open ({lane})")
         };
