@@ -16,7 +16,7 @@ use crate::origin::Origin;
 use crate::resolve::{Resolved, Setting};
 use crate::settings::{
     ArtifactPlace, ClientCertificate, Credentials, Decoder, Downgrade, EmbeddedTables, Exactness,
-    Ingest, Json, JsonFlavour, LogFormat, Road, Settings, Teleport, Unknown, VersionPolicy,
+    Export, Ingest, Json, JsonFlavour, LogFormat, Road, Settings, Teleport, Unknown, VersionPolicy,
 };
 use crate::value::{Value, quoted, redacted_with_query};
 
@@ -204,7 +204,23 @@ impl Build<'_> {
             max_parked_bytes: self.parked("parked-max-bytes", 1024, MAX_PARKED_BYTES),
             export_parked: self.choice("parked-overflow") == "export",
             source: self.source(),
+            export: self.export(concurrency),
         })
+    }
+
+    fn export(&mut self, concurrency: i64) -> Export {
+        let is_given = self.setting("export-chunks").value.is_some();
+        let chunks = match is_given {
+            true => self.ranged("export-chunks", 1, 1000),
+            // As the reference handler.
+            false => (concurrency / 4).max(3),
+        };
+        let backlog = self.ranged("export-backlog", 0, 31);
+        Export {
+            chunks: usize::try_from(chunks).unwrap_or(1),
+            backlog: usize::try_from(backlog).unwrap_or_default(),
+            poll: self.duration("export-poll", 1, i64::MAX),
+        }
     }
 
     /// Names are compared as they are, so one that no event can have filters nothing, or all.
@@ -248,15 +264,8 @@ impl Build<'_> {
         match self.choice("source") {
             "typed" => Road::Typed,
             "unstructured" => self.road_of_json(Road::Unstructured),
-            "auto" => Road::Auto,
-            later => {
-                let message = format!(
-                    "`{later}` is not available in this release; use {}",
-                    quoted(&["auto", "typed", "unstructured"])
-                );
-                self.problem("source", message);
-                Road::Auto
-            }
+            "export" => self.road_of_json(Road::Export),
+            _ => Road::Auto,
         }
     }
 

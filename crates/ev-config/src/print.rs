@@ -86,6 +86,7 @@ impl Loaded {
         let value = match option.name {
             "batch" => number(settings.ingest.page_size.into()),
             "concurrency" => number(settings.ingest.concurrency),
+            "export-chunks" => number(settings.ingest.export.chunks),
             "fluentd-max-connections" => number(settings.fluentd.max_connections),
             "fluentd-batch-mode" => {
                 Some(Value::Text(settings.fluentd.batching.mode.as_str().to_owned()))

@@ -247,6 +247,19 @@ pub struct Ingest {
     pub export_parked: bool,
     /// Calls by which events are read.
     pub source: Road,
+    /// How the bulk export is read.
+    pub export: Export,
+}
+
+/// How the bulk export is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// Chunks of one date that are read at one time, 1 to 1,000.
+    pub chunks: usize,
+    /// Dates before the newest one at which is looked for late chunks, 0 to 31.
+    pub backlog: usize,
+    /// Pause between two looks for chunks of a date, more than zero.
+    pub poll: Duration,
 }
 
 /// Calls by which events are read from Auth.
@@ -258,6 +271,8 @@ pub enum Road {
     Typed,
     /// Events that Auth has made JSON of, found by search.
     Unstructured,
+    /// Events that Auth has made JSON of, exported in bulk.
+    Export,
 }
 
 /// The JSON that is sent.

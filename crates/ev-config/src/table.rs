@@ -550,6 +550,38 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         ),
         "auto",
     ),
+    ours(
+        "export-chunks",
+        Kind::Number,
+        &["EV_EXPORT_CHUNKS"],
+        "export.chunks",
+        Group::Ingest,
+        "Chunks of one date that the bulk export reads at one time, 1 to 1000; without it a quarter \
+         of `concurrency`, and at least 3.",
+    ),
+    default(
+        ours(
+            "export-backlog",
+            Kind::Number,
+            &["EV_EXPORT_BACKLOG"],
+            "export.backlog",
+            Group::Ingest,
+            "Dates before the newest one at which the bulk export goes on looking for chunks that \
+             Auth adds late, 0 to 31.",
+        ),
+        "2",
+    ),
+    default(
+        ours(
+            "export-poll",
+            Kind::Duration,
+            &["EV_EXPORT_POLL"],
+            "export.poll",
+            Group::Ingest,
+            "Pause between two looks of the bulk export for new chunks of a date, more than 0s.",
+        ),
+        "16s",
+    ),
     default(
         ours(
             "rescan",

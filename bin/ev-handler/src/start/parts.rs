@@ -83,6 +83,9 @@ pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSour
     config.poll_interval = settings.ingest.poll_interval;
     config.concurrency = settings.ingest.concurrency;
     config.rescan.clone_from(&settings.ingest.rescan);
+    config.export_chunks = settings.ingest.export.chunks;
+    config.export_backlog = settings.ingest.export.backlog;
+    config.export_poll = settings.ingest.export.poll;
     // Looking costs next to nothing, so the interval is but an upper bound.
     config.refresh = settings
         .teleport
@@ -120,6 +123,7 @@ pub(crate) fn engine(settings: &Settings) -> ev_pipeline::Config {
 pub(crate) fn road(settings: &Settings) -> Road {
     match settings.ingest.source {
         ev_config::Road::Unstructured => Road::Unstructured,
+        ev_config::Road::Export => Road::Export,
         ev_config::Road::Auto | ev_config::Road::Typed => Road::Typed,
     }
 }

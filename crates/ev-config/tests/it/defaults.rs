@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ev_config::{
     ArtifactPlace, BatchMode, BatchModeReason, Batching, Credentials, Decoder, Downgrade,
-    EmbeddedTables, Exactness, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour, Lock, LogFormat,
-    Origin, Road, Settings, Teleport, Timeouts, Unknown, VersionPolicy, options,
+    EmbeddedTables, Exactness, Export, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour, Lock,
+    LogFormat, Origin, Road, Settings, Teleport, Timeouts, Unknown, VersionPolicy, options,
 };
 
 use crate::rig::Rig;
@@ -68,6 +68,7 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
             max_parked_bytes: 1 << 30,
             export_parked: false,
             source: Road::Auto,
+            export: Export { chunks: 3, backlog: 2, poll: Duration::from_secs(16) },
         },
         json: Json { flavour: JsonFlavour::Auto, print_data: false },
         decoder: Decoder {
@@ -141,6 +142,9 @@ fn everything_can_be_set_by_the_file() {
         parked.max-bytes = 2097152
         parked.overflow = "export"
         source = "typed"
+        export.chunks = 9
+        export.backlog = 0
+        export.poll = "1s"
         json-flavour = "struct"
         print-data = true
 
@@ -252,6 +256,7 @@ fn everything_can_be_set_by_the_file() {
             max_parked_bytes: 2 << 20,
             export_parked: true,
             source: Road::Typed,
+            export: Export { chunks: 9, backlog: 0, poll: Duration::from_secs(1) },
         },
         json: Json { flavour: JsonFlavour::Struct, print_data: true },
         decoder: Decoder {

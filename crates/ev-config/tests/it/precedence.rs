@@ -13,6 +13,8 @@ pub(crate) fn values(option: &OptionSpec) -> [&'static str; 2] {
             _ => ["true", "1"],
         },
         ("rescan", _) => ["1m", "2m"],
+        ("export-chunks", _) => ["8", "9"],
+        ("export-backlog", _) => ["1", "3"],
         (_, Kind::Number) => ["2000", "3000"],
         (_, Kind::Duration) => ["31s", "32s"],
         (_, Kind::Time) => ["2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"],

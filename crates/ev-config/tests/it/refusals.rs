@@ -83,6 +83,9 @@ fn locking_that_could_not_work() {
 fn durations_out_of_range() {
     assert_snapshot!(toml("window-size = '0'"), @"`window-size` (DIR/ev.toml:1): 0s must be at least 1s");
     assert_snapshot!(toml("rescan = ['10m', 'soon']"), @"`rescan` (DIR/ev.toml:1): `soon` is not a duration such as `10s`, `1h30m` or `1.5h`");
+    assert_snapshot!(toml("export.backlog = 32"), @"`export.backlog` (DIR/ev.toml:1): 32 is not in the range 0 to 31");
+    assert_snapshot!(toml("export.chunks = 0"), @"`export.chunks` (DIR/ev.toml:1): 0 is not in the range 1 to 1000");
+    assert_snapshot!(toml("export.poll = '0s'"), @"`export.poll` (DIR/ev.toml:1): 0s must be more than 0s");
     assert_snapshot!(toml("rescan = ['0s']"), @"`rescan` (DIR/ev.toml:1): 0s is not in the range 1s to 720h");
     assert_snapshot!(toml("rescan = ['6h', '10m']"), @"`rescan` (DIR/ev.toml:1): the shortest delay comes first");
     assert_snapshot!(toml("window-size = '-24h'"), @"`window-size` (DIR/ev.toml:1): -24h0m0s must be at least 1s");
@@ -119,11 +122,6 @@ fn other_values() {
     assert_snapshot!(toml("[forward.fluentd]\nid-headers = 'batch'"), @"`forward.fluentd.id-headers` (DIR/ev.toml:2): `batch` is neither `true` nor `false`");
     assert_snapshot!(Rig::new().env("EV_FLUENTD_PROBE_RECEIVER", "maybe").refusal(), @"`forward.fluentd.probe-receiver` (EV_FLUENTD_PROBE_RECEIVER): `maybe` is neither `true` nor `false`");
     assert_snapshot!(Rig::new().env("FDFWD_BATCH", OsString::from_vec(vec![0xff])).refusal(), @"`batch` (FDFWD_BATCH): is not UTF-8");
-}
-
-#[test]
-fn what_this_release_cannot_do() {
-    assert_snapshot!(toml("source = 'export'"), @"`source` (DIR/ev.toml:1): `export` is not available in this release; use `auto`, `typed` or `unstructured`");
 }
 
 #[test]

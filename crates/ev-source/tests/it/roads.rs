@@ -171,6 +171,6 @@ async fn a_stretch_is_read_on_the_road_of_the_moment() {
 async fn nothing_is_searched_for_on_the_export_road() {
     let rig = Rig::new();
     let mut source = rig.source(rig.config());
-    let error = source.take_road(Road::Export).expect_err("not this source");
+    let error = source.take_road(Road::Export).expect_err("no road of searches");
     assert_eq!(error.to_string(), "this source does not read the road `export`");
 }
