@@ -9,6 +9,7 @@ mod configure_command;
 mod decode_command;
 mod docs;
 mod dry_run;
+mod export;
 mod faults;
 mod https;
 mod locking;
