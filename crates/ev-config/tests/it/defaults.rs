@@ -193,7 +193,7 @@ fn everything_can_be_set_by_the_file() {
         "#,
     );
     let loaded = rig.load();
-    let line = Origin::File { path: rig.path("ev.toml").into(), line: 33 };
+    let line = Origin::File { path: rig.path("ev.toml").into(), line: 36 };
     assert_eq!(loaded.origin("fluentd-ca").to_string(), line.to_string());
     let expected = Settings {
         storage: "/s".into(),
