@@ -81,7 +81,7 @@ impl Sender {
         let fetching = Fetching::start(settings, flavour, artifacts, env)?;
         let beside = Beside::start(&sink, &settings.fluentd, env);
         let cluster = survey.cluster.clone();
-        let (env, road) = (Arc::clone(env), parts::road(settings));
+        let (env, road) = (Arc::clone(env), parts::search_road(settings));
         Ok(Self { sink, fetching, beside, env, cluster, flavour, road, config })
     }
 

@@ -128,6 +128,14 @@ pub(crate) fn road(settings: &Settings) -> Road {
     }
 }
 
+/// By which calls a stretch of the log is searched for; the export cannot be asked for one.
+pub(crate) fn search_road(settings: &Settings) -> Road {
+    match road(settings) {
+        Road::Export => Road::Unstructured,
+        road => road,
+    }
+}
+
 /// The JSON flavour that the settings name; `None` takes what the state has.
 pub(crate) fn flavour(settings: &Settings) -> Option<Flavour> {
     match settings.json.flavour {
