@@ -33,6 +33,7 @@ impl Wish {
         match (settings.ingest.source, settings.json.flavour) {
             (ev_config::Road::Typed, _) => Self::Road(Road::Typed),
             (ev_config::Road::Unstructured, _) => Self::Road(Road::Unstructured),
+            (ev_config::Road::Export, _) => Self::Road(Road::Export),
             // Auth makes JSON of the other flavour alone.
             (ev_config::Road::Auto, ev_config::JsonFlavour::Go) => Self::Road(Road::Typed),
             (ev_config::Road::Auto, _) => Self::Best,
