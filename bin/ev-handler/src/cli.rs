@@ -11,7 +11,8 @@ use ev_modules::cli as decoder;
 use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::{
-    config, configure, decode, logging, pages, parked, program, replay, start, state, verify,
+    config, configure, decode, logging, pages, parked, program, replay, shadow, start, state,
+    verify,
 };
 
 /// Runs the command that the arguments name and says how the process is to end.
@@ -63,6 +64,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             state::run(matches).unwrap_or_else(|error| fail(&format_args!("{error:#}")))
         }
         Some(("replay", matches)) => replay::command(matches),
+        Some(("shadow", matches)) => shadow::command(matches),
         Some(("verify", matches)) => verify::command(matches),
         Some(("version", _)) => {
             let mut text = format!("{}\n", program::version(name));
@@ -102,6 +104,7 @@ pub(crate) fn command(name: &'static str) -> Command {
         .subcommand(parked::Command::augment_subcommands(parked).subcommand_required(true))
         .subcommand(state::Command::augment_subcommands(state).subcommand_required(true))
         .subcommand(replay::Args::augment_args(replay))
+        .subcommand(shadow::define())
         .subcommand(verify::Args::augment_args(verify))
         .subcommand(pages::completion_command())
         .subcommand(pages::man_command())

@@ -19,6 +19,7 @@ mod pages;
 mod parked;
 mod program;
 mod replay;
+mod shadow;
 mod signals;
 pub mod start;
 mod state;

@@ -53,10 +53,11 @@ fn filter(debug: bool) -> EnvFilter {
 }
 
 /// Our crates that log, and the target of the line of each delivered event.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "ev_locking",
     "ev_modules",
     "ev_pipeline",
+    "ev_shadow",
     "ev_sink_fluentd",
     "ev_source",
     "ev_state",

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use ev_core::{Env, Route, Timestamp};
-use tokio::sync::Notify;
 
 use crate::event::Event;
 use crate::finding::Finding;
@@ -16,7 +15,6 @@ use crate::tally::Tally;
 /// whoever tells people.
 pub struct Comparison {
     matcher: Mutex<Matcher>,
-    news: Notify,
     env: Arc<dyn Env>,
 }
 
@@ -34,7 +32,7 @@ pub struct News {
 impl Comparison {
     /// Begins one.
     pub fn new(rules: Rules, bounds: Bounds, env: Arc<dyn Env>) -> Self {
-        Self { matcher: Mutex::new(Matcher::new(rules, bounds)), news: Notify::new(), env }
+        Self { matcher: Mutex::new(Matcher::new(rules, bounds)), env }
     }
 
     /// Takes one event's body. A large one takes milliseconds.
@@ -47,20 +45,22 @@ impl Comparison {
             Ok(event) => matcher.take(side, event, now),
             Err(_) => matcher.take_unreadable(side),
         }
-        drop(matcher);
-        self.news.notify_one();
     }
 
     /// Notes a body that could not even be cut into events.
     pub fn take_unreadable(&self, side: Side) {
         self.lock().take_unreadable(side);
-        self.news.notify_one();
     }
 
     /// Judges what has waited long enough; to be called about once a second.
     pub fn expire(&self) {
         let now = self.now();
         self.lock().expire(now);
+    }
+
+    /// Events that wait for their partner.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting()
     }
 
     /// What was found since the last call.
@@ -77,11 +77,6 @@ impl Comparison {
             newest_ours: matcher.newest(Side::Ours),
             newest_theirs: matcher.newest(Side::Theirs),
         }
-    }
-
-    /// Waits until something has come in since this was last awaited. For one waiter.
-    pub async fn changed(&self) {
-        self.news.notified().await;
     }
 
     fn now(&self) -> Moment {

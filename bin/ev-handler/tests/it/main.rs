@@ -23,6 +23,7 @@ mod replay_command;
 mod road;
 mod roads;
 mod scenarios;
+mod shadow_command;
 mod stage;
 mod takeover;
 mod toolchains;

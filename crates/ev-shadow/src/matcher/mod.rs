@@ -207,6 +207,11 @@ impl Matcher {
         tally
     }
 
+    /// Events that wait for their partner.
+    pub fn waiting(&self) -> usize {
+        self.books.waiting
+    }
+
     /// The time of the newest audit event that a side has shown.
     pub fn newest(&self, side: Side) -> Option<Timestamp> {
         self.books.newest(side)

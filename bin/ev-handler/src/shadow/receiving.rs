@@ -1,0 +1,140 @@
+//! The end point of a comparison, made from arguments and settings.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use ev_config::Settings;
+use ev_core::Env;
+use ev_shadow::{
+    Comparison, Forward, ForwardTimeouts, Limits, Paths, Receiver, ReceiverConfig, ReceiverCounts,
+    ServerFiles, server_tls,
+};
+use ev_tls::{ClientOptions, ClientTls, Clock, CredentialFiles};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Args;
+use crate::chain::Chain;
+use crate::start::Error;
+
+/// The receiver as it runs, and what runs beside it. Dropping it ends both.
+pub(super) struct Receiving {
+    pub(super) counts: ReceiverCounts,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Receiving {
+    /// Listens. Needs a running tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// What only an operator can mend.
+    pub(super) fn start(
+        settings: &Settings,
+        args: &Args,
+        comparison: &Arc<Comparison>,
+        env: &Arc<dyn Env>,
+    ) -> Result<Self, Error> {
+        let fluentd = &settings.fluentd;
+        let clock = Arc::clone(env);
+        let clock = Clock::new(move || clock.now().seconds());
+        let tls = match (&args.cert, &args.key, &args.client_ca) {
+            (Some(certificate), Some(key), Some(client_ca)) => {
+                let files = ServerFiles {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                    client_ca: client_ca.clone(),
+                };
+                let tls = server_tls(&files, &clock);
+                Some(tls.map_err(|error| Error::setting("--cert, --key, --client-ca", error))?)
+            }
+            _ if !args.listen.ip().is_loopback() => {
+                let what = format!("{} is no address of this machine alone", args.listen);
+                return Err(Error::setting("--plain", what));
+            }
+            _ => None,
+        };
+        let paths = Paths::new(&fluentd.url, &fluentd.session_url);
+        let paths = paths.map_err(|error| Error::setting("forward.fluentd", error))?;
+        let mut tasks = JoinSet::new();
+        let forward = match args.forward {
+            true => Some(forward(settings, clock, env, &mut tasks)?),
+            false => None,
+        };
+        let listener = TcpListener::bind(args.listen)
+            .map_err(|error| Error::setting(format!("--listen {}", args.listen), error))?;
+        let is_forwarding = forward.is_some();
+        let config = ReceiverConfig { tls, paths, forward, limits: Limits::default() };
+        let receiver = Receiver::new(listener, config, Arc::clone(comparison), Arc::clone(env));
+        let receiver = receiver.map_err(|error| Error::setting("--listen", error))?;
+        let addr = receiver.addr().map_err(|error| Error::setting("--listen", error))?;
+        let (counts, stop) = (receiver.counts(), CancellationToken::new());
+        tasks.spawn(receiver.run(stop.clone()));
+        info!(%addr, forward = is_forwarding, "receiving what the other handler sends");
+        Ok(Self { counts, tasks, stop })
+    }
+
+    /// Answers what is under way, and ends.
+    ///
+    /// # Errors
+    ///
+    /// If it had panicked.
+    pub(super) async fn end(mut self) -> Result<(), Error> {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.map_err(Error::Task)?;
+        }
+        Ok(())
+    }
+}
+
+/// Passes requests on with the settings' own certificates, which are read again when they change.
+fn forward(
+    settings: &Settings,
+    clock: Clock,
+    env: &Arc<dyn Env>,
+    tasks: &mut JoinSet<()>,
+) -> Result<Forward, Error> {
+    let fluentd = &settings.fluentd;
+    let is_secure = [&fluentd.url, &fluentd.session_url].iter().any(|u| u.starts_with("https:"));
+    let tls = match is_secure {
+        true => {
+            let files = CredentialFiles {
+                ca: fluentd.ca.clone(),
+                certificate: fluentd.client.as_ref().map(|client| client.cert.clone()),
+                key: fluentd.client.as_ref().map(|client| client.key.clone()),
+            };
+            let tls = ClientTls::new(files, ClientOptions::default(), clock)
+                .map_err(|error| Error::setting("forward.fluentd", error))?;
+            Some(Arc::new(tls))
+        }
+        false => None,
+    };
+    let timeouts = ForwardTimeouts {
+        connect: fluentd.timeouts.connect,
+        handshake: fluentd.timeouts.handshake,
+        exchange: fluentd.timeouts.request.max(fluentd.timeouts.response),
+        ..ForwardTimeouts::default()
+    };
+    let forward = Forward::new(&fluentd.url, &fluentd.session_url, tls.clone(), timeouts)
+        .map_err(|error| Error::setting("forward.fluentd", error))?;
+    if let Some(tls) = tls {
+        tasks.spawn(watch(tls, fluentd.refresh, Arc::clone(env)));
+    }
+    Ok(forward)
+}
+
+async fn watch(tls: Arc<ClientTls>, interval: std::time::Duration, env: Arc<dyn Env>) {
+    loop {
+        env.sleep(interval).await;
+        let files = Arc::clone(&tls);
+        match tokio::task::spawn_blocking(move || files.reload()).await {
+            Ok(Ok(true)) => info!("using new certificates for Fluentd"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => warn!(error = %Chain(&error), "new certificates are not usable"),
+            Err(error) => warn!(%error, "certificates could not be read"),
+        }
+    }
+}
