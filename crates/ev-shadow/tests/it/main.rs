@@ -1,1 +1,10 @@
-//! The crate as its users see it.
+//! The end point of a comparison, against peers good and bad.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod before;
+mod beside;
+mod env;
+mod hostile;
+mod rig;
+mod tls;
