@@ -44,9 +44,12 @@ pub(crate) struct Args {
     /// The receiver's certificate and its chain, in PEM
     #[arg(long, value_name = "FILE", required_unless_present = "plain")]
     cert: Option<PathBuf>,
-    /// Its private key, in PEM, without a passphrase
+    /// Its private key, in PEM
     #[arg(long, value_name = "FILE", required_unless_present = "plain")]
     key: Option<PathBuf>,
+    /// The passphrase of the key, if it is encrypted
+    #[arg(long, value_name = "FILE", requires = "key")]
+    passphrase_file: Option<PathBuf>,
     /// The CA that signed the reference handler's client certificate, in PEM
     #[arg(long, value_name = "FILE", required_unless_present = "plain")]
     client_ca: Option<PathBuf>,

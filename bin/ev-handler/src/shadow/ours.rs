@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use ev_config::Settings;
-use ev_core::{Claim, Env, Flavour, Road, SinkId, StateError, StateStore, Timestamp};
+use ev_core::{Claim, Env, Flavour, SinkId, StateError, StateStore, Timestamp};
 use ev_pipeline::{Config, Engine, Exec, Parts, Summary};
 use ev_shadow::{Comparison, ShadowSink};
 use ev_state::SqliteStore;
+use ev_unstructured::UnstructuredDecoder;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -55,14 +56,15 @@ pub(super) async fn run(
     let engine = Engine::new(Parts {
         source: Box::new(source),
         decoders: Arc::new(fetching.registry.clone()),
+        unstructured: Arc::new(UnstructuredDecoder::new()),
         sink: Arc::new(ShadowSink::new(Arc::clone(comparison))),
         store,
         env: Arc::clone(env),
         sink_id,
         snapshot,
-        road: Road::Typed,
+        road: parts::road(settings),
         exec: Exec::Threads,
-        config: Config { exit_on_last_event: false, ..parts::engine(settings) },
+        config: Config { exit_on_last_event: false, tell_rates: false, ..parts::engine(settings) },
     })?;
     let summary = engine.run(stop.clone()).await;
     fetching.end().await?;

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use super::Args;
 use crate::chain::Chain;
-use crate::start::Error;
+use crate::start::{Error, parts};
 
 /// The receiver as it runs, and what runs beside it. Dropping it ends both.
 pub(super) struct Receiving {
@@ -46,6 +46,7 @@ impl Receiving {
                     certificate: certificate.clone(),
                     key: key.clone(),
                     client_ca: client_ca.clone(),
+                    passphrase: args.passphrase_file.clone(),
                 };
                 let tls = server_tls(&files, &clock);
                 Some(tls.map_err(|error| Error::setting("--cert, --key, --client-ca", error))?)
@@ -105,6 +106,7 @@ fn forward(
                 ca: fluentd.ca.clone(),
                 certificate: fluentd.client.as_ref().map(|client| client.cert.clone()),
                 key: fluentd.client.as_ref().map(|client| client.key.clone()),
+                passphrase: parts::passphrase(fluentd),
             };
             let tls = ClientTls::new(files, ClientOptions::default(), clock)
                 .map_err(|error| Error::setting("forward.fluentd", error))?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ev_tls::{Clock, Identity, Pem};
+use ev_tls::{Clock, Identity, Passphrase, Pem};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -18,6 +18,8 @@ pub struct ServerFiles {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+    /// The passphrase of the key, if it is encrypted, as the one that `configure` writes.
+    pub passphrase: Option<PathBuf>,
     /// The CAs that the other handler's certificate may come from. There is no way without:
     /// whoever may post here may post to Fluentd.
     pub client_ca: PathBuf,
@@ -30,7 +32,9 @@ pub struct ServerFiles {
 /// What is wrong with which file; an expired certificate, too.
 pub fn server_tls(files: &ServerFiles, clock: &Clock) -> Result<Arc<ServerConfig>, Error> {
     let (certificate, key) = (Pem::read(&files.certificate)?, Pem::read(&files.key)?);
-    Identity::from_pem(&certificate, &key)?.check(clock.now())?;
+    let passphrase = files.passphrase.as_deref().map(Passphrase::read).transpose()?;
+    let passphrase = passphrase.as_ref();
+    Identity::from_encrypted_pem(&certificate, &key, passphrase)?.check(clock.now())?;
     let mut clients = RootCertStore::empty();
     let client_ca = Pem::read(&files.client_ca)?;
     for (at, ca) in client_ca.certificates()?.into_iter().enumerate() {
@@ -50,7 +54,7 @@ pub fn server_tls(files: &ServerFiles, clock: &Clock) -> Result<Arc<ServerConfig
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| failed(error.to_string()))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(certificate.certificates()?, key.private_key()?)
+        .with_single_cert(certificate.certificates()?, key.private_key_with(passphrase)?)
         .map_err(|error| failed(error.to_string()))?;
     Ok(Arc::new(config))
 }

@@ -46,6 +46,7 @@ impl Pki {
             certificate: path("server.crt"),
             key: path("server.key"),
             client_ca: path("ca.crt"),
+            passphrase: None,
         }
     }
 
@@ -128,6 +129,7 @@ async fn it_is_passed_on_with_a_certificate_of_its_own() {
         ca: Some(pki.write("behind.crt", behind.cert_pem())),
         certificate: Some(pki.write("client.crt", &client.cert_pem)),
         key: Some(pki.write("client.key", &client.key_pem)),
+        passphrase: None,
     };
     let tls = Arc::new(ClientTls::new(files, ClientOptions::default(), clock()).unwrap());
     let (url, session) = (fluentd.url("x"), fluentd.url("y"));
