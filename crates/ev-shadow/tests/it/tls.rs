@@ -156,6 +156,7 @@ fn files_are_checked() {
     };
     check(&|files| files.key = pki.dir.path().join("absent"), "absent");
     check(&|files| files.client_ca = files.key.clone(), "no certificate");
+    check(&|files| files.passphrase = Some(pki.dir.path().join("none")), "none");
     let other = Authority::new("other").unwrap().issue_fluentd_server(Validity::Long).unwrap();
     let other = pki.write("other.key", &other.key_pem);
     check(&|files| files.key = other.clone(), "does not belong");
