@@ -205,10 +205,12 @@ impl Links {
         };
         let limit = forward.timeouts.exchange;
         let idle = forward.timeouts.idle;
-        let used = kept.take().filter(|link| {
-            let rested = env.monotonic().saturating_sub(link.idle_since);
-            rested < idle && link.sender.is_ready()
-        });
+        let rested = |link: &Link| env.monotonic().saturating_sub(link.idle_since);
+        let used = match kept.take().filter(|link| rested(link) < idle) {
+            // Its last request is over, so it is ready at once or closed.
+            Some(mut link) => link.sender.ready().await.is_ok().then_some(link),
+            None => None,
+        };
         let is_used = used.is_some();
         let mut link = match used {
             Some(link) => link,

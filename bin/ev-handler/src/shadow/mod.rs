@@ -73,7 +73,7 @@ pub(crate) struct Args {
     patience: Duration,
     /// The same for events of recordings
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1h")]
-    recording_patience: Duration,
+    session_patience: Duration,
     /// Tell the values that differ, and not only where: they may be secret
     #[arg(long)]
     show_values: bool,

@@ -49,7 +49,7 @@ pub(super) async fn run(
     let mut ours = pin!(ours::run(settings, from, &comparison, &env, &reading));
     let mut summary: Option<Result<Summary, Error>> = None;
     // Behind its end, what is open has its patience.
-    let last = to.map(|to| to.saturating_add(seconds(args.patience.max(args.recording_patience))));
+    let last = to.map(|to| to.saturating_add(seconds(args.patience.max(args.session_patience))));
     while summary.is_none() {
         tokio::select! {
             biased;
@@ -126,7 +126,7 @@ fn comparison(
     };
     let bounds = Bounds {
         patience: args.patience,
-        recording_patience: args.recording_patience,
+        recording_patience: args.session_patience,
         ..Bounds::default()
     };
     Comparison::new(rules, bounds, Arc::clone(env))

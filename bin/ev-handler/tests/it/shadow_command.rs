@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ev_core::Timestamp;
 use ev_test_support::certs::Validity;
-use ev_test_support::data::{Made, Maker, read_vectors};
+use ev_test_support::data::{Made, Maker, Vector, read_vectors};
 use ev_test_support::{FailRule, TlsVersions, client_config};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -159,6 +159,15 @@ impl Reference {
     }
 }
 
+/// Templates without the announcements of recordings that nobody has, and without those that have
+/// no `struct` form: we park them.
+fn printable() -> Vec<Vector> {
+    let without = ["session.upload", "certificate.create", "elasticsearch.request"];
+    let mut vectors = templates("v13");
+    vectors.retain(|vector| !without.contains(&vector.kind.as_str()));
+    vectors
+}
+
 /// A blank behind each comma and colon that is not inside of a string.
 fn with_blanks(body: &[u8]) -> Vec<u8> {
     let (mut out, mut in_string, mut escaped) = (Vec::new(), false, false);
@@ -178,14 +187,14 @@ fn with_blanks(body: &[u8]) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_is_equal_recordings_too() {
     let mut stage = Stage::new("18.0.0-dev");
-    stage.extra = "skip-event-types = [\"user.login\"]".into();
+    stage.extra = "skip-event-types = [\"kube.request\"]".into();
     stage.auth.offer(stage.table("v18dev"));
     let vectors = read_vectors(&golden("realistic-v18dev")).unwrap();
     let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
     let inside: Vec<_> = vectors.iter().filter(|v| !v.recording.is_empty()).collect();
     let mut maker = Maker::new(61);
-    let mut audit = templates("v18dev");
-    audit.retain(|vector| vector.kind != "session.upload");
+    let mut audit = vectors.clone();
+    audit.retain(|v| v.recording.is_empty() && v.is_template() && v.kind != "session.upload");
     let made = make(&mut maker, &audit, 300, 1, 5);
     let at = made[150].time;
     let recording = maker.recording(upload, &inside, 60, at).unwrap();
@@ -205,13 +214,13 @@ async fn all_is_equal_recordings_too() {
     }
     let (findings, report) = shadow.report().await;
     assert_eq!(findings, Vec::<Value>::new(), "{report}");
-    let logins = made.iter().filter(|event| event.kind == "user.login").count();
+    let skipped = made.iter().filter(|event| event.kind == "kube.request").count();
     let prints = recording.events.iter().filter(|event| event.kind == "print").count();
-    assert!(logins > 0 && prints > 0 && prints < 60);
-    let equal = 300 - logins + 1 + 60 - prints;
+    assert!(skipped > 0 && prints > 0 && prints < 60);
+    let equal = 300 - skipped + 1 + 60 - prints;
     assert_eq!(report["equal"], equal, "{report}");
     // What settings leave out never gets as far as our sink.
-    assert_eq!(report["left_out"], serde_json::json!({ "ours": 0, "theirs": logins + prints }));
+    assert_eq!(report["left_out"], serde_json::json!({ "ours": 0, "theirs": skipped + prints }));
     let blanks = report["spelling"]["blanks"].as_u64().unwrap();
     assert!(blanks > 100 && blanks + report["identical"].as_u64().unwrap() == equal as u64);
     for spelling in ["key_order", "numbers", "escapes"] {
@@ -226,8 +235,7 @@ async fn all_is_equal_recordings_too() {
 async fn what_is_lost_altered_doubled_or_invented_is_found() {
     let stage = Stage::new("13.3.8");
     let mut maker = Maker::new(62);
-    let mut vectors = templates("v13");
-    vectors.retain(|vector| vector.kind != "session.upload");
+    let vectors = printable();
     let made = make(&mut maker, &vectors, 200, 1, 5);
     let invented = maker.event(&vectors[0], made[100].time).unwrap();
     stage.auth.append(made.iter().map(Made::event));
@@ -256,6 +264,7 @@ async fn what_is_lost_altered_doubled_or_invented_is_found() {
         }
     }
     let (findings, report) = shadow.report().await;
+    assert!(findings.len() == 4, "{findings:?} {report}");
     let told = |kind: &str, id: &str| {
         findings.iter().find(|f| f["finding"] == kind && f["id"] == id).cloned()
     };
@@ -277,8 +286,7 @@ async fn what_is_lost_altered_doubled_or_invented_is_found() {
 async fn before_fluentd_nothing_is_lost_and_nothing_ends() {
     let stage = Stage::new("13.3.8");
     let mut maker = Maker::new(63);
-    let mut vectors = templates("v13");
-    vectors.retain(|vector| vector.kind != "session.upload");
+    let vectors = printable();
     let made = make(&mut maker, &vectors, 150, 1, 5);
     stage.auth.append(made.iter().map(Made::event));
     stage.fluentd.set(|switches| {
