@@ -22,6 +22,8 @@ use crate::start::{Error, parts};
 pub(super) struct Receiving {
     pub(super) counts: ReceiverCounts,
     tasks: JoinSet<()>,
+    /// Looks for new certificates; aborted with the rest.
+    _watch: JoinSet<()>,
     stop: CancellationToken,
 }
 
@@ -59,9 +61,9 @@ impl Receiving {
         };
         let paths = Paths::new(&fluentd.url, &fluentd.session_url);
         let paths = paths.map_err(|error| Error::setting("forward.fluentd", error))?;
-        let mut tasks = JoinSet::new();
+        let (mut tasks, mut watch) = (JoinSet::new(), JoinSet::new());
         let forward = match args.forward {
-            true => Some(forward(settings, clock, env, &mut tasks)?),
+            true => Some(forward(settings, clock, env, &mut watch)?),
             false => None,
         };
         let listener = TcpListener::bind(args.listen)
@@ -74,7 +76,7 @@ impl Receiving {
         let (counts, stop) = (receiver.counts(), CancellationToken::new());
         tasks.spawn(receiver.run(stop.clone()));
         info!(%addr, forward = is_forwarding, "receiving what the other handler sends");
-        Ok(Self { counts, tasks, stop })
+        Ok(Self { counts, tasks, _watch: watch, stop })
     }
 
     /// Answers what is under way, and ends.
