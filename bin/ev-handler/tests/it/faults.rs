@@ -6,10 +6,10 @@ use ev_test_support::data::Maker;
 use crate::stage::{Stage, make, sorted, templates, texts};
 
 /// The real binary, killed by the reaper if the test ends early.
-struct Child(std::process::Child);
+pub(crate) struct Child(std::process::Child);
 
 impl Child {
-    fn start(stage: &Stage) -> Self {
+    pub(crate) fn start(stage: &Stage) -> Self {
         let config = stage.write_config(stage.auth.addr());
         let child = Command::new(env!("CARGO_BIN_EXE_ev-handler"))
             .args(["start", "--config"])
@@ -22,12 +22,12 @@ impl Child {
         Self(child)
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
-    fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         self.0.wait().unwrap().code()

@@ -28,6 +28,7 @@ mod stage;
 mod takeover;
 mod toolchains;
 mod two_receivers;
+mod unstructured;
 mod verify_command;
 mod web;
 mod wrong_input;
