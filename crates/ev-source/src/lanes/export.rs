@@ -358,9 +358,7 @@ impl Reader {
             }
             let (events, marks) = chunk.take(part.items, &export.filter);
             let repeats = std::mem::take(&mut chunk.repeats);
-            if !events.is_empty() {
-                self.told_of_tip = false;
-            }
+            self.told_of_tip = false;
             let (form, version) = (Form::Unstructured, &ticket.version);
             self.out.push_back(page(id.clone(), version, form, events, marks, repeats));
         }
