@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use clap::{ArgMatches, FromArgMatches};
 use ev_config::Settings;
-use ev_core::{Env, Source as _, SourceError, Survey};
-use ev_source::TypedSource;
+use ev_core::{Env, Road, Source as _, SourceError, Survey};
+use ev_source::SearchSource;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::chain::Chain;
 use crate::exit::Exit;
+use crate::start::roads::Wish;
 use crate::start::{Error, block_on, parts};
 use crate::{logging, parked, signals};
 
@@ -79,7 +80,7 @@ fn settings(configs: &[OsString]) -> anyhow::Result<Settings> {
 pub(crate) async fn connect(
     settings: &Settings,
     env: &Arc<dyn Env>,
-) -> Result<(TypedSource, Survey), Error> {
+) -> Result<(SearchSource, Survey), Error> {
     let mut source = parts::source(settings, Arc::clone(env))?;
     let survey = tokio::select! {
         survey = source.survey() => survey?,
@@ -87,6 +88,10 @@ pub(crate) async fn connect(
             return Err(refused(format!("auth did not answer within {} s", PATIENCE.as_secs())));
         }
     };
+    // How well its events can be decoded is for whoever decodes them.
+    if Wish::of(settings) == Wish::Best && !source.roads().offered().await?.typed {
+        source.take_road(Road::Unstructured)?;
+    }
     Ok((source, survey))
 }
 

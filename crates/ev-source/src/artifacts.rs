@@ -21,7 +21,7 @@ use crate::tasks::within;
 /// Largest envelope that is taken, in bytes. Ours are below 1 KiB; the interface allows 64 KiB.
 const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
 
-/// Fetches artifacts from Auth, over the connection that a [`crate::TypedSource`] keeps.
+/// Fetches artifacts from Auth, over the connection that a [`crate::SearchSource`] keeps.
 ///
 /// Looks at sizes only; what comes is not to be trusted before its envelope is verified.
 #[derive(Clone)]

@@ -80,5 +80,4 @@ pub use offers::{AuthRoads, Offers};
 pub use place::SearchPlace;
 pub use presence::AuthPresence;
 pub use source::SearchSource;
-pub use source::SearchSource as TypedSource;
 pub use surroundings::Surroundings;

@@ -19,7 +19,7 @@ const VERSION: &str = "v2";
 /// The only namespace there is.
 const NAMESPACE: &str = "default";
 
-/// Sets locks at Auth, over the connection that a [`crate::TypedSource`] keeps.
+/// Sets locks at Auth, over the connection that a [`crate::SearchSource`] keeps.
 #[derive(Clone)]
 pub struct AuthLocks {
     shared: Shared,

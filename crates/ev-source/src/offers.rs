@@ -15,7 +15,7 @@ use crate::tasks::within;
 /// Seconds by which the questions lie in the future, where no storage has anything to look for.
 const AHEAD: i64 = 2 * 86_400;
 
-/// Asks Auth, over the connection that a [`crate::TypedSource`] keeps. Works while that is in use
+/// Asks Auth, over the connection that a [`crate::SearchSource`] keeps. Works while that is in use
 /// elsewhere, and fails while there is no connection.
 #[derive(Clone)]
 pub struct AuthRoads {

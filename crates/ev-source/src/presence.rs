@@ -4,7 +4,7 @@ use ev_core::AuthVersion;
 
 use crate::link::Shared;
 
-/// Tells whether a [`crate::TypedSource`] that is in use elsewhere has a connection.
+/// Tells whether a [`crate::SearchSource`] that is in use elsewhere has a connection.
 #[derive(Clone, Debug)]
 pub struct AuthPresence(Shared);
 

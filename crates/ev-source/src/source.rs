@@ -136,7 +136,7 @@ impl SearchSource {
         AuthPresence::new(self.shared.clone())
     }
 
-    /// Locks at Auth, over the connection that this source keeps; as [`TypedSource::artifacts`].
+    /// Locks at Auth, over the connection that this source keeps; as [`SearchSource::artifacts`].
     pub fn locks(&self) -> AuthLocks {
         let patience = self.config.request_timeout;
         AuthLocks::new(self.shared.clone(), Arc::clone(&self.env), patience)

@@ -108,7 +108,7 @@ async fn replay(
     // The second that is passing now is not over.
     let span = args.from..args.to.min(now.saturating_add(1));
     let kept = kept(settings)?;
-    let (source, survey) = tokio::select! {
+    let (mut source, survey) = tokio::select! {
         biased;
         () = stop.cancelled() => return Err(refused("stopped before auth was reached".to_owned())),
         reached = upstream::connect(settings, &env) => reached?,
@@ -124,7 +124,12 @@ async fn replay(
         None => parts::flavour(settings).unwrap_or(Flavour::Go),
     };
     let config = engine(settings, &args.types);
-    let sender = Sender::start(settings, config, &survey, flavour, source.artifacts(), &env)?;
+    let mut sender = Sender::start(settings, config, &survey, flavour, source.artifacts(), &env)?;
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err(refused("stopped before a road was chosen".to_owned())),
+        chosen = sender.choose_road(settings, &mut source, &survey.version) => chosen?,
+    }
     info!(url = settings.fluentd.url, types = ?args.types, "sending a span of the log again");
     let cluster = survey.cluster.clone();
     let source = Arc::new(Mutex::new(source));

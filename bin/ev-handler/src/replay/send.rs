@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use ev_config::Settings;
 use ev_core::{
-    Claim, Env, EventDigest, Flavour, Form, ParkedEvent, ParkedId, ParkedQuery, Road, SinkId,
-    StateError, StateStore, Survey, Timestamp, unstructured,
+    AuthVersion, Claim, Env, EventDigest, Flavour, Form, ParkedEvent, ParkedId, ParkedQuery, Road,
+    SinkId, StateError, StateStore, Survey, Timestamp, unstructured,
 };
 use ev_pipeline::{Engine, Exec, Parts, Summary};
 use ev_sink_fluentd::FluentdSink;
-use ev_source::AuthArtifacts;
+use ev_source::{AuthArtifacts, SearchSource};
 use ev_state::SqliteStore;
 use ev_unstructured::UnstructuredDecoder;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use super::source::{SpanSource, second_of};
 use crate::fetching::Fetching;
 use crate::start::dry::Throwaway;
 use crate::start::receiver::Beside;
+use crate::start::roads::{Chooser, Wish, choose};
 use crate::start::{Error, SINK, parts};
 
 /// Parked events read in one go, and their bytes at most.
@@ -83,6 +84,25 @@ impl Sender {
         let cluster = survey.cluster.clone();
         let (env, road) = (Arc::clone(env), parts::search_road(settings));
         Ok(Self { sink, fetching, beside, env, cluster, flavour, road, config })
+    }
+
+    /// Has `source` read by the road that a handler would choose, or by a search where that is the
+    /// export, which cannot be asked for a stretch of the log.
+    ///
+    /// # Errors
+    ///
+    /// Those of the source.
+    pub(crate) async fn choose_road(
+        &mut self,
+        settings: &Settings,
+        source: &mut SearchSource,
+        version: &AuthVersion,
+    ) -> Result<(), Error> {
+        let decoders = Arc::new(self.fetching.registry.clone());
+        let chooser = Chooser { roads: source.roads(), decoders, env: Arc::clone(&self.env) };
+        let road = choose(Wish::of(settings), &chooser, source, version, &*self.env).await?;
+        self.road = if road == Road::Export { Road::Unstructured } else { road };
+        Ok(source.take_road(self.road)?)
     }
 
     /// Ends what runs beside, and waits for it.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::fetching::Fetching;
+use crate::start::roads::{Chooser, Wish, choose};
 use crate::start::{Error, SINK, parts};
 use crate::upstream::{self, refused};
 
@@ -28,7 +29,7 @@ pub(super) async fn run(
     env: &Arc<dyn Env>,
     stop: &CancellationToken,
 ) -> Result<Summary, Error> {
-    let (source, survey) = tokio::select! {
+    let (mut source, survey) = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(Summary::default()),
         reached = upstream::connect(settings, env) => reached?,
@@ -53,6 +54,16 @@ pub(super) async fn run(
     let start = &snapshot.start_time;
     info!(cluster = survey.cluster, version = %survey.version, from = %start, %flavour, "reading the log to compare");
     let fetching = Fetching::start(settings, flavour, source.artifacts(), env)?;
+    let chooser = Chooser {
+        roads: source.roads(),
+        decoders: Arc::new(fetching.registry.clone()),
+        env: Arc::clone(env),
+    };
+    let road = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(Summary::default()),
+        road = choose(Wish::of(settings), &chooser, &mut source, &survey.version, &**env) => road?,
+    };
     let engine = Engine::new(Parts {
         source: Box::new(source),
         decoders: Arc::new(fetching.registry.clone()),
@@ -62,7 +73,7 @@ pub(super) async fn run(
         env: Arc::clone(env),
         sink_id,
         snapshot,
-        road: parts::road(settings),
+        road,
         exec: Exec::Threads,
         config: Config { exit_on_last_event: false, tell_rates: false, ..parts::engine(settings) },
     })?;

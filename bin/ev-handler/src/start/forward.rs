@@ -1,12 +1,10 @@
 //! From the first word with Auth to the end of the engine, by one road after the other.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use ev_config::Settings;
 use ev_core::{
-    ArtifactSource, AuthVersion, Claim, Env, Flavour, Road, Sink, SinkId, Snapshot, Source,
-    StateStore, Survey,
+    ArtifactSource, Claim, Env, Flavour, Road, Sink, SinkId, Snapshot, Source, StateStore, Survey,
 };
 use ev_modules::{Registry, Trust};
 use ev_pipeline::{Engine, Exec, Parts, Summary};
@@ -18,13 +16,10 @@ use tracing::info;
 
 use super::dry::DrySink;
 use super::locking::Locking;
-use super::roads::{Chooser, Watched, Wish};
+use super::roads::{Chooser, Watched, Wish, choose};
 use super::steward::Known;
 use super::{Error, SINK, decoders, overflow, parts};
 use crate::takeover;
-
-/// How often a look is taken whether Auth is still there while a road is chosen.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// What could be made without any peer.
 pub(super) struct Ready<'a> {
@@ -242,33 +237,6 @@ impl Ready<'_> {
 
 fn sink() -> SinkId {
     SinkId(SINK.to_owned())
-}
-
-/// The road to begin with.
-async fn choose(
-    wish: Wish,
-    chooser: &Chooser,
-    source: &mut SearchSource,
-    version: &AuthVersion,
-    env: &dyn Env,
-) -> Result<Road, Error> {
-    let road = match wish {
-        Wish::Road(road) => return Ok(road),
-        Wish::Best => chooser.choose(version),
-    };
-    // Who reads nothing has to be asked to stay connected.
-    let stay = async {
-        loop {
-            env.sleep(LOOK).await;
-            if let Err(error) = source.survey().await {
-                return error;
-            }
-        }
-    };
-    tokio::select! {
-        road = road => Ok(road),
-        error = stay => Err(error.into()),
-    }
 }
 
 fn log_summary(summary: &Summary, by_sink: u64) {

@@ -8,7 +8,7 @@ mod locking;
 mod overflow;
 pub(crate) mod parts;
 pub(crate) mod receiver;
-mod roads;
+pub(crate) mod roads;
 mod steward;
 mod tell;
 

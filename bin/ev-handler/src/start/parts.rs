@@ -6,7 +6,7 @@ use std::time::Duration;
 use ev_config::{BatchMode, Credentials, Fluentd, Gzip, InFlight, Settings};
 use ev_core::{Env, Flavour, Framing, Road};
 use ev_sink_fluentd::{FluentdSink, Timeouts};
-use ev_source::{Surroundings, TypedSource};
+use ev_source::{SearchSource, Surroundings};
 use ev_tls::{CredentialFiles, Passphrase, PassphraseSource};
 
 use super::Error;
@@ -66,7 +66,7 @@ pub(crate) fn passphrase(settings: &Fluentd) -> Option<PassphraseSource> {
     Some(PassphraseSource::Known(known))
 }
 
-pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSource, Error> {
+pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<SearchSource, Error> {
     let credentials = match &settings.teleport.credentials {
         Credentials::Identity(path) => ev_source::Credentials::Identity(path.clone()),
         Credentials::Files { cert, key, ca } => ev_source::Credentials::Files {
@@ -93,7 +93,7 @@ pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<TypedSour
         .map(|interval| interval.clamp(Duration::from_secs(1), ev_source::Config::DEFAULT_REFRESH));
     config.proxy_ca.clone_from(&settings.teleport.proxy_ca);
     config.surroundings = Surroundings::read(|name| std::env::var(name).ok());
-    TypedSource::new(config, env).map_err(|error| match error {
+    SearchSource::new(config, env).map_err(|error| match error {
         ev_source::Error::Expired(error) => Error::Expired {
             whose: "teleport",
             advice: "sign new credentials, with `tctl auth sign` (whose `--ttl` is 12 h unless \

@@ -9,15 +9,19 @@ use ev_core::{
     AuthVersion, BoxFuture, Choice, Credit, DecoderSet, Env, LaneId, Resume, Road, Source,
     SourceError, SourceEvent, SpanQuery, SpanReader, Survey, Token,
 };
-use ev_source::AuthRoads;
+use ev_source::{AuthRoads, SearchSource};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::chain::Chain;
+use crate::start::Error;
 
 /// Pause before Auth is asked once more, doubled each time, with full jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often a look is taken whether Auth is still there while a road is chosen.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What the settings ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +94,37 @@ impl Chooser {
                 Choice::Pending => self.decoders.changed(generation).await,
             }
         }
+    }
+}
+
+/// The road to begin with.
+///
+/// # Errors
+///
+/// Those of the source, which is kept connected meanwhile.
+pub(crate) async fn choose(
+    wish: Wish,
+    chooser: &Chooser,
+    source: &mut SearchSource,
+    version: &AuthVersion,
+    env: &dyn Env,
+) -> Result<Road, Error> {
+    let road = match wish {
+        Wish::Road(road) => return Ok(road),
+        Wish::Best => chooser.choose(version),
+    };
+    // Who reads nothing has to be asked to stay connected.
+    let stay = async {
+        loop {
+            env.sleep(LOOK).await;
+            if let Err(error) = source.survey().await {
+                return error;
+            }
+        }
+    };
+    tokio::select! {
+        road = road => Ok(road),
+        error = stay => Err(error.into()),
     }
 }
 

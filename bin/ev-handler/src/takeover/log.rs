@@ -10,7 +10,7 @@ use ev_core::{
 };
 use ev_decode::{NativeDecoder, Options};
 use ev_pipeline::Identity;
-use ev_source::{ChunkEvents, KeyedPages, KeyedQuery, Offers, TypedSource};
+use ev_source::{ChunkEvents, KeyedPages, KeyedQuery, Offers, SearchSource};
 use ev_unstructured::UnstructuredDecoder;
 use tracing::debug;
 
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads the log for a takeover.
 pub(super) struct AuthLog {
-    source: Box<TypedSource>,
+    source: Box<SearchSource>,
     /// Whether Auth offers to be searched at all.
     searches: bool,
     keyed: KeyedPages,
@@ -99,7 +99,10 @@ impl AuthLog {
 }
 
 /// Waits for something, and keeps the connection up meanwhile.
-async fn meanwhile<T>(source: &mut TypedSource, work: impl Future<Output = T>) -> Result<T, Error> {
+async fn meanwhile<T>(
+    source: &mut SearchSource,
+    work: impl Future<Output = T>,
+) -> Result<T, Error> {
     tokio::pin!(work);
     loop {
         // The source has to be asked too, or nobody would connect again.
@@ -112,7 +115,7 @@ async fn meanwhile<T>(source: &mut TypedSource, work: impl Future<Output = T>) -
 }
 
 /// By which calls the log can be read; waits until Auth says.
-async fn offers(source: &mut TypedSource, env: &Arc<dyn Env>) -> Result<Offers, Error> {
+async fn offers(source: &mut SearchSource, env: &Arc<dyn Env>) -> Result<Offers, Error> {
     let roads = source.roads();
     let asked = async {
         loop {

@@ -9,7 +9,7 @@ use ev_core::{
     SessionId, SpanPage,
 };
 use ev_pipeline::{Identity, SESSION_UPLOAD};
-use ev_source::{AuthArtifacts, TypedSource};
+use ev_source::{AuthArtifacts, SearchSource};
 use ev_state::StateReader;
 use ev_unstructured::UnstructuredDecoder;
 use tracing::{info, warn};
@@ -40,7 +40,7 @@ struct Decoders {
 }
 
 impl Ids {
-    pub(super) fn new(settings: &Settings, source: &TypedSource, env: Arc<dyn Env>) -> Self {
+    pub(super) fn new(settings: &Settings, source: &SearchSource, env: Arc<dyn Env>) -> Self {
         let (settings, artifacts) = (settings.clone(), source.artifacts());
         Self { settings, artifacts, env, decoders: None, parked: None }
     }

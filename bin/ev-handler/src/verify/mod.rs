@@ -24,7 +24,7 @@ use ev_core::{
 };
 use ev_pipeline::TokioEnv;
 use ev_pipeline::ledger::LedgerKey;
-use ev_source::TypedSource;
+use ev_source::SearchSource;
 use ev_state::{LedgerFacts, StateReader};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -223,7 +223,7 @@ fn is_closed(hour: i64, facts: &LedgerFacts) -> bool {
 /// What reads Auth's log.
 struct Check {
     key: LedgerKey,
-    source: Arc<Mutex<TypedSource>>,
+    source: Arc<Mutex<SearchSource>>,
     ids: Arc<Mutex<Ids>>,
 }
 
@@ -265,7 +265,7 @@ impl Check {
 
 /// The next page. The source has to be asked too, or nobody would connect again.
 async fn page(
-    source: &mut TypedSource,
+    source: &mut SearchSource,
     span: &mut dyn SpanReader,
 ) -> Result<Option<SpanPage>, Error> {
     loop {

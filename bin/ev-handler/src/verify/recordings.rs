@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ev_core::{Credit, LaneId, Page, SessionId, SessionLedger, Source as _, SourceEvent};
 use ev_pipeline::Identity;
 use ev_pipeline::ledger::{Indexes, LedgerKey, Recording};
-use ev_source::TypedSource;
+use ev_source::SearchSource;
 
 use super::verdict::Verdict;
 use crate::start::Error;
@@ -35,7 +35,7 @@ impl Reading {
     pub(super) async fn of(
         session: &SessionId,
         key: LedgerKey,
-        source: &mut TypedSource,
+        source: &mut SearchSource,
     ) -> Result<Self, Error> {
         let mut reading = Self::new(key, session.clone());
         let lane = LaneId::Session(session.clone());

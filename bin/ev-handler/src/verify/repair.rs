@@ -17,7 +17,7 @@ use ev_core::{
     Token, Totals,
 };
 use ev_pipeline::ledger::{Hour, LedgerKey, Recording};
-use ev_source::TypedSource;
+use ev_source::SearchSource;
 use ev_state::{LedgerFacts, SqliteStore};
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -101,7 +101,7 @@ pub(super) struct Repair {
     first_hour: Option<i64>,
     /// Whether recordings are read that an event announces.
     recordings: bool,
-    source: Arc<Mutex<TypedSource>>,
+    source: Arc<Mutex<SearchSource>>,
     ids: Arc<Mutex<Ids>>,
     survey: Survey,
     env: Arc<dyn Env>,
@@ -118,7 +118,7 @@ impl Repair {
         settings: &Settings,
         store: SqliteStore,
         facts: &LedgerFacts,
-        source: Arc<Mutex<TypedSource>>,
+        source: Arc<Mutex<SearchSource>>,
         ids: Arc<Mutex<Ids>>,
         survey: Survey,
         env: &Arc<dyn Env>,
@@ -134,8 +134,13 @@ impl Repair {
         let (max_parked_events, max_parked_bytes) =
             (config.max_parked_events, config.max_parked_bytes);
         let recordings = config.reads_recordings();
-        let artifacts = source.lock().await.artifacts();
-        let sender = Sender::start(settings, config, &survey, snapshot.flavour, artifacts, env)?;
+        let sender = {
+            let mut source = source.lock().await;
+            let (artifacts, flavour) = (source.artifacts(), snapshot.flavour);
+            let mut sender = Sender::start(settings, config, &survey, flavour, artifacts, env)?;
+            sender.choose_road(settings, &mut source, &survey.version).await?;
+            sender
+        };
         Ok(Self {
             store,
             sink,

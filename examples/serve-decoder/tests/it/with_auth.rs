@@ -9,7 +9,7 @@ use ev_core::{ArtifactKind, ArtifactRequest, ArtifactSource, BoxFuture, FetchedA
 use ev_modules::serve::{DecoderModuleServer, ServeLimits};
 use ev_modules::{Directory, SigningKey, sha256};
 use ev_pipeline::TokioEnv;
-use ev_source::{Config, Credentials, TypedSource};
+use ev_source::{Config, Credentials, SearchSource};
 use ev_test_support::certs::{Authority, Identity, Validity};
 use tonic::body::Body;
 use tonic::server::{Grpc, NamedService, UnaryService};
@@ -93,7 +93,7 @@ async fn the_client_of_the_handler_takes_artifacts_from_any_server_that_has_the_
     let identity_file = dir.path().join("identity");
     std::fs::write(&identity_file, identity).unwrap();
     let config = Config::new(addr.to_string(), Credentials::Identity(identity_file));
-    let mut source = TypedSource::new(config, env).unwrap();
+    let mut source = SearchSource::new(config, env).unwrap();
     let artifacts = source.artifacts();
     assert_eq!(source.survey().await.unwrap().version, of);
 
