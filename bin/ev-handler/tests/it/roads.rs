@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ev_test_support::data::{Made, Maker, Vector};
+use ev_test_support::data::{Made, Maker};
 use ev_test_support::{Api, AuthTally};
 
-use crate::stage::{Stage, make, now, templates};
+use crate::stage::{Stage, make, with_json};
 
 const ALL: [Api; 3] = [Api::Typed, Api::Unstructured, Api::Export];
 
@@ -15,17 +15,6 @@ fn choosing(version: &str, offered: &[Api]) -> Stage {
     stage.source = "auto";
     stage.auth.set(|switches| switches.offer_only(offered));
     stage
-}
-
-fn plain(label: &str) -> Vec<Vector> {
-    let mut vectors = templates(label);
-    // Recordings that Auth does not have would be waited for.
-    vectors.retain(|vector| vector.kind != "session.upload");
-    // Go makes no JSON of some, so there is nothing that Auth could send.
-    let mut maker = Maker::new(499);
-    vectors.retain(|vector| maker.event(vector, now()).unwrap().event().unstructured().is_some());
-    assert!(vectors.len() > 50, "{label} has {} events", vectors.len());
-    vectors
 }
 
 fn add(stage: &Stage, made: &[Made]) {
@@ -54,7 +43,7 @@ fn all_came_once(stage: &Stage, made: &[&[Made]]) {
 async fn the_best_road_that_is_offered_is_taken() {
     let check = async |version: &str, offered: &[Api], method: &str| {
         let stage = choosing(version, offered);
-        let made = make(&mut Maker::new(400), &plain("v13"), 50, 2, 5);
+        let made = make(&mut Maker::new(400), &with_json("v13"), 50, 2, 5);
         add(&stage, &made);
         stage.run_until(async |stage| stage.received(50).await).await;
         all_came_once(&stage, &[&made]);
@@ -80,7 +69,7 @@ async fn the_best_road_that_is_offered_is_taken() {
 async fn a_module_that_auth_offers_keeps_the_typed_road() {
     let stage = choosing("18.0.0-dev", &ALL);
     stage.auth.offer(stage.module("v18dev"));
-    let made = make(&mut Maker::new(401), &plain("v18dev"), 200, 2, 5);
+    let made = make(&mut Maker::new(401), &with_json("v18dev"), 200, 2, 5);
     add(&stage, &made);
     let summary = stage.run_until(async |stage| stage.received(200).await).await;
     all_came_once(&stage, &[&made]);
@@ -92,7 +81,7 @@ async fn upgrades_and_downgrades_of_auth_change_the_road_without_loss_or_repetit
     for other in [&[Api::Typed, Api::Unstructured][..], &ALL] {
         let stage = choosing("13.3.8", other);
         let mut maker = Maker::new(402);
-        let (old, new) = (plain("v13"), plain("v18dev"));
+        let (old, new) = (with_json("v13"), with_json("v18dev"));
         let first = make(&mut maker, &old, 300, 20, 60);
         add(&stage, &first);
         let mut rest = Vec::new();
@@ -135,7 +124,7 @@ async fn another_road_after_a_restart_sends_nothing_of_the_day_again() {
     for order in orders {
         let stage = choosing("13.3.8", &ALL);
         let mut maker = Maker::new(403);
-        let vectors = plain("v13");
+        let vectors = with_json("v13");
         let mut all = Vec::new();
         for (life, offered) in order.into_iter().enumerate() {
             stage.auth.set(|switches| switches.offer_only(offered));

@@ -242,6 +242,19 @@ pub(crate) fn templates(label: &str) -> Vec<Vector> {
     vectors
 }
 
+/// Those of which Auth can make JSON itself, and that announce no recording: one that is not there
+/// would be waited for.
+pub(crate) fn with_json(label: &str) -> Vec<Vector> {
+    let mut vectors = templates(label);
+    let mut maker = Maker::new(499);
+    vectors.retain(|vector| {
+        let event = maker.event(vector, now()).unwrap().event();
+        vector.kind != "session.upload" && event.unstructured().is_some()
+    });
+    assert!(vectors.len() > 50, "{label} has {} events", vectors.len());
+    vectors
+}
+
 pub(crate) fn golden(label: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/golden");
     root.join(format!("{label}.jsonl.gz"))

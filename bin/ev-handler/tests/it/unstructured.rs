@@ -373,19 +373,3 @@ async fn t13_a_change_of_road_between_two_runs_sends_nothing_again() {
     assert_eq!(bodies, all, "the roads write the same");
     assert!(texts(&made).iter().any(|text| !bodies.contains(text)), "the other flavour differs");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_state_of_the_other_flavour_is_refused() {
-    let mut stage = stage();
-    stage.extra = "source = \"typed\"".to_owned();
-    stage.auth.set(|switches| switches.offer_only(&[Api::Typed]));
-    stage.auth.offer(stage.table("v18dev"));
-    let made = make(&mut Maker::new(46), &plain(), 10, 1, 60);
-    stage.auth.append(made.iter().map(|event| event.event()));
-    stage.run_until(async |stage| stage.received(10).await).await;
-    stage.extra = "source = \"unstructured\"".to_owned();
-    let stop = tokio_util::sync::CancellationToken::new();
-    let error = ev_handler::start::start(stage.settings(), stop).await.unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("was begun with the JSON flavour `go`, but `struct` is asked"), "{text}");
-}

@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use ev_core::Outcome;
 
 use crate::data::{decode, raw};
@@ -102,10 +100,9 @@ fn depth_costs_no_stack_and_has_a_bound() {
     }
 }
 
-/// Whatever it is made of, more takes longer only in proportion.
-#[expect(clippy::disallowed_methods, reason = "measures real time")]
+/// Each of them is a few megabytes: anything quadratic in it would take hours.
 #[test]
-fn hostile_encodings_take_linear_time() {
+fn hostile_encodings_are_gone_through_once() {
     type Make = (&'static str, fn(usize) -> Vec<u8>);
     let makes: [Make; 5] = [
         ("the same key", |n| event(&[4 << 3, 1]).repeat(n)),
@@ -127,20 +124,7 @@ fn hostile_encodings_take_linear_time() {
         }),
     ];
     for (name, make) in makes {
-        let best = |n| {
-            let event = raw(make(n));
-            let once = || {
-                let begun = Instant::now();
-                let (outcome, _) = decode(&event);
-                assert!(matches!(outcome, Outcome::Decoded { .. }), "{name}: {outcome:?}");
-                begun.elapsed()
-            };
-            (0..3).map(|_| once()).min().expect("three")
-        };
-        // 64 times as much would take 4,096 times as long if it were quadratic; a machine that is
-        // busy elsewhere costs less than the rest.
-        let (small, large) = (best(1 << 10), best(1 << 16));
-        let bound = small.max(Duration::from_micros(100)) * 1000;
-        assert!(large < bound, "{name}: {small:?} and {large:?}");
+        let (outcome, _) = decode(&raw(make(1 << 18)));
+        assert!(matches!(outcome, Outcome::Decoded { .. }), "{name}: {outcome:?}");
     }
 }
