@@ -114,12 +114,13 @@ async fn pain_06_a_limit_on_searches_and_restarts_do_not_keep_it_from_advancing(
     let made = make(&mut Maker::new(306), &plain(), 10, 0, 5);
     stage.auth.append(made.iter().map(Made::event));
     stage.auth.set(|switches| switches.searches = Some(0));
+    let start = now().seconds - 30 * DAY;
     let mut rounds = 0;
     while stage.fluentd.tally().events < 10 {
         rounds += 1;
         assert!(rounds < 60, "it does not get through thirty empty days");
         let mut settings = stage.settings();
-        settings.ingest.start_time_unix_secs = Some(now().seconds - 30 * DAY);
+        settings.ingest.start_time_unix_secs = Some(start);
         let refused =
             |stage: &Stage| stage.auth.tally().methods.get("GetEvents").map_or(0, |m| m.errors);
         let before = refused(&stage);
