@@ -25,7 +25,8 @@ fn files(of: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 fn agree(original: &SqliteStore, copy: &Path) {
     let copy = SqliteStore::open(copy).expect("the copy opens");
-    let rows = |store: &SqliteStore| store.parked(&claim("main").sink, &everything()).unwrap();
+    let rows =
+        |store: &SqliteStore| store.parked(&claim("main").sink, &everything()).expect("readable");
     assert_eq!(rows(original), rows(&copy));
     let open = |store: &SqliteStore| {
         format!("{:#?}", normalised(store.open_sink(&claim("main")).expect("opens")))

@@ -76,7 +76,7 @@ fn field(number: u32, value: &[u8]) -> Vec<u8> {
 }
 
 /// What the slow path reads has to be read the same way.
-fn check(bytes: Vec<u8>) -> Result<(), TestCaseError> {
+fn check(bytes: Vec<u8>, is_damaged: bool) -> Result<(), TestCaseError> {
     let event = raw(bytes);
     let (outcome, json) = decode(&event);
     let Ok(slow) = EventUnstructured::decode(&event.bytes[..]) else {
@@ -106,6 +106,8 @@ fn check(bytes: Vec<u8>) -> Result<(), TestCaseError> {
             prop_assert_eq!(peeked.time, facts.time);
         }
         (None, Outcome::Unprintable { path, .. }) => prop_assert!(path.starts_with("5."), "{path}"),
+        // It takes entries of maps for what they should be, whatever their wire type says.
+        (Some(_), Outcome::Malformed { what, .. }) if is_damaged && what == "wrong wire type" => {}
         (expected, outcome) => prop_assert!(false, "{expected:?} {outcome:?}"),
     }
     Ok(())
@@ -114,7 +116,7 @@ fn check(bytes: Vec<u8>) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn events_are_printed_as_the_slow_path_prints_them(bytes in event()) {
-        check(bytes)?;
+        check(bytes, false)?;
     }
 
     #[test]
@@ -133,7 +135,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len() + 1));
         }
-        check(bytes)?;
+        check(bytes, true)?;
     }
 
     #[test]
@@ -157,15 +159,15 @@ proptest! {
         let in_several: Vec<u8> =
             value.iter().flat_map(|part| field(2, part)).chain(field(1, b"k")).collect();
         for entry in [in_one, in_several] {
-            check(field(5, &field(1, &entry)))?;
+            check(field(5, &field(1, &entry)), false)?;
         }
     }
 
     #[test]
     fn no_bytes_make_it_panic(bytes: Vec<u8>) {
-        check(bytes.clone())?;
-        check(field(5, &bytes))?;
-        check(field(5, &field(1, &[field(1, b"k"), field(2, &bytes)].concat())))?;
+        check(bytes.clone(), true)?;
+        check(field(5, &bytes), true)?;
+        check(field(5, &field(1, &[field(1, b"k"), field(2, &bytes)].concat())), true)?;
     }
 }
 
