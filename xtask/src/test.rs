@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that is tested, in one command.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::Result;
 
 use crate::steps::Steps;
@@ -35,6 +37,12 @@ fn add_slow(steps: &mut Steps) -> Result<()> {
     let seeds = ["cargo", "test", "--locked", "-p", "ev-pipeline", "--test", "sim", "--"];
     let seeds = [&seeds[..], &["--ignored", "many_seeds", "--nocapture"]].concat();
     steps.run("seeds of the simulation", &seeds, &[("EV_SIM_SEEDS", "5000")])?;
+    let properties = ["cargo", "test", "--locked", "-p", "ev-core", "-p", "ev-unstructured"];
+    let rest = ["-p", "ev-config", "-p", "ev-locking", "-p", "ev-reference-state"];
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().to_string();
+    println!("seed of the properties: {seed}");
+    let environment = [("PROPTEST_RNG_SEED", seed.as_str()), ("PROPTEST_CASES", "5000")];
+    steps.run("properties, other cases", &[&properties[..], &rest].concat(), &environment)?;
     // Alone, since it looks at the memory of its whole process.
     let bombs = ["cargo", "test", "--locked", "-p", "ev-wasm-host", "--test", "it", "--"];
     steps.run("memory bombs", &[&bombs[..], &["--ignored", "bombs"]].concat(), &[])

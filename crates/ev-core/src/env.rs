@@ -1,5 +1,7 @@
 //! Time and chance, so that nothing else asks the operating system for them.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::{BoxFuture, Timestamp};
@@ -28,4 +30,18 @@ pub trait Env: Send + Sync + 'static {
             None => self.random(),
         })
     }
+}
+
+/// The future's output, or `None` after `limit`.
+pub async fn within<T>(
+    env: &dyn Env,
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let (mut future, mut over) = (pin!(future), env.sleep(limit));
+    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => over.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }

@@ -18,6 +18,7 @@ pub mod abi;
 mod artifact;
 mod date;
 mod decoder;
+mod double;
 mod env;
 mod event;
 mod id;
@@ -42,7 +43,8 @@ pub use artifact::{
 };
 pub use date::Date;
 pub use decoder::{Choice, Cost, Decoder, DecoderError, DecoderIdentity, DecoderKind, DecoderSet};
-pub use env::Env;
+pub use double::JsonDouble;
+pub use env::{Env, within};
 pub use event::{Facts, Form, LoginFacts, Mark, Page, RawEvent};
 pub use id::{
     AuthVersion, BatchId, Epoch, EventDigest, InvalidSessionId, ParkedId, SessionId, SinkId,

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use ev_core::Env;
+use ev_core::{Env, within};
 use ev_tls::{ClientTls, describe_tls_error, find_tls_error};
 use http::header::{ACCEPT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Request, Response, StatusCode};
@@ -248,15 +248,6 @@ async fn drive<T>(link: &mut Link, future: impl Future<Output = T>) -> T {
         future.as_mut().poll(cx)
     })
     .await
-}
-
-/// The future's output, or `None` after `limit`.
-async fn within<T>(env: &dyn Env, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        output = future => Some(output),
-        () = env.sleep(limit) => None,
-    }
 }
 
 fn is_broken_off(error: &hyper::Error) -> bool {

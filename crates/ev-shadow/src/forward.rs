@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ev_core::Env;
+use ev_core::{Env, within};
 use ev_tls::{ClientTls, describe_tls_error, find_tls_error};
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TE, TRAILER,
@@ -304,18 +304,5 @@ pub(crate) fn without_user(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((_, behind)) => format!("…@{behind}"),
         None => url.to_owned(),
-    }
-}
-
-/// The future's output, or `None` after `limit`.
-pub(crate) async fn within<T>(
-    env: &dyn Env,
-    limit: Duration,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    tokio::select! {
-        biased;
-        output = future => Some(output),
-        () = env.sleep(limit) => None,
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ev_core::{BoxError, Env};
+use ev_core::{BoxError, Env, within};
 use ev_tls::{ClientTls, describe_tls_error, find_tls_error};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
@@ -116,19 +116,6 @@ async fn try_each(
         }
     }
     outcome
-}
-
-/// The future's output, or `None` after `limit`.
-pub(crate) async fn within<T>(
-    env: &dyn Env,
-    limit: Duration,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    tokio::select! {
-        biased;
-        output = future => Some(output),
-        () = env.sleep(limit) => None,
-    }
 }
 
 fn describe_io(error: &io::Error) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use ev_core::{
     ArtifactError, ArtifactKind, ArtifactRequest, ArtifactSource, BoxFuture, Env, FetchedArtifact,
-    SignedArtifact,
+    SignedArtifact, within,
 };
 use tonic::{Code, Status, Streaming};
 
@@ -16,7 +16,6 @@ use crate::generated::ev::decoder::v1::{
 };
 use crate::link::Shared;
 use crate::rpc;
-use crate::tasks::within;
 
 /// Largest envelope that is taken, in bytes. Ours are below 1 KiB; the interface allows 64 KiB.
 const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
@@ -63,7 +62,7 @@ impl AuthArtifacts {
             let messages = rpc::artifact(&connection, request).await?;
             receive(messages).await
         };
-        match within(&self.env, self.patience, answer).await {
+        match within(&*self.env, self.patience, answer).await {
             None => Err(Failure::Overdue),
             Some(Err(Failure::Call(status))) if is_not_offered(&status) => Ok(None),
             Some(outcome) => outcome.map(Some),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{AuthVersion, Env, RawEvent};
+use ev_core::{AuthVersion, Env, RawEvent, within};
 use tonic::{Code, Status};
 use tracing::warn;
 
@@ -13,7 +13,7 @@ use crate::budget::Budget;
 use crate::link::{Shared, Troubles};
 use crate::road::CurrentRoad;
 use crate::rpc::{self, Trouble};
-use crate::tasks::{Kind, within};
+use crate::tasks::Kind;
 use crate::window::Query;
 
 /// Pause between two looks for a connection or for room in the request budget.
@@ -103,7 +103,7 @@ impl KeyedPages {
             };
             let road = self.road.get();
             let call = rpc::search(&connection, road, query);
-            let answer = within(&self.env, self.config.request_timeout, call).await;
+            let answer = within(&*self.env, self.config.request_timeout, call).await;
             drop(permit);
             if self.shared.up().is_none_or(|(_, now)| now != version) {
                 // Nobody knows under which version it was written.

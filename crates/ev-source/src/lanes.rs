@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ev_core::{
     AuthVersion, Credit, Env, Form, Gap, LaneGap, LaneId, Lanes, Mark, Page, RawEvent, SessionId,
-    SourceEvent, Stopped, Token,
+    SourceEvent, Stopped, Token, within,
 };
 use futures_util::future::{AbortHandle, Abortable};
 use tonic::Status;
@@ -27,7 +27,7 @@ use crate::rescan::{Due, Rescans};
 use crate::road::{CurrentRoad, SearchRoad};
 use crate::rpc::{self, Trouble};
 use crate::session::{self, Look, Position, Stream};
-use crate::tasks::{Done, Fetched, Kind, Tasks, Ticket, within};
+use crate::tasks::{Done, Fetched, Kind, Tasks, Ticket};
 use crate::token::{Search, SessionToken, WindowToken};
 use crate::window::{Narrowed, Query, Then, Window};
 
@@ -723,7 +723,7 @@ impl Lane {
                 let env = Arc::clone(env);
                 let fetch = async move {
                     let call = rpc::search(&connection, road, query.clone());
-                    let answer = within(&env, patience, call).await.unwrap_or_else(|| {
+                    let answer = within(&*env, patience, call).await.unwrap_or_else(|| {
                         Err(Status::deadline_exceeded("auth did not answer in time"))
                     });
                     Fetched::Search(query, answer.map_err(Box::new))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ev_core::{AuthVersion, Survey};
+use ev_core::{AuthVersion, Survey, within};
 use ev_tls::{CredentialWatch, News};
 use tokio::sync::Notify;
 use tonic::Status;
@@ -15,7 +15,7 @@ use crate::backoff::Backoff;
 use crate::connection::Connection;
 use crate::dial::{DialError, Dialled, Dialler, Way, describe_all};
 use crate::rpc;
-use crate::tasks::{Attempt, Done, Look, Tasks, within};
+use crate::tasks::{Attempt, Done, Look, Tasks};
 
 /// A connection that lasted so long, or brought an answer, was a good one: the next pause is short
 /// again. One that Auth takes and drops at once is no better than none.
@@ -346,7 +346,7 @@ impl Link {
         let env = Arc::clone(&self.dialler.env);
         let limit = self.dialler.config.dial_timeout;
         tasks.push(async move {
-            let answer = within(&env, limit, rpc::ping(&connection)).await;
+            let answer = within(&*env, limit, rpc::ping(&connection)).await;
             Done::Pinged(id, answer.map(|answer| answer.map_err(Box::new)))
         });
     }

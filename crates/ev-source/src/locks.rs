@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{BoxFuture, Env, LockError, Locks, UserLock};
+use ev_core::{BoxFuture, Env, LockError, Locks, UserLock, within};
 use prost_types::Timestamp;
 use tonic::Status;
 
 use crate::generated::types::{LockSpecV2, LockTarget, LockV2, Metadata};
 use crate::link::Shared;
 use crate::rpc::{self, Trouble};
-use crate::tasks::within;
 
 /// What a lock is called among the resources of Auth.
 const KIND: &str = "lock";
@@ -40,7 +39,7 @@ impl AuthLocks {
             .get()
             .ok_or_else(|| failed("there is no connection to auth at the moment"))?;
         let call = rpc::upsert_lock(&connection, wire(lock));
-        match within(&self.env, self.patience, call).await {
+        match within(&*self.env, self.patience, call).await {
             None => Err(failed("the answer did not come in time")),
             Some(answer) => answer.map_err(error),
         }

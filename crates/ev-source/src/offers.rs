@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{Env, Road, SourceError};
+use ev_core::{Env, Road, SourceError, within};
 use futures_util::future;
 use tonic::{Code, Status};
 
 use crate::link::Shared;
 use crate::road::SearchRoad;
 use crate::rpc::{self, Trouble};
-use crate::tasks::within;
 
 /// Seconds by which the questions lie in the future, where no storage has anything to look for.
 const AHEAD: i64 = 2 * 86_400;
@@ -84,7 +83,7 @@ impl AuthRoads {
         &self,
         question: impl Future<Output = Result<(), Status>>,
     ) -> Result<bool, SourceError> {
-        match within(&self.env, self.patience, question).await {
+        match within(&*self.env, self.patience, question).await {
             None => Err(unknown("the answer did not come in time")),
             Some(Ok(())) => Ok(true),
             Some(Err(status)) => match (Trouble::of(&status), status.code()) {

@@ -11,14 +11,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ev_core::unstructured::metadata;
-use ev_core::{Env, Form, SessionId};
+use ev_core::{Env, Form, SessionId, within};
 use futures_util::FutureExt;
 use tonic::{Status, Streaming};
 
 use crate::connection::Connection;
 use crate::road::SearchRoad;
 use crate::rpc;
-use crate::tasks::within;
 use crate::token::SessionToken;
 
 /// Events of one page of a recording.
@@ -109,7 +108,7 @@ async fn open(
     patience: Duration,
 ) -> Result<Box<Stream>, Status> {
     let call = rpc::stream_session(connection, road, session, position.0.from);
-    let messages = within(env, patience, call).await.unwrap_or_else(|| Err(overdue()))?;
+    let messages = within(&**env, patience, call).await.unwrap_or_else(|| Err(overdue()))?;
     Ok(Box::new(Stream { messages, skip: position.0.skip, received: false }))
 }
 
@@ -123,7 +122,7 @@ async fn collect(
     let mut bytes = 0;
     while events.len() < PAGE_EVENTS && bytes < PAGE_BYTES {
         let message = if events.is_empty() {
-            let next = within(env, patience, stream.messages.message()).await;
+            let next = within(&**env, patience, stream.messages.message()).await;
             next.unwrap_or_else(|| Err(overdue()))
         } else {
             // What is ready already; waiting would only delay what is here.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{BoxFuture, Env, Gap, RawEvent, SourceError, SpanPage, SpanQuery, SpanReader};
+use ev_core::{
+    BoxFuture, Env, Gap, RawEvent, SourceError, SpanPage, SpanQuery, SpanReader, within,
+};
 use tonic::Status;
 use tracing::warn;
 
@@ -13,7 +15,7 @@ use crate::budget::Budget;
 use crate::link::{Shared, Troubles};
 use crate::road::CurrentRoad;
 use crate::rpc::{self, Trouble};
-use crate::tasks::{Kind, within};
+use crate::tasks::Kind;
 use crate::token::{Search, WindowToken};
 use crate::window::{Narrowed, Then, Window};
 
@@ -83,7 +85,7 @@ impl SearchSpan {
             }
             let query = self.window.query(self.env.now().seconds());
             let call = rpc::search(&connection, road, query.clone());
-            let answer = within(&self.env, self.config.request_timeout, call).await;
+            let answer = within(&*self.env, self.config.request_timeout, call).await;
             drop(permit);
             if self.shared.up().is_none_or(|(_, now)| now != version) {
                 // Nobody knows under which version it was written.

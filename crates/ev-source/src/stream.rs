@@ -6,11 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::Env;
+use ev_core::{Env, within};
 use futures_util::FutureExt;
 use tonic::{Status, Streaming};
-
-use crate::tasks::within;
 
 /// An answer that is being read.
 pub(crate) struct Stream<T> {
@@ -63,7 +61,7 @@ pub(crate) async fn read<T>(
     let mut items = Vec::new();
     let opened = match stream {
         Some(stream) => Ok(stream),
-        None => within(&env, bounds.patience, call)
+        None => within(&*env, bounds.patience, call)
             .await
             .unwrap_or_else(|| Err(overdue()))
             .map(|messages| Box::new(Stream { messages, received: false })),
@@ -90,7 +88,7 @@ async fn collect<T>(
     let mut bytes = 0;
     while items.len() < bounds.items && bytes < bounds.bytes {
         let message = if items.is_empty() {
-            let next = within(env, bounds.patience, stream.messages.message()).await;
+            let next = within(&**env, bounds.patience, stream.messages.message()).await;
             next.unwrap_or_else(|| Err(overdue()))
         } else {
             // What is ready already; waiting would only delay what is here.

@@ -2,10 +2,8 @@
 //! nothing runs behind its back, and dropping a pending `next` loses nothing.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
 
-use ev_core::{AuthVersion, BoxFuture, Env, LaneId, Survey};
+use ev_core::{AuthVersion, BoxFuture, LaneId, Survey};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tonic::Status;
@@ -126,18 +124,5 @@ impl Tasks {
             // A connected source waits for its next Ping, any other for its next attempt.
             None => std::future::pending().await,
         }
-    }
-}
-
-/// The value of `future`, or `None` after `limit`.
-pub(crate) async fn within<T>(
-    env: &Arc<dyn Env>,
-    limit: Duration,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    tokio::select! {
-        biased;
-        value = future => Some(value),
-        () = env.sleep(limit) => None,
     }
 }

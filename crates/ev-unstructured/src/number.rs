@@ -1,12 +1,11 @@
 //! Doubles as Go prints them.
 
-use std::io::Write as _;
+use ev_core::JsonDouble;
 
 /// Whole numbers below this are printed as such: doubles hold them exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Writes a finite double: the shortest digits that read back the same, with an exponent below
-/// 1e-6 and from 1e21 on.
+/// Writes a finite double.
 pub(crate) fn write(out: &mut Vec<u8>, number: f64) {
     let size = number.abs();
     // Nearly all numbers of an event are small and whole. Minus zero is neither here.
@@ -14,19 +13,7 @@ pub(crate) fn write(out: &mut Vec<u8>, number: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
         return whole(out, number as i64);
     }
-    let written = if number == 0.0 || (1e-6..1e21).contains(&size) {
-        write!(out, "{number}")
-    } else {
-        let start = out.len();
-        let written = write!(out, "{number:e}");
-        // Go gives a positive exponent its sign.
-        let exponent = out[start..].iter().position(|byte| *byte == b'e').map(|at| start + at + 1);
-        if let Some(at) = exponent.filter(|at| out.get(*at) != Some(&b'-')) {
-            out.insert(at, b'+');
-        }
-        written
-    };
-    written.expect("writing to memory cannot fail");
+    out.extend_from_slice(JsonDouble::of(number).as_bytes());
 }
 
 fn whole(out: &mut Vec<u8>, number: i64) {
@@ -74,5 +61,7 @@ mod tests {
         check(-1.25e-10, "-1.25e-10");
         check(5e-324, "5e-324");
         check(f64::MAX, "1.7976931348623157e+308");
+        // Of two as near, the even one.
+        check(974_881_518_011_538.25, "974881518011538.2");
     }
 }

@@ -120,10 +120,15 @@ impl Ready<'_> {
         let run = self.engine(source, registry, snapshot, road, &run_stop)?.run(run_stop.clone());
         tokio::pin!(run);
         let Some(mut better) = better else { return Ok(Ended::Done(run.await?)) };
+        let told = async {
+            // The sender lives in the engine, which may end before anything is told.
+            if better.wait_for(|better| *better).await.is_err() {
+                std::future::pending().await
+            }
+        };
         tokio::select! {
             summary = &mut run => return Ok(Ended::Done(summary?)),
-            // The sender lives in the engine.
-            _ = better.wait_for(|better| *better) => run_stop.cancel(),
+            () = told => run_stop.cancel(),
         }
         info!(left = road.as_str(), "another road to auth's log would be better now");
         Ok(Ended::Left(run.await?))

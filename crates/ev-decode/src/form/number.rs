@@ -1,6 +1,6 @@
 //! Numbers through a double.
 
-use crate::json;
+use ev_core::JsonDouble;
 
 /// Integers of up to this many characters are exact.
 const EXACT: usize = 15;
@@ -21,9 +21,9 @@ pub(super) fn may_differ(digits: &[u8]) -> bool {
 
 /// The number as a double, if that may be another one. What has an exponent or a fraction was a
 /// double before.
-pub(super) fn rounded(digits: &[u8]) -> Option<json::Digits> {
+pub(super) fn rounded(digits: &[u8]) -> Option<JsonDouble> {
     let is_integer = || digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
-    (may_differ(digits) && is_integer()).then(|| integer(digits).map(json::Digits::of)).flatten()
+    (may_differ(digits) && is_integer()).then(|| integer(digits).map(JsonDouble::of)).flatten()
 }
 
 /// The double nearest to an integer of at most 64 bits, as all integers in an event are. What is

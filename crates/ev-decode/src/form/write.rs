@@ -83,7 +83,7 @@ fn write_text(go: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
                 let end = number::end(text, pos);
                 if let Some(digits) = number::rounded(&text[pos..end]) {
                     out.extend_from_slice(&text[from..pos]);
-                    out.extend_from_slice(digits.as_slice());
+                    out.extend_from_slice(digits.as_bytes());
                     from = end;
                 }
                 pos = end;

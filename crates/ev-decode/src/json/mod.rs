@@ -1,12 +1,10 @@
 //! Writing JSON as Go's `encoding/json` does: strings, numbers, times, base64.
 
 mod block;
-mod float;
 mod out;
 mod string;
 mod time;
 
-pub(crate) use float::Digits;
 pub(crate) use out::Out;
 pub(crate) use string::{printed_len, string_end, write_utf8_from_escapes};
 pub(crate) use time::{valid_time, write_time};

@@ -1,10 +1,10 @@
 //! `google.protobuf.Struct` as a plain object, walked with a stack of its own: an event may nest
 //! it as deep as it is long.
 
+use ev_core::JsonDouble;
 use ev_core::wire::{self, WireType};
 
 use super::{WRONG_WIRE_TYPE, Walk, Walker};
-use crate::json;
 use crate::table::{Field, Kind};
 
 /// An object or list that is being printed.
@@ -147,7 +147,7 @@ impl Walker<'_> {
             }
             (Value::Null, _) => self.out.extend_from_slice(b"null"),
             (Value::Number(number), _) if number.is_finite() => {
-                self.out.extend_from_slice(json::Digits::of(number).as_slice());
+                self.out.extend_from_slice(JsonDouble::of(number).as_bytes());
             }
             (Value::Number(_), number_at) => {
                 self.unprintable(number_at, "number is not finite");

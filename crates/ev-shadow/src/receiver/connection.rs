@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::Env;
+use ev_core::{Env, within};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{Shared, count, exchange};
-use crate::forward::{Links, within};
+use crate::forward::Links;
 
 /// Largest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
+use ev_core::within;
 use http::header::{ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -11,7 +12,7 @@ use tokio::sync::{Mutex, SemaphorePermit};
 use tracing::{debug, warn};
 
 use super::{Place, Shared, count};
-use crate::forward::{Answer, Links, Trouble, within};
+use crate::forward::{Answer, Links, Trouble};
 use crate::json::{Kind, Tree};
 use crate::matcher::Side;
 

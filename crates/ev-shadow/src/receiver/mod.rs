@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use ev_core::Env;
+use ev_core::{Env, within};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::comparison::Comparison;
-use crate::forward::{Forward, within};
+use crate::forward::Forward;
 
 pub use self::files::{ServerFiles, server_tls};
 pub use self::paths::Paths;

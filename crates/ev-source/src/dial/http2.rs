@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::Survey;
+use ev_core::{Survey, within};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tonic::Status;
@@ -13,7 +13,6 @@ use super::error::DialError;
 use super::stream::BoxStream;
 use crate::connection::Connection;
 use crate::rpc::{self, Trouble};
-use crate::tasks::within;
 
 /// HTTP/2 pings go out this often, also without calls; as the official client.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -56,7 +55,7 @@ impl Dialler {
     /// certificate, so that a refusal comes here, and the connection knows more than the call.
     async fn ping_failed(&self, connection: &Connection, status: Status) -> DialError {
         if Trouble::of(&status) == Trouble::Connection {
-            within(&self.env, LAST_WORDS, connection.closed()).await;
+            within(&*self.env, LAST_WORDS, connection.closed()).await;
             if let Some(cause) = connection.take_cause() {
                 return DialError::Broken(cause);
             }

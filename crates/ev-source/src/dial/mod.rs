@@ -22,13 +22,12 @@ mod way;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ev_core::{Env, Survey};
+use ev_core::{Env, Survey, within};
 use ev_tls::ClientTls;
 
 use crate::address::Address;
 use crate::connection::Connection;
 use crate::credentials::client_tls;
-use crate::tasks::within;
 use crate::{Config, Error};
 
 pub(crate) use error::{DialError, Failure, describe_all};
@@ -125,7 +124,7 @@ impl Dialler {
         work: impl Future<Output = Result<T, DialError>>,
     ) -> Result<T, DialError> {
         let limit = self.config.dial_timeout;
-        within(&self.env, limit, work).await.unwrap_or(Err(DialError::Overdue(limit)))
+        within(&*self.env, limit, work).await.unwrap_or(Err(DialError::Overdue(limit)))
     }
 
     /// Names that the cluster may have, the likeliest first, when the Proxy does not tell: that of

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ev_core::within;
 use ev_tls::find_tls_error;
 use tokio_rustls::rustls::{AlertDescription, Error as TlsError, PeerMisbehaved};
 use tracing::debug;
@@ -9,7 +10,6 @@ use tracing::debug;
 use super::Dialler;
 use super::error::DialError;
 use crate::address::Address;
-use crate::tasks::within;
 
 /// A protocol that every Proxy with TLS routing agrees to.
 const TEST_PROTOCOL: &str = "teleport-reversetunnel";
@@ -23,7 +23,7 @@ impl Dialler {
         if let Some(set) = self.config.surroundings.needs_upgrade(address) {
             return Some(set);
         }
-        let test = within(&self.env, PATIENCE, self.test(address)).await;
+        let test = within(&*self.env, PATIENCE, self.test(address)).await;
         let needed = match &test {
             Some(Ok(agreed)) => Some(agreed.as_deref() != Some(TEST_PROTOCOL.as_bytes())),
             Some(Err(error)) if is_about_alpn(error) => Some(true),

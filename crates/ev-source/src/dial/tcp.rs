@@ -4,14 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ev_core::Env;
+use ev_core::{Env, within};
 use tokio::net::{TcpStream, lookup_host};
 
 use super::error::DialError;
 use super::stream::BoxStream;
 use super::{Dialler, connect_proxy};
 use crate::address::Address;
-use crate::tasks::within;
 
 impl Dialler {
     /// A connection that carries bytes to `address` and back.
@@ -46,7 +45,7 @@ async fn try_each(
     for (address, to_try) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let left = limit.saturating_sub(env.monotonic().saturating_sub(begun));
         let share = left / u32::try_from(to_try).unwrap_or(u32::MAX);
-        outcome = within(env, share, TcpStream::connect(address)).await.unwrap_or_else(|| {
+        outcome = within(&**env, share, TcpStream::connect(address)).await.unwrap_or_else(|| {
             Err(io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer")))
         });
         if outcome.is_ok() {

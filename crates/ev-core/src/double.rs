@@ -1,21 +1,27 @@
 //! Doubles as Go prints them in JSON.
 
-/// The digits of a finite double: the shortest that read back the same, with an exponent below
-/// 1e-6 and from 1e21 on.
-pub(crate) struct Digits {
+/// A finite double as Go's `encoding/json` prints it: the shortest digits that read back the same,
+/// the even one where two are as near, with an exponent below 1e-6 and from 1e21 on.
+///
+/// JSON has no others: whoever prints them looks at [`f64::is_finite`] first.
+pub struct JsonDouble {
     // At most a sign, 21 digits and a point, or 17 digits behind seven other characters.
     text: [u8; 40],
     len: usize,
 }
 
-impl Digits {
-    pub(crate) fn of(value: f64) -> Self {
+impl JsonDouble {
+    /// The text of a finite double. What it is for others says nothing.
+    #[must_use]
+    pub fn of(value: f64) -> Self {
         let mut digits = Self { text: [0; 40], len: 0 };
         digits.write(value);
         digits
     }
 
-    pub(crate) fn as_slice(&self) -> &[u8] {
+    /// ASCII, and never empty.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         &self.text[..self.len]
     }
 
@@ -137,7 +143,7 @@ mod tests {
     use super::*;
 
     fn text(value: f64) -> String {
-        String::from_utf8(Digits::of(value).as_slice().to_vec()).expect("digits")
+        String::from_utf8(JsonDouble::of(value).as_bytes().to_vec()).expect("digits")
     }
 
     #[test]
@@ -161,6 +167,8 @@ mod tests {
         check(18_446_744_073_709_551_615.0, "18446744073709552000");
         check(1_234_567.891, "1234567.891");
         // Ties between two shortest texts: Go takes the even digit.
+        check(974_881_518_011_538.25, "974881518011538.2");
+        check(974_881_518_011_538.75, "974881518011538.8");
         check(12.000_015_258_789_062, "12.000015258789062");
         check(1.000_007_629_394_531_2, "1.0000076293945312");
     }
