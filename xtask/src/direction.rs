@@ -10,6 +10,7 @@ use crate::root;
 /// Normal dependencies between our crates. Everything points at `ev-core`; the others are the
 /// named exceptions of the architecture. The binary and tools see everything.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("ev-audit", &["ev-tls"]),
     ("ev-config", &[]),
     ("ev-configure", &[]),
     ("ev-core", &[]),
@@ -43,6 +44,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("ev-decode", &["tokio", "rustls", "prost-reflect", "protox"]),
     ("ev-unstructured", &["tokio", "rustls", "prost", "tonic"]),
     ("ev-pipeline", &["tonic", "hyper", "rusqlite", "wasmtime"]),
+    ("ev-audit", &["opentelemetry"]),
     ("ev-config", &["tokio"]),
     // Serving is a feature of its own.
     ("ev-modules", &["tonic", "prost", "hyper", "rustls", "wasmtime"]),

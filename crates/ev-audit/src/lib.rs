@@ -1,0 +1,4 @@
+//! A client for security audit records: a service hands over a record and goes on; the record
+//! reaches the local Geneva agent in its msgpack format, or is accounted for.
+
+#![forbid(unsafe_code)]
