@@ -30,9 +30,8 @@ pub struct ModuleDecoder {
     identity: DecoderIdentity,
     options: Options,
     pool: Pool,
-    /// Instances made, and events that were answered, so far.
+    /// Instances made so far.
     created: AtomicU64,
-    events: AtomicU64,
 }
 
 /// Says how the module did. More than a few instances for 100,000 events mean that it fails often
@@ -61,9 +60,8 @@ impl ModuleDecoder {
         options: Options,
     ) -> Result<Self, HostError> {
         let pool = Pool::new(module.limits.idle_instances);
-        let (created, events) = (AtomicU64::new(0), AtomicU64::new(0));
-        let this = Self { module, identity, options, pool, created, events };
-        this.with_instance(|this, place| this.filled(place).map(|_| ()))?;
+        let this = Self { module, identity, options, pool, created: AtomicU64::new(0) };
+        this.pool.with(0, |place| this.filled(place).map(|_| ()))?;
         Ok(this)
     }
 
@@ -74,7 +72,7 @@ impl ModuleDecoder {
     /// Those of a guest that fails.
     pub fn describe(&self) -> Result<String, HostError> {
         let (limits, ticker) = (&*self.module.limits, &self.module.shared.ticker);
-        self.with_instance(|this, place| this.filled(place)?.describe(limits, ticker))
+        self.pool.with(0, |place| self.filled(place)?.describe(limits, ticker))
     }
 
     /// Instances of the module made so far: one to begin with, and one more whenever one was thrown
@@ -85,7 +83,7 @@ impl ModuleDecoder {
 
     /// Events that were answered so far.
     pub fn events(&self) -> u64 {
-        self.events.load(Ordering::Relaxed)
+        self.pool.events()
     }
 
     /// As [`Decoder::decode`], with the error in full.
@@ -104,11 +102,8 @@ impl ModuleDecoder {
         }
         let before = (out.json().len(), out.outcomes().len());
         let result = self.batches(events, mode, out);
-        match result {
-            Ok(()) => {
-                self.events.fetch_add(events.len() as u64, Ordering::Relaxed);
-            }
-            Err(_) => out.rewind(before.0, before.1),
+        if result.is_err() {
+            out.rewind(before.0, before.1);
         }
         result
     }
@@ -116,11 +111,11 @@ impl ModuleDecoder {
     fn batches(&self, events: &[RawEvent], mode: Mode, out: &mut Output) -> Result<(), HostError> {
         let (limits, ticker) = (&*self.module.limits, &self.module.shared.ticker);
         let flags = CallFlags { flavour: self.identity.flavour, mode, login: self.options.login };
-        self.with_instance(|this, place| {
+        self.pool.with(events.len(), |place| {
             let mut rest = events;
             while !rest.is_empty() {
                 let (batch, tail) = rest.split_at(batch_len(rest, limits));
-                let guest = this.filled(place)?;
+                let guest = self.filled(place)?;
                 guest.decode(batch, flags, limits, ticker, out)?;
                 if guest.is_spent(limits) {
                     *place = None;
@@ -129,22 +124,6 @@ impl ModuleDecoder {
             }
             Ok(())
         })
-    }
-
-    /// Does `work` with an instance to itself. When it fails, the instance is dropped, and its
-    /// memory with it.
-    fn with_instance<T>(
-        &self,
-        work: impl FnOnce(&Self, &mut Option<Instance>) -> Result<T, HostError>,
-    ) -> Result<T, HostError> {
-        let mut held = self.pool.place();
-        let mut own = None;
-        let place = held.as_deref_mut().unwrap_or(&mut own);
-        let result = work(self, place);
-        if result.is_err() {
-            *place = None;
-        }
-        result
     }
 
     /// The instance in this place, made if there is none.
