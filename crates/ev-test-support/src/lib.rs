@@ -29,9 +29,9 @@ mod tls;
 
 pub use admin::{AdminClient, AdminServer};
 pub use auth::{
-    Api, Artifact, ArtifactKind, AuthConfig, AuthSwitches, AuthTally, CallFault, Event,
-    ExportError, FakeAuth, Lock, MethodTally, Page, Search, SearchError, SeenCall, SeenHead, Store,
-    Unstructured,
+    Api, Artifact, ArtifactKind, AuthConfig, AuthSwitches, AuthTally, CallFault, DamagedRecording,
+    Event, ExportError, FakeAuth, Lock, MethodTally, Page, Search, SearchError, SeenCall, SeenHead,
+    Store, Unstructured,
 };
 pub use door::loopback;
 pub use error::Error;

@@ -17,6 +17,7 @@ mod audit_log;
 mod export;
 mod locks;
 mod reading;
+mod recordings;
 mod server;
 mod service;
 mod store;
@@ -28,6 +29,8 @@ pub use export::ExportError;
 pub use locks::Lock;
 pub use server::{AuthConfig, FakeAuth, SeenHead};
 pub use store::{Event, Page, Search, SearchError, Store};
-pub use switches::{Api, AuthSwitches, AuthTally, CallFault, MethodTally, SeenCall};
+pub use switches::{
+    Api, AuthSwitches, AuthTally, CallFault, DamagedRecording, MethodTally, SeenCall,
+};
 pub use unstructured::Unstructured;
 pub(crate) use unstructured::struct_json;

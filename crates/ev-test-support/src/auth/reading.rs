@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost_types::Timestamp;
 use serde_json::json;
-use tokio_stream::{Stream, iter};
+use tokio_stream::Stream;
 use tonic::{Response, Status};
 
+use super::recordings::RecordingStream;
 use super::server::{Inner, Shared};
 use super::store::{Event, Page, Search, SearchError};
 use crate::raw::RawMessage;
@@ -107,24 +108,13 @@ impl Shared {
         bytes: impl Fn(&Event) -> Result<Bytes, Status>,
     ) -> Result<Response<Answers<RawMessage>>, Status> {
         self.enter(method, json!({ "session": session, "start_index": start })).await?;
-        let (events, break_after) = {
-            let inner = self.lock();
-            (inner.store.recording(&session, i64::from(start)), inner.switches.break_sessions_after)
-        };
+        let events = self.lock().store.recording(&session, i64::from(start));
         let Some(events) = events else {
             let text = format!("a recording for session {session} was not found");
             return Err(self.failed(method, Status::not_found(text)));
         };
-        let broken = break_after.filter(|at| *at < events.len());
-        let take = broken.unwrap_or(events.len());
-        let events: Vec<_> = events.iter().take(take).map(bytes).collect();
-        let shared = self.clone();
-        let messages = events.into_iter().map(move |event| {
-            shared.sent(method, usize::from(event.is_ok()));
-            event.map(RawMessage)
-        });
-        let end = broken.map(|_| Err(Status::unavailable("the recording broke off")));
-        Ok(Response::new(Box::pin(iter(messages.chain(end)))))
+        let stream = RecordingStream::new(self, method, &session, events, bytes);
+        Ok(Response::new(Box::pin(stream)))
     }
 }
 

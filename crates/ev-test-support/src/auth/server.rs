@@ -227,6 +227,19 @@ impl Shared {
         result
     }
 
+    /// Waits until the state fulfils `condition`.
+    pub(super) async fn until(&self, condition: impl Fn(&Inner) -> bool) {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.borrow_and_update();
+            if condition(&self.lock()) {
+                return;
+            }
+            // The sender lives in `self`, so this cannot fail.
+            let _alive = changed.changed().await;
+        }
+    }
+
     fn see(&self, request: &Request<Incoming>) {
         let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())

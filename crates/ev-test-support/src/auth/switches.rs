@@ -30,6 +30,11 @@ pub struct AuthSwitches {
     pub unimplemented: Vec<String>,
     /// Session streams break off with `UNAVAILABLE` after so many events.
     pub break_sessions_after: Option<usize>,
+    /// Session streams that have sent so many events send nothing more, and stay open, until this
+    /// changes.
+    pub hold_sessions_after: Option<usize>,
+    /// Recordings that cannot be read to their end; the first that fits is taken.
+    pub damaged_recordings: Vec<DamagedRecording>,
     /// Events of a chunk of the bulk export.
     pub export_chunk: usize,
     /// Streams of the bulk export break off with `UNAVAILABLE` after so many events.
@@ -60,6 +65,8 @@ impl Default for AuthSwitches {
             searches: None,
             unimplemented: unimplemented_but(&[Api::Typed]),
             break_sessions_after: None,
+            hold_sessions_after: None,
+            damaged_recordings: Vec::new(),
             export_chunk: 500,
             break_exports_after: None,
             bad_chunks: Vec::new(),
@@ -89,6 +96,29 @@ pub struct CallFault {
     pub message: String,
 }
 
+/// A recording whose streams break off at one of its events, wherever they begin in front of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DamagedRecording {
+    /// Its session; every recording when empty.
+    pub session: String,
+    /// Index of the first event that is not sent.
+    pub at: i64,
+    /// So many streams; for ever when absent.
+    pub count: Option<u64>,
+    /// gRPC status code as a number; `INTERNAL` (13) unless told otherwise.
+    pub code: i32,
+    /// Text of the status.
+    pub message: String,
+}
+
+impl Default for DamagedRecording {
+    fn default() -> Self {
+        let message = "session record is corrupted".to_owned();
+        Self { session: String::new(), at: 0, count: None, code: 13, message }
+    }
+}
+
 /// Counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthTally {
@@ -106,6 +136,15 @@ pub struct AuthTally {
     pub exports_open: u64,
     /// See [`Self::exports_open`].
     pub exports_most_open: u64,
+    /// Streams of recordings that are open, and how many there were at most.
+    #[serde(default)]
+    pub sessions_open: u64,
+    /// See [`Self::sessions_open`].
+    #[serde(default)]
+    pub sessions_most_open: u64,
+    /// Of the streams of recordings that are closed: left by the client in front of their end.
+    #[serde(default)]
+    pub sessions_cancelled: u64,
     /// Bytes of artifacts sent, envelopes not counted.
     pub artifact_bytes: u64,
     /// Artifacts sent whole.

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
 use ev_test_support::{
-    AdminClient, Artifact, AuthConfig, AuthSwitches, AuthTally, CallFault, Event, FakeAuth,
-    Unstructured, UtcTime, loopback,
+    AdminClient, Artifact, AuthConfig, AuthSwitches, AuthTally, CallFault, DamagedRecording, Event,
+    FakeAuth, Unstructured, UtcTime, loopback,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
@@ -218,6 +218,65 @@ async fn session_streams_start_and_break_as_asked() {
     let broken = client.call(PATH, ask("sid", 0)).await.expect_err("broken off");
     assert_eq!(broken.code(), Code::Unavailable);
     assert_eq!(auth.tally().methods["StreamSessionEvents"].events, 5);
+}
+
+#[tokio::test]
+async fn recordings_are_damaged_held_and_counted_as_asked() {
+    const PATH: &str = "/proto.AuthService/StreamSessionEvents";
+    let pki = Pki::new();
+    let auth = start(&pki);
+    auth.store(|store| {
+        for session in ["good", "bad"] {
+            store.append_recording(session, (0..5).map(|at| event(at, b"x")));
+        }
+    });
+    let ask = |session: &str, start: u8| {
+        let mut request = Vec::new();
+        put(&mut request, 0x0a, session.as_bytes());
+        request.extend([0x10, start]);
+        request
+    };
+    let counts = |tally: &AuthTally| {
+        (tally.sessions_open, tally.sessions_most_open, tally.sessions_cancelled)
+    };
+    let damaged = DamagedRecording {
+        session: "bad".to_owned(),
+        at: 3,
+        count: Some(3),
+        ..DamagedRecording::default()
+    };
+    auth.set(|switches| switches.damaged_recordings.push(damaged));
+    let mut client = Client::connect(&auth, &pki).await;
+    for (from, sent) in [(0, 3), (2, 4), (4, 4)] {
+        let broken = client.call(PATH, ask("bad", from)).await.expect_err("it is damaged");
+        assert_eq!(
+            (broken.code(), broken.message()),
+            (Code::Internal, "session record is corrupted")
+        );
+        assert_eq!(auth.tally().methods["StreamSessionEvents"].events, sent);
+    }
+    for session in ["bad", "good"] {
+        assert_eq!(client.call(PATH, ask(session, 0)).await.expect("a stream").len(), 5);
+    }
+    auth.wait(|tally| counts(tally) == (0, 1, 0)).await;
+
+    // One is left, the other goes on.
+    auth.set(|switches| switches.hold_sessions_after = Some(2));
+    let mut second = Client::connect(&auth, &pki).await;
+    {
+        let left = second.call(PATH, ask("good", 0));
+        tokio::select! {
+            _ = left => unreachable!("it is held"),
+            _ = auth.wait(|tally| tally.methods["StreamSessionEvents"].events == 16) => {}
+        }
+    }
+    auth.wait(|tally| counts(tally) == (0, 1, 1)).await;
+    let release = async {
+        auth.wait(|tally| counts(tally) == (1, 1, 1)).await;
+        auth.set(|switches| switches.hold_sessions_after = None);
+    };
+    let (events, ()) = tokio::join!(client.call(PATH, ask("good", 0)), release);
+    assert_eq!(events.expect("a stream").len(), 5);
 }
 
 #[tokio::test]
