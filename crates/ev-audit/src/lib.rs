@@ -2,3 +2,8 @@
 //! reaches the local Geneva agent in its msgpack format, or is accounted for.
 
 #![forbid(unsafe_code)]
+
+#[allow(dead_code, unused_imports, reason = "the sender that uses it comes next")]
+mod spill;
+
+pub use spill::{SpillError, SpillSettings};

@@ -1,0 +1,101 @@
+//! The directory: its mode, its lock, and which files are in it.
+
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::disk;
+use super::error::SpillError;
+
+const DIRECTORY_MODE: u32 = 0o700;
+/// Digits in the name of a segment: as many as the largest number has.
+const DIGITS: usize = 20;
+
+/// A directory that is ours until this is dropped.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    lock: File,
+}
+
+impl Directory {
+    /// Makes it if it is not there, looks at its mode and takes the lock.
+    pub(super) fn open(path: &Path) -> Result<Self, SpillError> {
+        if !path.is_dir() {
+            let mut builder = DirBuilder::new();
+            builder.recursive(true).mode(DIRECTORY_MODE);
+            builder.create(path).map_err(SpillError::io("create spill directory", path))?;
+        }
+        let metadata = fs::metadata(path).map_err(SpillError::io("examine", path))?;
+        let mode = metadata.permissions().mode() & 0o7777;
+        if mode & 0o022 != 0 {
+            return Err(SpillError::Unsafe { dir: path.to_owned(), mode });
+        }
+        let name = path.join("lock");
+        let lock = disk::open_or_create(&name).map_err(SpillError::io("open", &name))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
+            Err(TryLockError::WouldBlock) => Err(SpillError::InUse { dir: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(SpillError::io("lock", &name)(source)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the position stands.
+    pub(super) fn position(&self) -> PathBuf {
+        self.path.join("position")
+    }
+
+    /// Where a segment stands.
+    pub(super) fn segment(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{number:0DIGITS$}.seg"))
+    }
+
+    /// The numbers of all segments, ascending.
+    pub(super) fn segments(&self) -> Result<Vec<u64>, SpillError> {
+        let failed = |source| SpillError::io("list", &self.path)(source);
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            if let Some(number) = number_in(&entry.map_err(failed)?.file_name().to_string_lossy()) {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Opens a segment that is there, and takes rights away that a file of ours does not have.
+    pub(super) fn open_segment(&self, number: u64) -> io::Result<File> {
+        let file = disk::open(&self.segment(number))?;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(Permissions::from_mode(disk::FILE_MODE))?;
+        }
+        Ok(file)
+    }
+
+    /// Gives a segment that says nothing of itself a name under which it is left alone.
+    pub(super) fn set_aside(&self, number: u64) -> Result<(), SpillError> {
+        let from = self.segment(number);
+        let to = from.with_extension("bad");
+        disk::rename(&from, &to).map_err(SpillError::io("rename", &from))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a child that another thread is about to start holds a copy
+        // until it runs its program. If it fails, closing has to do.
+        drop(self.lock.unlock());
+    }
+}
+
+fn number_in(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg")?;
+    (digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| digits.parse().ok())
+        .flatten()
+}
