@@ -90,6 +90,7 @@ impl Core {
         let Beside { hours, exports } =
             self.book.take_change(&mut self.change, &mut self.summary.totals, now);
         if self.change != Change::default() {
+            self.forget_given_up(now);
             self.change.forget.extend(self.left_over.take_unneeded(self.book.oldest()));
         }
         self.export(exports, stop).await?;

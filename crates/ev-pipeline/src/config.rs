@@ -60,7 +60,8 @@ pub struct Config {
     /// long and it was asked for at least ten times; `None` never gives up. Default 48 h, as long
     /// as the reference handler waits at most (it forgets one after three attempts too). Over
     /// restarts. One that is there and cannot be read (damaged, or not allowed) is never given up:
-    /// behind that time there is the same alarm, and it is asked for rarely.
+    /// behind that time there is the same alarm, and it is asked for rarely. When one that was
+    /// there is missing, the time begins anew. That one was given up is remembered for 90 days.
     pub recording_patience: Option<Duration>,
     /// How long a stop waits for requests under way. Default 20 s, below the 30 s after which
     /// Kubernetes kills.

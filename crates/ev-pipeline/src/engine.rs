@@ -405,6 +405,7 @@ impl Core {
         for session in announced {
             let lane = LaneId::Session(session);
             if !self.book.contains(&lane) {
+                self.hope_again(&lane);
                 let token = source.open(&lane, None);
                 self.book.open(lane, token);
                 self.changed();

@@ -310,6 +310,10 @@ impl Core {
                     added.push((json, ticket));
                 }
                 Err((reason, detail)) => {
+                    // One that was refused stays so, whatever befalls it next: it has been told of
+                    // and has announced its recording, and must not do so again.
+                    let was_refused = parked.event.reason == ParkReason::Refused;
+                    let reason = if was_refused { ParkReason::Refused } else { reason };
                     let at = self.env.now();
                     let decoder = name.clone();
                     let id = parked.id;

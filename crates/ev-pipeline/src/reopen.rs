@@ -19,11 +19,16 @@ const LEAST_ATTEMPTS: u32 = 10;
 const ATTEMPTS_TO_WAIT_FOR: u32 = 3;
 /// Longest reason that is kept, in bytes.
 const MAX_REASON: usize = 512;
+/// How long it is remembered that a recording was given up: 90 days, in seconds.
+const REMEMBER_SECONDS: i64 = 90 * 86_400;
+/// How often is looked for what need not be remembered any more, in seconds.
+const LOOK_SECONDS: i64 = 3_600;
 
 /// A lane that had to be closed, and when to try it again.
 #[derive(Debug)]
 struct Reopen {
-    /// When it was closed first, without an event of it since; wall clock, in seconds.
+    /// When it was closed first, without an event of it since; wall clock, in seconds. Of a
+    /// missing one that was there before: since it is missing.
     since: i64,
     at: Duration,
     attempts: u32,
@@ -39,6 +44,8 @@ pub(crate) struct StoppedLanes {
     lanes: BTreeMap<LaneId, Reopen>,
     /// Given up, now or in an earlier run.
     given_up: BTreeMap<LaneId, SessionTrouble>,
+    /// When the old ones among them were looked for last, as a second.
+    looked: Option<i64>,
 }
 
 impl StoppedLanes {
@@ -80,6 +87,20 @@ impl StoppedLanes {
         self.given_up.values()
     }
 
+    /// Those that were given up so long ago that nobody asks any more; each is told once.
+    pub(crate) fn take_outdated(&mut self, now: i64) -> Vec<SessionId> {
+        // A clock that was set back must not keep them for ever.
+        let is_due = |looked: i64| now < looked || now >= looked.saturating_add(LOOK_SECONDS);
+        if !self.looked.is_none_or(is_due) {
+            return Vec::new();
+        }
+        self.looked = Some(now);
+        let is_old = |row: &SessionTrouble| {
+            row.given_up_seconds.is_some_and(|at| now >= at.saturating_add(REMEMBER_SECONDS))
+        };
+        self.given_up.extract_if(.., |_, row| is_old(row)).map(|(_, row)| row.session).collect()
+    }
+
     /// Whether nobody need wait for it who only waits for the last event: it was asked for several
     /// times in vain. It stays in the state for the next run.
     pub(crate) fn is_set_aside(&self, lane: &LaneId) -> bool {
@@ -93,7 +114,9 @@ impl Core {
     pub(crate) fn note_stopped(&mut self, stopped: &Stopped) {
         let Stopped { lane, missing, reason } = stopped;
         let (now, wall) = (self.env.monotonic(), self.env.now().seconds());
-        let before = self.stopped.lanes.remove(lane);
+        // It was there, so how long it could not be read says nothing of how long it is missing.
+        let counts_on = |before: &Reopen| before.missing || !*missing;
+        let before = self.stopped.lanes.remove(lane).filter(counts_on);
         let (since, attempts, told) =
             before.map_or((wall, 0, false), |reopen| (reopen.since, reopen.attempts, reopen.told));
         // A clock that was ahead must not make it younger than it is.
@@ -145,8 +168,26 @@ impl Core {
         self.forget_change_of(session);
         if end.is_some() {
             self.stopped.given_up.insert(lane.clone(), row.clone());
+        } else {
+            self.stopped.given_up.remove(lane);
         }
         self.change.session_trouble.push(row);
+    }
+
+    /// Puts into the change under way what need not be remembered any more.
+    pub(crate) fn forget_given_up(&mut self, now: i64) {
+        for session in self.stopped.take_outdated(now) {
+            self.forget_change_of(&session);
+            self.change.session_cleared.push(session);
+        }
+    }
+
+    /// A recording is announced: if it was given up before, it is as any other again.
+    pub(crate) fn hope_again(&mut self, lane: &LaneId) {
+        if let Some(row) = self.stopped.given_up.remove(lane) {
+            self.forget_change_of(&row.session);
+            self.change.session_cleared.push(row.session);
+        }
     }
 
     /// Something of a lane was read: it is in no trouble, or no more.
@@ -206,5 +247,25 @@ mod tests {
         let long = format!("x{}", "ä".repeat(MAX_REASON));
         assert_eq!(cut(&long).len(), MAX_REASON - 1);
         assert!(long.starts_with(&cut(&long)));
+    }
+
+    #[test]
+    fn what_was_given_up_long_ago_is_looked_for_once_an_hour() {
+        let session = |name: &str| SessionId::try_new(name.as_bytes()).expect("a valid id");
+        let row = |name: &str, at| SessionTrouble {
+            session: session(name),
+            since_seconds: at,
+            attempts: 10,
+            missing: true,
+            reason: String::new(),
+            given_up_seconds: Some(at),
+        };
+        let rows = vec![row("a", 0), row("b", 1), row("c", LOOK_SECONDS + 1)];
+        let mut stopped = StoppedLanes::restore(rows);
+        assert_eq!(stopped.take_outdated(REMEMBER_SECONDS), [session("a")]);
+        assert_eq!(stopped.take_outdated(REMEMBER_SECONDS + LOOK_SECONDS - 1), []);
+        assert_eq!(stopped.take_outdated(REMEMBER_SECONDS + LOOK_SECONDS), [session("b")]);
+        assert_eq!(stopped.take_outdated(0), [], "the clock was set back");
+        assert_eq!(stopped.given_up().count(), 1);
     }
 }

@@ -14,5 +14,6 @@ mod recordings;
 mod rig;
 mod road_change;
 mod schedules;
+mod trouble;
 mod unstructured;
 mod watch;

@@ -5,11 +5,11 @@ use ev_core::{
 
 use crate::rig::{Rig, TinyDecoder, event, lock, login, opened, page, token, version};
 
-fn session() -> LaneId {
+pub(crate) fn session() -> LaneId {
     LaneId::Session(SessionId::try_new(b"s-1").unwrap())
 }
 
-fn recording(from: usize, count: usize) -> SourceEvent {
+pub(crate) fn recording(from: usize, count: usize) -> SourceEvent {
     let events: Vec<RawEvent> = (from..from + count)
         .map(|n| match n % 3 {
             2 => event(2, "print", "", "s-1"),
@@ -26,7 +26,7 @@ fn recording(from: usize, count: usize) -> SourceEvent {
     })
 }
 
-fn upload() -> RawEvent {
+pub(crate) fn upload() -> RawEvent {
     event(1, "session.upload", "upload", "s-1")
 }
 
@@ -166,11 +166,11 @@ async fn a_recording_may_be_waited_for_for_ever() {
 }
 
 /// The wall clock of a run begins here.
-const BEGIN: i64 = 1_800_000_000;
-const HOUR: i64 = 3600;
+pub(crate) const BEGIN: i64 = 1_800_000_000;
+pub(crate) const HOUR: i64 = 3600;
 
 /// A state in which the recording has been in trouble for so many seconds.
-fn in_trouble_for(rig: &Rig, seconds: i64, missing: bool) {
+pub(crate) fn in_trouble_for(rig: &Rig, seconds: i64, missing: bool) {
     let LaneId::Session(session) = session() else { unreachable!("it is one") };
     let row = SessionTrouble {
         session,
@@ -187,7 +187,7 @@ fn in_trouble_for(rig: &Rig, seconds: i64, missing: bool) {
     rig.store.commit(&SinkId("test".into()), epoch, &change).unwrap();
 }
 
-fn stopped(missing: bool) -> SourceEvent {
+pub(crate) fn stopped(missing: bool) -> SourceEvent {
     let reason = if missing { "not found" } else { "session record is corrupted" };
     SourceEvent::Stopped(Stopped { lane: session(), missing, reason: reason.into() })
 }
