@@ -22,6 +22,7 @@
 
 mod limiter;
 mod lockout;
+mod queue;
 mod setter;
 
 pub use lockout::{Config, Counts, FailedLogin, Lockout};

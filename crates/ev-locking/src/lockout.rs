@@ -1,15 +1,16 @@
 //! Told of failed logins, decides which of them locks, and keeps the locks that are to be set.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ev_core::{Env, EventDigest, Timestamp, UserLock};
+use ring::digest::{SHA256, digest};
 use tokio::sync::Notify;
 use tracing::{debug, error, info};
 
 use crate::limiter::{Limiter, Ruling, Who};
+use crate::queue::Queue;
 
 /// Users with a counter at most. Who attacks with made-up names drives out others' counters, not
 /// the memory up.
@@ -20,6 +21,8 @@ const MAX_TIMES: usize = 262_144;
 const MAX_WAITING: usize = 4_096;
 /// Longest name of a user or login that is locked, in bytes. Auth keeps a lock under its name.
 const MAX_NAME: usize = 512;
+/// Bytes of the digest in the names of some locks, which are twice as many digits.
+const NAME_DIGEST: usize = 6;
 
 /// What users are told, word for word as by the reference handler.
 const MESSAGE: &str = "User is locked due to too many failed login attempts";
@@ -87,18 +90,15 @@ pub(crate) struct Inner {
 
 pub(crate) struct Desk {
     limiter: Limiter,
-    counts: Counts,
-    /// By name, with the number of the decision: a later one for the same user takes its place.
-    waiting: BTreeMap<String, (u64, UserLock)>,
-    decisions: u64,
+    pub(crate) counts: Counts,
+    pub(crate) queue: Queue,
 }
 
 impl Lockout {
     /// Nothing is counted yet.
     pub fn new(config: Config, env: Arc<dyn Env>) -> Self {
         let limiter = Limiter::new(config.failed_attempts, config.period, MAX_USERS, MAX_TIMES);
-        let desk =
-            Desk { limiter, counts: Counts::default(), waiting: BTreeMap::new(), decisions: 0 };
+        let desk = Desk { limiter, counts: Counts::default(), queue: Queue::default() };
         Self(Arc::new(Inner { config, env, desk: Mutex::new(desk), more: Notify::new() }))
     }
 
@@ -121,7 +121,7 @@ impl Lockout {
                 let expires = self.0.config.lock_for.map(|lock_for| {
                     now.plus_seconds(i64::try_from(lock_for.as_secs()).unwrap_or(i64::MAX))
                 });
-                let name = format!("event-handler-auto-lock-{user}-{os_login}");
+                let name = lock_name(&user, &os_login);
                 info!(user, login = os_login, "too many failed logins, the user is to be locked");
                 let message = MESSAGE.to_owned();
                 desk.add(UserLock { name, user, login: os_login, message, expires });
@@ -134,7 +134,7 @@ impl Lockout {
     /// What was counted.
     pub fn counts(&self) -> Counts {
         let desk = self.0.desk();
-        Counts { users: desk.limiter.users(), waiting: desk.waiting.len(), ..desk.counts }
+        Counts { users: desk.limiter.users(), waiting: desk.queue.len(), ..desk.counts }
     }
 
     pub(crate) fn inner(&self) -> Arc<Inner> {
@@ -154,54 +154,32 @@ impl Inner {
     }
 }
 
-/// How a lock was dealt with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dealt {
-    Set,
-    Lost,
-    /// It has ended before it could be set.
-    Over,
-}
-
 impl Desk {
     fn add(&mut self, lock: UserLock) {
-        self.decisions += 1;
-        self.waiting.insert(lock.name.clone(), (self.decisions, lock));
-        if self.waiting.len() <= MAX_WAITING {
+        self.queue.add(lock);
+        if self.queue.len() <= MAX_WAITING {
             return;
         }
-        let oldest = self.waiting.iter().min_by_key(|(_, (decision, _))| *decision);
-        if let Some(name) = oldest.map(|(name, _)| name.clone()) {
-            self.waiting.remove(&name);
+        if let Some(UserLock { name, .. }) = self.queue.drop_oldest() {
             self.counts.lost += 1;
             error!(name, waiting = MAX_WAITING, "too many locks wait to be set, one is given up");
         }
     }
+}
 
-    /// The one that was decided first.
-    pub(crate) fn next(&self) -> Option<(u64, UserLock)> {
-        self.waiting.values().min_by_key(|(decision, _)| *decision).cloned()
-    }
-
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
-    pub(crate) fn dealt_with(&mut self, decision: u64, lock: &UserLock, how: Dealt) {
-        match how {
-            Dealt::Set => self.counts.set += 1,
-            Dealt::Lost => self.counts.lost += 1,
-            Dealt::Over => {}
-        }
-        // Unless another was decided meanwhile, which may last longer.
-        if self.waiting.get(&lock.name).is_some_and(|(waiting, _)| *waiting == decision) {
-            self.waiting.remove(&lock.name);
+/// The name of a lock as the reference handler gives it, where that tells users and logins apart:
+/// `jean-paul` as `root` and `jean` as `paul-root` would share one, and the lock of one would take
+/// the place of the other's. With a `-` in either, a digest of both follows.
+fn lock_name(user: &str, login: &str) -> String {
+    let mut name = format!("event-handler-auto-lock-{user}-{login}");
+    if user.contains('-') || login.contains('-') {
+        let both = digest(&SHA256, format!("{user}\0{login}").as_bytes());
+        name.push('-');
+        for byte in &both.as_ref()[..NAME_DIGEST] {
+            name.push_str(&format!("{byte:02x}"));
         }
     }
-
-    pub(crate) fn failed_again(&mut self) {
-        self.counts.failures += 1;
-    }
+    name
 }
 
 /// User and login, if somebody can be locked by them.
@@ -233,7 +211,7 @@ mod tests {
     }
 
     fn waiting(lockout: &Lockout) -> Vec<UserLock> {
-        lockout.0.desk().waiting.values().map(|(_, lock)| lock.clone()).collect()
+        lockout.0.desk().queue.locks().cloned().collect()
     }
 
     #[test]
@@ -253,6 +231,37 @@ mod tests {
             expires: Some(now.plus_seconds(300)),
         };
         assert_eq!(waiting(&lockout), [expected]);
+    }
+
+    #[test]
+    fn no_two_users_and_logins_share_a_lock() {
+        let lockout = lockout(Config { failed_attempts: 1, ..Config::default() });
+        let pairs: [(&[u8], &[u8]); 5] = [
+            (b"jean-paul", b"root"),
+            (b"jean", b"paul-root"),
+            (b"jean-paul-root", b""),
+            (b"jean", b"root"),
+            (b"jean.paul", b""),
+        ];
+        for (n, (user, login)) in pairs.into_iter().enumerate() {
+            fail(&lockout, 2 * n, user, login);
+            fail(&lockout, 2 * n + 1, user, login);
+        }
+        let mut names: Vec<_> = waiting(&lockout).into_iter().map(|lock| lock.name).collect();
+        names.sort();
+        let prefix = "event-handler-auto-lock-";
+        let names: Vec<_> = names.iter().map(|name| name.strip_prefix(prefix).unwrap()).collect();
+        assert_eq!(
+            names,
+            [
+                // printf 'jean\0paul-root' | sha256sum, and so on.
+                "jean-paul-root--412e0f01cc83",
+                "jean-paul-root-37b43276532d",
+                "jean-paul-root-abf6bfa35065",
+                "jean-root",
+                "jean.paul-",
+            ]
+        );
     }
 
     #[test]

@@ -3,41 +3,42 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{LockError, Locks, UserLock};
+use ev_core::{LockError, Locks};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::Lockout;
-use crate::lockout::{Dealt, Inner};
+use crate::lockout::Inner;
+use crate::queue::{Next, Turn};
 
-/// First pause after an attempt that failed; doubles with each further one, with jitter.
-const RETRY_BASE: Duration = Duration::from_millis(500);
-/// Longest such pause. An attacker goes on meanwhile, so it is short.
-const RETRY_CAP: Duration = Duration::from_secs(30);
 /// Pause while we may not set locks: only an operator mends that.
 const DENIED_PAUSE: Duration = Duration::from_secs(60);
 /// How long a stop waits for locks that are still to be set.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Has the locks set that a [`Lockout`] decides on, one at a time, the oldest first.
+/// Has the locks set that a [`Lockout`] decides on, one at a time, the oldest first. One on which
+/// Auth fails goes behind the others.
 pub struct Setter {
     inner: Arc<Inner>,
     locks: Arc<dyn Locks>,
 }
 
-/// What follows from an attempt.
-enum Next {
-    Go,
-    Pause(Duration),
-}
-
-/// What went wrong since something went well.
+/// What was said since something went well.
 #[derive(Default)]
-struct Trouble {
-    failures: u32,
-    /// The lines that were said.
+struct Said {
     denied: bool,
     failing: bool,
+}
+
+/// How Auth took a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It is dealt with, one way or the other.
+    Done,
+    /// Auth does not let us set any.
+    Denied,
+    /// It has to be tried again.
+    Again,
 }
 
 impl Setter {
@@ -59,68 +60,72 @@ impl Setter {
             () = self.set_all_once() => {}
             () = self.inner.env.sleep(GRACE) => {}
         }
-        let waiting = self.inner.desk().waiting();
+        let waiting = self.inner.desk().queue.len();
         if waiting > 0 {
             error!(waiting, "locks could not be set before the end");
         }
     }
 
     async fn set_for_ever(&self) {
-        let mut trouble = Trouble::default();
+        let mut said = Said::default();
         loop {
-            let next = self.inner.desk().next();
-            let Some((decision, lock)) = next else {
-                self.inner.more.notified().await;
-                continue;
-            };
-            match self.set(decision, &lock, &mut trouble).await {
-                Next::Go => {}
-                Next::Pause(pause) => self.inner.env.sleep(pause).await,
+            let now = self.inner.env.monotonic();
+            let next = self.inner.desk().queue.next(now);
+            match next {
+                Next::Set(turn) => drop(self.set(&turn, &mut said).await),
+                Next::Wait(until) => tokio::select! {
+                    () = self.inner.env.sleep(until.saturating_sub(now)) => {}
+                    () = self.inner.more.notified() => {}
+                },
+                Next::Nothing => self.inner.more.notified().await,
             }
         }
     }
 
     async fn set_all_once(&self) {
-        let mut trouble = Trouble::default();
-        loop {
-            let next = self.inner.desk().next();
-            let Some((decision, lock)) = next else { return };
-            if let Next::Pause(_) = self.set(decision, &lock, &mut trouble).await {
+        let mut said = Said::default();
+        let all = self.inner.desk().queue.all();
+        for turn in &all {
+            if self.set(turn, &mut said).await == Taken::Denied {
                 return;
             }
         }
     }
 
     /// One attempt.
-    async fn set(&self, decision: u64, lock: &UserLock, trouble: &mut Trouble) -> Next {
-        let UserLock { name, expires, .. } = lock;
-        let is_over = |at| at <= self.inner.env.now();
-        if expires.is_some_and(is_over) {
+    async fn set(&self, turn: &Turn, said: &mut Said) -> Taken {
+        let (name, expires) = (&turn.lock.name, turn.lock.expires);
+        let env = &self.inner.env;
+        if expires.is_some_and(|at| at <= env.now()) {
             warn!(name, "a lock has ended before it could be set");
-            self.inner.desk().dealt_with(decision, lock, Dealt::Over);
-            return Next::Go;
+            self.inner.desk().queue.done(turn);
+            return Taken::Done;
         }
-        let answer = self.locks.upsert(lock).await;
+        let answer = self.locks.upsert(&turn.lock).await;
+        let now = env.monotonic();
         let mut desk = self.inner.desk();
         let Err(error) = answer else {
-            desk.dealt_with(decision, lock, Dealt::Set);
-            let attempts = std::mem::take(trouble).failures + 1;
+            desk.counts.set += 1;
+            let attempts = desk.queue.done(turn) + 1;
+            desk.queue.answers();
+            *said = Said::default();
             match expires {
                 Some(expires) => info!(name, %expires, attempts, "locked after failed logins"),
                 None => info!(name, attempts, "locked after failed logins, for ever"),
             }
-            return Next::Go;
+            return Taken::Done;
         };
-        desk.failed_again();
-        trouble.failures += 1;
+        desk.counts.failures += 1;
         match error {
             LockError::Refused { message } => {
-                desk.dealt_with(decision, lock, Dealt::Lost);
+                desk.counts.lost += 1;
+                desk.queue.done(turn);
                 error!(name, reason = message, "lock is refused and given up");
-                Next::Go
+                Taken::Done
             }
             LockError::Denied { message } => {
-                if !std::mem::replace(&mut trouble.denied, true) {
+                desk.queue.shut_until(now + DENIED_PAUSE);
+                if !std::mem::replace(&mut said.denied, true) {
                     error!(
                         name,
                         reason = message,
@@ -128,18 +133,17 @@ impl Setter {
                          `create` and `update` on `lock`; trying again until it has them"
                     );
                 }
-                Next::Pause(DENIED_PAUSE)
+                Taken::Denied
             }
             other => {
+                desk.queue.failed(turn, now, |pause| env.jitter(pause));
                 let error = &other as &dyn std::error::Error;
-                if std::mem::replace(&mut trouble.failing, true) {
+                if std::mem::replace(&mut said.failing, true) {
                     debug!(name, error, "lock cannot be set");
                 } else {
                     warn!(name, error, "lock cannot be set, trying again until it is");
                 }
-                let doublings = (trouble.failures - 1).min(10);
-                let pause = RETRY_BASE.saturating_mul(1 << doublings).min(RETRY_CAP);
-                Next::Pause(pause / 2 + self.inner.env.jitter(pause / 2))
+                Taken::Again
             }
         }
     }
@@ -150,10 +154,11 @@ pub(crate) mod tests {
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
-    use ev_core::{BoxFuture, Env, EventDigest, Timestamp};
+    use ev_core::{BoxFuture, Env, EventDigest, Timestamp, UserLock};
     use tokio::sync::watch;
 
     use super::*;
+    use crate::queue::{RETRY_BASE, RETRY_CAP};
     use crate::{Config, FailedLogin};
 
     /// tokio's clock, which the tests pause.
@@ -297,7 +302,7 @@ pub(crate) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn locks_that_wait_are_set_once_each_and_the_oldest_first() {
-        let mut rig = Rig::new(Config::default(), [failing()]);
+        let mut rig = Rig::new(Config::default(), [denied()]);
         rig.fail("zoe", 4);
         rig.auth.seen(1).await;
         rig.fail("alice", 9);
@@ -305,6 +310,73 @@ pub(crate) mod tests {
         let seen = rig.auth.seen(4).await;
         assert_eq!(users(&seen), ["zoe", "zoe", "alice", "bob"]);
         assert_eq!(rig.end().await.set, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_fails_goes_behind_the_others() {
+        let mut rig = Rig::new(Config::default(), [failing()]);
+        rig.fail("zoe", 4);
+        rig.auth.seen(1).await;
+        rig.fail("alice", 4);
+        let seen = rig.auth.seen(3).await;
+        assert_eq!(users(&seen), ["zoe", "alice", "zoe"]);
+        assert_eq!(seen[1].0, Duration::ZERO, "nobody waits for it");
+        assert!(seen[2].0 >= RETRY_BASE / 2, "{:?}", seen[2].0);
+        assert_eq!(rig.end().await.set, 2);
+    }
+
+    /// Fails on one user for ever.
+    struct Partly(Arc<Auth>);
+
+    impl Locks for Partly {
+        fn upsert<'a>(&'a self, lock: &'a UserLock) -> BoxFuture<'a, Answer> {
+            if lock.user == "zoe" {
+                self.0.script.lock().unwrap().push_front(failing());
+            }
+            self.0.upsert(lock)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_lock_that_fails_for_ever_holds_up_no_other() {
+        let env = Arc::new(TestEnv::new());
+        let auth = Auth::new(&env, []);
+        let lockout = Lockout::new(Config::default(), env);
+        let stop = CancellationToken::new();
+        let setter = Setter::new(&lockout, Arc::new(Partly(auth.clone())));
+        let task = tokio::spawn(setter.run(stop.clone()));
+        let mut rig = Rig { auth, lockout, stop, task, failures: 0 };
+        rig.fail("zoe", 4);
+        for n in 0..100 {
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            rig.fail(&format!("user-{n}"), 4);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let seen = rig.auth.seen(100).await;
+        let (zoe, others): (Vec<_>, Vec<_>) = seen.iter().partition(|(_, lock)| lock.user == "zoe");
+        assert_eq!(others.len(), 100);
+        let at_once =
+            |(n, (at, _)): (u64, &&(Duration, UserLock))| *at == Duration::from_secs(7 * (n + 1));
+        assert!((0..).zip(&others).all(at_once), "{others:?}");
+        // Its own pauses grow although others are set in between.
+        assert!((20..60).contains(&zoe.len()), "{} attempts in 700 s", zoe.len());
+        let counts = rig.end().await;
+        assert_eq!((counts.set, counts.waiting, counts.lost), (100, 1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_auth_does_not_answer_many_locks_are_no_more_requests_than_one() {
+        let mut rig = Rig::new(Config::default(), (0..60).map(|_| failing()));
+        for n in 0..50 {
+            rig.fail(&format!("user-{n:02}"), 4);
+        }
+        let seen = rig.auth.seen(61).await;
+        let took = seen[60].0;
+        assert!(took >= 40 * RETRY_CAP / 2, "60 requests in {took:?}");
+        // It answers again: all the others are set at once.
+        let seen = rig.auth.seen(60 + 50).await;
+        assert!(seen.iter().skip(60).all(|(at, _)| *at == took));
+        assert_eq!(rig.end().await.set, 50);
     }
 
     #[tokio::test(start_paused = true)]
@@ -351,6 +423,18 @@ pub(crate) mod tests {
         let counts = rig.end().await;
         assert_eq!((counts.set, counts.waiting), (1, 0));
         assert_eq!(auth.seen(2).await[1].0, Duration::ZERO, "at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_tries_each_once_though_one_fails() {
+        let mut rig = Rig::new(Config::default(), [denied(), failing()]);
+        rig.fail("alice", 4);
+        rig.auth.seen(1).await;
+        rig.fail("bob", 4);
+        let auth = rig.auth.clone();
+        let counts = rig.end().await;
+        assert_eq!((counts.set, counts.waiting), (1, 1));
+        assert_eq!(users(&auth.seen(3).await), ["alice", "alice", "bob"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -129,7 +129,8 @@ async fn an_announcement_that_is_refused_and_then_unknown_opens_its_recording_on
         .run_until(|rig| {
             // Others are taken meanwhile.
             if pages.get() < 100 {
-                rig.feed.push(page(uids(pages.get()..pages.get() + 1), &format!("p{}", pages.get())));
+                rig.feed
+                    .push(page(uids(pages.get()..pages.get() + 1), &format!("p{}", pages.get())));
                 pages.set(pages.get() + 1);
             }
             if !fed.get() && !lock(&rig.feed.opened).is_empty() {
