@@ -1,1 +1,6 @@
 //! Tests of the crate from outside.
+
+mod allocations;
+mod data;
+mod golden;
+mod validation;
