@@ -117,6 +117,19 @@ impl Config {
         }
     }
 
+    /// Chunks of the bulk export that are read at once, of all dates together.
+    pub(crate) fn chunks_at_once(&self) -> usize {
+        self.catch_up_lanes.max(self.export_chunks)
+    }
+
+    /// Answers that may stand half read at one time, for want of anybody who takes what is in them:
+    /// recordings, chunks, and lists of dates, of which those around the date reached and those
+    /// around the newest one with chunks are looked at, and one behind it.
+    pub(crate) fn streams_at_once(&self) -> usize {
+        let dates = self.export_backlog.saturating_add(1).saturating_mul(2).saturating_add(1);
+        self.concurrency.saturating_add(self.chunks_at_once()).saturating_add(dates)
+    }
+
     /// Whether everything is in range; the address, taken apart.
     pub(crate) fn check(&self) -> Result<Address, Error> {
         let address = Address::parse(&self.address)

@@ -72,6 +72,8 @@ pub(crate) struct Link {
     /// When the connection of the moment was made.
     since: Duration,
     trouble: Troubles,
+    /// Of Pings over the connection that is there; that of attempts to make one is another.
+    ping_trouble: Troubles,
     /// An attempt is under way.
     dialling: bool,
     /// The number of the pause before the next attempt that counts, if there is one.
@@ -98,6 +100,7 @@ impl Link {
             backoff: Backoff::default(),
             since: Duration::ZERO,
             trouble: Troubles::default(),
+            ping_trouble: Troubles::default(),
             dialling: false,
             redial: None,
             redials: 0,
@@ -166,6 +169,7 @@ impl Link {
                 let Dialled { connection, survey, .. } = dialled;
                 self.since = self.dialler.env.monotonic();
                 self.trouble.clear();
+                self.ping_trouble.clear();
                 let (id, closed) = (connection.id, connection.closed());
                 // The version first: nobody may read over the new connection under the old one.
                 self.learn(&survey);
@@ -301,7 +305,10 @@ impl Link {
 
     /// An answer came.
     pub(crate) fn answered(&mut self) {
-        self.backoff.reset();
+        // That the old connection is good says nothing of attempts to replace it.
+        if !self.dialling && self.redial.is_none() {
+            self.backoff.reset();
+        }
     }
 
     /// The connection of that id is dead.
@@ -364,14 +371,14 @@ impl Link {
         self.ping_later(id, tasks);
         let reason = match answer {
             Some(Ok(survey)) => {
-                self.trouble.clear();
+                self.ping_trouble.clear();
                 return self.learn(&survey).then_some(survey);
             }
             Some(Err(status)) => rpc::describe(&status),
             None => "no answer in time".to_owned(),
         };
         // Not an outage: the events may well go on flowing.
-        if self.trouble.is_news(&reason) {
+        if self.ping_trouble.is_news(&reason) {
             warn!(reason, "ping of auth failed, its version may have changed unnoticed");
         }
         None

@@ -23,6 +23,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What one stream may hold unread: a page of Auth's usual limit of 1 MiB.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 
+/// What else may come at the same time: a page, a Ping, an artifact, a lock.
+const OTHER_STREAMS: u32 = 4;
+
 impl Dialler {
     pub(super) async fn http2(
         &self,
@@ -36,8 +39,8 @@ impl Dialler {
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
-            // A recording that nobody reads for lack of credit fills its stream's window. All of
-            // them together must leave room for pages, or these would wait for ever.
+            // A stream that nobody reads for lack of credit fills its window. All of them together
+            // must leave room for other answers, or these would wait for ever.
             .initial_connection_window_size(self.connection_window());
         let (sender, connection) =
             builder.handshake(TokioIo::new(stream)).await.map_err(DialError::Http2)?;
@@ -64,7 +67,8 @@ impl Dialler {
     }
 
     fn connection_window(&self) -> u32 {
-        let streams = u32::try_from(self.config.concurrency).unwrap_or(u32::MAX).saturating_add(4);
+        let streams = u32::try_from(self.config.streams_at_once()).unwrap_or(u32::MAX);
+        let streams = streams.saturating_add(OTHER_STREAMS);
         // The protocol's limit is 2^31 - 1.
         STREAM_WINDOW.saturating_mul(streams).min(i32::MAX.unsigned_abs())
     }

@@ -3,8 +3,9 @@
 //! Pure: knows no connection and no clock. The rules:
 //!
 //! - Dates are walked through one by one, from that of the start time up to today. The next one is
-//!   begun when the newest is past and nothing is left to do there but to wait for chunks that
-//!   fail again and again.
+//!   begun when the newest is past and nothing is left to do there but to wait for chunks, or for
+//!   a list, that fail again and again. If the lists of [`FAILING_LISTS`] dates in a row fail, it is
+//!   no matter of single dates, and none is begun until one of them can be read.
 //! - The dates just before the newest one are looked at on and on, because chunks may appear late.
 //!   A date in front of those is looked at once more and given up when nothing is left to do there.
 //! - How far that goes is decided by what Auth has logged as well as by our clock: a clock that is
@@ -22,6 +23,9 @@ use super::day::Day;
 /// First date that is ever looked at: there was no audit log anywhere before, and a start time in
 /// year one would lead through 700,000 empty dates.
 const FIRST_DAY: &str = "2015-01-01";
+
+/// Dates in a row whose lists fail before no further one is begun.
+pub(crate) const FAILING_LISTS: i64 = 31;
 
 /// How much is done at once.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +92,8 @@ struct State<N> {
     quiet: bool,
     /// A list was read to its end that brought nothing new.
     listed: bool,
+    /// Its list fails again and again.
+    list_fails: bool,
     /// It lies in front of the dates that are looked at on and on, and is looked at for the last
     /// time.
     leaving: bool,
@@ -104,6 +110,7 @@ impl<N> State<N> {
             fresh: false,
             quiet: false,
             listed: false,
+            list_fails: false,
             leaving: false,
         }
     }
@@ -114,7 +121,8 @@ impl<N> State<N> {
 
     /// Whether there is nothing to do here but to look again from time to time.
     fn is_passed(&self) -> bool {
-        self.quiet || self.listed && self.queue.is_empty() && self.open == self.troubled
+        let has_list = self.listed || self.list_fails;
+        self.quiet || has_list && self.queue.is_empty() && self.open == self.troubled
     }
 }
 
@@ -174,11 +182,11 @@ impl<N: Clone + Eq + Hash> Plan<N> {
         }
     }
 
-    /// A chunk stands in the list of a date.
-    pub(crate) fn find(&mut self, day: Day, name: N) {
-        let Some(state) = self.days.get_mut(&day) else { return };
+    /// A chunk stands in the list of a date. Returns whether it is new.
+    pub(crate) fn find(&mut self, day: Day, name: N) -> bool {
+        let Some(state) = self.days.get_mut(&day) else { return false };
         if state.known.contains(&name) {
-            return;
+            return false;
         }
         state.known.insert(name.clone());
         state.queue.push_back(name);
@@ -186,12 +194,21 @@ impl<N: Clone + Eq + Hash> Plan<N> {
         state.listed = false;
         state.quiet = false;
         self.newest = self.newest.max(day);
+        true
+    }
+
+    /// The list of a date fails again and again: later dates do not wait for it any longer. Returns
+    /// whether that was not known.
+    pub(crate) fn list_fails(&mut self, day: Day) -> bool {
+        let state = self.days.get_mut(&day);
+        state.is_some_and(|state| !std::mem::replace(&mut state.list_fails, true))
     }
 
     /// The list of a date was read to its end.
     pub(crate) fn list_ends(&mut self, day: Day) {
         if let Some(state) = self.days.get_mut(&day).filter(|state| state.listing) {
             state.listing = false;
+            state.list_fails = false;
             state.listed = !state.fresh;
             state.quiet = state.listed && state.is_drained();
         }
@@ -229,9 +246,12 @@ impl<N: Clone + Eq + Hash> Plan<N> {
         }
     }
 
-    /// A chunk was read to its end. Returns whether the list of its date has to be read again
-    /// before it is known that nothing is left there.
-    pub(crate) fn end(&mut self, day: Day) -> bool {
+    /// A chunk, which was in trouble or not, was read to its end. Returns whether the list of its
+    /// date has to be read again before it is known that nothing is left there.
+    pub(crate) fn end(&mut self, day: Day, was_troubled: bool) -> bool {
+        if was_troubled {
+            self.trouble(day, false);
+        }
         self.open = self.open.saturating_sub(1);
         let Some(state) = self.days.get_mut(&day) else { return false };
         state.open = state.open.saturating_sub(1);
@@ -247,7 +267,10 @@ impl<N: Clone + Eq + Hash> Plan<N> {
     /// Goes on to the next date if it is time, and leaves dates behind.
     pub(crate) fn turn(&mut self, today: Day) -> Turn {
         let mut turn = Turn::default();
-        while self.current < today && self.days.get(&self.current).is_none_or(State::is_passed) {
+        while self.current < today
+            && self.days.get(&self.current).is_none_or(State::is_passed)
+            && !self.all_lists_fail()
+        {
             self.current = self.current.plus(1);
             self.look_at(self.current, &mut turn);
         }
@@ -282,6 +305,13 @@ impl<N: Clone + Eq + Hash> Plan<N> {
     /// Whether everything that is there at date `today` has been read.
     pub(crate) fn is_idle(&self, today: Day) -> bool {
         self.current >= today && self.open == 0 && self.days.values().all(|state| state.quiet)
+    }
+
+    /// Whether the lists of the dates just walked through all fail.
+    fn all_lists_fail(&self) -> bool {
+        let first = self.current.plus(1 - FAILING_LISTS);
+        let failing = self.days.range(first..=self.current).filter(|(_, state)| state.list_fails);
+        i64::try_from(failing.count()).is_ok_and(|count| count == FAILING_LISTS)
     }
 
     fn look_at(&mut self, day: Day, turn: &mut Turn) {

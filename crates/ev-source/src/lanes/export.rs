@@ -194,7 +194,7 @@ impl Reader {
         let from = from.unwrap_or(start);
         let limits = Limits {
             per_date: self.config.export_chunks,
-            total: self.config.catch_up_lanes.max(self.config.export_chunks),
+            total: self.config.chunks_at_once(),
             backlog: i64::try_from(self.config.export_backlog).unwrap_or(i64::MAX),
         };
         let open = left.open.clone();
@@ -240,10 +240,7 @@ impl Reader {
         let Some(export) = &mut self.export else { return };
         export.left.remove(lane);
         if let Some(Lane { work: Work::Chunk(chunk), .. }) = self.active.get(lane) {
-            if chunk.troubled {
-                export.plan.trouble(chunk.day, false);
-            }
-            export.plan.end(chunk.day);
+            export.plan.end(chunk.day, chunk.troubled);
         }
     }
 
@@ -262,14 +259,16 @@ impl Reader {
         };
         let Some(export) = &mut self.export else { return };
         let day = listing.day;
-        if !part.items.is_empty() {
-            backoff.reset();
-            trouble.clear();
-        }
         listing.names += part.items.len();
+        let mut news = false;
         // Nobody could ask for a chunk without a name.
         for EventExportChunk { chunk } in part.items.into_iter().filter(|c| !c.chunk.is_empty()) {
-            export.plan.find(day, chunk);
+            news |= export.plan.find(day, chunk);
+        }
+        // A list that breaks off behind the same names each time gets nowhere.
+        if news {
+            backoff.reset();
+            trouble.clear();
         }
         match part.then {
             Then::More(stream) => {
@@ -298,7 +297,11 @@ impl Reader {
     }
 
     fn list_failed(&mut self, id: LaneId, status: &Status, tasks: &mut Tasks) {
-        let Some(Lane { backoff, trouble, .. }) = self.active.get_mut(&id) else { return };
+        let Some(Lane { work: Work::Date(listing), backoff, trouble, .. }) =
+            self.active.get_mut(&id)
+        else {
+            return;
+        };
         let reason = rpc::describe(status);
         let news = trouble.is_news(&reason);
         let kind = Trouble::of(status);
@@ -329,7 +332,15 @@ impl Reader {
                 if news {
                     warn!(lane = %id, reason, "list of chunks failed, trying again");
                 }
-                backoff.export(env)
+                let pause = backoff.export(env);
+                if backoff.failures() >= ATTEMPTS
+                    && let Some(export) = &mut self.export
+                    && export.plan.list_fails(listing.day)
+                {
+                    warn!(lane = %id, reason, "chunks of a date are unknown, going on meanwhile");
+                    self.turn();
+                }
+                pause
             }
         };
         self.wait(id, pause, kind == Trouble::Connection, tasks);
@@ -369,9 +380,9 @@ impl Reader {
                 self.make_ready(id);
             }
             Then::End => {
-                let Chunk { day, left_out, .. } = **chunk;
+                let Chunk { day, left_out, troubled, .. } = **chunk;
                 debug!(lane = %id, left_out, "chunk read to its end");
-                let again = export.plan.end(day);
+                let again = export.plan.end(day, troubled);
                 self.budget.answered();
                 self.active.remove(&id);
                 let ended = Lanes { ended: vec![id], ..Lanes::default() };

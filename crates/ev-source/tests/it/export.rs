@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ev_core::{LaneId, Token};
+use ev_core::{LaneId, Locks as _, Token, UserLock};
 use ev_test_support::{Api, AuthTally, CallFault, SeenCall, Unstructured};
 
 use crate::env::NOW;
@@ -233,6 +233,91 @@ async fn a_chunk_that_cannot_be_read_holds_up_no_other_and_no_date() {
     rig.auth.set(|switches| switches.bad_chunks.clear());
     read_on(&rig, &mut reader, |reader| reader.caught_up > 0).await;
     assert_eq!(counts(&reader), once(all));
+}
+
+#[tokio::test]
+async fn a_date_that_cannot_be_listed_holds_up_no_other() {
+    let rig = rig();
+    let mut all = fill(&rig, 3, 8);
+    all.extend(fill(&rig, 1, 8));
+    all.extend(fill(&rig, 0, 3));
+    rig.auth.set(|switches| switches.bad_lists = vec!["2027-01-12".to_owned()]);
+    let mut reader = rig.exporting(rig.config(), vec![], vec![], TODAY - 3 * DAY);
+    // The names that come in front of the break are taken, one more with each attempt.
+    read_on(&rig, &mut reader, |reader| has(reader, "d0-2")).await;
+    assert!(has(&reader, "d1-7") && reader.caught_up == 0);
+    assert!(dates(&reader).contains(&"2027-01-12".to_owned()), "it is looked at on and on");
+
+    rig.auth.set(|switches| switches.bad_lists.clear());
+    read_on(&rig, &mut reader, |reader| reader.caught_up > 0).await;
+    assert_eq!(counts(&reader), once(all));
+}
+
+/// What was read to its last event, but not to its end, is in trouble, and ends without an event.
+#[tokio::test]
+async fn a_chunk_in_trouble_that_ends_empty_is_in_trouble_no_longer() {
+    let rig = rig();
+    let all = fill(&rig, 0, 25);
+    let fault = CallFault {
+        code: 13,
+        count: Some(5),
+        method: "ExportUnstructuredEvents".into(),
+        message: "storage is slow".into(),
+    };
+    rig.auth.set(|switches| switches.fail.push(fault));
+    let (date, from) = ("2027-01-15".to_owned(), TODAY);
+    let cursor = format!("{}/00000000-part/5", TODAY / DAY);
+    let place = ev_source::ExportPlace::Chunk {
+        date: date.clone(),
+        chunk: "00000000-part".into(),
+        from,
+        cursor,
+    };
+    let lanes = vec![ev_source::ExportPlace::Date { date, from }.to_lane(), place.to_lane()];
+    // Only that chunk is there at first, or others would take the faults.
+    let mut config = rig.config();
+    (config.export_chunks, config.catch_up_lanes) = (1, 1);
+    let mut reader = rig.exporting(config, lanes, vec![], TODAY);
+    read_on(&rig, &mut reader, |reader| reader.caught_up > 0).await;
+    assert_eq!(counts(&reader), once(all[5..].iter().cloned()));
+    assert!(rig.auth.tally().exports_most_open <= 2);
+}
+
+/// Streams that nobody reads for lack of credit leave room for everything else.
+#[tokio::test]
+async fn streams_that_stand_still_starve_no_other_call() {
+    const CHUNKS: usize = 10;
+    let rig = rig();
+    rig.auth.set(|switches| switches.export_chunk = 6);
+    let events = (0..CHUNKS * 6).map(|n| padded(&n.to_string(), TODAY, 0, 600_000));
+    rig.auth.append(events);
+    let mut config = rig.config();
+    (config.export_chunks, config.concurrency) = (CHUNKS, 1);
+    let mut reader = rig.exporting(config, vec![], vec![], TODAY);
+    reader.read_with(1, |reader| reader.lanes.len() == 1 + CHUNKS).await;
+    // The first page of each chunk, and behind it as much as a stream may hold.
+    let sent = |tally: &AuthTally| tally.methods["ExportUnstructuredEvents"].events >= 25;
+    let filled = async {
+        rig.auth.wait(|tally| tally.exports_open == CHUNKS as u64).await;
+        rig.auth.wait(sent).await;
+    };
+    tokio::select! {
+        () = reader.read_with(0, |_| false) => {}
+        () = filled => {}
+    }
+    let locks = reader.source().locks();
+    let (name, user) = ("lock".to_owned(), "user".to_owned());
+    let (login, message) = (String::new(), String::new());
+    let lock = UserLock { name, user, login, message, expires: None };
+    let asked = async {
+        for _ in 0..20 {
+            locks.upsert(&lock).await.expect("there is room for an answer");
+        }
+    };
+    tokio::select! {
+        () = reader.read_with(0, |_| false) => {}
+        () = asked => {}
+    }
 }
 
 #[tokio::test]

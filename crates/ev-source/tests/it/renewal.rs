@@ -141,6 +141,28 @@ async fn credentials_that_auth_refuses_leave_the_old_connection_alone() {
     assert_eq!(user(reader.source()), "good");
 }
 
+/// What is read over the old connection does not make attempts for a new one come any faster.
+#[tokio::test]
+async fn attempts_with_credentials_that_auth_refuses_get_rare() {
+    let rig = Rig::new();
+    rig.env.wait_as_long_as_allowed();
+    let mut reader = rig.reader(looking(&rig), NOW);
+    reader.read_to_the_tip().await;
+    let stranger = Authority::new("stranger").expect("an authority");
+    replace(&rig, &stranger.issue_teleport_client("stranger", Validity::Long).expect("one"));
+    // Ten minutes of reading at the tip; pauses between attempts double up to half a minute.
+    for n in 0..120 {
+        rig.auth.append(events(&format!("e{n}-"), NOW + 5 * n, 0, 1));
+        rig.env.advance(POLL);
+        let wanted = usize::try_from(n).expect("few") + 1;
+        reader.read_until(|reader| reader.ids().len() == wanted).await;
+        reader.read_to_the_tip().await;
+    }
+    let attempts = rig.auth.tally().connections - 1;
+    assert!((5..=30).contains(&attempts), "{attempts}");
+    assert_eq!(reader.versions.len(), 1);
+}
+
 #[tokio::test]
 async fn files_that_cannot_be_used_change_nothing() {
     let rig = Rig::new();

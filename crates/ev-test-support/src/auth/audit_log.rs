@@ -124,12 +124,15 @@ impl AuditLogService for AuditLogApi {
         const METHOD: &str = "GetEventExportChunks";
         let date = day(request.into_inner().date);
         self.0.enter(METHOD, json!({ "date": text(date) })).await?;
-        let chunks = self.0.change(|inner| {
+        let (chunks, is_bad) = self.0.change(|inner| {
             let size = inner.switches.export_chunk;
-            inner.store.export_chunks(date, size)
+            let is_bad = inner.switches.bad_lists.contains(&text(date));
+            (inner.store.export_chunks(date, size), is_bad)
         });
-        let chunks = chunks.into_iter().map(|chunk| Ok(EventExportChunk { chunk }));
-        Ok(Response::new(Box::pin(iter(chunks))))
+        let take = if is_bad { 1 } else { chunks.len() };
+        let end = is_bad.then(|| Err(Status::internal("the list is damaged")));
+        let chunks = chunks.into_iter().take(take).map(|chunk| Ok(EventExportChunk { chunk }));
+        Ok(Response::new(Box::pin(iter(chunks.chain(end)))))
     }
 }
 

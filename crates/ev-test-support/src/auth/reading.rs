@@ -92,6 +92,9 @@ impl Shared {
                     SearchError::TooLarge(size) => Status::invalid_argument(format!(
                         "event of {size} bytes is larger than a page of results"
                     )),
+                    SearchError::Bad(second) => {
+                        Status::internal(format!("failed to read the event of second {second}"))
+                    }
                     SearchError::NoForm(number) => no_form(&format!("event {number}")),
                 };
                 Err(self.failed(method, status))
@@ -149,6 +152,12 @@ impl Inner {
             return Ok(page.clone());
         }
         let mut page = self.store.search(search)?;
+        let bad = &self.switches.bad_seconds;
+        if !bad.is_empty()
+            && let Some(second) = self.store.second_of(&page.numbers, bad)
+        {
+            return Err(SearchError::Bad(second));
+        }
         if goes_on && self.switches.stick_keys > 0 && !page.last_key.is_empty() {
             self.switches.stick_keys -= 1;
             page.last_key.clone_from(&search.key);

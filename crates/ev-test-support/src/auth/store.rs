@@ -64,6 +64,8 @@ pub enum SearchError {
     TooLarge(usize),
     /// There is no unstructured form of an event, by its number.
     NoForm(u64),
+    /// An event of this second cannot be read.
+    Bad(i64),
 }
 
 /// Place of an event on the time line of the search: its time when it was stored in order, and its
@@ -132,6 +134,12 @@ impl Store {
     pub fn recording(&self, session: &str, start_index: i64) -> Option<Vec<Event>> {
         let events = self.recordings.get(session)?;
         Some(events.iter().filter(|event| event.index >= start_index).cloned().collect())
+    }
+
+    /// The first of these seconds in which one of the events is that have these numbers.
+    pub(super) fn second_of(&self, numbers: &[u64], seconds: &[i64]) -> Option<i64> {
+        let mut bad = self.log.iter().filter(|((_, n), _)| numbers.contains(n));
+        bad.find_map(|(_, event)| seconds.iter().copied().find(|at| *at == event.time.seconds))
     }
 
     /// One page. The key in the answer is opaque to the caller and belongs to this search: given

@@ -41,6 +41,11 @@ pub struct AuthSwitches {
     pub break_exports_after: Option<usize>,
     /// Chunks, as `<date>/<name>`, whose streams break off with `INTERNAL` behind its first event.
     pub bad_chunks: Vec<String>,
+    /// Dates, as `YYYY-MM-DD`, whose lists of chunks break off with `INTERNAL` behind the first name.
+    pub bad_lists: Vec<String>,
+    /// Searches whose page would hold an event of one of these seconds, since
+    /// 1970-01-01T00:00:00Z, fail with `INTERNAL`.
+    pub bad_seconds: Vec<i64>,
     /// So many answers to searches with a key are the answer before it once more.
     pub repeat_pages: u64,
     /// So many answers to searches with a key name that same key as the next one.
@@ -70,6 +75,8 @@ impl Default for AuthSwitches {
             export_chunk: 500,
             break_exports_after: None,
             bad_chunks: Vec::new(),
+            bad_lists: Vec::new(),
+            bad_seconds: Vec::new(),
             repeat_pages: 0,
             stick_keys: 0,
             empty_pages: 0,

@@ -45,8 +45,8 @@ fn a_date_is_left_when_its_chunks_are_read_and_none_is_new() {
     assert_eq!(turn, opened(&[0]));
     assert_eq!(list(&mut plan, 0, &["a", "b"], 1), Turn::default(), "two are to be read");
     assert_eq!(begun(&mut plan), [(0, "a".into()), (0, "b".into())]);
-    assert!(!plan.end(day(0)));
-    assert!(plan.end(day(0)), "the list is read again at once");
+    assert!(!plan.end(day(0), false));
+    assert!(plan.end(day(0), false), "the list is read again at once");
     assert_eq!(list(&mut plan, 0, &["b", "a"], 1), opened(&[1]));
     assert!(!plan.is_idle(day(1)), "today was not looked at");
     assert_eq!(list(&mut plan, 1, &[], 1), Turn::default());
@@ -64,7 +64,7 @@ fn few_chunks_of_a_date_are_read_at_once_and_few_in_all() {
     list(&mut plan, 0, &["a", "b", "c", "d"], 0);
     assert_eq!(begun(&mut plan).len(), 2);
     assert_eq!(plan.begin(), None);
-    plan.end(day(0));
+    plan.end(day(0), false);
     assert_eq!(begun(&mut plan), [(0, "c".into())]);
 
     let left = Left {
@@ -87,7 +87,7 @@ fn a_chunk_that_fails_for_ever_holds_up_no_other_and_no_date() {
     plan.trouble(day(0), true);
     plan.trouble(day(0), true);
     assert_eq!(begun(&mut plan), [(0, "good".into())], "they leave their places");
-    plan.end(day(0));
+    plan.end(day(0), false);
     assert_eq!(list(&mut plan, 0, &["bad", "worse", "good"], 9), opened(&[1]));
     for n in 1..9 {
         assert!(list(&mut plan, n, &[], 9).opened.contains(&day(n + 1)), "{n}");
@@ -96,8 +96,7 @@ fn a_chunk_that_fails_for_ever_holds_up_no_other_and_no_date() {
     assert!(!plan.is_idle(day(9)) && plan.has(day(0)), "but nothing is forgotten");
     // They can be read after all.
     for _ in 0..2 {
-        plan.trouble(day(0), false);
-        plan.end(day(0));
+        plan.end(day(0), true);
     }
     for n in plan.days().collect::<Vec<_>>() {
         plan.list_begins(n);
@@ -107,16 +106,71 @@ fn a_chunk_that_fails_for_ever_holds_up_no_other_and_no_date() {
 }
 
 #[test]
+fn a_chunk_in_trouble_that_ends_leaves_no_trouble_behind() {
+    let (mut plan, _) = fresh(0);
+    list(&mut plan, 0, &["a", "b"], 0);
+    assert_eq!(begun(&mut plan).len(), 2);
+    plan.trouble(day(0), true);
+    plan.end(day(0), true);
+    plan.end(day(0), false);
+    list(&mut plan, 0, &["a", "b", "c", "d", "e"], 0);
+    assert_eq!(begun(&mut plan).len(), LIMITS.per_date, "room for as many as ever");
+}
+
+#[test]
+fn a_date_whose_list_fails_for_ever_holds_up_no_other() {
+    let (mut plan, _) = fresh(9);
+    let broken = |plan: &mut Plan, of: i64, names: &[&str]| {
+        plan.list_begins(day(of));
+        for name in names {
+            plan.find(day(of), (*name).to_owned());
+        }
+        plan.turn(day(9))
+    };
+    assert_eq!(broken(&mut plan, 0, &["a"]), Turn::default(), "once is not for ever");
+    assert_eq!(begun(&mut plan).len(), 1);
+    assert!(plan.list_fails(day(0)) && !plan.list_fails(day(0)));
+    assert_eq!(plan.turn(day(9)), Turn::default(), "a chunk of it is being read");
+    plan.end(day(0), false);
+    assert_eq!(plan.turn(day(9)), opened(&[1]));
+    for n in 1..9 {
+        assert!(list(&mut plan, n, &[], 9).opened.contains(&day(n + 1)), "{n}");
+    }
+    list(&mut plan, 9, &[], 9);
+    assert!(!plan.is_idle(day(9)) && plan.has(day(0)), "but it is looked at on and on");
+    list(&mut plan, 0, &["a", "b"], 9);
+    assert_eq!(begun(&mut plan), [(0, "b".into())]);
+    plan.end(day(0), false);
+    for n in plan.days().collect::<Vec<_>>() {
+        plan.list_begins(n);
+        plan.list_ends(n);
+    }
+    assert!(plan.is_idle(day(9)));
+}
+
+#[test]
+fn when_no_list_can_be_read_the_dates_are_not_walked_through() {
+    let (mut plan, _) = fresh(1_000);
+    let mut reached = 0;
+    while plan.list_fails(day(reached)) {
+        reached += i64::from(!plan.turn(day(1_000)).opened.is_empty());
+    }
+    assert_eq!(reached, FAILING_LISTS - 1);
+    // One of them is enough to go on.
+    assert_eq!(list(&mut plan, reached, &[], 1_000).opened, [day(reached + 1)]);
+}
+
+#[test]
 fn a_date_is_looked_at_once_more_before_it_is_given_up() {
     let (mut plan, _) = fresh(3);
     list(&mut plan, 0, &["a"], 3);
     assert_eq!(begun(&mut plan).len(), 1);
-    plan.end(day(0));
+    plan.end(day(0), false);
     list(&mut plan, 0, &["a"], 3);
     for n in 1..3 {
         list(&mut plan, n, &["x"], 3);
         assert_eq!(begun(&mut plan).len(), 1);
-        plan.end(day(n));
+        plan.end(day(n), false);
         assert_eq!(list(&mut plan, n, &["x"], 3), opened(&[n + 1]));
     }
     // Begun before it is known that the date will be left.
@@ -127,7 +181,7 @@ fn a_date_is_looked_at_once_more_before_it_is_given_up() {
     let late = list(&mut plan, 0, &["late", "a"], 3);
     let both = vec![(0, "late".to_owned()), (3, "x".to_owned())];
     assert_eq!((late, begun(&mut plan)), (Turn::default(), both));
-    plan.end(day(0));
+    plan.end(day(0), false);
     assert_eq!(list(&mut plan, 0, &["late", "a"], 3).retired, [day(0)]);
 }
 
@@ -136,17 +190,19 @@ fn a_clock_that_is_far_ahead_gives_up_nothing_that_auth_writes_to() {
     let (mut plan, _) = fresh(0);
     list(&mut plan, 0, &["a"], 0);
     begun(&mut plan);
-    plan.end(day(0));
+    plan.end(day(0), false);
     list(&mut plan, 0, &["a"], 0);
     // A month passes at once.
     let look = |plan: &mut Plan, chunks: &dyn Fn(Day) -> Vec<String>, today: i64| {
         for _ in 0..80 {
             for at in plan.days().collect::<Vec<_>>() {
                 plan.list_begins(at);
-                chunks(at).into_iter().for_each(|name| plan.find(at, name));
+                for name in chunks(at) {
+                    plan.find(at, name);
+                }
                 plan.list_ends(at);
                 while let Some((of, _)) = plan.begin() {
-                    plan.end(of);
+                    plan.end(of, false);
                 }
                 plan.turn(day(today));
             }
@@ -200,7 +256,8 @@ enum Fact {
 struct Run {
     auth: BTreeMap<Day, Vec<String>>,
     plan: Plan,
-    reading: Vec<(Day, String)>,
+    /// What is being read, and whether it is in trouble.
+    reading: Vec<(Day, String, bool)>,
     today: i64,
     names: usize,
     /// Not durable yet.
@@ -256,9 +313,16 @@ impl Run {
         names.rotate_left(turn);
         self.plan.list_begins(of);
         let take = part.map_or(names.len(), |part| part % (names.len() + 1));
-        names.into_iter().take(take).for_each(|name| self.plan.find(of, name));
-        if part.is_none() {
-            self.plan.list_ends(of);
+        for name in names.into_iter().take(take) {
+            self.plan.find(of, name);
+        }
+        match part {
+            None => self.plan.list_ends(of),
+            Some(part) => {
+                if part % 2 == 0 {
+                    self.plan.list_fails(of);
+                }
+            }
         }
         let turn = self.plan.turn(day(self.today));
         self.turned(turn);
@@ -267,8 +331,18 @@ impl Run {
     fn begin(&mut self) {
         while let Some((of, name)) = self.plan.begin() {
             self.pending.push(Fact::Begun(of, name.clone()));
-            self.reading.push((of, name));
-            assert!(self.reading.len() <= LIMITS.total);
+            self.reading.push((of, name, false));
+            let at_once = self.reading.iter().filter(|(.., troubled)| !troubled).count();
+            assert!(at_once <= LIMITS.total);
+        }
+    }
+
+    fn trouble(&mut self, at: usize) {
+        let count = self.reading.len().max(1);
+        if let Some((of, _, troubled)) = self.reading.get_mut(at % count)
+            && !std::mem::replace(troubled, true)
+        {
+            self.plan.trouble(*of, true);
         }
     }
 
@@ -276,8 +350,8 @@ impl Run {
         if self.reading.is_empty() {
             return;
         }
-        let (of, name) = self.reading.swap_remove(at % self.reading.len());
-        self.plan.end(of);
+        let (of, name, troubled) = self.reading.swap_remove(at % self.reading.len());
+        self.plan.end(of, troubled);
         self.pending.push(Fact::Ended(of, name));
     }
 
@@ -319,6 +393,7 @@ impl Run {
 enum Step {
     Appear(usize),
     List(usize, Option<usize>),
+    Trouble(usize),
     End(usize),
     Commit(usize),
     Crash,
@@ -330,6 +405,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<usize>().prop_map(Step::Appear),
         8 => (any::<usize>(), any::<Option<usize>>()).prop_map(|(at, part)| Step::List(at, part)),
         6 => any::<usize>().prop_map(Step::End),
+        2 => any::<usize>().prop_map(Step::Trouble),
         3 => (0usize..9).prop_map(Step::Commit),
         1 => Just(Step::Crash),
         1 => Just(Step::Midnight),
@@ -347,6 +423,7 @@ proptest! {
             match step {
                 Step::Appear(at) => run.appear(at),
                 Step::List(at, part) => run.list(at, part),
+                Step::Trouble(at) => run.trouble(at),
                 Step::End(at) => run.end(at),
                 Step::Commit(count) => run.commit(count),
                 Step::Crash => run.crash(),
@@ -407,7 +484,7 @@ fn a_hundred_thousand_chunks_cost_a_hundred_thousand_looks_a_list() {
         for n in 0..CHUNKS {
             plan.find(day(0), Counting(n));
             while let Some((of, _)) = plan.begin() {
-                plan.end(of);
+                plan.end(of, false);
                 read += 1;
             }
         }
