@@ -1,4 +1,4 @@
-//! The decoders of a command that works beside a running handler.
+//! The decoders, and the task that fetches what they need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,28 +30,35 @@ impl Fetching {
     /// # Errors
     ///
     /// What only an operator can mend.
-    pub(crate) fn start(
+    pub(crate) fn start(needs: &decoders::Needs<'_>) -> Result<Self, Error> {
+        let registry = decoders::registry(needs)?;
+        let stop = CancellationToken::new();
+        let mut running = JoinSet::new();
+        running.spawn(registry.clone().run(stop.clone()));
+        let patience = needs.settings.decoder.artifact_wait.saturating_add(PATIENCE);
+        Ok(Self { registry, running, stop, env: Arc::clone(&needs.env), patience })
+    }
+
+    /// For a command that works beside a running handler, whose state it leaves alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub(crate) fn beside(
         settings: &Settings,
         flavour: Flavour,
         artifacts: AuthArtifacts,
         env: &Arc<dyn Env>,
     ) -> Result<Self, Error> {
-        let registry = decoders::registry(&decoders::Needs {
+        Self::start(&decoders::Needs {
             settings,
             trust: decoders::trust(&settings.decoder)?,
             flavour,
-            seen: None,
             place: decoders::place(&settings.decoder, Arc::clone(env))?,
             artifacts: Arc::new(artifacts),
-            // The state is the running handler's.
             store: None,
             env: Arc::clone(env),
-        })?;
-        let stop = CancellationToken::new();
-        let mut running = JoinSet::new();
-        running.spawn(registry.clone().run(stop.clone()));
-        let patience = settings.decoder.artifact_wait.saturating_add(PATIENCE);
-        Ok(Self { registry, running, stop, env: Arc::clone(env), patience })
+        })
     }
 
     /// What decodes events of that version, once it is there; `None` if it does not come in time.

@@ -89,7 +89,9 @@ pub(crate) async fn connect(
         }
     };
     // How well its events can be decoded is for whoever decodes them.
-    if Wish::of(settings) == Wish::Best && !source.roads().offered().await?.typed {
+    if Wish::of(settings, parts::flavour(settings)) == Wish::Best
+        && !source.roads().offered().await?.typed
+    {
         source.take_road(Road::Unstructured)?;
     }
     Ok((source, survey))

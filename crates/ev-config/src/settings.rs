@@ -287,7 +287,8 @@ pub struct Json {
 /// Form of the JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonFlavour {
-    /// That of the state; `go` in a new one.
+    /// That of the state; in a new one that of the reference handler whose state is taken over, or
+    /// of its first road.
     Auto,
     /// Go's struct order.
     Go,

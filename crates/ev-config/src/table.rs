@@ -649,7 +649,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
             &["EV_JSON_FLAVOUR"],
             "json-flavour",
             Group::Decoder,
-            "Form of the JSON: Go's struct order, or sorted keys. Fixed when the state is new.",
+            "Form of the JSON: Go's struct order (by the typed calls alone), or sorted keys. Fixed when the state is new: by `auto`, sorted for one that is taken over or begins with JSON of Auth's.",
         ),
         "auto",
     ),

@@ -43,8 +43,7 @@ impl Summary {
             sessions_given_up: before.sessions_given_up + self.sessions_given_up,
             recording_gaps: before.recording_gaps + self.recording_gaps,
             commits: before.commits + self.commits,
-            // Of a run that came to nothing they are not known.
-            totals: if self == Self::default() { before.totals } else { self.totals },
+            totals: self.totals,
         }
     }
 }

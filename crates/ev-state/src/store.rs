@@ -107,6 +107,16 @@ impl SqliteStore {
         error::rows(&self.place.database, what, cause)
     }
 
+    /// The cluster that the state belongs to, and the JSON flavour that was begun with; `None` if
+    /// it is new.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read.
+    pub fn identity(&self) -> Result<Option<(String, Flavour)>, StateError> {
+        self.reading("read what it belongs to", read::identity)
+    }
+
     pub(crate) fn flavour_of(
         &self,
         claim: &Claim,

@@ -79,7 +79,7 @@ impl Sender {
         env: &Arc<dyn Env>,
     ) -> Result<Self, Error> {
         let sink = Arc::new(parts::sink(&settings.fluentd, Arc::clone(env))?);
-        let fetching = Fetching::start(settings, flavour, artifacts, env)?;
+        let fetching = Fetching::beside(settings, flavour, artifacts, env)?;
         let beside = Beside::start(&sink, &settings.fluentd, env);
         let cluster = survey.cluster.clone();
         let (env, road) = (Arc::clone(env), parts::search_road(settings));
@@ -100,7 +100,9 @@ impl Sender {
     ) -> Result<(), Error> {
         let decoders = Arc::new(self.fetching.registry.clone());
         let chooser = Chooser { roads: source.roads(), decoders, env: Arc::clone(&self.env) };
-        let road = choose(Wish::of(settings), &chooser, source, version, &*self.env).await?;
+        let road =
+            choose(Wish::of(settings, Some(self.flavour)), &chooser, source, version, &*self.env)
+                .await?;
         self.road = if road == Road::Export { Road::Unstructured } else { road };
         Ok(source.take_road(self.road)?)
     }

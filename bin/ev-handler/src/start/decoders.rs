@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ev_config::{ArtifactPlace, EmbeddedTables, Settings};
-use ev_core::{ArtifactSource, AuthVersion, Decoder, Env, Flavour, StateStore, UnknownPolicy};
+use ev_core::{ArtifactSource, Decoder, Env, Flavour, StateStore, UnknownPolicy};
 use ev_decode::{NativeDecoder, Options};
 use ev_modules::{Directory, DirectorySource, Embedded, Parts, Registry, Trust};
 use ev_modules_https::HttpsSource;
@@ -55,7 +55,6 @@ pub(crate) struct Needs<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) trust: Trust,
     pub(crate) flavour: Flavour,
-    pub(crate) seen: Option<AuthVersion>,
     pub(crate) place: Option<Arc<dyn ArtifactSource>>,
     pub(crate) artifacts: Arc<dyn ArtifactSource>,
     /// Where good artifacts are kept.
@@ -104,7 +103,6 @@ pub(crate) fn registry(needs: &Needs<'_>) -> Result<Registry, Error> {
             ev_config::Downgrade::WithinMinor => ev_modules::Downgrade::WithinMinor,
             ev_config::Downgrade::Never => ev_modules::Downgrade::Never,
         },
-        highest_seen: needs.seen.clone(),
         limits,
         table_formats: TABLE_FORMATS.to_vec(),
         ..ev_modules::Settings::default()

@@ -17,7 +17,7 @@ use super::Error;
 const LOGIN: &str = "user.login";
 
 /// The task that sets locks, and who tells it. Dropping it ends it soon.
-pub(super) struct Locking {
+pub(crate) struct Locking {
     lockout: Lockout,
     stop: DropGuard,
     task: JoinHandle<()>,

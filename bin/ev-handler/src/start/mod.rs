@@ -3,13 +3,14 @@
 pub mod control;
 pub(crate) mod decoders;
 pub(crate) mod dry;
-mod forward;
-mod locking;
+pub(crate) mod flavour;
+pub(crate) mod forward;
+pub(crate) mod locking;
 mod overflow;
 pub(crate) mod parts;
 pub(crate) mod receiver;
 pub(crate) mod roads;
-mod steward;
+pub(crate) mod steward;
 mod tell;
 
 use std::future::Future;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use clap::ArgMatches;
 use ev_config::{Loaded, Settings};
-use ev_core::Env;
+use ev_core::{Env, Sink};
 use ev_pipeline::{Summary, TokioEnv};
 use ev_state::SqliteStore;
 use tokio_util::sync::CancellationToken;
@@ -28,8 +29,8 @@ use crate::exit::Exit;
 use crate::{config, logging, signals};
 
 use self::control::{Control, Reread};
-use self::dry::Throwaway;
-use self::forward::Ready;
+use self::dry::{DrySink, Throwaway};
+use self::forward::{Begins, Ready};
 use self::locking::Locking;
 use self::receiver::Beside;
 use self::steward::{Charge, Known, Steward};
@@ -208,6 +209,11 @@ pub async fn start_with(
     let source = parts::source(&settings, env.clone())?;
 
     let sends = (!settings.dry_run).then(|| Arc::clone(&sink));
+    let taker: Arc<dyn Sink> = match &sends {
+        Some(sink) => Arc::clone(sink) as _,
+        None if settings.dry_run_print => Arc::new(DrySink::printing(stop.clone())),
+        None => Arc::new(DrySink::silent()),
+    };
     let known = Arc::<Mutex<Known>>::default();
     let charge = Charge {
         storage,
@@ -226,14 +232,15 @@ pub async fn start_with(
         settings: &settings,
         trust,
         place,
-        sink: sends,
+        sink: taker,
         store,
         source,
+        begins: Begins::AsSet,
         locking: locking.as_ref(),
         env,
         known,
     };
-    let result = ready.forward(stop).await;
+    let result = ready.forward(&stop).await;
     drop(ready);
     let locked = match locking {
         Some(locking) => locking.end().await,
@@ -244,7 +251,39 @@ pub async fn start_with(
         None => Ok(()),
     };
     let ended = steward.end().await.and(locked).and(ended);
-    let summary = result?;
+    let summary = result?.unwrap_or_default();
     ended?;
+    log_summary(&summary, sends.map_or(0, |sink| sink.stats().possible_duplicate_events));
     Ok(summary)
+}
+
+fn log_summary(summary: &Summary, by_sink: u64) {
+    let totals = &summary.totals;
+    // What the sink sends again by itself, at once and on a new connection, the engine never hears
+    // of.
+    let possible_duplicates = summary.unknown_outcomes + by_sink;
+    info!(
+        read = summary.read,
+        repeated = summary.repeated,
+        passed = summary.passed,
+        sent = summary.sent,
+        retries = summary.retries,
+        unknown_outcomes = summary.unknown_outcomes,
+        possible_duplicates,
+        commits = summary.commits,
+        sessions_given_up = summary.sessions_given_up,
+        total_passed = totals.passed,
+        total_delivered = totals.delivered,
+        total_filtered = totals.filtered,
+        total_parked = totals.parked,
+        total_resolved = totals.resolved,
+        total_dropped = totals.dropped,
+        total_given_up = totals.given_up,
+        total_native = totals.by_native,
+        total_table = totals.by_table,
+        total_module = totals.by_module,
+        total_inexact = totals.inexact,
+        total_sessions = totals.sessions,
+        "successfully shut down"
+    );
 }

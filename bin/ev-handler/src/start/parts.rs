@@ -136,7 +136,7 @@ pub(crate) fn search_road(settings: &Settings) -> Road {
     }
 }
 
-/// The JSON flavour that the settings name; `None` takes what the state has.
+/// The JSON flavour that the settings name; `None` leaves it to the state, and to how that begins.
 pub(crate) fn flavour(settings: &Settings) -> Option<Flavour> {
     match settings.json.flavour {
         ev_config::JsonFlavour::Auto => None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ev_config::Settings;
 use ev_core::{
-    AuthVersion, BoxFuture, Choice, Credit, DecoderSet, Env, LaneId, Resume, Road, Source,
+    AuthVersion, BoxFuture, Choice, Credit, DecoderSet, Env, Flavour, LaneId, Resume, Road, Source,
     SourceError, SourceEvent, SpanQuery, SpanReader, Survey, Token,
 };
 use ev_source::{AuthRoads, SearchSource};
@@ -33,14 +33,15 @@ pub(crate) enum Wish {
 }
 
 impl Wish {
-    pub(crate) fn of(settings: &Settings) -> Self {
-        match (settings.ingest.source, settings.json.flavour) {
-            (ev_config::Road::Typed, _) => Self::Road(Road::Typed),
-            (ev_config::Road::Unstructured, _) => Self::Road(Road::Unstructured),
-            (ev_config::Road::Export, _) => Self::Road(Road::Export),
+    /// `flavour` is that of the state; `None` where it is not known, or of no importance.
+    pub(crate) fn of(settings: &Settings, flavour: Option<Flavour>) -> Self {
+        match settings.ingest.source {
+            ev_config::Road::Typed => Self::Road(Road::Typed),
+            ev_config::Road::Unstructured => Self::Road(Road::Unstructured),
+            ev_config::Road::Export => Self::Road(Road::Export),
             // Auth makes JSON of the other flavour alone.
-            (ev_config::Road::Auto, ev_config::JsonFlavour::Go) => Self::Road(Road::Typed),
-            (ev_config::Road::Auto, _) => Self::Best,
+            ev_config::Road::Auto if flavour == Some(Flavour::Go) => Self::Road(Road::Typed),
+            ev_config::Road::Auto => Self::Best,
         }
     }
 }

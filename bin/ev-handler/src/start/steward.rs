@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is known of a run, as far as it has come.
 #[derive(Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     pub(super) survey: Option<Survey>,
     pub(super) engine: Option<Inspector>,
     pub(super) lockout: Option<Lockout>,

@@ -41,10 +41,19 @@ pub(crate) struct Needs<'a> {
     pub(crate) store: &'a SqliteStore,
     pub(crate) sink: SinkId,
     pub(crate) survey: &'a Survey,
-    pub(crate) flavour: Option<Flavour>,
+    pub(crate) flavour: Flavour,
     /// The road that will be used.
     pub(crate) road: Road,
     pub(crate) env: Arc<dyn Env>,
+}
+
+/// Whether a state that begins now goes on where the reference handler stands.
+///
+/// # Errors
+///
+/// When that one's state cannot be read.
+pub(crate) fn is_due(settings: &Settings) -> Result<bool, Error> {
+    Ok(settings.ingest.cursor.is_none() && !origin::find(settings)?.origins.is_empty())
 }
 
 /// Sees to it that the state begins where it should, if it has not begun yet. Returns the start
@@ -72,7 +81,9 @@ pub(crate) async fn prepare(
         origin::tell_of_others(settings);
         return Ok(Some(begin));
     }
-    let origins = origin::find(settings)?;
+    let found = origin::find(settings)?;
+    found.tell_of_others();
+    let origins = found.origins;
     let Some(cursor) = &settings.ingest.cursor else {
         if origins.is_empty() {
             return Ok(Some(begin));
@@ -203,7 +214,7 @@ fn commit(needs: &Needs<'_>, start_time: i64, plan: &Plan<'_>) -> Result<Timesta
     let claim = Claim {
         sink: sink.clone(),
         cluster: survey.cluster.clone(),
-        flavour: *flavour,
+        flavour: Some(*flavour),
         start_time,
     };
     let types = &settings.ingest.types;

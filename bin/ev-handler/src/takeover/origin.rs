@@ -48,9 +48,28 @@ impl Origin {
     }
 }
 
-/// All that there are: that of the address alone if there is one, else those of other addresses,
-/// the one written last in front.
-pub(super) fn find(settings: &Settings) -> Result<Vec<Origin>, Error> {
+/// The directories that come into question.
+pub(super) struct Found {
+    /// That of the address alone if there is one, else those of other addresses, the one written
+    /// last in front.
+    pub(super) origins: Vec<Origin>,
+    /// Of other addresses, where there is one of ours.
+    others: Vec<Origin>,
+}
+
+impl Found {
+    pub(super) fn tell_of_others(&self) {
+        for other in &self.others {
+            info!(
+                directory = %other.path().display(),
+                "not taken over: it is of another address, and there is one of ours"
+            );
+        }
+    }
+}
+
+/// All that there are.
+pub(super) fn find(settings: &Settings) -> Result<Found, Error> {
     let unreadable =
         |error| Error::setting("cannot take over the reference handler's state", error);
     let mut found = Vec::new();
@@ -63,17 +82,10 @@ pub(super) fn find(settings: &Settings) -> Result<Vec<Origin>, Error> {
     }
     let own = directory_name(&settings.teleport.addr);
     let at = found.iter().position(|origin| own.as_ref() == Some(&origin.candidate.name));
-    if let Some(at) = at {
-        let own = found.swap_remove(at);
-        for other in &found {
-            info!(
-                directory = %other.path().display(),
-                "not taken over: it is of another address, and there is one of ours"
-            );
-        }
-        return Ok(vec![own]);
-    }
-    Ok(found)
+    Ok(match at {
+        Some(at) => Found { origins: vec![found.swap_remove(at)], others: found },
+        None => Found { origins: found, others: Vec::new() },
+    })
 }
 
 /// Chooses one, and looks for its place in the log. Of several, one whose last event is in this log:

@@ -154,7 +154,7 @@ impl Ids {
         if self.decoders.is_none() {
             // The flavour is of no importance: an id is made of Go's form whatever is printed.
             let artifacts = self.artifacts.clone();
-            let fetching = Fetching::start(&self.settings, Flavour::Go, artifacts, &self.env)?;
+            let fetching = Fetching::beside(&self.settings, Flavour::Go, artifacts, &self.env)?;
             self.decoders = Some(Decoders { fetching, chosen: None });
         }
         let Some(Decoders { fetching, chosen }) = &mut self.decoders else { return Ok(None) };

@@ -7,21 +7,21 @@ use ev_test_support::{Api, AuthTally};
 
 use crate::stage::{Stage, make, with_json};
 
-const ALL: [Api; 3] = [Api::Typed, Api::Unstructured, Api::Export];
+pub(crate) const ALL: [Api; 3] = [Api::Typed, Api::Unstructured, Api::Export];
 
 /// A stage whose handler chooses by itself.
-fn choosing(version: &str, offered: &[Api]) -> Stage {
+pub(crate) fn choosing(version: &str, offered: &[Api]) -> Stage {
     let mut stage = Stage::new(version);
     stage.source = "auto";
     stage.auth.set(|switches| switches.offer_only(offered));
     stage
 }
 
-fn add(stage: &Stage, made: &[Made]) {
+pub(crate) fn add(stage: &Stage, made: &[Made]) {
     stage.auth.append(made.iter().map(Made::event));
 }
 
-fn events(tally: &AuthTally, method: &str) -> u64 {
+pub(crate) fn events(tally: &AuthTally, method: &str) -> u64 {
     tally.methods.get(method).map_or(0, |method| method.events)
 }
 
@@ -79,7 +79,9 @@ async fn a_module_that_auth_offers_keeps_the_typed_road() {
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrades_and_downgrades_of_auth_change_the_road_without_loss_or_repetition() {
     for other in [&[Api::Typed, Api::Unstructured][..], &ALL] {
-        let stage = choosing("13.3.8", other);
+        let mut stage = choosing("13.3.8", other);
+        // The form that all roads have.
+        stage.extra = "json-flavour = \"struct\"".to_owned();
         let mut maker = Maker::new(402);
         let (old, new) = (with_json("v13"), with_json("v18dev"));
         let first = make(&mut maker, &old, 300, 20, 60);
@@ -122,7 +124,8 @@ async fn another_road_after_a_restart_sends_nothing_of_the_day_again() {
         [&[Api::Export], &[Api::Typed], &[Api::Unstructured], &[Api::Export]],
     ];
     for order in orders {
-        let stage = choosing("13.3.8", &ALL);
+        let mut stage = choosing("13.3.8", &ALL);
+        stage.extra = "json-flavour = \"struct\"".to_owned();
         let mut maker = Maker::new(403);
         let vectors = with_json("v13");
         let mut all = Vec::new();

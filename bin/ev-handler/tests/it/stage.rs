@@ -246,6 +246,8 @@ pub(crate) fn templates(label: &str) -> Vec<Vector> {
 /// would be waited for.
 pub(crate) fn with_json(label: &str) -> Vec<Vector> {
     let mut vectors = templates(label);
+    // With keys that become equal: there is no such JSON in the form of Auth's own.
+    vectors.retain(|vector| vector.case != "edge-map-badutf8");
     let mut maker = Maker::new(499);
     vectors.retain(|vector| {
         let event = maker.event(vector, now()).unwrap().event();

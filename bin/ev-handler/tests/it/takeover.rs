@@ -193,6 +193,12 @@ async fn goes_on(sample: &str, from: usize, recordings: &[(&str, i64)]) {
         assert!(sent.intersection(&delivered).count() <= 1);
     }
     assert!(files(&rig.stage.path("storage").join(DIRECTORY)) == before, "the old files stay");
+    // T-12: in the form that the reference handler sends, on the typed road too.
+    let kept = ev_state::StateReader::open(&rig.stage.path("storage")).unwrap().identity().unwrap();
+    assert_eq!(kept.unwrap().1, ev_core::Flavour::Struct);
+    for body in rig.stage.bodies().remove("events.log").unwrap_or_default() {
+        assert!(body.find("\"cluster_name\"") < body.find("\"ei\""), "{body}");
+    }
 
     // A second start goes on from its own state.
     let again = rig.run(rig.settings()).await.unwrap();
