@@ -15,7 +15,7 @@ fn structs(made: &[Made]) -> Vec<String> {
 }
 
 fn kept(stage: &Stage) -> Flavour {
-    StateReader::open(&stage.path("storage")).unwrap().identity().unwrap().unwrap().1
+    StateReader::open(stage.path("storage")).unwrap().identity().unwrap().unwrap().1
 }
 
 /// Every event came once, in this form.

@@ -194,7 +194,7 @@ async fn goes_on(sample: &str, from: usize, recordings: &[(&str, i64)]) {
     }
     assert!(files(&rig.stage.path("storage").join(DIRECTORY)) == before, "the old files stay");
     // T-12: in the form that the reference handler sends, on the typed road too.
-    let kept = ev_state::StateReader::open(&rig.stage.path("storage")).unwrap().identity().unwrap();
+    let kept = ev_state::StateReader::open(rig.stage.path("storage")).unwrap().identity().unwrap();
     assert_eq!(kept.unwrap().1, ev_core::Flavour::Struct);
     for body in rig.stage.bodies().remove("events.log").unwrap_or_default() {
         assert!(body.find("\"cluster_name\"") < body.find("\"ei\""), "{body}");
