@@ -3,16 +3,28 @@
 
 #![forbid(unsafe_code)]
 
+mod client;
+mod clock;
 mod model;
+mod queue;
+mod sender;
 #[allow(dead_code, unused_imports, reason = "the sender that uses it comes next")]
 mod spill;
+pub mod transport;
 pub mod wire;
 
+pub use client::{
+    BuildError, Client, ClientBuilder, Driver, Event, EventKind, Events, HookError, Overflow,
+    Refused, Remainder, SendError, State, StateWatch, Unsent,
+};
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use model::{
     Caller, CallerIdentityType, CallerIp, ConnectionType, Given, Identity, InvalidAddress,
     InvalidServiceId, List, Map, Missing, Operation, OperationCategory, OperationResult,
     OperationType, Problem, Record, RecordBuilder, Rules, ServiceId, Target, Time, UnknownName,
     Value,
 };
+pub use queue::{DropReason, Dropped, Ledger, Outcome, Receipt, RefusedCounts};
+pub use sender::{Retry, Stamp};
 pub use spill::{SpillError, SpillSettings};
 pub use wire::{Heartbeat, Message, Plane};

@@ -1,0 +1,556 @@
+//! The sender: one task that owns the connection and empties the queue.
+//!
+//! ```text
+//!  callers ──▶ queue (lock) ──▶ sender ──▶ connection ──▶ agent
+//!                  │               ▲
+//!                  ▼               │ oldest first
+//!               spiller ──▶ spill directory
+//! ```
+//!
+//! It lives in a thread of its own with a small runtime, or wherever its owner drives it, until
+//! the client is closed or its last handle is dropped. The spiller lives inside it. It sleeps
+//! while there is nothing to do: what wakes it is a record, the end of the connection, the time
+//! of a heartbeat, or its owner.
+//!
+//! Rules of a connection: the first record goes out alone, then a heartbeat, then whatever there
+//! is in writes of up to 64 KiB; frames are never cut but by the end of the connection, and the
+//! first one that was not written whole goes first on the next one.
+
+mod backoff;
+mod batch;
+mod connection;
+mod window;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::client::{EventKind, Shared, State};
+use crate::model::ConnectionType;
+use crate::queue::{Chunks, Phase, Source};
+use crate::transport::{ConnectError, Transport};
+
+use backoff::Backoff;
+pub use backoff::Retry;
+use batch::{Batch, Kind};
+use connection::{Connection, Lost};
+use window::Window;
+
+/// The longest good-bye on a connection that is closed in peace.
+const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(1);
+
+/// After so many writes without a pause the metrics are brought up to date.
+const PUBLISH_EVERY: u32 = 64;
+
+/// Which moment the seconds in a frame stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Stamp {
+    /// When the record was sent.
+    #[default]
+    Sent,
+    /// When the sender took it to write it, as the Go client does: after an outage all records
+    /// seem to be of its end.
+    Written,
+}
+
+/// Appends a heartbeat for a destination, stamped with the given seconds.
+pub(crate) type HeartbeatEncoder = Box<dyn FnMut(&mut Vec<u8>, ConnectionType, i64) + Send>;
+
+/// What the sender goes by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tuning {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) write_deadline: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) retry: Retry,
+    pub(crate) retain_bytes: usize,
+    pub(crate) stamp: Stamp,
+    pub(crate) tolerate_half_close: bool,
+    /// How long what is left is still written after the last handle was dropped.
+    pub(crate) linger: Duration,
+}
+
+/// Why the sender left a connection, or did not get one.
+enum Left {
+    /// All is written, and the client is closing.
+    Drained,
+    /// The client wants everything back now.
+    Stopped,
+    /// The owner wants a new connection.
+    Reset,
+    Lost(Lost),
+    Impossible(ConnectError),
+}
+
+pub(crate) struct Sender {
+    shared: Arc<Shared>,
+    transport: Box<dyn Transport>,
+    tuning: Tuning,
+    heartbeat: HeartbeatEncoder,
+    heartbeat_bytes: Vec<u8>,
+    backoff: Backoff,
+    asked_for: Option<Duration>,
+    connections: u64,
+    /// Taken from the queue and not written yet; outlives connections.
+    fresh: Option<Batch>,
+    /// Written before, on connections that broke: goes out before everything else.
+    again: Option<Batch>,
+    more_again: Chunks,
+    window: Window,
+    writes_since_publish: u32,
+}
+
+impl Sender {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        transport: Box<dyn Transport>,
+        tuning: Tuning,
+        heartbeat: HeartbeatEncoder,
+    ) -> Self {
+        Self {
+            shared,
+            transport,
+            heartbeat,
+            heartbeat_bytes: Vec::new(),
+            backoff: Backoff::new(tuning.retry),
+            asked_for: None,
+            connections: 0,
+            fresh: None,
+            again: None,
+            more_again: Chunks::default(),
+            window: Window::new(tuning.retain_bytes),
+            writes_since_publish: 0,
+            tuning,
+        }
+    }
+
+    /// Runs until the client is closed. What is left stays in the queue for its owner, who is
+    /// told by the phase.
+    pub(crate) async fn run(mut self) {
+        let shared = self.shared.clone();
+        let linger = self.tuning.linger;
+        let abandoned = async {
+            shared.abandoned.notified().await;
+            tokio::time::sleep(linger).await;
+            shared.advance(Phase::Stopping);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = self.work() => {}
+            () = abandoned => {}
+        }
+    }
+
+    async fn work(&mut self) {
+        loop {
+            let left = match self.connect().await {
+                Ok(connection) => self.serve(connection).await,
+                Err(left) => left,
+            };
+            match left {
+                Left::Drained | Left::Stopped => break,
+                Left::Reset => {}
+                Left::Lost(lost) => self.lost(&lost),
+                Left::Impossible(error) => {
+                    // What is pending stays where it is, for the owner to fetch.
+                    self.shared.impossible(&chain(&error));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Looks whether there is something else to do than going on.
+    fn interrupted(&self) -> Option<Left> {
+        let mut queue = self.shared.queue();
+        match queue.phase() {
+            Phase::Stopping | Phase::Closed => Some(Left::Stopped),
+            Phase::Draining if queue.is_drained() && self.again_is_empty() => Some(Left::Drained),
+            Phase::Open | Phase::Draining => {
+                std::mem::take(&mut queue.reset).then_some(Left::Reset)
+            }
+        }
+    }
+
+    fn again_is_empty(&self) -> bool {
+        self.again.is_none() && self.more_again.is_empty()
+    }
+
+    async fn connect(&mut self) -> Result<Connection, Left> {
+        loop {
+            let at = self.backoff.next_attempt(Instant::now(), self.asked_for.take());
+            self.pause_until(at).await?;
+            self.backoff.attempt(Instant::now());
+            match self.attempt().await? {
+                Ok(connection) => {
+                    self.connected(&connection);
+                    return Ok(connection);
+                }
+                Err(error) if error.is_retryable() => {
+                    self.asked_for = error.retry_after();
+                    self.shared.queue().counts().connect_failures += 1;
+                    self.shared.set_state(State::Degraded);
+                    self.shared.events.tell(EventKind::ConnectFailed, 1, chain(&error));
+                    self.shared.publish();
+                }
+                Err(error) => return Err(Left::Impossible(error)),
+            }
+        }
+    }
+
+    async fn pause_until(&mut self, at: Instant) -> Result<(), Left> {
+        loop {
+            match self.interrupted() {
+                // There is no connection: a wish for a new one is being fulfilled.
+                None | Some(Left::Reset) => {}
+                Some(left) => return Err(left),
+            }
+            if Instant::now() >= at {
+                return Ok(());
+            }
+            tokio::select! {
+                () = sleep_until(at) => {}
+                () = self.shared.wake_sender.notified() => {}
+            }
+        }
+    }
+
+    /// One attempt; the outer error is an interruption.
+    async fn attempt(&mut self) -> Result<Result<Connection, ConnectError>, Left> {
+        let limit = sleep_until(Instant::now() + self.tuning.connect_timeout);
+        tokio::pin!(limit);
+        let shared = self.shared.clone();
+        let nothing_again = self.again_is_empty();
+        let mut attempt = self.transport.connect();
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut attempt => {
+                    let half = self.tuning.tolerate_half_close;
+                    return Ok(result.map(|connected| Connection::new(connected, half)));
+                }
+                () = &mut limit => {
+                    let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                    return Ok(Err(ConnectError::retry("the configured endpoint", late)));
+                }
+                () = shared.wake_sender.notified() => {
+                    let queue = shared.queue();
+                    let drained = queue.is_drained() && nothing_again;
+                    match queue.phase() {
+                        Phase::Open => {}
+                        Phase::Draining if !drained => {}
+                        _ => return Err(Left::Stopped),
+                    }
+                }
+            }
+        }
+    }
+
+    fn connected(&mut self, connection: &Connection) {
+        self.backoff.connected();
+        self.shared.queue().counts().connections += 1;
+        let kind = match self.connections {
+            0 => EventKind::Connected,
+            _ => EventKind::Reconnected,
+        };
+        self.connections += 1;
+        self.shared.set_state(State::Up);
+        self.shared.events.tell(kind, 1, &connection.peer);
+    }
+
+    /// Writes to one connection until it is over. The connection is closed when this returns.
+    async fn serve(&mut self, mut connection: Connection) -> Left {
+        let left = match self.pump(&mut connection).await {
+            Ok(left) => left,
+            Err(lost) => Left::Lost(lost),
+        };
+        let since = connection.first_record.map(|first| first.elapsed());
+        self.backoff.ended(connection.bytes, since);
+        if let Left::Drained | Left::Reset = left {
+            self.window.forget();
+            connection.shut_down(SHUT_DOWN_LIMIT).await;
+        }
+        if let Left::Reset = left {
+            // An unfinished frame is written anew from its start.
+            self.rewind();
+            self.shared.set_state(State::Connecting);
+        }
+        left
+    }
+
+    async fn pump(&mut self, connection: &mut Connection) -> Result<Left, Lost> {
+        // Restamped ones, if any, are those that the last connection did not take.
+        self.restamp();
+        let mut next_heartbeat: Option<Instant> = None;
+        loop {
+            if let Some(left) = self.interrupted() {
+                return Ok(left);
+            }
+            let between_frames = self.current().is_none_or(Batch::is_between_frames);
+            if between_frames && next_heartbeat.is_some_and(|at| at <= Instant::now()) {
+                self.write_heartbeat(connection).await?;
+                next_heartbeat = Some(Instant::now() + self.tuning.heartbeat_interval);
+                continue;
+            }
+            if !self.fetch() {
+                self.idle(connection, next_heartbeat).await?;
+                continue;
+            }
+            // The first record shows whether the agent is there at all, and the heartbeat is due
+            // behind it; a heartbeat that fell due inside a frame waits for its end.
+            let one_frame = next_heartbeat.is_none_or(|at| at <= Instant::now());
+            self.write_some(connection, one_frame).await?;
+            if next_heartbeat.is_none() && connection.first_record.is_some() {
+                next_heartbeat = Some(Instant::now());
+            }
+        }
+    }
+
+    /// The batch that is being written.
+    fn current(&self) -> Option<&Batch> {
+        self.again.as_ref().or(self.fresh.as_ref())
+    }
+
+    /// Makes sure that there is a batch to write, if there is anything to write.
+    fn fetch(&mut self) -> bool {
+        if self.again.is_none() {
+            self.again = self.more_again.pop().map(|chunk| Batch::new(chunk, Kind::Again));
+        }
+        if self.again.is_some() || self.fresh.is_some() {
+            return true;
+        }
+        let mut queue = self.shared.queue();
+        let stamp = (self.tuning.stamp == Stamp::Written).then(|| self.shared.clock.unix_seconds());
+        self.fresh = queue.take(stamp).map(|chunk| Batch::new(chunk, Kind::Fresh(Source::Memory)));
+        queue.sender_idle = self.fresh.is_none();
+        self.fresh.is_some()
+    }
+
+    /// Sleeps until there is something to do.
+    async fn idle(
+        &mut self,
+        connection: &mut Connection,
+        heartbeat: Option<Instant>,
+    ) -> Result<(), Lost> {
+        self.publish();
+        let heartbeat_due = async {
+            match heartbeat {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            lost = connection.ended() => Err(lost),
+            () = self.shared.wake_sender.notified() => Ok(()),
+            () = heartbeat_due => Ok(()),
+        }
+    }
+
+    /// Writes once from the current batch, and counts the frames that are out whole.
+    async fn write_some(
+        &mut self,
+        connection: &mut Connection,
+        one_frame: bool,
+    ) -> Result<(), Lost> {
+        let batch =
+            self.again.as_mut().or(self.fresh.as_mut()).expect("it was fetched just before");
+        let bytes = batch.rest(one_frame);
+        let taken = write(connection, bytes, &self.shared, self.tuning.write_deadline).await?;
+        if taken == 0 {
+            return Ok(());
+        }
+        let whole = batch.advance(taken);
+        let ours = {
+            let mut queue = self.shared.queue();
+            let ours = match batch.kind {
+                Kind::Again => {
+                    queue.counts().resent += whole.len() as u64;
+                    true
+                }
+                Kind::Fresh(_) => queue.written(whole.end).is_some(),
+            };
+            let counts = queue.counts();
+            counts.bytes_written += taken as u64;
+            counts.writes += 1;
+            if batch.is_done()
+                && ours
+                && let Kind::Fresh(_) = batch.kind
+            {
+                queue.land();
+            }
+            if queue.watchers > 0 && !whole.is_empty() {
+                self.shared.changed.notify_all();
+            }
+            ours
+        };
+        if !ours {
+            // The owner took what was in flight; the phase says so in the next round.
+            self.fresh = None;
+            return Ok(());
+        }
+        if !whole.is_empty() {
+            self.shared.changed_async.notify_waiters();
+            self.window.note(whole.clone().map(|index| batch.chunk.frame(index)));
+            connection.first_record.get_or_insert_with(Instant::now);
+        }
+        if batch.is_done() {
+            let done = if self.again.is_some() { self.again.take() } else { self.fresh.take() };
+            if let Some(done) = done {
+                self.shared.queue().recycle(done.chunk);
+            }
+        }
+        self.writes_since_publish += 1;
+        if self.writes_since_publish >= PUBLISH_EVERY {
+            self.publish();
+        }
+        Ok(())
+    }
+
+    async fn write_heartbeat(&mut self, connection: &mut Connection) -> Result<(), Lost> {
+        let mut bytes = std::mem::take(&mut self.heartbeat_bytes);
+        bytes.clear();
+        (self.heartbeat)(&mut bytes, connection.destination, self.shared.clock.unix_seconds());
+        let result = self.write_all(connection, &bytes).await;
+        self.heartbeat_bytes = bytes;
+        let counted = self.shared.queue().phase() < Phase::Stopping;
+        match &result {
+            Ok(true) => self.shared.queue().counts().heartbeats += 1,
+            Err(lost) if counted => {
+                self.shared.queue().counts().heartbeats_failed += 1;
+                self.shared.events.tell(EventKind::HeartbeatFailed, 1, lost.to_string());
+            }
+            Ok(false) | Err(_) => {}
+        }
+        result.map(|_| ())
+    }
+
+    /// Writes all of `bytes`, unless the client is stopped meanwhile.
+    async fn write_all(
+        &mut self,
+        connection: &mut Connection,
+        mut bytes: &[u8],
+    ) -> Result<bool, Lost> {
+        while !bytes.is_empty() {
+            if self.shared.queue().phase() >= Phase::Stopping {
+                return Ok(false);
+            }
+            let taken = write(connection, bytes, &self.shared, self.tuning.write_deadline).await?;
+            let mut queue = self.shared.queue();
+            queue.counts().bytes_written += taken as u64;
+            queue.counts().writes += u64::from(taken > 0);
+            bytes = &bytes[taken..];
+        }
+        Ok(true)
+    }
+
+    /// Puts what has to go first on the next connection in its order.
+    fn rewind(&mut self) {
+        if let Some(again) = &mut self.again {
+            again.rewind();
+        }
+        if let Some(fresh) = &mut self.fresh {
+            fresh.rewind();
+        }
+    }
+
+    fn lost(&mut self, lost: &Lost) {
+        self.rewind();
+        let (mut first, unconfirmed) = self.window.broke();
+        let resent = first.frames() as u64;
+        let again = self.again.take();
+        let more = std::mem::take(&mut self.more_again);
+        // In the order in which they were written first: those of this connection, then those of
+        // earlier ones that it did not get to.
+        let rest = again.iter().flat_map(Batch::unwritten).chain(more.iter());
+        for (number, frame) in (resent..).zip(rest) {
+            first.push(number, frame);
+        }
+        self.more_again = first;
+        {
+            let mut queue = self.shared.queue();
+            queue.counts().disconnects += 1;
+            queue.counts().unconfirmed += unconfirmed;
+        }
+        self.shared.set_state(State::Degraded);
+        if let Lost::Stalled = lost {
+            self.shared.events.tell(EventKind::Stalled, 1, lost.to_string());
+        }
+        self.shared.events.tell(EventKind::Disconnected, 1, lost.to_string());
+        self.shared.events.tell(EventKind::Resent, resent, "may not have been read");
+        self.publish();
+    }
+
+    /// In the mode in which frames carry the time of writing: those taken for a connection that
+    /// broke are stamped anew.
+    fn restamp(&mut self) {
+        if self.tuning.stamp != Stamp::Written {
+            return;
+        }
+        let now = self.shared.clock.unix_seconds();
+        if let Some(fresh) = &mut self.fresh
+            && let Some(chunk) = self.shared.queue().restamp(now)
+        {
+            fresh.chunk = chunk;
+        }
+    }
+
+    fn publish(&mut self) {
+        self.writes_since_publish = 0;
+        self.shared.publish();
+    }
+}
+
+/// Writes some of `bytes`. The deadline starts anew with each call: it runs out only when the
+/// agent took nothing at all. 0 when the sender was woken instead and should look around.
+async fn write(
+    connection: &mut Connection,
+    bytes: &[u8],
+    shared: &Shared,
+    deadline: Duration,
+) -> Result<usize, Lost> {
+    let limit = sleep_until(Instant::now() + deadline);
+    tokio::pin!(limit);
+    let taken = loop {
+        tokio::select! {
+            biased;
+            taken = connection.write(bytes) => break taken?,
+            () = &mut limit => return Err(Lost::Stalled),
+            () = shared.wake_sender.notified() => {
+                // Nothing was taken yet: a reset or the end may come first. The deadline must
+                // not start anew when it is neither.
+                if shared.queue().wants_attention() {
+                    return Ok(0);
+                }
+            }
+        }
+    };
+    loop {
+        tokio::select! {
+            biased;
+            flushed = connection.flush() => {
+                flushed?;
+                return Ok(taken);
+            }
+            () = &mut limit => return Err(Lost::Stalled),
+            () = shared.wake_sender.notified() => {
+                if shared.queue().phase() >= Phase::Stopping {
+                    return Ok(taken);
+                }
+            }
+        }
+    }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
