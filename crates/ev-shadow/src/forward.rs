@@ -50,10 +50,17 @@ pub struct ForwardTimeouts {
     pub connect: Duration,
     /// TLS handshake.
     pub handshake: Duration,
-    /// The whole request and its answer. The reference handler itself waits for 30 s.
+    /// All together: from dialling to the last byte of the answer. The reference handler itself
+    /// waits for 30 s, [`ForwardTimeouts::LONGEST`] is a little less.
     pub exchange: Duration,
     /// How long an idle connection is used again; Fluentd closes it after 10 s.
     pub idle: Duration,
+}
+
+impl ForwardTimeouts {
+    /// The longest exchange: behind that the reference handler has given up, and would send again
+    /// what Fluentd may be about to take.
+    pub const LONGEST: Duration = Duration::from_secs(29);
 }
 
 impl Default for ForwardTimeouts {
@@ -61,7 +68,7 @@ impl Default for ForwardTimeouts {
         Self {
             connect: Duration::from_secs(5),
             handshake: Duration::from_secs(5),
-            exchange: Duration::from_secs(29),
+            exchange: Self::LONGEST,
             idle: Duration::from_secs(7),
         }
     }
@@ -99,7 +106,9 @@ impl Forward {
             };
             let authority = uri.authority().cloned().ok_or_else(|| wrong("has no host"))?;
             if authority.as_str().contains('@') {
-                return Err(wrong("has a user or password, which is not supported"));
+                return Err(wrong(
+                    "has a user or password, which is not passed on: it is to stand in the other handler's address",
+                ));
             }
             let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
             let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
@@ -206,17 +215,18 @@ impl Links {
         let limit = forward.timeouts.exchange;
         let idle = forward.timeouts.idle;
         let rested = |link: &Link| env.monotonic().saturating_sub(link.idle_since);
-        let used = match kept.take().filter(|link| rested(link) < idle) {
-            // Its last request is over, so it is ready at once or closed.
-            Some(mut link) => link.sender.ready().await.is_ok().then_some(link),
-            None => None,
-        };
-        let is_used = used.is_some();
-        let mut link = match used {
-            Some(link) => link,
-            None => forward.dial(server, env).await?,
-        };
+        // All of it together has to be shorter than the other handler waits.
         let exchange = async {
+            let used = match kept.take().filter(|link| rested(link) < idle) {
+                // Its last request is over, so it is ready at once or closed.
+                Some(mut link) => link.sender.ready().await.is_ok().then_some(link),
+                None => None,
+            };
+            let is_used = used.is_some();
+            let mut link = match used {
+                Some(link) => link,
+                None => forward.dial(server, env).await?,
+            };
             let sent = link.sender.try_send_request(request(head, body, server)?).await;
             let response = match sent {
                 Ok(response) => response,
@@ -236,6 +246,10 @@ impl Links {
                 Ok(body) => (body.to_bytes(), true),
                 Err(_) => (Bytes::new(), false),
             };
+            if is_whole {
+                link.idle_since = env.monotonic();
+                *kept = Some(link);
+            }
             Ok((head, body, is_whole))
         };
         let Some(done) = within(env, limit, exchange).await else {
@@ -243,10 +257,6 @@ impl Links {
             return Err(Trouble { status: StatusCode::GATEWAY_TIMEOUT, what });
         };
         let (mut head, body, is_whole) = done?;
-        if is_whole {
-            link.idle_since = env.monotonic();
-            *kept = Some(link);
-        }
         let mut answer = Response::new(Full::new(body));
         *answer.status_mut() = head.status;
         keep_end_to_end(&mut head.headers);

@@ -24,6 +24,8 @@ pub(super) struct Waiting {
     pub(super) number: u64,
     pub(super) arrived: Duration,
     pub(super) time: Option<Timestamp>,
+    /// The newest audit event that its side had shown when it came.
+    shown: Option<Timestamp>,
     pub(super) print: Fingerprint,
     /// The recording that it is from.
     session: Option<Digest>,
@@ -34,13 +36,19 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(number: u64, event: Event, arrived: Duration) -> Box<Self> {
+    pub(super) fn new(
+        number: u64,
+        event: Event,
+        arrived: Duration,
+        shown: Option<Timestamp>,
+    ) -> Box<Self> {
         let session = event.session();
         let Event { time, print, about, body, .. } = event;
         Box::new(Self {
             number,
             arrived,
             time,
+            shown,
             print,
             session,
             about,
@@ -142,8 +150,7 @@ impl Books {
             self.tally.after[side] += 1;
             return false;
         }
-        if side == Side::Ours
-            && let Some(session) = event.announces
+        if let Some(session) = event.announces
             && self.announced.insert(session, event.time).is_none()
         {
             self.announced_order.push_back(session);
@@ -179,6 +186,15 @@ impl Books {
             Side::Ours => self.ours.at(moment),
             Side::Theirs => self.theirs.at(moment),
         }
+    }
+
+    /// What the other side must have passed before it is missing a copy. An event of a recording is
+    /// sent when its announcement is read, which is at the end of the session, hours behind the
+    /// event. Of one whose announcement was not shown it is known that its sender had read it.
+    pub(super) fn due(&self, copy: &Waiting) -> Option<Timestamp> {
+        let Some(session) = copy.session else { return copy.time };
+        let announced = self.announced.get(&session).copied().flatten();
+        copy.time.max(announced.or(copy.shown))
     }
 
     pub(super) fn newest(&self, side: Side) -> Option<Timestamp> {

@@ -11,7 +11,7 @@
 //!
 //! An event without a partner is judged when two things are true: it has waited for the patience,
 //! and the other side had *passed its time* before that, by the time of the newest audit event it
-//! had shown. So a handler that lags by hours makes no findings, and one that stands still makes
+//! had shown; of an event of a recording, the time of the announcement. So a handler that lags by hours makes no findings, and one that stands still makes
 //! none either: what it owes is *overdue* at the end.
 
 mod books;
@@ -146,7 +146,8 @@ impl Matcher {
             },
             is_listed: false,
         });
-        let waiting = Waiting::new(ticket.number, event, now.since);
+        let shown = self.books.newest(side);
+        let waiting = Waiting::new(ticket.number, event, now.since, shown);
         let waits = match &mut slot.group {
             Group::One(one) => one.take(side, waiting, &mut self.books),
             Group::Many(many) => many.take(side, waiting, &mut self.books),
@@ -172,8 +173,10 @@ impl Matcher {
                 let Some(cutoff) = now.since.checked_sub(patience) else { continue };
                 let at = place(side, is_recorded);
                 let groups = &self.groups;
-                let time_of = |ticket: Ticket| alive(groups, side, ticket).map(|copy| copy.time);
-                self.queues[at].mature(cutoff, time_of);
+                let books = &self.books;
+                let due_of =
+                    |ticket: Ticket| alive(groups, side, ticket).map(|copy| books.due(copy));
+                self.queues[at].mature(cutoff, due_of);
                 let Some(reached) = self.books.reached(side.other(), cutoff) else { continue };
                 while let Some(ticket) = self.queues[at].pop(reached) {
                     self.judge(side, ticket, None);

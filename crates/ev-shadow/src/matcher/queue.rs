@@ -12,7 +12,7 @@ use super::Ticket;
 pub(super) struct Queue {
     /// In the order of arrival.
     arrived: VecDeque<(Duration, Ticket)>,
-    /// Those that have waited long enough, by their own time; without one, in front.
+    /// Those that have waited long enough, by the time that is to be passed; without one, in front.
     matured: BTreeMap<(Option<Timestamp>, u64), Ticket>,
 }
 
@@ -25,21 +25,21 @@ impl Queue {
         self.arrived.push_back((now, ticket));
     }
 
-    /// Moves on what has arrived by `cutoff`. `time_of` is an event's own time, and `None` if it
-    /// does not wait any more.
+    /// Moves on what has arrived by `cutoff`. `due_of` is the time that the other side has to pass,
+    /// and `None` if the event does not wait any more.
     pub(super) fn mature(
         &mut self,
         cutoff: Duration,
-        time_of: impl Fn(Ticket) -> Option<Option<Timestamp>>,
+        due_of: impl Fn(Ticket) -> Option<Option<Timestamp>>,
     ) {
         while let Some((_, ticket)) = self.arrived.pop_front_if(|(at, _)| *at <= cutoff) {
-            if let Some(time) = time_of(ticket) {
-                self.matured.insert((time, ticket.number), ticket);
+            if let Some(due) = due_of(ticket) {
+                self.matured.insert((due, ticket.number), ticket);
             }
         }
     }
 
-    /// One that has waited long enough and happened by `reached`.
+    /// One that has waited long enough, and for which `reached` is far enough.
     pub(super) fn pop(&mut self, reached: Timestamp) -> Option<Ticket> {
         let first = self.matured.first_entry()?;
         first.key().0.is_none_or(|time| time <= reached).then(|| first.remove())

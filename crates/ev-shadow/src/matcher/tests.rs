@@ -262,6 +262,7 @@ fn recordings_are_compared_when_their_announcement_is() {
     // Announced before we began to read.
     rig.put(Theirs, &session("before"), old);
     // Announced within, although its events are older.
+    rig.wait(10);
     let upload = r#"{"event":"session.upload","uid":"u","sid":"s","time":"1970-01-01T00:25:00Z"}"#;
     rig.audit(Ours, upload);
     rig.audit(Theirs, upload);
@@ -370,4 +371,51 @@ fn queues_do_not_grow_with_what_has_found_its_partner() {
     }
     assert!(rig.matcher.queues.iter().map(super::Queue::len).sum::<usize>() < 6000);
     assert_eq!((rig.tally().equal, rig.matcher.books.waiting), (50_000, 0));
+}
+
+fn upload(second: i64) -> String {
+    format!(r#"{{"event":"session.upload","uid":"up","sid":"s","time":"{}"}}"#, time(second))
+}
+
+/// A recording is sent when its session has ended, and is as long as that.
+#[test]
+fn an_event_of_a_recording_is_owed_once_its_announcement_is_passed() {
+    for side in [Ours, Theirs] {
+        let (mut rig, other) = (rig(), side.other());
+        for of in [Ours, Theirs] {
+            rig.audit(of, &event("first", 1000));
+            rig.audit(of, &event("second", 12_000));
+        }
+        rig.audit(side, &upload(20_000));
+        rig.put(side, &session("s"), &event("early", 10_000));
+        rig.put(side, &session("s"), &event("late", 19_999));
+        // The other one has passed the first of the two, and lags behind the announcement.
+        rig.wait(3600 * 5);
+        assert!(rig.kinds().is_empty(), "{side:?}");
+        rig.wait(10);
+        rig.audit(other, &upload(20_000));
+        rig.wait(3599);
+        assert!(rig.kinds().is_empty(), "{side:?}: it has its patience from there on");
+        rig.wait(1);
+        let alone = if side == Ours { FindingKind::OnlyOurs } else { FindingKind::OnlyTheirs };
+        assert_eq!(rig.kinds(), [alone, alone]);
+    }
+}
+
+/// It may be left out by a filter of the other handler.
+#[test]
+fn where_no_announcement_was_shown_its_sender_had_read_it() {
+    let mut rig = rig();
+    for of in [Ours, Theirs] {
+        rig.audit(of, &event("first", 1000));
+        rig.audit(of, &event("second", 12_000));
+    }
+    rig.audit(Theirs, &event("third", 20_000));
+    rig.put(Theirs, &session("s"), &event("early", 10_000));
+    rig.wait(3600 * 5);
+    assert!(rig.kinds().is_empty());
+    rig.wait(10);
+    rig.audit(Ours, &event("third", 20_000));
+    rig.wait(3600);
+    assert_eq!(rig.kinds(), [FindingKind::OnlyTheirs]);
 }

@@ -32,6 +32,13 @@ impl Paths {
         let path = |setting, url: &str| -> Result<String, Error> {
             let wrong = |what| Error::Url { setting, url: without_user(url), what };
             let uri: Uri = url.parse().map_err(|_| wrong("is no address"))?;
+            // Ours alone: the other handler puts the id behind the address, whatever it is.
+            if uri.path_and_query().is_some_and(|path| path.as_str().contains("{session-id}")) {
+                return Err(wrong(
+                    "has `{session-id}`, which the other handler does not know: \
+                                  give the address that it is given",
+                ));
+            }
             Ok(uri.path_and_query().map_or("/", |path| path.as_str()).to_owned())
         };
         Ok(Self { audit: path("url", url)?, session: path("session-url", session_url)? })
@@ -78,6 +85,11 @@ mod tests {
             assert_eq!(place(other), Place::Elsewhere, "{other}");
         }
         assert_eq!(place("/session.a%2fb.log"), Place::Elsewhere);
+        for own in ["https://f/s/{session-id}/x", "https://f/s?id={session-id}"] {
+            let error = Paths::new("https://f/t", own).unwrap_err().to_string();
+            assert!(error.starts_with("`session-url` is not usable"), "{error}");
+            assert!(error.contains("{session-id}"), "{error}");
+        }
         let error = Paths::new("https://u:secret@f x/", "https://f/s").unwrap_err().to_string();
         assert!(error.starts_with("`url` is not usable") && !error.contains("secret"), "{error}");
     }

@@ -197,3 +197,36 @@ fn addresses_are_checked() {
     check("f", "neither");
     check("http://u:secret@f/t", "user or password");
 }
+
+/// A receiver that does not even take part in the handshake may not hold up the other handler for
+/// longer than it waits.
+#[tokio::test]
+async fn dialling_counts_as_a_part_of_the_exchange() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/x", listener.local_addr().unwrap());
+    let ca = ev_test_support::certs::Authority::new("CA").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ca"), ca.cert_pem()).unwrap();
+    let files = ev_tls::CredentialFiles { ca: Some(dir.path().join("ca")), ..Default::default() };
+    let clock = ev_tls::Clock::new(|| 1_800_000_000);
+    let tls = ev_tls::ClientTls::new(files, ev_tls::ClientOptions::default(), clock).unwrap();
+    // The limits of the single steps are longer than that of all.
+    let timeouts = ForwardTimeouts {
+        connect: Duration::from_secs(100),
+        handshake: Duration::from_secs(100),
+        ..ForwardTimeouts::default()
+    };
+    let forward = Forward::new(&url, &url, Some(std::sync::Arc::new(tls)), timeouts).unwrap();
+    let rig = Rig::new(Setup { forward: Some(forward), ..Setup::default() });
+    let mut peer = rig.peer().await;
+    let silent = async {
+        let mut server = listener.accept().await.unwrap().0;
+        // It has begun to shake hands.
+        server.read_u8().await.unwrap();
+        rig.env.advance(ForwardTimeouts::LONGEST);
+        server
+    };
+    let (status, _server) = tokio::join!(peer.post("/test.log", EVENT), silent);
+    assert_eq!(status, 504);
+    rig.end().await;
+}
