@@ -10,8 +10,8 @@ use crate::options::{Kind, OptionSpec, options};
 /// what to do about them.
 pub(crate) const STRAY: &str = "stray";
 
-/// Names of the options that may also stand before the command word.
-const GLOBAL: [&str; 2] = ["config", "debug"];
+/// Names of the options that every command has, and that may stand before the command word too.
+pub(crate) const GLOBAL: [&str; 2] = ["config", "debug"];
 
 /// The command `start` with all its flags.
 ///

@@ -8,13 +8,13 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use crate::build::build;
-use crate::command::STRAY;
+use crate::command::{GLOBAL, STRAY};
 use crate::error::ConfigError;
 use crate::file::File;
 use crate::finding::Finding;
 use crate::options::{Kind, OptionSpec, options};
 use crate::origin::Origin;
-use crate::resolve::{Resolved, Setting, Sources, resolve};
+use crate::resolve::{Resolved, Setting, Sources, first_own, resolve};
 use crate::settings::Settings;
 use crate::value::{Places, Value};
 
@@ -45,6 +45,13 @@ pub struct Effective<'a> {
     pub origin: &'a Origin,
 }
 
+impl<'a> Effective<'a> {
+    fn of(setting: &'a Setting) -> Self {
+        let Setting { option, shown, origin, .. } = setting;
+        Self { option, value: shown.as_deref(), origin }
+    }
+}
+
 impl Loaded {
     /// Where the value of an option came from, by the name of its flag without dashes.
     ///
@@ -57,10 +64,12 @@ impl Loaded {
 
     /// All options as they stand, in the order of [`options`].
     pub fn effective(&self) -> impl Iterator<Item = Effective<'_>> {
-        options().iter().map(|option| {
-            let Setting { shown, origin, .. } = &self.standing[option.name];
-            Effective { option, value: shown.as_deref(), origin }
-        })
+        options().iter().map(|option| Effective::of(&self.standing[option.name]))
+    }
+
+    /// The first option of ours that somebody gave: what makes the default of some others.
+    pub fn first_own(&self) -> Option<Effective<'_>> {
+        first_own(&self.standing).map(Effective::of)
     }
 
     pub(crate) fn standing(&self, name: &str) -> &Setting {
@@ -82,9 +91,41 @@ pub fn load(
     env: &Environment<'_>,
     cwd: &Path,
 ) -> Result<Loaded, ConfigError> {
+    load_with(matches, &|_| true, env, cwd)
+}
+
+/// As [`load`], for a command with arguments of its own: of its flags those of
+/// [`crate::global_args`] count, and no other, whatever it is called.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_beside(
+    matches: &ArgMatches,
+    env: &Environment<'_>,
+    cwd: &Path,
+) -> Result<Loaded, ConfigError> {
+    load_with(matches, &|name| GLOBAL.contains(&name), env, cwd)
+}
+
+/// Whether `debug` is set, by flag or environment, for a command as in [`load_beside`] that goes on
+/// where there are no settings.
+pub fn is_debug(matches: &ArgMatches, env: &Environment<'_>) -> bool {
+    let places = Places { cwd: PathBuf::new(), home: None };
+    let is_flag = |name: &str| GLOBAL.contains(&name);
+    let sources = Sources { flags: matches, is_flag: &is_flag, file: None, env, places: &places };
+    resolve(&sources).settings["debug"].value == Some(Value::Bool(true))
+}
+
+fn load_with(
+    matches: &ArgMatches,
+    is_flag: &dyn Fn(&str) -> bool,
+    env: &Environment<'_>,
+    cwd: &Path,
+) -> Result<Loaded, ConfigError> {
     let home = env("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     let places = Places { cwd: cwd.to_owned(), home };
-    let mut sources = Sources { flags: matches, file: None, env, places: &places };
+    let mut sources = Sources { flags: matches, is_flag, file: None, env, places: &places };
 
     // The file's own place can stand in a flag or a variable only, so it is known without it.
     let path = config_path(&resolve(&sources))?;

@@ -65,16 +65,13 @@ impl Loaded {
     }
 
     fn from(&self, option: &OptionSpec, origin: &Origin) -> String {
-        match &self.settings.fluentd.batching.reason {
-            BatchModeReason::OnlyReferenceSettings if option.name == "fluentd-batch-mode" => {
-                format!("{origin}, as there are only settings of the reference handler")
-            }
-            BatchModeReason::OwnSetting { setting, origin: own }
-                if option.name == "fluentd-batch-mode" =>
-            {
-                format!("{origin}, as `{setting}` ({own}) is set")
-            }
-            _ => origin.to_string(),
+        let reason = self.settings.fluentd.batching.reason;
+        if option.name != "fluentd-batch-mode" || reason == BatchModeReason::Set {
+            return origin.to_string();
+        }
+        match self.first_own() {
+            None => format!("{origin}, as there are only settings of the reference handler"),
+            Some(own) => format!("{origin}, as `{}` ({}) is set", own.option.setting(), own.origin),
         }
     }
 
@@ -88,9 +85,7 @@ impl Loaded {
             "concurrency" => number(settings.ingest.concurrency),
             "export-chunks" => number(settings.ingest.export.chunks),
             "fluentd-max-connections" => number(settings.fluentd.max_connections),
-            "fluentd-batch-mode" => {
-                Some(Value::Text(settings.fluentd.batching.mode.as_str().to_owned()))
-            }
+            "fluentd-batch-mode" => Some(Value::Choice(settings.fluentd.batching.mode.as_str())),
             "fluentd-gzip" => Some(Value::Choice(match gzip {
                 Gzip::Off => "off",
                 Gzip::Auto { .. } => "auto",
@@ -101,7 +96,8 @@ impl Loaded {
         let Some(value) = value else { return Line::Unset };
         match (&value, shown, option.support) {
             (_, _, Support::Obsolete) => Line::Inert(toml(&value), "obsolete"),
-            (Value::Text(text), Some(shown), _) if is_secret(option, text, shown) => {
+            // It holds more than may be printed.
+            (Value::Text(text), Some(shown), _) if text != shown => {
                 Line::Inert(quoted(shown), "what is secret in it is not shown")
             }
             _ if option.name == "fluentd-gzip-above" && !matches!(gzip, Gzip::Auto { .. }) => {
@@ -110,11 +106,6 @@ impl Loaded {
             _ => Line::Value(toml(&value)),
         }
     }
-}
-
-/// Whether the value holds more than may be printed.
-fn is_secret(option: &OptionSpec, text: &str, shown: &str) -> bool {
-    option.name != "fluentd-batch-mode" && text != shown
 }
 
 fn number(number: usize) -> Option<Value> {

@@ -35,6 +35,8 @@ pub(crate) struct Resolved {
 /// Where values come from, the one that wins first.
 pub(crate) struct Sources<'a> {
     pub(crate) flags: &'a ArgMatches,
+    /// Which options' flags count.
+    pub(crate) is_flag: &'a dyn Fn(&str) -> bool,
     pub(crate) file: Option<&'a File>,
     pub(crate) env: &'a Environment<'a>,
     pub(crate) places: &'a Places,
@@ -114,6 +116,9 @@ impl Sources<'_> {
     }
 
     fn flag(&self, option: &'static OptionSpec) -> Result<Option<Written>, (Origin, String)> {
+        if !(self.is_flag)(option.name) {
+            return Ok(None);
+        }
         let Ok(Some(values)) = self.flags.try_get_many::<OsString>(option.name) else {
             return Ok(None);
         };
@@ -250,14 +255,12 @@ fn show(kind: Kind, written: &Written) -> String {
     }
 }
 
-impl Resolved {
-    /// The first option of ours that somebody gave, which says that the configuration was written
-    /// for this program.
-    pub(crate) fn first_own(&self) -> Option<&Setting> {
-        options()
-            .iter()
-            .filter(|option| option.owner == Owner::Ours)
-            .map(|option| &self.settings[option.name])
-            .find(|setting| setting.origin.is_given())
-    }
+/// The first option of ours that somebody gave, which says that the configuration was written
+/// for this program.
+pub(crate) fn first_own<'a>(settings: &'a BTreeMap<&'static str, Setting>) -> Option<&'a Setting> {
+    options()
+        .iter()
+        .filter(|option| option.owner == Owner::Ours)
+        .map(|option| &settings[option.name])
+        .find(|setting| setting.origin.is_given())
 }

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Origin;
-
 /// Everything that `start` is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -194,21 +192,17 @@ impl BatchMode {
     }
 }
 
-/// Why a batch mode was chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a batch mode was chosen. Where it stands is told by [`crate::Loaded`]: settings that say the
+/// same are equal, wherever they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchModeReason {
     /// Somebody set it.
-    Set(Origin),
+    Set,
     /// Only settings of the reference handler are used: whoever receives may know single objects
     /// only. Worth a log line about what arrays would bring.
     OnlyReferenceSettings,
     /// A setting of ours is used, so the configuration was written for this program.
-    OwnSetting {
-        /// Its name.
-        setting: String,
-        /// Where it stands.
-        origin: Origin,
-    },
+    OwnSetting,
 }
 
 /// What is read, and how fast.

@@ -2,6 +2,7 @@
 
 use super::address::check_url;
 use super::{Build, HOUR, MAX_CONCURRENCY, SECOND};
+use crate::resolve::first_own;
 use crate::settings::{BatchMode, BatchModeReason, Batching, Fluentd, Gzip, InFlight, Timeouts};
 use crate::value::{Value, redacted};
 
@@ -112,16 +113,13 @@ impl Build<'_> {
         let max_bytes = self.ranged("fluentd-batch-bytes", 1_024, MAX_BATCH_BYTES);
         let max_age = self.duration("fluentd-batch-age", 0, 60 * SECOND);
         let asked = self.setting("fluentd-batch-mode");
-        let (mode, reason) = match (&asked.value, self.resolved.first_own()) {
+        let (mode, reason) = match (&asked.value, first_own(&self.resolved.settings)) {
             (Some(Value::Choice(word)), _) => {
                 let mode = if *word == "single" { BatchMode::Single } else { BatchMode::Array };
-                (mode, BatchModeReason::Set(asked.origin.clone()))
+                (mode, BatchModeReason::Set)
             }
             (_, None) => (BatchMode::Single, BatchModeReason::OnlyReferenceSettings),
-            (_, Some(own)) => {
-                let (setting, origin) = (own.option.setting(), own.origin.clone());
-                (BatchMode::Array, BatchModeReason::OwnSetting { setting, origin })
-            }
+            (_, Some(_)) => (BatchMode::Array, BatchModeReason::OwnSetting),
         };
         Batching {
             mode,

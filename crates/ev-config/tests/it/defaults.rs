@@ -224,7 +224,7 @@ fn everything_can_be_set_by_the_file() {
             in_flight: InFlight::Fixed,
             batching: Batching {
                 mode: BatchMode::Array,
-                reason: BatchModeReason::Set(loaded.origin("fluentd-batch-mode").clone()),
+                reason: BatchModeReason::Set,
                 max_events: 10,
                 max_bytes: 2048,
                 max_age: Duration::from_secs(1),
@@ -303,14 +303,31 @@ artifacts-key = 'key'
 }
 
 #[test]
+fn settings_that_say_the_same_are_equal_wherever_they_stand() {
+    for text in [
+        "[decoder]\nunknown = 'park'\n",
+        "[forward.fluentd]\nbatch-mode = 'array'\n",
+        "batch = 7\n",
+    ] {
+        let rig = Rig::new().toml(text);
+        let first = rig.load().settings;
+        assert_eq!(rig.toml(&format!("# a line more\n\n{text}")).load().settings, first);
+    }
+}
+
+#[test]
 fn the_batch_mode_follows_whom_the_configuration_was_written_for() {
     let check = |rig: Rig, mode, why: &str| {
-        let batching = rig.load().settings.fluentd.batching;
+        let loaded = rig.load();
+        let batching = &loaded.settings.fluentd.batching;
         assert_eq!(batching.mode, mode);
-        let reason = match batching.reason {
-            BatchModeReason::Set(origin) => format!("set {origin}"),
-            BatchModeReason::OnlyReferenceSettings => "reference".to_owned(),
-            BatchModeReason::OwnSetting { setting, origin } => format!("{setting} {origin}"),
+        let reason = match (batching.reason, loaded.first_own()) {
+            (BatchModeReason::Set, _) => format!("set {}", loaded.origin("fluentd-batch-mode")),
+            (BatchModeReason::OnlyReferenceSettings, None) => "reference".to_owned(),
+            (BatchModeReason::OwnSetting, Some(own)) => {
+                format!("{} {}", own.option.setting(), own.origin)
+            }
+            other => panic!("{other:?}"),
         };
         let directory = rig.path("").display().to_string();
         assert_eq!(reason.replace(&directory, ""), why);

@@ -1,7 +1,9 @@
 //! The forms that a command line may have.
 
-use clap::Command;
-use ev_config::{global_args, load, start_command};
+use std::ffi::OsString;
+
+use clap::{Arg, Command, value_parser};
+use ev_config::{global_args, is_debug, load, load_beside, start_command};
 
 use crate::rig::Rig;
 
@@ -54,6 +56,29 @@ fn config_and_debug_may_stand_before_the_command_word() {
         assert!(settings.debug);
         assert_eq!(settings.ingest.page_size, 33);
     }
+}
+
+/// A command may call an argument of its own like a setting.
+#[test]
+fn other_commands_take_config_and_debug_alone() {
+    let rig = Rig::new().toml("batch = 33\ntypes = ['a']\n").without("FDFWD_CONFIG");
+    let path = rig.path("ev.toml").display().to_string();
+    let types = Arg::new("types").long("types").value_parser(value_parser!(OsString));
+    let root =
+        Command::new("ev-handler").args(global_args()).subcommand(Command::new("x").arg(types));
+    let all = ["ev-handler", "--config", &path, "x", "-d", "--types=b"];
+    let matches = root.try_get_matches_from(all).expect("well formed");
+    let (_, matches) = matches.subcommand().expect("a command is given");
+    let env = |name: &str| rig.variable(name);
+    let settings = load_beside(matches, &env, &rig.path("")).expect("complete").settings;
+    assert_eq!((settings.debug, settings.ingest.page_size), (true, 33));
+    assert_eq!(settings.ingest.types, ["a"]);
+    // Where there are no settings, `debug` is known all the same.
+    assert!(is_debug(matches, &|_| None));
+    let plain = Command::new("x").args(global_args());
+    let plain = plain.try_get_matches_from(["x"]).expect("well formed");
+    assert!(!is_debug(&plain, &|_| None));
+    assert!(is_debug(&plain, &|name| (name == "FDFWD_DEBUG").then(|| "true".into())));
 }
 
 #[test]
