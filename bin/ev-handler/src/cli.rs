@@ -11,8 +11,7 @@ use ev_modules::cli as decoder;
 use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::{
-    config, configure, decode, logging, pages, parked, program, replay, shadow, start, state,
-    verify,
+    config, configure, decode, pages, parked, program, replay, shadow, start, state, verify,
 };
 
 /// Runs the command that the arguments name and says how the process is to end.
@@ -55,12 +54,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             Err(error) => fail(&error),
         },
         Some(("parked", matches)) => {
-            // What is dropped is logged, and so is what is odd about the state's files.
-            logging::init(ev_config::LogFormat::Text, false);
             parked::run(matches).unwrap_or_else(|error| fail(&format_args!("{error:#}")))
         }
         Some(("state", matches)) => {
-            logging::init(ev_config::LogFormat::Text, false);
             state::run(matches).unwrap_or_else(|error| fail(&format_args!("{error:#}")))
         }
         Some(("replay", matches)) => replay::command(matches),

@@ -17,6 +17,7 @@ mod loading;
 mod logging;
 mod pages;
 mod parked;
+mod place;
 mod program;
 mod replay;
 mod shadow;
@@ -25,6 +26,7 @@ pub mod start;
 mod state;
 mod storage;
 mod takeover;
+mod text;
 mod upstream;
 mod verify;
 

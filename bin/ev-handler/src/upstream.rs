@@ -1,6 +1,5 @@
 //! What commands share that read Auth's log beside a running handler.
 
-use std::ffi::OsString;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::start::roads::Wish;
 use crate::start::{Error, block_on, parts};
-use crate::{logging, parked, signals};
+use crate::{config, signals};
 
 /// How long Auth is waited for at the beginning. Later it is waited for as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,31 +44,17 @@ pub(crate) fn span_command<A: Span>(
         eprintln!("error: `--from` must be before `--to`");
         return Exit::Failure;
     }
-    let settings = match settings(&parked::configs(matches)) {
-        Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return Exit::Config;
-        }
+    let loaded = match config::load_beside(matches) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
     };
-    logging::init(settings.log_format, settings.debug);
+    config::begin_log(&loaded);
+    let settings = loaded.settings;
     let done = block_on(async { Ok(work(&settings, &args).await) });
     done.unwrap_or_else(|error| {
         error!(error = %Chain(&error), "nothing was done");
         Exit::Failure
     })
-}
-
-/// The settings that `start` would have.
-fn settings(configs: &[OsString]) -> anyhow::Result<Settings> {
-    let mut args = vec![OsString::from("start")];
-    for config in configs {
-        args.extend(["--config".into(), config.clone()]);
-    }
-    let cwd = std::env::current_dir()?;
-    let env = |name: &str| std::env::var_os(name);
-    let matches = ev_config::start_command().try_get_matches_from(args)?;
-    Ok(ev_config::load(&matches, &env, &cwd)?.settings)
 }
 
 /// A source that has reached Auth.
@@ -110,7 +95,7 @@ pub(crate) async fn until_signal(
         Ok(Some(result)) => result,
         // Like a crash. Nothing is said of what was under way.
         Ok(None) => Ok(Exit::Failure),
-        Err(error) => Err(Error::setting("failed to catch signals", error)),
+        Err(error) => Err(Error::system("failed to catch signals", error)),
     }
 }
 

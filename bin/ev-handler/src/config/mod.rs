@@ -2,11 +2,11 @@
 
 mod check;
 mod credentials;
+mod reading;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use ev_config::Loaded;
 
-use crate::chain::Chain;
+pub(crate) use self::reading::{Beside, begin_log, load, load_beside, read};
 use crate::cli::say;
 use crate::exit::Exit;
 
@@ -53,18 +53,4 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
         Exit::Success => Exit::Config,
         failure => failure,
     }
-}
-
-/// Reads the settings from the process's own surroundings, and tells what is wrong with them.
-#[expect(clippy::print_stderr, reason = "there is no log before the settings are read")]
-pub(crate) fn load(matches: &ArgMatches) -> Result<Loaded, Exit> {
-    let env = |name: &str| std::env::var_os(name);
-    let cwd = std::env::current_dir().map_err(|error| {
-        eprintln!("error: failed to tell the working directory: {error}");
-        Exit::Failure
-    })?;
-    ev_config::load(matches, &env, &cwd).map_err(|error| {
-        eprintln!("error: {}", Chain(&error));
-        if error.may_pass() { Exit::Failure } else { Exit::Config }
-    })
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use ev_configure::{Answer, Host};
 
+use crate::text::is_yes;
+
 /// Asks on stderr, so that a redirected stdout has no question in it, and reads from stdin.
 pub(super) struct Terminal;
 
@@ -36,7 +38,7 @@ impl Host for Terminal {
             .and_then(|()| stderr.flush())
             .and_then(|()| stdin.lock().read_line(&mut answer));
         match asked {
-            Ok(_) if matches!(answer.trim(), "y" | "Y" | "yes") => Answer::Yes,
+            Ok(_) if is_yes(&answer) => Answer::Yes,
             // As in the reference handler, all else is a no.
             _ => Answer::No,
         }

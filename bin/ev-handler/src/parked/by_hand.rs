@@ -1,7 +1,6 @@
 //! `ev-handler parked retry` and `drop`: what changes the state.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -11,10 +10,11 @@ use tracing::warn;
 
 use super::Console;
 use super::list::{Sum, counted};
-use super::place::Place;
-use super::record::harmless;
 use super::select::{Filter, Selection, for_each};
+use crate::config::Beside;
 use crate::exit::Exit;
+use crate::place::Place;
+use crate::text::{harmless, is_yes};
 
 /// Make parked events due at once, whatever was tried with them before
 #[derive(clap::Args, Debug, Default)]
@@ -37,12 +37,8 @@ pub(crate) struct DropArgs {
     pub(crate) yes: bool,
 }
 
-pub(crate) fn retry(
-    args: &RetryArgs,
-    configs: &[OsString],
-    console: &mut Console<'_>,
-) -> Result<Exit> {
-    let (storage, store) = args.place.store(configs)?;
+pub(crate) fn retry(args: &RetryArgs, beside: &Beside, console: &mut Console<'_>) -> Result<Exit> {
+    let (storage, store) = args.place.store(beside)?;
     let mut ids = args.selection.ids(&store, &storage, false)?;
     let gaps = Filter { reasons: vec![ParkReason::Gap], ..Filter::default() };
     let mut untried = BTreeSet::new();
@@ -71,10 +67,10 @@ type Doomed = BTreeMap<(ParkReason, String), Sum>;
 
 pub(crate) fn drop_events(
     args: &DropArgs,
-    configs: &[OsString],
+    beside: &Beside,
     console: &mut Console<'_>,
 ) -> Result<Exit> {
-    let (storage, store) = args.place.store(configs)?;
+    let (storage, store) = args.place.store(beside)?;
     let ids = args.selection.ids(&store, &storage, false)?;
     if ids.is_empty() {
         writeln!(
@@ -150,7 +146,7 @@ fn confirmed(console: &mut Console<'_>) -> Result<bool> {
     console.errors.flush()?;
     let mut answer = String::new();
     console.input.read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+    Ok(is_yes(&answer))
 }
 
 /// Numbers as `1-3, 7`.

@@ -1,6 +1,5 @@
 //! `ev-handler parked export`.
 
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,10 +11,11 @@ use ev_state::StateReader;
 
 use super::Console;
 use super::list::Sum;
-use super::place::Place;
 use super::record::Record;
 use super::select::{Filter, Selection};
+use crate::config::Beside;
 use crate::exit::Exit;
+use crate::place::Place;
 
 /// Events hold what people typed in terminals.
 const FILE_MODE: u32 = 0o600;
@@ -39,8 +39,8 @@ pub(crate) struct Args {
     pub(crate) force: bool,
 }
 
-pub(crate) fn run(args: &Args, configs: &[OsString], console: &mut Console<'_>) -> Result<Exit> {
-    let (storage, reader) = args.place.reader(configs)?;
+pub(crate) fn run(args: &Args, beside: &Beside, console: &mut Console<'_>) -> Result<Exit> {
+    let (storage, reader) = args.place.reader(beside)?;
     let selection = Selection { ids: args.ids.clone(), all: false, filter: args.filter.clone() };
     let ids = selection.ids(&reader, &storage, true)?;
     let (sum, to) = if args.file.as_os_str() == "-" {

@@ -1,7 +1,6 @@
 //! `ev-handler parked list`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::Write;
 
 use anyhow::Result;
@@ -10,10 +9,12 @@ use ev_state::ParkedFacts;
 use serde::Serialize;
 
 use super::Console;
-use super::place::Place;
-use super::record::{Record, harmless};
+use super::record::Record;
 use super::select::{Filter, Parked, for_each};
+use crate::config::Beside;
 use crate::exit::Exit;
+use crate::place::Place;
+use crate::text::harmless;
 
 /// List parked events, without their contents
 #[derive(clap::Args, Debug, Default)]
@@ -60,8 +61,8 @@ struct Group<'a> {
     sum: Sum,
 }
 
-pub(crate) fn run(args: &Args, configs: &[OsString], console: &mut Console<'_>) -> Result<Exit> {
-    let (storage, reader) = args.place.reader(configs)?;
+pub(crate) fn run(args: &Args, beside: &Beside, console: &mut Console<'_>) -> Result<Exit> {
+    let (storage, reader) = args.place.reader(beside)?;
     let out = &mut *console.out;
     if args.json {
         json(args, &reader, out)?;

@@ -6,7 +6,6 @@
 mod by_hand;
 mod export;
 mod list;
-pub(crate) mod place;
 pub(crate) mod record;
 mod select;
 mod show;
@@ -16,6 +15,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use anyhow::Result;
 use clap::{ArgMatches, FromArgMatches as _};
 
+use crate::config::Beside;
 use crate::exit::Exit;
 
 /// List, show, retry, export and drop events that could not be delivered
@@ -47,7 +47,9 @@ pub(crate) struct Console<'a> {
 /// Runs the command in the process's own terminal.
 pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
     let command = Command::from_arg_matches(matches)?;
-    let configs = configs(matches);
+    let beside = Beside::read(matches);
+    // What is dropped is logged, and so is what is odd about the state's files.
+    beside.begin_log();
     let mut console = Console {
         out: &mut std::io::stdout().lock(),
         errors: &mut std::io::stderr(),
@@ -55,20 +57,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
         is_terminal: std::io::stdin().is_terminal(),
     };
     match &command {
-        Command::List(args) => list::run(args, &configs, &mut console),
-        Command::Show(args) => show::run(args, &configs, &mut console),
-        Command::Retry(args) => by_hand::retry(args, &configs, &mut console),
-        Command::Export(args) => export::run(args, &configs, &mut console),
-        Command::Drop(args) => by_hand::drop_events(args, &configs, &mut console),
-    }
-}
-
-/// What `--config` was given, before or behind the command word.
-pub(crate) fn configs(matches: &ArgMatches) -> Vec<std::ffi::OsString> {
-    let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
-    match matches.try_get_many::<std::ffi::OsString>("config") {
-        Ok(Some(values)) => values.cloned().collect(),
-        _ => Vec::new(),
+        Command::List(args) => list::run(args, &beside, &mut console),
+        Command::Show(args) => show::run(args, &beside, &mut console),
+        Command::Retry(args) => by_hand::retry(args, &beside, &mut console),
+        Command::Export(args) => export::run(args, &beside, &mut console),
+        Command::Drop(args) => by_hand::drop_events(args, &beside, &mut console),
     }
 }
 

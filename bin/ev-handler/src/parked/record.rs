@@ -6,6 +6,8 @@ use ev_core::{Form, unstructured};
 use ev_state::ParkedFacts;
 use serde::Serialize;
 
+use crate::text::harmless;
+
 /// One JSON object about a parked event. With its bytes it is a line that `ev-handler decode`
 /// reads.
 #[derive(Debug, Serialize)]
@@ -124,31 +126,5 @@ fn form_name(form: Form) -> &'static str {
     match form {
         Form::OneOf => "oneof",
         Form::Unstructured => "unstructured",
-    }
-}
-
-/// Text from elsewhere without what a terminal would obey.
-pub(crate) fn harmless(text: &str) -> String {
-    // Bidirectional marks reorder what is read, and a line feed forges a line.
-    let is_harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let escape = |c: char| match c {
-        c if is_harmful(c) => c.escape_unicode().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(escape).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_terminal_obeys_is_escaped() {
-        assert_eq!(harmless("field 7 is not in the schema: ä"), "field 7 is not in the schema: ä");
-        assert_eq!(harmless("a\x1b[2Jb\nc\u{9b}"), "a\\u{1b}[2Jb\\u{a}c\\u{9b}");
-        assert_eq!(harmless("\u{202e}txt"), "\\u{202e}txt");
     }
 }

@@ -1,16 +1,15 @@
 //! `ev-handler parked show`.
 
-use std::ffi::OsString;
-
 use anyhow::{Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ev_core::ParkedId;
 
 use super::Console;
-use super::place::Place;
 use super::record::Record;
+use crate::config::Beside;
 use crate::exit::Exit;
+use crate::place::Place;
 
 /// Show everything about one parked event, or its raw bytes
 #[derive(clap::Args, Debug, Default)]
@@ -37,8 +36,8 @@ pub(crate) enum Raw {
     Hex,
 }
 
-pub(crate) fn run(args: &Args, configs: &[OsString], console: &mut Console<'_>) -> Result<Exit> {
-    let (storage, reader) = args.place.reader(configs)?;
+pub(crate) fn run(args: &Args, beside: &Beside, console: &mut Console<'_>) -> Result<Exit> {
+    let (storage, reader) = args.place.reader(beside)?;
     let Some((facts, bytes)) = reader.parked_event(ParkedId(args.id))? else {
         bail!(
             "there is no parked event {} in `{}` (`ev-handler parked list` shows those there are)",

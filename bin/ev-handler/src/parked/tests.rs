@@ -9,9 +9,9 @@ use ev_core::{
 use ev_state::SqliteStore;
 
 use super::by_hand::{DropArgs, RetryArgs};
-use super::place::Place;
 use super::select::{Filter, Selection};
 use super::*;
+use crate::place::Place;
 
 /// A login whose id holds what must not reach a terminal as it is.
 const EVENT: &[u8] = b"\x0a\x11\x0a\x0f\x12\x05login\x1a\x06u\x1b[2Ju";
@@ -95,7 +95,7 @@ fn drop_says_what_it_destroys_and_asks() {
     for no in ["", "\n", "n\n", "no\n", "yep\n", "y e s\n"] {
         let args = drop_args(storage.path(), &[], false);
         let (result, out, told) =
-            answer(no, true, |console| by_hand::drop_events(&args, &[], console));
+            answer(no, true, |console| by_hand::drop_events(&args, &Beside::nothing(), console));
         assert_eq!(result, Ok(Exit::Failure), "{no:?}");
         assert_eq!(out, "nothing was dropped\n");
         assert!(told.contains("was never delivered: 3 events, 30 bytes."), "{told}");
@@ -112,7 +112,8 @@ fn drop_says_what_it_destroys_and_asks() {
         assert_eq!(totals(storage.path()).0, 3, "{no:?}");
     }
     let args = drop_args(storage.path(), &[2, 1], false);
-    let (result, out, _) = answer("y\n", true, |console| by_hand::drop_events(&args, &[], console));
+    let (result, out, _) =
+        answer("y\n", true, |console| by_hand::drop_events(&args, &Beside::nothing(), console));
     assert_eq!(result, Ok(Exit::Success));
     assert_eq!(out, "dropped 2 events, 30 bytes\n");
     let (parked, totals) = totals(storage.path());
@@ -124,13 +125,14 @@ fn drop_says_what_it_destroys_and_asks() {
 fn nobody_to_ask_is_no_yes() {
     let storage = storage();
     let args = drop_args(storage.path(), &[1], false);
-    let (result, ..) = answer("y\n", false, |console| by_hand::drop_events(&args, &[], console));
+    let (result, ..) =
+        answer("y\n", false, |console| by_hand::drop_events(&args, &Beside::nothing(), console));
     let error = result.expect_err("there is nobody");
     assert!(error.contains("nothing was dropped") && error.contains("`--yes`"), "{error}");
     assert_eq!(totals(storage.path()).0, 3);
     let args = drop_args(storage.path(), &[1], true);
     let (result, out, told) =
-        answer("", false, |console| by_hand::drop_events(&args, &[], console));
+        answer("", false, |console| by_hand::drop_events(&args, &Beside::nothing(), console));
     assert_eq!((result, out.as_str()), (Ok(Exit::Success), "dropped 1 event, 19 bytes\n"));
     assert!(
         told.contains("was never delivered: 1 event, 19 bytes.") && !told.contains("[y/N]"),
@@ -142,17 +144,19 @@ fn nobody_to_ask_is_no_yes() {
 fn numbers_that_are_not_there_are_named_and_nothing_is_done() {
     let storage = storage();
     let args = drop_args(storage.path(), &[1, 9, 7], true);
-    let (result, ..) = answer("", false, |console| by_hand::drop_events(&args, &[], console));
+    let (result, ..) =
+        answer("", false, |console| by_hand::drop_events(&args, &Beside::nothing(), console));
     let error = result.expect_err("two are not there");
     assert!(error.starts_with("there is no parked event 7, 9 in `"), "{error}");
     assert!(error.contains(&storage.path().display().to_string()), "{error}");
     assert_eq!(totals(storage.path()).0, 3);
     let selection = Selection { ids: vec![8], ..Selection::default() };
     let args = RetryArgs { place: place(storage.path()), selection };
-    let (result, ..) = answer("", false, |console| by_hand::retry(&args, &[], console));
+    let (result, ..) =
+        answer("", false, |console| by_hand::retry(&args, &Beside::nothing(), console));
     assert!(result.expect_err("is not there").starts_with("there is no parked event 8 in `"));
     let args = show::Args { place: place(storage.path()), id: 8, ..show::Args::default() };
-    let (result, ..) = answer("", false, |console| show::run(&args, &[], console));
+    let (result, ..) = answer("", false, |console| show::run(&args, &Beside::nothing(), console));
     assert!(result.expect_err("is not there").starts_with("there is no parked event 8 in `"));
 }
 
@@ -161,7 +165,7 @@ fn it_has_to_be_said_which_events() {
     let storage = storage();
     let with = |selection| {
         let args = RetryArgs { place: place(storage.path()), selection };
-        answer("", false, |console| by_hand::retry(&args, &[], console))
+        answer("", false, |console| by_hand::retry(&args, &Beside::nothing(), console))
     };
     let error = with(Selection::default()).0.expect_err("neither numbers nor all");
     assert!(error.contains("`--all`"), "{error}");
@@ -194,7 +198,8 @@ fn gaps_are_not_tried_again() {
     for (ids, all, count) in [(vec![], true, "3 events"), (vec![4], false, "0 events")] {
         let selection = Selection { ids, all, filter: Filter::default() };
         let args = RetryArgs { place: place(storage.path()), selection };
-        let (result, out, told) = answer("", false, |console| by_hand::retry(&args, &[], console));
+        let (result, out, told) =
+            answer("", false, |console| by_hand::retry(&args, &Beside::nothing(), console));
         assert_eq!(result, Ok(Exit::Success));
         assert_eq!(out, format!("to be tried again when the handler is started: {count}\n"));
         assert!(told.starts_with("left out: 1 gap;"), "{told}");
@@ -206,7 +211,8 @@ fn a_list_is_for_people_or_for_programs() {
     let storage = storage();
     let list = |filter: Filter, json| {
         let args = list::Args { place: place(storage.path()), filter, json };
-        let (result, out, _) = answer("", false, |console| list::run(&args, &[], console));
+        let (result, out, _) =
+            answer("", false, |console| list::run(&args, &Beside::nothing(), console));
         assert_eq!(result, Ok(Exit::Success));
         out
     };
@@ -247,7 +253,8 @@ fn raw_bytes_are_shown_only_when_asked_for() {
     let storage = storage();
     let show = |id, raw, json| {
         let args = show::Args { place: place(storage.path()), id, raw, json };
-        let (result, out, _) = answer("", false, |console| show::run(&args, &[], console));
+        let (result, out, _) =
+            answer("", false, |console| show::run(&args, &Beside::nothing(), console));
         assert_eq!(result, Ok(Exit::Success));
         out
     };

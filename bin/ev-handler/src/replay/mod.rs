@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
-use ev_config::Settings;
+use ev_config::{Settings, redacted};
 use ev_core::{Env, Flavour, StateError};
 use ev_pipeline::TokioEnv;
 use ev_state::StateReader;
@@ -130,7 +130,7 @@ async fn replay(
         () = stop.cancelled() => return Err(refused("stopped before a road was chosen".to_owned())),
         chosen = sender.choose_road(settings, &mut source, &survey.version) => chosen?,
     }
-    info!(url = settings.fluentd.url, types = ?args.types, "sending a span of the log again");
+    info!(url = redacted(&settings.fluentd.url), types = ?args.types, "sending a span of the log again");
     let cluster = survey.cluster.clone();
     let source = Arc::new(Mutex::new(source));
     let source = SpanSource::new(source, env, survey, span.clone(), args.types.clone());

@@ -4,19 +4,16 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Range;
 
-use ev_core::{ParkReason, StateError, Timestamp};
+use ev_core::{ParkReason, StateError};
 use serde::Serialize;
 
 use super::Args;
 use super::send::{Sent, name_of};
 use crate::exit::Exit;
-use crate::parked::record::harmless;
+use crate::text::{shown_id, time};
 
 /// Events that are named, at most.
 const NAMED: usize = 20;
-
-/// Longest id that is printed, in characters; Teleport's are UUIDs of 36.
-const ID_LEN: usize = 128;
 
 /// How it ended.
 #[derive(Debug, Serialize)]
@@ -78,7 +75,7 @@ impl Report {
             possible_duplicates: sent.possible_duplicates,
             unsent: totals.parked,
             unsent_by_reason,
-            unsent_ids: unsent_ids.iter().map(|id| shown(id)).collect(),
+            unsent_ids: unsent_ids.iter().map(|id| shown_id(id)).collect(),
             complete: sent.complete,
             reached: time(sent.reached),
         })
@@ -121,13 +118,4 @@ impl Report {
     pub(super) fn exit(&self) -> Exit {
         if self.complete && self.unsent == 0 { Exit::Success } else { Exit::Failure }
     }
-}
-
-fn time(second: i64) -> String {
-    Timestamp::new(second, 0).to_string()
-}
-
-/// An id comes from whoever could write an event.
-fn shown(id: &str) -> String {
-    harmless(&id.chars().take(ID_LEN).collect::<String>())
 }

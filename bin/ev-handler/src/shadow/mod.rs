@@ -15,12 +15,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args as _, Command, FromArgMatches as _};
-use tracing::{error, warn};
+use tracing::error;
 
 use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::start::{Error, block_on};
-use crate::{config, logging, upstream};
+use crate::{config, upstream};
 
 /// Compare with what the reference handler sends, for as long as wanted, before switching to this one
 ///
@@ -101,10 +101,7 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    logging::init(loaded.settings.log_format, loaded.settings.debug);
-    for finding in &loaded.warnings {
-        warn!(setting = finding.setting, "{finding}");
-    }
+    config::begin_log(&loaded);
     let settings = loaded.settings;
     let work = async |stop: &_| run::run(&settings, &args, stop).await;
     block_on(upstream::until_signal(work)).unwrap_or_else(|error| {

@@ -1,9 +1,11 @@
 //! The end point of a comparison, made from arguments and settings.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ev_config::Settings;
+use ev_config::{Settings, Timeouts};
 use ev_core::Env;
 use ev_shadow::{
     Comparison, Forward, ForwardTimeouts, Limits, Paths, Receiver, ReceiverConfig, ReceiverCounts,
@@ -66,13 +68,19 @@ impl Receiving {
             true => Some(forward(settings, clock, env, &mut watch)?),
             false => None,
         };
-        let listener = TcpListener::bind(args.listen)
-            .map_err(|error| Error::setting(format!("--listen {}", args.listen), error))?;
+        let listener = TcpListener::bind(args.listen).map_err(|error| {
+            let what = format!("--listen {}", args.listen);
+            match error.kind() {
+                // Whoever holds it may let go of it.
+                ErrorKind::AddrInUse => Error::system(what, error),
+                _ => Error::setting(what, error),
+            }
+        })?;
         let is_forwarding = forward.is_some();
         let config = ReceiverConfig { tls, paths, forward, limits: Limits::default() };
         let receiver = Receiver::new(listener, config, Arc::clone(comparison), Arc::clone(env));
-        let receiver = receiver.map_err(|error| Error::setting("--listen", error))?;
-        let addr = receiver.addr().map_err(|error| Error::setting("--listen", error))?;
+        let receiver = receiver.map_err(|error| Error::system("--listen", error))?;
+        let addr = receiver.addr().map_err(|error| Error::system("--listen", error))?;
         let (counts, stop) = (receiver.counts(), CancellationToken::new());
         tasks.spawn(receiver.run(stop.clone()));
         info!(%addr, forward = is_forwarding, "receiving what the other handler sends");
@@ -116,21 +124,16 @@ fn forward(
         }
         false => None,
     };
-    let timeouts = ForwardTimeouts {
-        connect: fluentd.timeouts.connect,
-        handshake: fluentd.timeouts.handshake,
-        exchange: fluentd.timeouts.request.max(fluentd.timeouts.response),
-        ..ForwardTimeouts::default()
-    };
-    let forward = Forward::new(&fluentd.url, &fluentd.session_url, tls.clone(), timeouts)
-        .map_err(|error| Error::setting("forward.fluentd", error))?;
+    let forward =
+        Forward::new(&fluentd.url, &fluentd.session_url, tls.clone(), timeouts(&fluentd.timeouts))
+            .map_err(|error| Error::setting("forward.fluentd", error))?;
     if let Some(tls) = tls {
         tasks.spawn(watch(tls, fluentd.refresh, Arc::clone(env)));
     }
     Ok(forward)
 }
 
-async fn watch(tls: Arc<ClientTls>, interval: std::time::Duration, env: Arc<dyn Env>) {
+async fn watch(tls: Arc<ClientTls>, interval: Duration, env: Arc<dyn Env>) {
     loop {
         env.sleep(interval).await;
         let files = Arc::clone(&tls);
@@ -140,5 +143,38 @@ async fn watch(tls: Arc<ClientTls>, interval: std::time::Duration, env: Arc<dyn 
             Ok(Err(error)) => warn!(error = %Chain(&error), "new certificates are not usable"),
             Err(error) => warn!(%error, "certificates could not be read"),
         }
+    }
+}
+
+/// Those of the settings, as far as the other handler waits.
+fn timeouts(timeouts: &Timeouts) -> ForwardTimeouts {
+    let exchange = timeouts.request.max(timeouts.response);
+    ForwardTimeouts {
+        connect: timeouts.connect,
+        handshake: timeouts.handshake,
+        exchange: exchange.min(ForwardTimeouts::LONGEST),
+        ..ForwardTimeouts::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_limit_is_longer_than_the_other_handler_waits() {
+        let seconds = Duration::from_secs;
+        let check = |request, response, expected| {
+            let set = Timeouts {
+                connect: seconds(5),
+                handshake: seconds(5),
+                request: seconds(request),
+                response: seconds(response),
+            };
+            assert_eq!(timeouts(&set).exchange, seconds(expected));
+        };
+        check(10, 30, 29);
+        check(60, 5, 29);
+        check(10, 20, 20);
     }
 }

@@ -21,6 +21,8 @@ use crate::start::{Error, parts};
 
 /// How often it is looked for what has waited long enough.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a slow reader of the report is waited for once it is to end.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Compares until the end that the arguments name, or until `stop` is cancelled.
 ///
@@ -89,7 +91,15 @@ pub(super) async fn run(
         ours,
         receiver: receiving.counts.stats(),
     });
-    let told = report.print(args.json, &mut std::io::stdout());
+    let mut text = Vec::new();
+    let printed = report.print(args.json, &mut text);
+    let told = tokio::select! {
+        told = teller.end(text) => told.and(printed),
+        // Nobody is obliged to read.
+        () = async { stop.cancelled().await; env.sleep(GRACE).await } => {
+            Err(std::io::ErrorKind::TimedOut.into())
+        }
+    };
     if args.forward && !stop.is_cancelled() {
         info!(
             "the comparison is over; requests are still passed on to Fluentd until this is stopped"

@@ -1,22 +1,29 @@
 //! Tells findings as they come, and how it stands each minute.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use ev_shadow::{Comparison, Difference, DifferenceKind, Finding};
+use tokio::task::{JoinError, JoinSet};
 use tracing::{info, warn};
 
-use crate::parked::record::harmless;
+use crate::text::harmless;
 
 /// How often it is told how it stands.
 const PROGRESS: Duration = Duration::from_secs(60);
 /// Findings that are told one by one in that time.
 const LINES: usize = 200;
 
+/// Whoever reads may be slow: what is told is written on a thread of its own, and nothing here waits
+/// for it before the end.
 pub(super) struct Teller<W> {
-    out: W,
+    /// None while something is being written.
+    out: Option<W>,
+    writing: JoinSet<(W, io::Result<()>)>,
+    /// What is to be written next; bounded, as it is made of `left`.
+    pending: Vec<u8>,
     json: bool,
-    /// Lines that may still be written before the next progress.
+    /// Lines that may still be told before the next progress.
     left: usize,
     /// Findings that were not told, all in all.
     pub(super) untold: u64,
@@ -24,33 +31,95 @@ pub(super) struct Teller<W> {
     is_deaf: bool,
 }
 
-impl<W: Write> Teller<W> {
+impl<W: Write + Send + 'static> Teller<W> {
     pub(super) fn new(out: W, json: bool, now: Duration) -> Self {
-        let next_progress = now.saturating_add(PROGRESS);
-        Self { out, json, left: LINES, untold: 0, next_progress, is_deaf: false }
+        Self {
+            out: Some(out),
+            writing: JoinSet::new(),
+            pending: Vec::new(),
+            json,
+            left: LINES,
+            untold: 0,
+            next_progress: now.saturating_add(PROGRESS),
+            is_deaf: false,
+        }
     }
 
-    /// Tells what is new.
+    /// Tells what is new. Needs a running tokio runtime.
     pub(super) fn tell(&mut self, comparison: &Comparison, now: Duration) {
+        if let Some(written) = self.writing.try_join_next() {
+            self.note(written);
+        }
         for finding in comparison.findings() {
-            if self.left == 0 {
+            if self.left == 0 || self.is_deaf {
                 self.untold += 1;
                 continue;
             }
             self.left -= 1;
-            let written = match self.json {
-                true => serde_json::to_string(&finding).map_err(Into::into),
-                false => Ok(line(&finding)),
-            };
-            let written = written.and_then(|line| writeln!(self.out, "{line}"));
-            self.note(written);
+            match self.json {
+                // An object of texts and numbers.
+                true => self.pending.extend(serde_json::to_vec(&finding).unwrap_or_default()),
+                false => self.pending.extend(line(&finding).into_bytes()),
+            }
+            self.pending.push(b'\n');
         }
-        let flushed = self.out.flush();
-        self.note(flushed);
+        self.write();
         if now >= self.next_progress {
             self.next_progress = now.saturating_add(PROGRESS);
-            self.left = LINES;
+            // What a slow reader has not taken yet still counts.
+            if self.pending.is_empty() {
+                self.left = LINES;
+            }
             self.progress(comparison);
+        }
+    }
+
+    /// Writes what is left and the report behind it.
+    ///
+    /// # Errors
+    ///
+    /// When the report could not be written.
+    pub(super) async fn end(mut self, report: Vec<u8>) -> io::Result<()> {
+        self.pending.extend(report);
+        loop {
+            self.write();
+            match self.writing.join_next().await {
+                None => break,
+                Some(written) => self.note(written),
+            }
+        }
+        match self.is_deaf {
+            false => Ok(()),
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    /// Begins to write what waits, unless something is being written.
+    fn write(&mut self) {
+        if self.is_deaf {
+            self.pending.clear();
+        }
+        let Some(mut out) = self.out.take_if(|_| !self.pending.is_empty()) else { return };
+        let pending = std::mem::take(&mut self.pending);
+        self.writing.spawn_blocking(move || {
+            let written = out.write_all(&pending).and_then(|()| out.flush());
+            (out, written)
+        });
+    }
+
+    /// A reader that has gone away stops nothing: requests still have to be passed on.
+    fn note(&mut self, written: Result<(W, io::Result<()>), JoinError>) {
+        let written = match written {
+            Ok((out, written)) => {
+                self.out = Some(out);
+                written
+            }
+            Err(error) => Err(io::Error::other(error)),
+        };
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.is_deaf, true)
+        {
+            warn!(%error, "findings cannot be told any more");
         }
     }
 
@@ -72,15 +141,6 @@ impl<W: Write> Teller<W> {
             newest_theirs = time(news.newest_theirs),
             "comparing"
         );
-    }
-
-    /// A reader that has gone away stops nothing: requests still have to be passed on.
-    fn note(&mut self, written: std::io::Result<()>) {
-        if let Err(error) = written
-            && !std::mem::replace(&mut self.is_deaf, true)
-        {
-            warn!(%error, "findings cannot be told any more");
-        }
     }
 }
 
@@ -131,4 +191,90 @@ fn place(difference: &Difference) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, mpsc};
+
+    use ev_core::{Env, Route};
+    use ev_pipeline::TokioEnv;
+    use ev_shadow::{Bounds, Rules, Side};
+
+    use super::*;
+
+    /// A reader that takes nothing before it is told to.
+    struct Slow {
+        go: mpsc::Receiver<()>,
+        read: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.go.recv().map_err(io::Error::other)?;
+            self.read.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn comparison() -> Comparison {
+        let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
+        Comparison::new(Rules::default(), Bounds::default(), env)
+    }
+
+    fn found(comparison: &Comparison, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            for _ in 0..2 {
+                let body = format!(r#"{{"event":"x","uid":"{number}"}}"#);
+                comparison.take(Side::Theirs, &Route::Audit, body.into_bytes().into());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_holds_nothing_up_and_misses_no_line() {
+        let (comparison, read) = (comparison(), Arc::<Mutex<Vec<u8>>>::default());
+        let (release, go) = mpsc::sync_channel(3);
+        let out = Slow { go, read: Arc::clone(&read) };
+        let mut teller = Teller::new(out, false, Duration::ZERO);
+        found(&comparison, 0..3);
+        teller.tell(&comparison, Duration::ZERO);
+        found(&comparison, 3..5);
+        teller.tell(&comparison, Duration::ZERO);
+        // Not even in a day there are more lines than there may be.
+        found(&comparison, 5..LINES);
+        for hour in 0..24 {
+            teller.tell(&comparison, Duration::from_secs(hour * 3600));
+        }
+        assert_eq!(teller.untold, 0);
+        found(&comparison, LINES..LINES + 7);
+        teller.tell(&comparison, Duration::from_secs(86_400));
+        assert_eq!(teller.untold, 7);
+        assert!(read.lock().unwrap().is_empty(), "nothing is read yet");
+        for _ in 0..3 {
+            release.send(()).unwrap();
+        }
+        teller.end(b"the report\n".to_vec()).await.unwrap();
+        let text = String::from_utf8(read.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), LINES + 1);
+        for (number, line) in lines[..LINES].iter().enumerate() {
+            assert!(line.contains(&format!(" {number} x")), "{line}");
+        }
+        assert_eq!(lines[LINES], "the report");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_has_gone_away_stops_nothing() {
+        let (comparison, (release, go)) = (comparison(), mpsc::sync_channel(3));
+        let mut teller = Teller::new(Slow { go, read: Arc::default() }, true, Duration::ZERO);
+        drop(release);
+        found(&comparison, 0..1);
+        teller.tell(&comparison, Duration::ZERO);
+        assert!(teller.end(b"the report\n".to_vec()).await.is_err());
+    }
 }

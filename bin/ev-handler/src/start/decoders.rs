@@ -73,7 +73,7 @@ pub(crate) fn registry(needs: &Needs<'_>) -> Result<Registry, Error> {
     };
     let limits = Loader::size_limits(settings.allow_wasi_modules);
     let loader = Loader::new(needs.flavour, options, reference, settings.allow_wasi_modules)
-        .map_err(|error| Error::setting("failed to set up the module host", error))?;
+        .map_err(|error| Error::system("failed to set up the module host", error))?;
     let mut sources: Vec<Arc<dyn ArtifactSource>> = Vec::new();
     // Without a trust file no artifact could be used, so none is asked for.
     if settings.trust.is_some() {

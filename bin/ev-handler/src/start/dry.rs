@@ -1,13 +1,17 @@
 //! A dry run: everything but sending, locking, and moving the resume point.
 //!
 //! It goes on from where the handler stands, with a copy of the state in a temporary directory
-//! that is deleted at the end. Nothing under the storage directory is changed.
+//! that is deleted at the end. Nothing under the storage directory is changed, but that what is going
+//! on is written down there when SIGUSR1 asks for it.
 
-use std::fs;
+use std::fs::{self, File, FileTimes};
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ev_core::{Batch, BoxFuture, Framing, Ordering, Shape, Sink, SinkError, StateError, Verdict};
+use ev_core::{
+    Batch, BoxError, BoxFuture, Framing, Ordering, Shape, Sink, SinkError, StateError, Verdict,
+};
+use ev_reference_state::candidates;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -59,43 +63,21 @@ impl Throwaway {
 
     /// Copies what the reference handler keeps; says in how many directories.
     fn add_reference(&self, storage: &Path) -> Result<usize, StateError> {
-        let what = || format!("copy from `{}`", storage.display());
-        let mut count = 0;
-        for from in directories(storage).map_err(|error| failed(&what(), error))? {
-            let Some(name) = from.file_name().filter(|name| is_reference(&name.to_string_lossy()))
-            else {
-                continue;
-            };
-            copy_tree(&from, &self.path().join(name)).map_err(|error| failed(&what(), error))?;
-            count += 1;
+        let failed = |source: BoxError| StateError::Storage {
+            message: format!("failed to copy from `{}`", storage.display()),
+            source: Some(source),
+        };
+        let found = candidates(storage).map_err(|error| failed(error.into()))?;
+        for one in &found {
+            let copied = copy_tree(&one.path, &self.path().join(&one.name));
+            copied.map_err(|error| failed(error.into()))?;
         }
-        Ok(count)
+        Ok(found.len())
     }
 }
 
-/// The directories in one; none if that is not there.
-fn directories(of: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(of) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
-}
-
-/// `<host>_<port>`.
-fn is_reference(name: &str) -> bool {
-    let port = name.rsplit_once('_').map(|(_, port)| port);
-    port.is_some_and(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// Files and directories, without the dry runs of the reference handler.
+/// Files and directories, without the dry runs of the reference handler, and with their times: by
+/// them the last of several states is known.
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
@@ -103,11 +85,18 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
         let (kind, name) = (entry.file_type()?, entry.file_name());
         if kind.is_file() {
             fs::copy(entry.path(), to.join(&name))?;
+            copy_time(&entry.path(), &to.join(&name))?;
         } else if kind.is_dir() && name != "dry_run" {
             copy_tree(&entry.path(), &to.join(&name))?;
         }
     }
-    Ok(())
+    // Behind what was put into it, which changes it.
+    copy_time(from, to)
+}
+
+fn copy_time(from: &Path, to: &Path) -> io::Result<()> {
+    let times = FileTimes::new().set_modified(fs::metadata(from)?.modified()?);
+    File::open(to)?.set_times(times)
 }
 
 fn failed(what: &str, error: io::Error) -> StateError {
@@ -187,6 +176,7 @@ fn print(lines: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::{Duration, SystemTime};
 
     use bytes::Bytes;
     use ev_core::{BatchId, Entry, Route, Span};
@@ -220,10 +210,7 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        assert_eq!(
-            names,
-            ["10.0.0.1_443", "auth.example.com_3025", "my_3"].map(String::from).into()
-        );
+        assert_eq!(names, ["10.0.0.1_443", "auth.example.com_3025"].map(String::from).into());
         assert!(!copy.path().join("auth.example.com_3025/dry_run").exists());
         let path = copy.path().to_owned();
         drop(copy);
@@ -231,13 +218,26 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_reference_are_told_from_ours() {
-        for name in ["127.0.0.1_3025", "a_b_1", "_1"] {
-            assert!(is_reference(name), "{name}");
+    fn a_copy_is_as_old_as_what_was_copied() {
+        let storage = tempfile::tempdir().unwrap();
+        let at = |days| SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400);
+        // In the order in which they are copied, whatever that is, they would be the other way.
+        for (name, days) in [("a.example.com_1", 100), ("b.example.com_1", 300), ("c_1", 200)] {
+            let date = storage.path().join(name).join("cursor_v2/2026-11-17");
+            fs::create_dir_all(&date).unwrap();
+            fs::write(date.join("completed-chunks"), "x\n").unwrap();
+            for path in [date.join("completed-chunks"), date.clone(), date.parent().unwrap().into()]
+            {
+                File::open(path).unwrap().set_modified(at(days)).unwrap();
+            }
         }
-        for name in ["ev-state", "parked", "profiles", "a_", "a_1x", "3025", ""] {
-            assert!(!is_reference(name), "{name}");
-        }
+        let copy = Throwaway::copy_of(storage.path()).unwrap();
+        let known = |storage: &Path| -> Vec<_> {
+            let found = candidates(storage).unwrap();
+            found.into_iter().map(|one| (one.name, one.changed)).collect()
+        };
+        assert_eq!(known(copy.path())[0], ("b.example.com_1".to_owned(), Some(at(300))));
+        assert_eq!(known(copy.path()), known(storage.path()));
     }
 
     #[test]

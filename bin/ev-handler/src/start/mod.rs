@@ -51,6 +51,15 @@ pub enum Error {
         #[source]
         source: ev_core::BoxError,
     },
+    /// The machine does not give what is needed, whatever the settings say.
+    #[error("{what}")]
+    System {
+        /// What cannot be had.
+        what: String,
+        /// The cause.
+        #[source]
+        source: ev_core::BoxError,
+    },
     /// Credentials have expired.
     #[error("{whose}: credentials have expired: {advice}")]
     Expired {
@@ -83,6 +92,10 @@ impl Error {
     ) -> Self {
         Self::Setting { setting: setting.into(), source: source.into() }
     }
+
+    pub(crate) fn system(what: impl Into<String>, source: impl Into<ev_core::BoxError>) -> Self {
+        Self::System { what: what.into(), source: source.into() }
+    }
 }
 
 /// Reads the settings, starts logging, and runs until a signal.
@@ -91,10 +104,7 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    let level = logging::init(loaded.settings.log_format, loaded.settings.debug);
-    for finding in &loaded.warnings {
-        warn!(setting = finding.setting, "{finding}");
-    }
+    let level = config::begin_log(&loaded);
     let reread = reread(matches.clone(), loaded.settings.clone(), level);
     let result = block_on(until_signal(loaded.settings, reread));
     match result {
@@ -118,7 +128,7 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Error::setting("failed to start the runtime", error))?;
+        .map_err(|error| Error::system("failed to start the runtime", error))?;
     let result = runtime.block_on(work);
     // Blocking work that hangs (a dead network file system) must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -128,28 +138,16 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
 /// Reads the settings again: the level of the log is taken from them, and what else has changed is
 /// told.
 fn reread(matches: ArgMatches, began_with: Settings, level: logging::Level) -> Reread {
-    Arc::new(move || {
-        let env = |name: &str| std::env::var_os(name);
-        let cwd = match std::env::current_dir() {
-            Ok(cwd) => cwd,
-            Err(error) => {
-                error!(%error, "the settings cannot be read again");
-                return;
+    Arc::new(move || match config::read(&matches) {
+        Ok(Loaded { settings, .. }) => {
+            level.set(settings.debug);
+            info!(debug = settings.debug, "the level of the log is as the settings say");
+            if (Settings { debug: began_with.debug, ..settings }) != began_with {
+                warn!("other settings have changed since the start: they take effect at the next");
             }
-        };
-        match ev_config::load(&matches, &env, &cwd) {
-            Ok(Loaded { settings, .. }) => {
-                level.set(settings.debug);
-                info!(debug = settings.debug, "the level of the log is as the settings say");
-                if (Settings { debug: began_with.debug, ..settings }) != began_with {
-                    warn!(
-                        "other settings have changed since the start: they take effect at the next"
-                    );
-                }
-            }
-            Err(error) => {
-                error!(error = %Chain(&error), "the settings are wrong now, nothing of them is taken");
-            }
+        }
+        Err(error) => {
+            error!(error = %Chain(&error), "the settings are wrong now, nothing of them is taken");
         }
     })
 }
@@ -162,7 +160,7 @@ async fn until_signal(settings: Settings, reread: Reread) -> Result<(), Error> {
         Ok(Some(result)) => result.map(|_| ()),
         // Like a crash: nothing is lost, what is under way is sent again after the next start.
         Ok(None) => Ok(()),
-        Err(error) => Err(Error::setting("failed to catch signals", error)),
+        Err(error) => Err(Error::system("failed to catch signals", error)),
     }
 }
 

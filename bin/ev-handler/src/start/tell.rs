@@ -8,6 +8,7 @@ use ev_config::{
 };
 use tracing::{debug, info, warn};
 
+use crate::text::time;
 use crate::{program, storage};
 
 /// Tells all of them, in the order of the reference handler; ours stand behind.
@@ -124,8 +125,4 @@ fn duration(duration: Duration) -> String {
 
 fn list(items: &[String]) -> String {
     if items.is_empty() { "none".to_owned() } else { items.join(",") }
-}
-
-fn time(seconds: i64) -> String {
-    ev_core::Timestamp::new(seconds, 0).to_string()
 }

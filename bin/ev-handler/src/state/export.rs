@@ -1,16 +1,15 @@
 //! `ev-handler state export`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use ev_config::Settings;
 use ev_reference_state::{directory_name, write};
 
 use super::Console;
 use super::layout::{Exported, exported};
+use crate::config::Beside;
 use crate::exit::Exit;
-use crate::parked::place::Place;
+use crate::place::Place;
 use crate::start::SINK;
 
 /// Write the resume points as a directory that the reference handler goes on from; stop this
@@ -28,30 +27,23 @@ pub(crate) struct Args {
     pub(crate) addr: Option<String>,
 }
 
-pub(crate) fn run(args: &Args, configs: &[OsString], console: &mut Console<'_>) -> Result<Exit> {
-    let settings = Place::settings(configs);
-    let settings = match (&args.place.storage, &args.addr) {
-        // Nothing else of the configuration is needed.
-        (Some(_), Some(_)) => settings.ok(),
-        _ => Some(settings?),
+pub(crate) fn run(args: &Args, beside: &Beside, console: &mut Console<'_>) -> Result<Exit> {
+    // With a place and an address nothing of the configuration is needed.
+    let settings = beside.settings();
+    let addr = match (&args.addr, &settings) {
+        (Some(addr), _) => addr,
+        (None, Ok(settings)) => &settings.teleport.addr,
+        (None, Err(_)) => return settings.map(|_| Exit::Failure),
     };
-    let addr = args.addr.as_deref();
-    let addr = addr.or(settings.as_ref().map(|settings| settings.teleport.addr.as_str()));
-    let addr = addr.unwrap_or_default();
     let Some(name) = directory_name(addr) else {
         bail!("`{addr}` is no address of the form host:port");
     };
-    let (storage, reader) = match (&args.place.storage, &settings) {
-        (None, Some(Settings { storage, .. })) => {
-            Place { storage: Some(storage.clone()) }.reader(configs)?
-        }
-        _ => args.place.reader(configs)?,
-    };
+    let (storage, reader) = args.place.reader(beside)?;
     let sinks = reader.sinks()?;
     let Some(sink) = sinks.iter().find(|sink| sink.name == SINK) else {
         bail!("nothing was stored in `{}` yet", storage.display());
     };
-    let fixed = settings.and_then(|settings| settings.ingest.start_time_unix_secs);
+    let fixed = settings.ok().and_then(|settings| settings.ingest.start_time_unix_secs);
     let Exported { state, notes } = exported(sink, fixed);
     let directory = args.to.join(name);
     write(&directory, &state).context(

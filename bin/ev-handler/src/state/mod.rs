@@ -11,8 +11,8 @@ use std::io::Write;
 use anyhow::Result;
 use clap::{ArgMatches, FromArgMatches as _};
 
+use crate::config::Beside;
 use crate::exit::Exit;
-use crate::parked::configs;
 
 /// Show what is stored, and export it for the reference handler
 #[derive(clap::Subcommand, Debug)]
@@ -34,11 +34,12 @@ pub(crate) struct Console<'a> {
 /// Runs the command in the process's own terminal.
 pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
     let command = Command::from_arg_matches(matches)?;
-    let configs = configs(matches);
+    let beside = Beside::read(matches);
+    beside.begin_log();
     let mut console =
         Console { out: &mut std::io::stdout().lock(), errors: &mut std::io::stderr() };
     match &command {
-        Command::Show(args) => show::run(args, &configs, &mut console),
-        Command::Export(args) => export::run(args, &configs, &mut console),
+        Command::Show(args) => show::run(args, &beside, &mut console),
+        Command::Export(args) => export::run(args, &beside, &mut console),
     }
 }

@@ -1,19 +1,19 @@
 //! `ev-handler state show`.
 
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use ev_core::{Flavour, LaneId, Timestamp, Totals};
+use ev_core::{Flavour, LaneId, Totals};
 use ev_source::{ExportPlace, SearchPlace};
 use ev_state::{LaneFacts, SinkFacts};
 use serde::Serialize;
 
 use super::Console;
+use crate::config::Beside;
 use crate::exit::Exit;
-use crate::parked::place::Place;
-use crate::parked::record::harmless;
+use crate::place::Place;
+use crate::text::{harmless, time};
 
 /// Show where everything stands
 #[derive(clap::Args, Debug, Default)]
@@ -91,8 +91,8 @@ struct Lane {
     unreadable: Option<String>,
 }
 
-pub(crate) fn run(args: &Args, configs: &[OsString], console: &mut Console<'_>) -> Result<Exit> {
-    let (storage, reader) = args.place.reader(configs)?;
+pub(crate) fn run(args: &Args, beside: &Beside, console: &mut Console<'_>) -> Result<Exit> {
+    let (storage, reader) = args.place.reader(beside)?;
     let report = Report::new(&storage, reader.identity()?, reader.sinks()?);
     if args.json {
         writeln!(console.out, "{}", serde_json::to_string_pretty(&report)?)?;
@@ -100,10 +100,6 @@ pub(crate) fn run(args: &Args, configs: &[OsString], console: &mut Console<'_>) 
         report.print(console.out)?;
     }
     Ok(Exit::Success)
-}
-
-fn time(second: i64) -> String {
-    Timestamp::new(second, 0).to_string()
 }
 
 impl Report {

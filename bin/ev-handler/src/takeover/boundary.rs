@@ -8,6 +8,7 @@
 //! and what is behind it in that search is not delivered.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::ControlFlow;
 
 use ev_core::{Date, EventDigest};
 use ev_pipeline::Identity;
@@ -178,46 +179,56 @@ fn find(entries: &[Entry], ids: &[EventDigest]) -> Option<At> {
     found.map(|entry| at(entry, true))
 }
 
-/// Looks for events from the end of the log on, in stretches each of which is twice as wide as the
-/// one before it. What is read in vain has to be sent anyway, as
-/// it stands behind the event; so this costs about as much as that.
+/// The event of those ids that is met first from the end of the log on, each stretch being read
+/// from its beginning. What is read in vain has to be sent anyway, as it stands behind the event;
+/// so this costs about as much as that.
 pub(super) async fn backwards(
     log: &mut impl Log,
     ids: &[EventDigest],
     start: i64,
     now: i64,
 ) -> Result<Option<At>, Error> {
-    let (mut from, mut to) = (now, now.saturating_add(AHEAD));
-    let mut width = HOUR;
-    loop {
-        from = from.saturating_sub(width).max(start);
-        log.open(from, to);
-        while let Some(Stretch { entries, .. }) = log.next().await? {
-            if let Some(found) = find(&entries, ids) {
-                return Ok(Some(found));
-            }
-        }
-        if from <= start {
-            return Ok(None);
-        }
-        to = from;
-        width = width.saturating_mul(2);
+    if ids.is_empty() {
+        return Ok(None);
     }
+    from_the_end(log, start, now, |entries, _| match find(entries, ids) {
+        Some(found) => ControlFlow::Break(found),
+        None => ControlFlow::Continue(None),
+    })
+    .await
 }
 
 /// The newest event of all.
 async fn newest(log: &mut impl Log, start: i64, now: i64) -> Result<Option<At>, Error> {
-    let mut last = None;
+    from_the_end(log, start, now, |entries, before| {
+        ControlFlow::Continue(entries.last().map(|entry| at(entry, true)).or(before))
+    })
+    .await
+}
+
+/// Looks at the log in stretches from its end on, each twice as wide as the one behind it, until
+/// one has what is looked for. `look` is given the events of a part, in order, and what an earlier
+/// part of the stretch had.
+async fn from_the_end(
+    log: &mut impl Log,
+    start: i64,
+    now: i64,
+    look: impl Fn(&[Entry], Option<At>) -> ControlFlow<At, Option<At>>,
+) -> Result<Option<At>, Error> {
     let (mut from, mut to) = (now, now.saturating_add(AHEAD));
     let mut width = HOUR;
+    let mut found = None;
     loop {
         from = from.saturating_sub(width).max(start);
         log.open(from, to);
         while let Some(Stretch { entries, .. }) = log.next().await? {
-            last = entries.last().map(|entry| at(entry, true)).or(last);
+            match look(&entries, found) {
+                ControlFlow::Break(at) => return Ok(Some(at)),
+                ControlFlow::Continue(so_far) => found = so_far,
+            }
         }
-        if last.is_some() || from <= start {
-            return Ok(last);
+        if found.is_some() || from <= start {
+            return Ok(found);
         }
         to = from;
         width = width.saturating_mul(2);

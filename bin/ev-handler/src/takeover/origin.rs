@@ -70,8 +70,7 @@ impl Found {
 
 /// All that there are.
 pub(super) fn find(settings: &Settings) -> Result<Found, Error> {
-    let unreadable =
-        |error| Error::setting("cannot take over the reference handler's state", error);
+    let unreadable = |error| Error::system("cannot take over the reference handler's state", error);
     let mut found = Vec::new();
     for candidate in candidates(&settings.storage).map_err(unreadable)? {
         let (state, findings) = read(&candidate.path).map_err(unreadable)?;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use ev_core::{LedgerHour, Timestamp};
+use ev_core::LedgerHour;
 use ev_pipeline::ledger::Recording;
 use serde::Serialize;
 
@@ -12,10 +12,7 @@ use super::recordings;
 use super::repair::{Again, Repaired};
 use super::verdict::{Sums, Verdict};
 use crate::exit::Exit;
-use crate::parked::record::harmless;
-
-/// Longest id that is printed, in characters; Teleport's are UUIDs of 36.
-const ID_LEN: usize = 128;
+use crate::text::{shown_id, time};
 
 /// What was found, on its way out.
 #[derive(Debug)]
@@ -182,7 +179,7 @@ impl Report {
         let start = start(*hour);
         writeln!(out, "{start}  {:<8}  auth {auth}, ledger {ledger}{why}", verdict.as_str())?;
         for id in &compared.missing {
-            writeln!(out, "    only auth has    {}", shown(id))?;
+            writeln!(out, "    only auth has    {}", shown_id(id))?;
         }
         if compared.missing_more > 0 {
             writeln!(out, "    only auth has    {} more", compared.missing_more)?;
@@ -200,7 +197,7 @@ impl Report {
             writeln!(out, "    {} without an id, not compared", compared.unidentified)?;
         }
         for gap in &compared.gaps {
-            writeln!(out, "    auth cannot send all of {}", Timestamp::new(*gap, 0))?;
+            writeln!(out, "    auth cannot send all of {}", time(*gap))?;
         }
         Ok(())
     }
@@ -232,7 +229,7 @@ impl Report {
             writeln!(out, "    indexes are missing in {} places", auth.gaps)?;
         }
         if let Some(broken) = broken {
-            writeln!(out, "    auth cannot send all of it: {}", shown(&broken))?;
+            writeln!(out, "    auth cannot send all of it: {}", shown_id(&broken))?;
         }
         match again {
             None => {}
@@ -249,8 +246,8 @@ impl Report {
         let Sums { compared, equal, differing, without_row, unproved, open, repaired } = self.sums;
         if self.json {
             let whole = Whole {
-                from: Timestamp::new(self.from, 0).to_string(),
-                to: Timestamp::new(self.to, 0).to_string(),
+                from: time(self.from),
+                to: time(self.to),
                 cluster: &self.cluster,
                 hours: self.hours.iter().map(|(hour, done)| OneHour::new(hour, done)).collect(),
                 compared,
@@ -345,7 +342,7 @@ impl<'a> OneRecording<'a> {
             verdict: compared.verdict.as_str(),
             auth: Part::of(&compared.auth),
             ledger: compared.ledger.as_ref().map(Part::of),
-            broken: compared.broken.as_deref().map(shown),
+            broken: compared.broken.as_deref().map(shown_id),
             repair,
         }
     }
@@ -358,14 +355,14 @@ impl<'a> OneHour<'a> {
             verdict: compared.verdict.as_str(),
             auth: compared.auth,
             ledger: compared.ledger,
-            missing: compared.missing.iter().map(|id| shown(id)).collect(),
+            missing: compared.missing.iter().map(|id| shown_id(id)).collect(),
             missing_more: compared.missing_more,
             only_ledger: &compared.only_ledger,
             only_ledger_more: compared.only_ledger_more,
             untold: compared.untold,
             damaged: compared.damaged,
             unidentified: compared.unidentified,
-            gaps: compared.gaps.iter().map(|gap| Timestamp::new(*gap, 0).to_string()).collect(),
+            gaps: compared.gaps.iter().map(|gap| time(*gap)).collect(),
             repair: repaired.as_ref(),
         }
     }
@@ -393,12 +390,7 @@ fn told(repaired: &Repaired, out: &mut dyn Write) -> std::io::Result<()> {
 }
 
 fn start(hour: i64) -> String {
-    Timestamp::new(hour.saturating_mul(LedgerHour::SECONDS), 0).to_string()
-}
-
-/// An id comes from whoever could write an event.
-fn shown(id: &str) -> String {
-    harmless(&id.chars().take(ID_LEN).collect::<String>())
+    time(hour.saturating_mul(LedgerHour::SECONDS))
 }
 
 #[cfg(test)]

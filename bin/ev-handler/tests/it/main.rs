@@ -26,6 +26,7 @@ mod roads;
 mod scenarios;
 mod shadow_command;
 mod stage;
+mod surroundings;
 mod takeover;
 mod toolchains;
 mod two_receivers;

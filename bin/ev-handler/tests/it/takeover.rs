@@ -8,6 +8,7 @@ use std::time::Duration;
 use ev_config::Settings;
 use ev_handler::start::{Error, start};
 use ev_pipeline::Summary;
+use ev_test_support::Api;
 use ev_test_support::data::{Vector, read_vectors};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -634,6 +635,63 @@ async fn chunks_of_the_bulk_export_are_known_to_a_search() {
     assert_eq!(sent.intersection(&delivered_before("7-cursor-v2")).count(), 0);
     let again = rig.run(rig.settings()).await.unwrap();
     assert_eq!((again.passed, again.sent), (0, 0));
+}
+
+/// What most handlers of the newest release leave behind: it goes on by the same calls, and back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bulk_export_goes_on_by_the_export_and_back_again() {
+    let rig = Rig::new();
+    put_chunks(&rig);
+    rig.stage.auth.set(|switches| switches.offer_only(&[Api::Export, Api::Unstructured]));
+    let with = |storage: &str| {
+        let mut settings = rig.settings();
+        settings.storage = rig.stage.path(storage);
+        settings.ingest.source = ev_config::Road::Auto;
+        settings.fluentd.batching.max_events = 7;
+        settings
+    };
+    // Stopped in the middle of a chunk.
+    rig.stage.fluentd.set(|switches| switches.latency_ms = 5);
+    let stop = CancellationToken::new();
+    let mut settings = with("storage");
+    settings.ingest.exit_on_last_event = false;
+    let run = start(settings, stop.clone());
+    tokio::pin!(run);
+    tokio::select! {
+        ended = &mut run => panic!("the program ended by itself: {ended:?}"),
+        () = rig.stage.received(120) => stop.cancel(),
+    }
+    run.await.unwrap();
+    let first = rig.sent();
+    let sent: BTreeSet<&str> = first.iter().map(String::as_str).collect();
+    let before = delivered_before("7-cursor-v2");
+    assert_eq!(sent.len(), first.len(), "nothing twice");
+    assert!(!before.iter().any(|id| sent.contains(id.as_str())), "nothing from before");
+
+    // Its dates, chunks and cursors stand in the reference handler's files.
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ev-handler"));
+    command.args(["state", "export", "back", "--storage", "storage", "--addr", "a.example.com:1"]);
+    let output = command.current_dir(rig.stage.dir.path()).env_clear().output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (state, findings) =
+        ev_reference_state::read(&rig.stage.path("back/a.example.com_1")).unwrap();
+    assert_eq!(findings, []);
+    let days: Vec<_> = state.dates.keys().map(ToString::to_string).collect();
+    assert!(days.starts_with(&["2026-11-17".to_owned(), "2026-11-18".to_owned()]), "{days:?}");
+    let day = |text: &str| &state.dates[&ev_core::Date::parse(text).unwrap()];
+    assert_eq!(day("2026-11-17").completed.len(), 2);
+    assert!(!day("2026-11-18").completed.is_empty());
+
+    // Whoever goes on from them sends the rest, and nothing else.
+    let second = rig.run(with("back")).await.unwrap();
+    assert!(second.totals.balances(), "{second:?}");
+    let all = rig.sent();
+    let again: Vec<_> = all[first.len()..].iter().filter(|id| sent.contains(id.as_str())).collect();
+    assert!(again.is_empty(), "{again:?}");
+    let mut all: BTreeSet<String> = all.into_iter().collect();
+    assert!(all.is_disjoint(&before), "nothing from before");
+    all.extend(before);
+    assert_eq!(all.len(), rig.log.len(), "nothing is lost");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,6 +126,14 @@ async fn a_key_that_auth_refuses_leaves_the_event() {
     }
 }
 
+/// Where several states have no event noted, none of it need be read.
+#[tokio::test]
+async fn without_ids_nothing_is_looked_for() {
+    let mut log = log();
+    assert_eq!(backwards(&mut log, &[], 100, NOW).await.expect("a log that can be read"), None);
+    assert!(log.opened.is_empty(), "{:?}", log.opened);
+}
+
 #[tokio::test]
 async fn the_end_of_the_log_is_a_page_without_events() {
     assert_eq!(place(&mut log(), Some("200"), None).await, known(200, true));

@@ -36,7 +36,8 @@ async fn a_hangup_takes_the_level_and_the_certificates_that_are_there_now() {
     write(stage.dir.path(), "client.crt", &client.cert_pem);
     write(stage.dir.path(), "client.key", &client.key_pem);
     let config = std::fs::read_to_string(stage.path("handler.toml")).unwrap();
-    let changed = format!("debug = true\n{config}").replace("batch = 200", "batch = 201");
+    let changed =
+        format!("debug = true\n{config}").replace("timeout = \"50ms\"", "timeout = \"51ms\"");
     write(stage.dir.path(), "handler.toml", &changed);
     program.signal(Signal::HUP);
     program
@@ -51,14 +52,15 @@ async fn a_hangup_takes_the_level_and_the_certificates_that_are_there_now() {
     let sent = ["Event sent", "\"id\":", "\"index\":", "\"ts\":", " +0000 UTC", "\"type\":"];
     program.says("DEBUG", &sent, 5).await;
 
-    // Back, and what is wrong changes nothing.
-    write(scene.stage.dir.path(), "handler.toml", &config);
+    // Back, a line further down, and what is wrong changes nothing.
+    write(scene.stage.dir.path(), "handler.toml", &format!("# a line more\n{config}"));
     program.signal(Signal::HUP);
     program.says("INFO", &["the level of the log", "\"debug\":false"], 1).await;
     write(scene.stage.dir.path(), "handler.toml", "batch = [");
     program.signal(Signal::HUP);
     program.says("ERROR", &["the settings are wrong now"], 1).await;
-    program.terminate().await;
+    let ending = program.terminate().await;
+    assert_eq!(ending.said("WARN", &["other settings have changed"]), 1, "{:#?}", ending.log);
 }
 
 fn dumps(storage: &Path) -> Vec<PathBuf> {

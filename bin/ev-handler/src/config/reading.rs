@@ -1,0 +1,123 @@
+//! From the process's own surroundings to settings: one way for all commands.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use clap::ArgMatches;
+use ev_config::{ConfigError, Environment, Loaded, LogFormat, Settings};
+use tracing::warn;
+
+use crate::chain::Chain;
+use crate::exit::Exit;
+use crate::logging::{self, Level};
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error("failed to tell the working directory")]
+    Cwd(#[source] std::io::Error),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl Unusable {
+    /// How a process that needs settings is to end.
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Config(error) if !error.may_pass() => Exit::Config,
+            _ => Exit::Failure,
+        }
+    }
+
+    /// Tells it, and how the process is to end.
+    #[expect(clippy::print_stderr, reason = "there is no log before the settings are read")]
+    fn tell(&self) -> Exit {
+        eprintln!("error: {}", Chain(self));
+        self.exit()
+    }
+}
+
+/// Reads the settings that `start` would have, of a command that takes every one of its flags.
+pub(crate) fn read(matches: &ArgMatches) -> Result<Loaded, Unusable> {
+    read_with(matches, ev_config::load)
+}
+
+/// As [`read`]; what is wrong is told.
+pub(crate) fn load(matches: &ArgMatches) -> Result<Loaded, Exit> {
+    read(matches).map_err(|error| error.tell())
+}
+
+/// As [`load`], for a command that takes `--config` and `--debug` of the flags.
+pub(crate) fn load_beside(matches: &ArgMatches) -> Result<Loaded, Exit> {
+    read_with(matches, ev_config::load_beside).map_err(|error| error.tell())
+}
+
+type Load = fn(&ArgMatches, &Environment<'_>, &Path) -> Result<Loaded, ConfigError>;
+
+fn read_with(matches: &ArgMatches, load: Load) -> Result<Loaded, Unusable> {
+    let cwd = std::env::current_dir().map_err(Unusable::Cwd)?;
+    Ok(load(matches, &environment, &cwd)?)
+}
+
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// Begins the log as the settings say, with what is odd about them.
+pub(crate) fn begin_log(loaded: &Loaded) -> Level {
+    let level = logging::init(loaded.settings.log_format, loaded.settings.debug);
+    for finding in &loaded.warnings {
+        warn!(setting = finding.setting, "{finding}");
+    }
+    level
+}
+
+/// The settings for a command that may do without, as it can be told where the state is.
+pub(crate) struct Beside {
+    loaded: Result<Loaded, Unusable>,
+    /// Where there are none: whether flags or the environment say so.
+    debug: bool,
+}
+
+impl Beside {
+    /// Reads them. `matches` are those of a command that takes `--config` and `--debug`, or has
+    /// commands that do.
+    pub(crate) fn read(mut matches: &ArgMatches) -> Self {
+        while let Some((_, inner)) = matches.subcommand() {
+            matches = inner;
+        }
+        let loaded = read_with(matches, ev_config::load_beside);
+        Self { loaded, debug: ev_config::is_debug(matches, &environment) }
+    }
+
+    /// Begins the log.
+    pub(crate) fn begin_log(&self) {
+        match &self.loaded {
+            Ok(loaded) => begin_log(loaded),
+            Err(_) => logging::init(LogFormat::Text, self.debug),
+        };
+    }
+
+    /// The settings.
+    ///
+    /// # Errors
+    ///
+    /// Why there are none, and what can be given instead.
+    pub(crate) fn settings(&self) -> Result<&Settings> {
+        self.loaded.as_ref().map(|loaded| &loaded.settings).map_err(|error| {
+            anyhow!(
+                "the storage directory is not known, as the configuration cannot be used; name \
+                 the directory with `--storage DIR`, or the file with `--config FILE`: {}",
+                Chain(error)
+            )
+        })
+    }
+
+    /// None, for tests of commands that are told the place.
+    #[cfg(test)]
+    pub(crate) fn nothing() -> Self {
+        let loaded = Err(Unusable::Cwd(std::io::ErrorKind::NotFound.into()));
+        Self { loaded, debug: false }
+    }
+}

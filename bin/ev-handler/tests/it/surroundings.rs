@@ -1,0 +1,116 @@
+//! What commands besides `start` take from the configuration, the environment and the flags in
+//! front of them.
+
+use std::process::Command;
+
+use ev_core::Timestamp;
+use ev_test_support::certs::Validity;
+
+use crate::stage::{Stage, now, write};
+
+/// Status, stdout and stderr of a command with a file of settings and a misspelt variable.
+fn run(stage: &Stage, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ev-handler"));
+    command.args(["--config", "handler.toml"]).args(args).current_dir(stage.dir.path());
+    command.env_clear().env("FDWRD_MAX_CONNECTIONS", "5");
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn span() -> [String; 2] {
+    let time = |second| Timestamp::new(second, 0).to_string();
+    [time(now().seconds - 7200), time(now().seconds - 3600)]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_odd_about_settings_is_told_by_every_command() {
+    let stage = Stage::new("13.3.8");
+    stage.write_config(stage.auth.addr());
+    stage
+        .run_until(async |stage| {
+            stage.auth.wait(|tally| tally.methods.contains_key("GetEvents")).await;
+        })
+        .await;
+    let [from, to] = span();
+    for args in [
+        &["replay", "--from", &from, "--to", &to][..],
+        &["verify", "--from", &from, "--to", &to],
+        &["parked", "list"],
+        &["state", "show"],
+    ] {
+        let (status, _, errors) = run(&stage, args);
+        assert_eq!(status, Some(0), "{args:?}: {errors}");
+        assert!(errors.contains("`FDWRD_MAX_CONNECTIONS` is a historic misspelling"), "{errors}");
+        assert!(!errors.contains("DEBUG"), "{errors}");
+        // `--debug` is read, wherever it stands.
+        for args in [&[&["--debug=perhaps"], args].concat(), &[args, &["--debug=perhaps"]].concat()]
+        {
+            let (status, _, errors) = run(&stage, args);
+            assert!(matches!(status, Some(1 | 78)), "{args:?}: {errors}");
+            assert!(errors.contains("`debug`"), "{args:?}: {errors}");
+        }
+    }
+    let (status, _, errors) = run(&stage, &["replay", "--from", &from, "--to", &to, "-d"]);
+    assert_eq!(status, Some(0), "{errors}");
+    assert!(errors.contains("DEBUG"), "{errors}");
+}
+
+/// Worth another start, unlike all else that is wrong with settings.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_that_is_not_there_yet_ends_every_command_alike() {
+    let stage = Stage::new("13.3.8");
+    stage.write_config(stage.auth.addr());
+    std::fs::remove_file(stage.path("identity")).unwrap();
+    let [from, to] = span();
+    for args in [
+        &["start"][..],
+        &["config"],
+        &["replay", "--from", &from, "--to", &to],
+        &["verify", "--from", &from, "--to", &to],
+        &["shadow", "--listen", "127.0.0.1:0", "--plain"],
+    ] {
+        let (status, _, errors) = run(&stage, args);
+        assert_eq!(status, Some(1), "{args:?}: {errors}");
+        assert!(errors.contains("`tbot` or `tctl auth sign` writes it"), "{errors}");
+    }
+}
+
+/// Whoever holds an address may let go of it; one of another machine nobody will have.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_in_use_is_no_wrong_setting() {
+    let stage = Stage::new("13.3.8");
+    stage.write_config(stage.auth.addr());
+    let taken = stage.fluentd.addr().to_string();
+    let server = stage.fluentd_ca.issue_fluentd_server(Validity::Long).unwrap();
+    write(stage.dir.path(), "shadow.crt", &server.cert_pem);
+    write(stage.dir.path(), "shadow.key", &server.key_pem);
+    let files = ["--cert", "shadow.crt", "--key", "shadow.key", "--client-ca", "fluentd-ca.crt"];
+    for (addr, expected) in [(taken.as_str(), 2), ("192.0.2.1:0", 78)] {
+        let args = [&["shadow", "--listen", addr][..], &files].concat();
+        let (status, _, errors) = run(&stage, &args);
+        assert_eq!(status, Some(expected), "{errors}");
+        assert!(errors.contains(&format!("--listen {addr}")), "{errors}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_in_an_address_is_never_logged() {
+    let stage = Stage::new("13.3.8");
+    let path = stage.write_config(stage.auth.addr());
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("https://", "https://user:s3cret@")).unwrap();
+    let [from, to] = span();
+    for args in [
+        &["start", "--exit-on-last-event", "--debug"][..],
+        &["replay", "--from", &from, "--to", &to, "--debug"],
+        &["verify", "--from", &from, "--to", &to, "--debug"],
+        &["state", "show"],
+    ] {
+        let (status, out, errors) = run(&stage, args);
+        assert_eq!(status, Some(0), "{args:?}: {errors}");
+        for text in [out, errors] {
+            assert!(!text.contains("s3cret"), "{args:?}: {text}");
+        }
+    }
+}
