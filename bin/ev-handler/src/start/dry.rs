@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_copy_is_as_old_as_what_was_copied() {
         let storage = tempfile::tempdir().unwrap();
-        let at = |days| SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400);
+        let at = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400);
         // In the order in which they are copied, whatever that is, they would be the other way.
         for (name, days) in [("a.example.com_1", 100), ("b.example.com_1", 300), ("c_1", 200)] {
             let date = storage.path().join(name).join("cursor_v2/2026-11-17");

@@ -676,18 +676,39 @@ async fn the_bulk_export_goes_on_by_the_export_and_back_again() {
     let (state, findings) =
         ev_reference_state::read(&rig.stage.path("back/a.example.com_1")).unwrap();
     assert_eq!(findings, []);
-    let days: Vec<_> = state.dates.keys().map(ToString::to_string).collect();
-    assert!(days.starts_with(&["2026-11-17".to_owned(), "2026-11-18".to_owned()]), "{days:?}");
-    let day = |text: &str| &state.dates[&ev_core::Date::parse(text).unwrap()];
-    assert_eq!(day("2026-11-17").completed.len(), 2);
-    assert!(!day("2026-11-18").completed.is_empty());
+    // The date in front of it is done.
+    let date = ev_core::Date::parse("2026-11-18").unwrap();
+    assert_eq!(state.dates.keys().next(), Some(&date));
+    assert!(!state.dates[&date].completed.is_empty());
 
-    // Whoever goes on from them sends the rest, and nothing else.
+    // Whoever goes on from them sends the rest.
     let second = rig.run(with("back")).await.unwrap();
     assert!(second.totals.balances(), "{second:?}");
     let all = rig.sent();
-    let again: Vec<_> = all[first.len()..].iter().filter(|id| sent.contains(id.as_str())).collect();
-    assert!(again.is_empty(), "{again:?}");
+    let again: BTreeSet<&str> = all[first.len()..].iter().map(String::as_str).collect();
+    assert_eq!(again.len(), all.len() - first.len(), "nothing twice");
+    // What stands in front of a cursor is not sent again. Behind the cursor of a chunk that was
+    // under way it is: the reference handler has no place for single events.
+    let mut known = 0;
+    for (date, chunks) in &state.dates {
+        let day = date.start() / 86_400;
+        let completed = chunks.completed.iter().map(|chunk| (chunk, None));
+        let partial = chunks.partial.iter().map(|(chunk, cursor)| (chunk, Some(cursor)));
+        for (chunk, up_to) in completed.chain(partial) {
+            let events = rig.stage.auth.store(|store| store.export(day, chunk, "")).unwrap();
+            for (_, event, cursor) in &events {
+                let of = rig.log.iter().find(|vector| event.oneof == vector.oneof).unwrap();
+                assert!(!again.contains(of.uid.as_str()), "{date} {chunk} {}", of.uid);
+                known += 1;
+                if up_to == Some(cursor) {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(known >= 100, "{known}");
+    let repeated = again.intersection(&sent).count();
+    assert!(repeated <= 50 * rig.settings().ingest.export.chunks, "{repeated}");
     let mut all: BTreeSet<String> = all.into_iter().collect();
     assert!(all.is_disjoint(&before), "nothing from before");
     all.extend(before);
