@@ -4,9 +4,14 @@
 //! written, and read for the only thing that is ever read: its end. The client decides when to
 //! connect, how long to wait and what to send again. Closing is dropping the stream.
 
+mod failover;
 mod memory;
 mod noop;
+#[cfg(unix)]
+mod peer;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod unix;
 
 use std::fmt;
@@ -19,9 +24,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::model::ConnectionType;
 
+pub use failover::{AllFailed, Failover};
 pub use memory::{Audited, AuditedRecord, MemoryTransport};
 pub use noop::NoopTransport;
+#[cfg(unix)]
+pub use peer::{CheckedUnixTransport, PeerRefused, PeerRules};
 pub use tcp::TcpTransport;
+#[cfg(feature = "tls")]
+pub use tls::TlsTransport;
 pub use unix::UnixTransport;
 
 /// A byte stream to an agent.
