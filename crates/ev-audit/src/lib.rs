@@ -7,6 +7,8 @@ mod client;
 mod clock;
 mod model;
 mod queue;
+#[cfg(feature = "receiver")]
+pub mod receiver;
 mod sender;
 #[allow(dead_code, unused_imports, reason = "the sender that uses it comes next")]
 mod spill;

@@ -23,7 +23,7 @@ const LAST_SECOND: i64 = 253_402_300_799;
 /// A frame that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// Its entries; a client sends one.
+    /// Its entries; a client sends one, and this is not among the departures.
     pub messages: Vec<Message>,
     /// What is not as it should be.
     pub departures: Vec<Departure>,
@@ -131,11 +131,7 @@ impl<'a> Decoder<'a> {
     fn frame(&mut self) -> Result<Vec<Message>, Stop> {
         self.counted("the frame", 3)?;
         let tag = self.tag()?;
-        let at = self.cursor.at();
         let count = self.array("the list of entries")?;
-        if count != 1 {
-            self.tell(FormRule::Envelope, at, || format!("{count} entries"));
-        }
         let mut messages = Vec::new();
         for _ in 0..count {
             messages.push(self.entry(tag)?);

@@ -18,7 +18,7 @@ pub struct Departure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FormRule {
-    /// One entry; one option, `TimeFormat`, which is `DateTime`.
+    /// One option, `TimeFormat`, which is `DateTime`.
     Envelope,
     /// The shortest header for every length.
     Form,

@@ -8,6 +8,7 @@ mod failover;
 mod golden;
 mod peer;
 mod pki;
+mod receiver;
 mod rig;
 mod sending;
 mod tls;
