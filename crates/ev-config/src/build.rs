@@ -1,6 +1,7 @@
 //! From resolved options to settings: ranges, and what must or must not stand together.
 
 mod address;
+mod audit;
 mod fluentd;
 mod lock;
 
@@ -41,6 +42,7 @@ pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
     let fluentd = build.fluentd();
     let decoder = build.decoder();
     let lock = build.lock();
+    let audit = build.audit();
     let settings = Settings {
         storage: storage?,
         debug: build.switch("debug"),
@@ -61,6 +63,7 @@ pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
         },
         decoder: decoder?,
         lock,
+        audit,
         dry_run: build.switch("dry-run"),
         dry_run_print: build.switch("dry-run-print"),
     };

@@ -3,8 +3,15 @@
 use crate::command::value_name;
 use crate::options::{Group, Kind, OptionSpec, Owner, Toml, options};
 
-const GROUPS: [Group; 6] =
-    [Group::General, Group::Teleport, Group::Fluentd, Group::Ingest, Group::Decoder, Group::Lock];
+const GROUPS: [Group; 7] = [
+    Group::General,
+    Group::Teleport,
+    Group::Fluentd,
+    Group::Ingest,
+    Group::Decoder,
+    Group::Lock,
+    Group::Audit,
+];
 
 /// `docs/configuration.md`: every setting with all its names, and how values are written.
 pub fn document() -> String {

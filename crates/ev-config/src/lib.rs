@@ -63,8 +63,9 @@ pub use load::{Effective, Environment, Loaded, is_debug, load, load_beside};
 pub use options::{Group, Kind, OptionSpec, Owner, Support, Toml, options};
 pub use origin::Origin;
 pub use settings::{
-    ArtifactPlace, BatchMode, BatchModeReason, Batching, ClientCertificate, Credentials, Decoder,
-    Downgrade, EmbeddedTables, Exactness, Export, Fluentd, Gzip, InFlight, Ingest, Json,
-    JsonFlavour, Lock, LogFormat, Road, Settings, Teleport, Timeouts, Unknown, VersionPolicy,
+    ArtifactPlace, Audit, AuditEndpoint, BatchMode, BatchModeReason, Batching, ClientCertificate,
+    Credentials, Decoder, Downgrade, EmbeddedTables, Exactness, Export, Fluentd, Gzip, InFlight,
+    Ingest, Json, JsonFlavour, Lock, LogFormat, Road, Settings, Teleport, Timeouts, Unknown,
+    VersionPolicy,
 };
 pub use value::{parse_time, redacted, split_list};

@@ -90,6 +90,8 @@ pub enum Group {
     Decoder,
     /// Locking users out.
     Lock,
+    /// The handler's own security events.
+    Audit,
 }
 
 impl Group {
@@ -102,6 +104,7 @@ impl Group {
             Self::Ingest => "Ingestion",
             Self::Decoder => "Decoding",
             Self::Lock => "Locking",
+            Self::Audit => "Own security events",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The settings of `start`: plain data, checked, every path absolute.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Settings {
     pub decoder: Decoder,
     /// Locking users out after failed logins; `None` when that is not asked for.
     pub lock: Option<Lock>,
+    /// Where its own security events go; `None` when nobody takes them.
+    pub audit: Option<Audit>,
     /// Do everything but sending, locking, and moving the resume point.
     pub dry_run: bool,
     /// Print what would be sent in a dry run.
@@ -39,6 +42,30 @@ pub struct Lock {
     pub period: Duration,
     /// How long a lock holds; `None` means for ever.
     pub lock_for: Option<Duration>,
+}
+
+/// Where security events of the handler itself go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The agent.
+    pub endpoint: AuditEndpoint,
+    /// Service tree id: a GUID in lower case, not all zeros.
+    pub service: String,
+    /// Of the data plane, not the control plane.
+    pub is_data_plane: bool,
+    /// The handler's address; `None` for that from which Auth is reached.
+    pub caller: Option<IpAddr>,
+}
+
+/// How the agent is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditEndpoint {
+    /// By the sockets where it usually is.
+    UsualSockets,
+    /// By the socket at this path.
+    Socket(PathBuf),
+    /// At `host:port`.
+    Tcp(String),
 }
 
 /// Form of the log lines on stderr.

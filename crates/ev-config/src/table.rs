@@ -823,4 +823,41 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         Group::Lock,
         "How long the lock lasts; nothing or 0 means for ever.",
     ),
+    // The handler's own security events.
+    ours(
+        "audit-endpoint",
+        Kind::Text,
+        &["EV_AUDIT_ENDPOINT"],
+        "audit.endpoint",
+        Group::Audit,
+        "Where an agent takes security events of the handler itself: `unix` for its usual sockets, \
+         `unix:PATH`, or `tcp:HOST:PORT`; without it none are sent.",
+    ),
+    ours(
+        "audit-service",
+        Kind::Text,
+        &["EV_AUDIT_SERVICE"],
+        "audit.service",
+        Group::Audit,
+        "Service tree id under which they are sent, a GUID.",
+    ),
+    default(
+        ours(
+            "audit-plane",
+            Kind::Choice(&["control", "data"]),
+            &["EV_AUDIT_PLANE"],
+            "audit.plane",
+            Group::Audit,
+            "Plane that they belong to.",
+        ),
+        "control",
+    ),
+    ours(
+        "audit-caller",
+        Kind::Text,
+        &["EV_AUDIT_CALLER"],
+        "audit.caller",
+        Group::Audit,
+        "IP address of the handler in them; without it that from which Auth is reached.",
+    ),
 ];

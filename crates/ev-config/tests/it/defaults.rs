@@ -83,6 +83,7 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
             allow_wasi_modules: false,
         },
         lock: None,
+        audit: None,
         dry_run: false,
         dry_run_print: false,
     };
@@ -271,6 +272,7 @@ fn everything_can_be_set_by_the_file() {
             allow_wasi_modules: true,
         },
         lock: None,
+        audit: None,
         dry_run: false,
         dry_run_print: false,
     };

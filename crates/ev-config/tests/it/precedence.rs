@@ -8,6 +8,11 @@ use crate::rig::Rig;
 pub(crate) fn values(option: &OptionSpec) -> [&'static str; 2] {
     match (option.name, option.kind) {
         ("teleport-addr", _) => ["one:1", "two:2"],
+        ("audit-endpoint", _) => ["unix:/one", "tcp:two:2"],
+        ("audit-service", _) => {
+            ["01234567-89ab-cdef-0123-456789abcdef", "11234567-89ab-cdef-0123-456789abcdef"]
+        }
+        ("audit-caller", _) => ["192.0.2.1", "2001:db8::1"],
         (_, Kind::Switch) => match option.default {
             Some("true") => ["false", "0"],
             _ => ["true", "1"],
@@ -48,8 +53,13 @@ fn rig(option: &OptionSpec) -> Rig {
         "fluentd-url" => rig.without("FDFWD_FLUENTD_URL"),
         "fluentd-session-url" => rig.without("FDFWD_FLUENTD_SESSION_URL"),
         "teleport-identity" => rig.without("FDFWD_TELEPORT_IDENTITY"),
+        "audit-endpoint" => rig.env("EV_AUDIT_SERVICE", values(find("audit-service"))[0]),
         _ => rig,
     }
+}
+
+fn find(name: &str) -> &'static OptionSpec {
+    options().iter().find(|option| option.name == name).expect("it is there")
 }
 
 #[track_caller]

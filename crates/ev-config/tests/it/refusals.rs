@@ -214,3 +214,20 @@ fn the_file_of_the_guide() {
         so it does in lines 12, 13, 18
         "#);
 }
+
+#[test]
+fn where_own_security_events_go() {
+    let toml = |text: &str| toml(&format!("[audit]\n{text}"));
+    assert_snapshot!(toml("endpoint = 'unix'"), @"`audit.service`: is missing, and the agent of `audit.endpoint` (DIR/ev.toml:2) takes nothing without");
+    assert_snapshot!(toml("endpoint = '/run/agent.sock'\nservice = 'my service'\ncaller = '::'"), @r"
+        3 settings cannot be used:
+          `audit.endpoint` (DIR/ev.toml:2): `/run/agent.sock` is no endpoint; it must be `unix`, `unix:` and an absolute path, or `tcp:host:port`
+          `audit.service` (DIR/ev.toml:3): `my service` is no service tree id; it must be a GUID such as `01234567-89ab-cdef-0123-456789abcdef`, and not all zeros
+          `audit.caller` (DIR/ev.toml:4): `::` is no IP address of a machine
+        ");
+    assert_snapshot!(toml("endpoint = 'tcp:agent'\nservice = '00000000-0000-0000-0000-000000000000'"), @r"
+        2 settings cannot be used:
+          `audit.endpoint` (DIR/ev.toml:2): `tcp:agent` is no endpoint; it must be `unix`, `unix:` and an absolute path, or `tcp:host:port`
+          `audit.service` (DIR/ev.toml:3): `00000000-0000-0000-0000-000000000000` is no service tree id; it must be a GUID such as `01234567-89ab-cdef-0123-456789abcdef`, and not all zeros
+        ");
+}
