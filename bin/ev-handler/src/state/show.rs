@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use ev_core::{Flavour, LaneId, Totals};
+use ev_core::{Flavour, LaneId, SessionTrouble, SinkId, Totals};
 use ev_source::{ExportPlace, SearchPlace};
-use ev_state::{LaneFacts, SinkFacts};
+use ev_state::{LaneFacts, SinkFacts, StateReader};
 use serde::Serialize;
 
 use super::Console;
@@ -42,6 +42,8 @@ struct Sink {
     auth_version: Option<String>,
     totals: Sums,
     lanes: Vec<Lane>,
+    /// Recordings that cannot be read.
+    recordings_in_trouble: Vec<Trouble>,
 }
 
 #[derive(Serialize)]
@@ -54,6 +56,22 @@ struct Sums {
     dropped: u64,
     given_up: u64,
     recordings: u64,
+}
+
+/// A recording that cannot be read.
+#[derive(Serialize)]
+struct Trouble {
+    session: String,
+    /// `missing`, or `unreadable` if it is there.
+    trouble: &'static str,
+    since: String,
+    /// How often it was asked for in vain since then.
+    attempts: u32,
+    /// What was said the last time.
+    reason: String,
+    /// Left out while it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given_up: Option<String>,
 }
 
 /// One lane; what it is not about is left out.
@@ -93,23 +111,32 @@ struct Lane {
 
 pub(crate) fn run(args: &Args, beside: &Beside, console: &mut Console<'_>) -> Result<Exit> {
     let (storage, reader) = args.place.reader(beside)?;
-    let report = Report::new(&storage, reader.identity()?, reader.sinks()?);
-    if args.json {
-        writeln!(console.out, "{}", serde_json::to_string_pretty(&report)?)?;
-    } else {
-        report.print(console.out)?;
-    }
+    show(&storage, &reader, args.json, console.out)?;
     Ok(Exit::Success)
 }
 
+fn show(storage: &Path, reader: &StateReader, json: bool, out: &mut dyn Write) -> Result<()> {
+    let with_trouble = |sink: SinkFacts| {
+        let trouble = reader.session_trouble(&SinkId(sink.name.clone()))?;
+        Ok(Sink::new(sink, trouble))
+    };
+    let sinks = reader.sinks()?.into_iter().map(with_trouble).collect::<Result<_>>()?;
+    let report = Report::new(storage, reader.identity()?, sinks);
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+        return Ok(());
+    }
+    report.print(out)
+}
+
 impl Report {
-    fn new(storage: &Path, identity: Option<(String, Flavour)>, sinks: Vec<SinkFacts>) -> Self {
+    fn new(storage: &Path, identity: Option<(String, Flavour)>, sinks: Vec<Sink>) -> Self {
         let (cluster, flavour) = identity.unzip();
         Self {
             storage: storage.display().to_string(),
             cluster,
             json_flavour: flavour.map(|flavour| flavour.to_string()),
-            sinks: sinks.into_iter().map(Sink::new).collect(),
+            sinks,
         }
     }
 
@@ -129,7 +156,7 @@ impl Report {
 }
 
 impl Sink {
-    fn new(sink: SinkFacts) -> Self {
+    fn new(sink: SinkFacts, trouble: Vec<SessionTrouble>) -> Self {
         let Totals {
             passed,
             delivered,
@@ -156,6 +183,7 @@ impl Sink {
                 recordings: sessions,
             },
             lanes: sink.lanes.iter().map(Lane::new).collect(),
+            recordings_in_trouble: trouble.into_iter().map(Trouble::new).collect(),
         }
     }
 
@@ -175,7 +203,35 @@ impl Sink {
         for lane in &self.lanes {
             writeln!(out, "  {}", lane.line())?;
         }
+        for trouble in &self.recordings_in_trouble {
+            writeln!(out, "  {}", trouble.line())?;
+        }
         Ok(())
+    }
+}
+
+impl Trouble {
+    fn new(row: SessionTrouble) -> Self {
+        Self {
+            session: row.session.to_string(),
+            trouble: if row.missing { "missing" } else { "unreadable" },
+            since: time(row.since_seconds),
+            attempts: row.attempts,
+            reason: row.reason,
+            given_up: row.given_up_seconds.map(time),
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { session, trouble, since, attempts, reason, given_up } = self;
+        let (session, reason) = (harmless(session), harmless(reason));
+        let end = match given_up {
+            Some(at) => format!("given up at {at}"),
+            None => "still tried".to_owned(),
+        };
+        format!(
+            "in trouble    {session} {trouble} since {since}, asked for {attempts} times, {end}: {reason}"
+        )
     }
 }
 
@@ -266,6 +322,52 @@ mod tests {
 
     fn line(lane: LaneId, token: Token, done: bool, known: u64) -> String {
         Lane::new(&LaneFacts { lane, token, done, known }).line()
+    }
+
+    #[test]
+    fn recordings_in_trouble_are_shown_whether_or_not_they_are_given_up() {
+        use ev_core::{Change, Claim, StateStore, Timestamp};
+
+        let storage = tempfile::tempdir().expect("temporary directories can be made");
+        let row = |session: &str, missing, given_up_seconds| SessionTrouble {
+            session: SessionId::try_new(session.as_bytes()).expect("a valid id"),
+            since_seconds: 1_794_268_800,
+            attempts: 212,
+            missing,
+            reason: "not found\u{1b}[2J".to_owned(),
+            given_up_seconds,
+        };
+        let store = ev_state::SqliteStore::open(storage.path()).expect("a new state opens");
+        let sink = SinkId("main".to_owned());
+        let claim = Claim {
+            sink: sink.clone(),
+            cluster: "c".to_owned(),
+            flavour: None,
+            start_time: Timestamp::EPOCH,
+        };
+        let epoch = store.open_sink(&claim).expect("opens").epoch;
+        let session_trouble = vec![row("s-1", true, Some(1_794_441_600)), row("s-2", false, None)];
+        let change = Change { session_trouble, ..Change::default() };
+        store.commit(&sink, epoch, &change).expect("commits");
+        drop(store);
+
+        let reader = StateReader::open(storage.path()).expect("there is a state");
+        let shown = |json| {
+            let mut out = Vec::new();
+            show(storage.path(), &reader, json, &mut out).expect("it can be read");
+            String::from_utf8(out).expect("text")
+        };
+        let text = shown(false);
+        let first = "  in trouble    s-1 missing since 2026-11-10T00:00:00Z, asked for 212 times, \
+                     given up at 2026-11-12T00:00:00Z: not found";
+        let second = "  in trouble    s-2 unreadable since 2026-11-10T00:00:00Z, asked for 212 \
+                      times, still tried: not found";
+        assert!(text.contains(first) && text.contains(second), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        let json: serde_json::Value = serde_json::from_str(&shown(true)).expect("JSON");
+        let rows = &json["sinks"][0]["recordings_in_trouble"];
+        assert_eq!(rows[0]["given_up"], "2026-11-12T00:00:00Z");
+        assert_eq!((&rows[1]["trouble"], rows[1].get("given_up")), (&"unreadable".into(), None));
     }
 
     #[test]
