@@ -147,6 +147,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::excessive_precision, reason = "ties are written as they are")]
     fn prints_as_go_does() {
         let check = |value, expected: &str| assert_eq!(text(value), expected);
         check(0.0, "0");

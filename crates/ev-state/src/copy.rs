@@ -2,10 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use ev_core::StateError;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use crate::database::{self, Place};
 use crate::directory::{DATABASE, DIRECTORY, DIRECTORY_MODE, FILE_MODE, LOCK};
@@ -73,8 +75,10 @@ fn copy_in_use(storage: &Path, to: &Path) -> Result<(), StateError> {
     let connection = database::open_read_only(&place)?;
     // An empty file is what it takes for one that is not there; it gets our mode.
     create(to).map_err(|cause| error::file(to, "create", cause))?;
+    // A path need not be UTF-8, and SQLite takes it as it is.
+    let name = ToSqlOutput::Borrowed(ValueRef::Text(to.as_os_str().as_bytes()));
     connection
-        .execute("VACUUM INTO ?1", [to.to_string_lossy()])
+        .execute("VACUUM INTO ?1", [name])
         .map_err(|cause| error::read_only(&place, "copy", cause))?;
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! Copies of a state that leave the original as it is.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use ev_core::testing::state::{claim, everything, normalised, parked, window};
@@ -78,4 +80,16 @@ fn no_state_is_no_error_and_makes_nothing() {
     assert!(!copy_state(storage.path().join("none"), to.path()).expect("nothing to copy"));
     assert_eq!(fs::read_dir(storage.path()).unwrap().count(), 0);
     assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_state_in_use_is_copied_to_where_its_path_says_though_that_is_no_text() {
+    let (storage, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = filled(storage.path());
+    let to = to.path().join(OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&to).unwrap();
+    assert!(copy_state(storage.path(), &to).expect("can be copied"));
+    let names: Vec<_> = fs::read_dir(to.parent().unwrap()).unwrap().collect();
+    assert_eq!(names.len(), 1, "and nowhere else");
+    agree(&store, &to);
 }
