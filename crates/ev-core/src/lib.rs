@@ -59,8 +59,8 @@ pub use source::{
 };
 pub use state::{
     Advance, Attempt, Change, Claim, Known, KnownQuery, LaneRow, LedgerHour, NewParked, ParkReason,
-    ParkedEvent, ParkedGroup, ParkedQuery, SessionLedger, SessionTrouble, Settle, Snapshot,
-    StateError, StateStore, Totals,
+    ParkedEvent, ParkedGroup, ParkedQuery, Reading, SessionLedger, SessionTrouble, Settle,
+    Snapshot, StateError, StateStore, Totals,
 };
 pub use time::{Rfc3339, Timestamp};
 

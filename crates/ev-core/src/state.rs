@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use crate::{
-    AuthVersion, BoxError, Epoch, EventDigest, Flavour, Form, LaneId, ParkedId, SessionId,
+    AuthVersion, BoxError, Epoch, EventDigest, Flavour, Form, LaneId, ParkedId, Road, SessionId,
     SignedArtifact, SinkId, Timestamp, Token,
 };
 
@@ -172,6 +172,17 @@ pub struct Snapshot {
     pub ledger_key: [u8; 16],
     /// Recordings that cannot be read, those given up included, in the order of their ids.
     pub session_trouble: Vec<SessionTrouble>,
+    /// By which road the log is read; `None` if nobody has said so yet.
+    pub reading: Option<Reading>,
+}
+
+/// By which road the log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The road.
+    pub road: Road,
+    /// Since when, in whole seconds since 1970-01-01T00:00:00Z.
+    pub since_seconds: i64,
 }
 
 /// A lane as stored.
@@ -195,10 +206,11 @@ pub struct LaneRow {
 ///
 /// The parts take effect in this order: `open`, `settle`, `advance`, `done`, `park`, `attempt`,
 /// `resolve`, `forget`, `ledger`, `session_ledger`, `session_trouble`, `session_cleared`, then
-/// `totals` and `seen_version`. Opening a lane that is there leaves it as it is; settling, advancing or ending one that is not there refuses the
-/// whole change, because a resume point would be lost without a word. Parking an event that is
-/// parked already (same lane and digest), and naming a parked event or a lane to forget that is
-/// gone, changes nothing. A row of a ledger takes the place of the one that is there.
+/// `totals`, `seen_version` and `reading`. Opening a lane that is there leaves it as it is; settling,
+/// advancing or ending one that is not there refuses the whole change, because a resume point would
+/// be lost without a word. Parking an event that is parked already (same lane and digest), and
+/// naming a parked event or a lane to forget that is gone, changes nothing. A row of a ledger takes
+/// the place of the one that is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// New lanes.
@@ -229,6 +241,8 @@ pub struct Change {
     pub totals: Option<Totals>,
     /// Auth version seen.
     pub seen_version: Option<AuthVersion>,
+    /// Another road is read by.
+    pub reading: Option<Reading>,
 }
 
 /// A moved resume point.
@@ -381,8 +395,8 @@ pub struct Attempt {
     pub at: Timestamp,
 }
 
-/// What parked events have in common that were tried in vain by the same decoder for the same
-/// reason. Whether another try is worth it is the same for all of them.
+/// What parked events of one form have in common that were tried in vain by the same decoder for
+/// the same reason. Whether another try is worth it, and by what, is the same for all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ParkedGroup {
     /// The version of Auth that served them.
@@ -391,6 +405,8 @@ pub struct ParkedGroup {
     pub reason: ParkReason,
     /// The decoder that could not; empty if none has tried, or if another try was asked for.
     pub decoder: String,
+    /// How to read their bytes.
+    pub form: Form,
 }
 
 impl ParkedGroup {
@@ -400,6 +416,7 @@ impl ParkedGroup {
             version: event.version.clone(),
             reason: event.reason,
             decoder: event.decoder.clone(),
+            form: event.form,
         }
     }
 }

@@ -89,6 +89,7 @@ impl Core {
         let now = self.env.now().seconds();
         let Beside { hours, exports } =
             self.book.take_change(&mut self.change, &mut self.summary.totals, now);
+        self.change.settle.extend(self.left_over.take_settled());
         if self.change != Change::default() {
             self.forget_given_up(now);
             self.change.forget.extend(self.left_over.take_unneeded(self.book.oldest()));

@@ -216,6 +216,7 @@ impl Core {
                 self.room.give_back(bytes);
                 if let Some((lane, digest)) = learned {
                     self.book.remember(&lane, digest);
+                    self.left_over.remember(&lane, digest);
                 }
                 let totals = &mut self.summary.totals;
                 count_decoder(totals, by, inexact);

@@ -64,7 +64,7 @@ pub struct Engine {
 
 /// Everything but the source, which is borrowed while it is read from.
 pub(crate) struct Core {
-    road: Road,
+    pub(crate) road: Road,
     pub(crate) decoders: Arc<dyn DecoderSet>,
     pub(crate) unstructured: Arc<dyn Decoder>,
     pub(crate) sink: Arc<dyn Sink>,
@@ -126,7 +126,10 @@ impl Engine {
         let Parts { mut source, decoders, sink, store, env, sink_id, mut snapshot, .. } = parts;
         let (road, unstructured) = (parts.road, parts.unstructured);
         let rows = std::mem::take(&mut snapshot.lanes);
-        let (rows, left_over) = LeftOver::part(rows, road, env.now().seconds());
+        let reading = LeftOver::reading(snapshot.reading, road, env.now().seconds());
+        let is_new = snapshot.reading != Some(reading);
+        let change = Change { reading: is_new.then_some(reading), ..Change::default() };
+        let (rows, left_over) = LeftOver::part(rows, reading);
         let book = LaneBook::restore(&rows);
         let taken_over = left_over.begin().map(|second| Timestamp::new(second, 0));
         source.resume(Resume {
@@ -156,7 +159,7 @@ impl Engine {
             in_flight: FuturesUnordered::new(),
             busy: BTreeSet::new(),
             last_route: None,
-            change: Change::default(),
+            change,
             change_since: None,
             change_events: 0,
             change_park_bytes: 0,

@@ -1,7 +1,8 @@
 //! What an event is recognised by, whenever it comes again and whoever asks. Everything that tells
 //! events apart, from the lane book to a later comparison with the log, asks here.
 
-use ev_core::{EventDigest, Facts, Form, Outcome, RawEvent, Timestamp, unstructured};
+use ev_core::peek::Peeked;
+use ev_core::{EventDigest, Facts, Form, Outcome, RawEvent, Span, Timestamp, unstructured};
 
 use crate::digest::sha256;
 
@@ -9,7 +10,9 @@ use crate::digest::sha256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// What it is recognised by: of its uid; without one of what Go prints of it; and where that
-    /// is not known, of its bytes. It is the same on every road.
+    /// is not known, of its bytes. The first two are the same on every road. The bytes are not: an
+    /// event without a uid that nobody can decode is recognised by another road only once somebody
+    /// can.
     pub digest: EventDigest,
     /// Its time; [`Timestamp::ZERO_YEAR_ONE`] where it cannot be read.
     pub time: Timestamp,
@@ -19,32 +22,73 @@ pub struct Identity {
     pub has_uid: bool,
 }
 
+/// The uid of an event, and its digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Uid {
+    place: Span,
+    pub(crate) digest: EventDigest,
+}
+
+impl Uid {
+    /// Of an event that has one, by what can be told without decoding it.
+    pub(crate) fn of(event: &RawEvent, peeked: &Peeked) -> Option<Self> {
+        let place = peeked.uid;
+        let digest = |place: Span| EventDigest::of(&sha256(place.of(&event.bytes)));
+        (!place.is_empty()).then(|| Self { place, digest: digest(place) })
+    }
+}
+
 impl Identity {
     /// Of an event of which a decoder made `outcome`; `None` if none has tried, or it failed.
     pub fn of(event: &RawEvent, outcome: Option<&Outcome>) -> Self {
+        Self::of_hashed(event, outcome, None)
+    }
+
+    /// The same of one whose uid may have been hashed before.
+    pub(crate) fn of_hashed(event: &RawEvent, outcome: Option<&Outcome>, uid: Option<Uid>) -> Self {
         let facts = outcome.and_then(Outcome::facts);
         if let Some(facts) = facts.filter(|f| f.digest.is_some() || !f.uid.is_empty()) {
-            let digest = facts.event_digest(&event.bytes, sha256);
-            let Facts { time, index, uid, .. } = facts;
-            return Self { digest, time, index: Some(index), has_uid: !uid.is_empty() };
+            // Other than the decoder, we take the last case, whether or not anybody knows it.
+            return match uid.filter(|uid| uid.place == facts.uid) {
+                Some(uid) => Self::with(uid.digest, &facts),
+                None => Self::of_facts(event, &facts),
+            };
         }
         let peeked = event.peek();
-        let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
+        let of_uid = || peeked.and_then(|peeked| Uid::of(event, &peeked));
+        let uid = uid.or_else(of_uid).map(|uid| uid.digest);
         // Auth has told what it prints of an unstructured event. Of others without a uid the bytes
         // have to do. They are no perfect identity, since maps may be written in another order the
         // next time: such an event may be parked twice.
-        let told = match event.form {
-            Form::Unstructured if uid.is_empty() => unstructured::id(&event.bytes),
-            Form::Unstructured | Form::OneOf => None,
+        let told = || match event.form {
+            Form::Unstructured => unstructured::id(&event.bytes),
+            Form::OneOf => None,
         };
-        let id = if uid.is_empty() { &event.bytes[..] } else { uid.of(&event.bytes) };
-        let id = told.unwrap_or(id);
+        let of_rest = || EventDigest::of(&sha256(told().unwrap_or(&event.bytes)));
         Self {
-            digest: EventDigest::of(&sha256(id)),
+            digest: uid.unwrap_or_else(of_rest),
             time: peeked.map_or(Timestamp::ZERO_YEAR_ONE, |peeked| peeked.time),
             index: peeked.map(|peeked| peeked.index),
-            has_uid: !uid.is_empty(),
+            has_uid: uid.is_some(),
         }
+    }
+
+    /// Of an event in which a decoder found these facts.
+    pub(crate) fn of_facts(event: &RawEvent, facts: &Facts) -> Self {
+        Self::with(facts.event_digest(&event.bytes, sha256), facts)
+    }
+
+    fn with(digest: EventDigest, facts: &Facts) -> Self {
+        let Facts { time, index, uid, .. } = *facts;
+        Self { digest, time, index: Some(index), has_uid: !uid.is_empty() }
+    }
+
+    /// Of an event that has a uid, without decoding it.
+    pub fn of_uid(event: &RawEvent) -> Option<Self> {
+        let peeked = event.peek()?;
+        let Peeked { time, index, .. } = peeked;
+        let digest = Uid::of(event, &peeked)?.digest;
+        Some(Self { digest, time, index: Some(index), has_uid: true })
     }
 
     #[cfg(test)]

@@ -16,9 +16,8 @@ use crate::Error;
 use crate::batches::{Origin, Ticket};
 use crate::digest::sha256;
 use crate::engine::Core;
-use crate::identity::Identity;
-use crate::known::{LaneKey, Nearby};
-use crate::lanes::{Slot, is_near};
+use crate::lanes::Slot;
+use crate::plan::{Item, New, What, items};
 use crate::tally::Settled;
 use crate::watch::Told;
 
@@ -79,7 +78,7 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    fn outcome(&self) -> Option<&Outcome> {
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
         match self {
             Self::Outcome(outcome) => Some(outcome),
             Self::Failed(_) | Self::Untried => None,
@@ -93,22 +92,6 @@ pub(crate) struct Decoded {
     pub(crate) answers: Vec<Answer>,
     pub(crate) buffer: Vec<u8>,
     pub(crate) failure: Option<ev_core::DecoderError>,
-}
-
-/// What is to be done with one event of a page.
-struct Planned {
-    position: usize,
-    /// The event, if a setting leaves it out; else it is the next one of those to decode.
-    filtered: Option<RawEvent>,
-}
-
-/// An event of a page that may be new.
-struct Item {
-    position: usize,
-    is_filtered: bool,
-    event: RawEvent,
-    answer: Option<Answer>,
-    seen: Identity,
 }
 
 /// An event that cannot be sent now.
@@ -140,18 +123,20 @@ impl Core {
             LaneId::Window { .. } | LaneId::Chunk { .. } => Route::Audit,
         };
         let total = events.len();
+        self.rates.scanned(&route, total);
         // Those of a page came by the same call.
         let form = events.first().map_or(Form::OneOf, |event| event.form);
         let page_bytes: usize = events.iter().map(|event| event.bytes.len()).sum();
         let repeated = self.summary.repeated;
-        let nearby = self.book.nearby(key);
-        let known = self.known_by_uid(key, nearby.as_ref(), &events, stop).await?;
+        let places = self.places(key, &route);
+        let sights = self.look_at(&places, &route, &events, repeats);
+        let known = self.known_by_uid(&places, &sights, stop).await?;
         let mut marks = marks.into_iter().peekable();
         // In front of the page, so that what is known of it is known as part of this page.
         while let Some(mark) = marks.next_if(|mark| mark.after == 0) {
             self.book.mark(key, mark.token);
         }
-        let (plan, fresh) = self.plan(key, &route, events, repeats, &known);
+        let (plan, fresh) = self.plan(key, &route, events, &sights, &known);
         let way = self.way(form, &version);
         let buffer = self.batches.take_buffer(&route);
         let decoded = match &way {
@@ -162,36 +147,24 @@ impl Core {
             self.decoders.report_failure(&version, error);
         }
         let Decoded { events, answers, mut buffer, .. } = decoded;
-
-        let mut decoded = events.into_iter();
-        let mut answers = answers.into_iter();
-        let mut items = Vec::with_capacity(plan.len());
-        for Planned { position, filtered } in plan {
-            let is_filtered = filtered.is_some();
-            let Some(event) = filtered.or_else(|| decoded.next()) else { break };
-            let answer = if is_filtered { None } else { answers.next() };
-            let seen = Identity::of(&event, answer.as_ref().and_then(Answer::outcome));
-            items.push(Item { position, is_filtered, event, answer, seen });
-        }
-        let known = match &nearby {
-            Some(nearby) => self.known_by_place(key, nearby, &items, repeats, stop).await?,
-            None => BTreeSet::new(),
-        };
-        let seen: Vec<&Identity> = items.iter().map(|item| &item.seen).collect();
-        let known = match &route {
-            Route::Audit => {
-                let elsewhere = self.known_elsewhere(&seen, stop).await?;
-                known.into_iter().chain(elsewhere).collect()
-            }
-            Route::Session(_) => known,
-        };
-        let newest = items.iter().map(|item| item.seen.time.seconds()).max();
+        let items = items(plan, events, answers);
+        let known = self.known_by_place(&places, &items, repeats, stop).await?;
+        let newest = items.iter().filter_map(Item::second).max();
 
         let mut added = Vec::new();
-        for Item { position, is_filtered, event, answer, seen } in items {
+        for Item { position, what } in items {
             while let Some(mark) = marks.next_if(|mark| mark.after <= position) {
                 self.book.mark(key, mark.token);
             }
+            let New { event, answer, seen, is_filtered, .. } = match what {
+                What::New(new) => new,
+                What::Known(digest) => {
+                    self.book.recognise(key, &digest);
+                    self.book.leave_to_other(key, &digest);
+                    self.summary.repeated += 1;
+                    continue;
+                }
+            };
             if self.book.recognise(key, &seen.digest) || known.contains(&seen.digest) {
                 self.book.leave_to_other(key, &seen.digest);
                 self.summary.repeated += 1;
@@ -206,6 +179,7 @@ impl Core {
                 Route::Session(_) => self.book.prove_recorded(slot, &self.ledger.key, &seen),
             };
             if is_filtered {
+                self.rates.skipped(&route);
                 self.settle_now(slot, Settled::Filtered);
                 continue;
             }
@@ -267,8 +241,12 @@ impl Core {
         self.summary.read += 1;
         // The same in whichever window or pass it is met.
         let digest = EventDigest::of(&sha256(format!("gap {from} {to}").as_bytes()));
-        let known = match &self.book.nearby(key) {
-            Some(nearby) => self.look_up(key, nearby, BTreeSet::from([digest]), stop).await?,
+        let nearby = self.book.nearby(key).map(|nearby| (key, nearby));
+        let known = match &nearby {
+            Some(_) => {
+                let digests = BTreeSet::from([digest]);
+                self.look_up(nearby.as_ref(), Vec::new(), digests, stop).await?
+            }
             None => BTreeSet::new(),
         };
         if self.book.recognise(key, &digest) || !known.is_empty() {
@@ -310,98 +288,6 @@ impl Core {
         Way { decoder: self.unstructured.clone(), mode: Mode::Strict, inexact: false }
     }
 
-    /// Those of a page's events that are known by their uid, where any of them may be: so that what
-    /// is known need not be decoded.
-    async fn known_by_uid(
-        &mut self,
-        key: LaneKey,
-        nearby: Option<&Nearby>,
-        events: &[RawEvent],
-        stop: &CancellationToken,
-    ) -> Result<BTreeSet<EventDigest>, Error> {
-        let Some(nearby) = nearby.filter(|nearby| nearby.all) else { return Ok(BTreeSet::new()) };
-        let digest = |event: &RawEvent| {
-            let uid = event.peek()?.uid;
-            (!uid.is_empty()).then(|| EventDigest::of(&sha256(uid.of(&event.bytes))))
-        };
-        let digests = events.iter().filter_map(digest).collect();
-        self.look_up(key, nearby, digests, stop).await
-    }
-
-    /// Those of a page's events that are known and stand where another lane may have read them, or
-    /// this one before.
-    async fn known_by_place(
-        &mut self,
-        key: LaneKey,
-        nearby: &Nearby,
-        items: &[Item],
-        repeats: bool,
-        stop: &CancellationToken,
-    ) -> Result<BTreeSet<EventDigest>, Error> {
-        let Nearby { window, behind, before, all, newest: newest_before, .. } = *nearby;
-        let mut newest = newest_before;
-        let mut digests = BTreeSet::new();
-        for Identity { digest, time, has_uid, .. } in items.iter().map(|item| &item.seen) {
-            let second = time.seconds();
-            let is_read_again = repeats && second <= newest_before;
-            let is_near = match before {
-                Some(_) => is_near(second, newest, window, behind),
-                None => behind.is_some() && is_near(second, newest, i64::MIN, behind),
-            };
-            // Whose time nobody can read may be of any.
-            let is_near = is_near || *time == Timestamp::ZERO_YEAR_ONE;
-            // With a uid it was looked for before, where any event was.
-            if if all { !has_uid } else { is_near || is_read_again } {
-                digests.insert(*digest);
-            }
-            newest = newest.max(second);
-        }
-        self.look_up(key, nearby, digests, stop).await
-    }
-
-    /// What is to be done with each event, as far as it can be told without decoding: what is
-    /// known by its uid is left out, and what a setting leaves out is not decoded. Returns the
-    /// events to decode beside the plan.
-    fn plan(
-        &mut self,
-        key: LaneKey,
-        route: &Route,
-        events: Vec<RawEvent>,
-        repeats: bool,
-        known: &BTreeSet<EventDigest>,
-    ) -> (Vec<Planned>, Vec<RawEvent>) {
-        let filters = match route {
-            Route::Audit => !self.config.skip_event_types.is_empty(),
-            Route::Session(_) => !self.config.skip_session_types.is_empty(),
-        };
-        if !repeats && !filters && known.is_empty() {
-            let plan = (0..events.len()).map(|position| Planned { position, filtered: None });
-            return (plan.collect(), events);
-        }
-        let (mut plan, mut fresh) = (Vec::with_capacity(events.len()), Vec::new());
-        for (position, event) in events.into_iter().enumerate() {
-            let peeked = event.peek();
-            let uid = peeked.map(|peeked| peeked.uid).unwrap_or_default();
-            if (repeats || !known.is_empty()) && !uid.is_empty() {
-                let digest = EventDigest::of(&sha256(uid.of(&event.bytes)));
-                if self.book.recognise(key, &digest) || known.contains(&digest) {
-                    self.book.leave_to_other(key, &digest);
-                    self.summary.repeated += 1;
-                    continue;
-                }
-            }
-            let kind = peeked.map(|peeked| peeked.kind).unwrap_or_default();
-            let filtered = if self.is_filtered(route, kind.of(&event.bytes)) {
-                Some(event)
-            } else {
-                fresh.push(event);
-                None
-            };
-            plan.push(Planned { position, filtered });
-        }
-        (plan, fresh)
-    }
-
     /// Decodes events behind what `buffer` holds, in place or on a thread of its own. If the
     /// decoder fails on all of them together, they are tried one by one.
     pub(crate) async fn decode(
@@ -417,14 +303,6 @@ impl Core {
                 self.exec.run(move || decode_all(&*decoder, mode, events, buffer)).await
             }
         }
-    }
-
-    fn is_filtered(&self, route: &Route, kind: &[u8]) -> bool {
-        let skip = match route {
-            Route::Audit => &self.config.skip_event_types,
-            Route::Session(_) => &self.config.skip_session_types,
-        };
-        std::str::from_utf8(kind).is_ok_and(|kind| skip.contains(kind))
     }
 
     pub(crate) fn settle_now(&mut self, slot: Slot, how: Settled) {

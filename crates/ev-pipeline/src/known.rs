@@ -7,13 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ev_core::{EventDigest, KnownQuery, StateStore};
+use ev_core::{EventDigest, KnownQuery, LaneId, Route, StateStore, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::digests::DigestMap;
 use crate::engine::Core;
 use crate::identity::Identity;
+use crate::lanes::is_near;
+use crate::plan::{Item, New, Sight, new_ones};
 
 /// Number of a lane within this run.
 pub(crate) type LaneKey = u32;
@@ -96,59 +98,139 @@ pub(crate) struct Nearby {
     pub(crate) page: u64,
 }
 
+/// Where the events of a page may be known from.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// By windows, for a lane of that key.
+    pub(crate) nearby: Option<(LaneKey, Nearby)>,
+    /// By lanes of another road by which the log was read.
+    pub(crate) others: bool,
+}
+
+impl Places {
+    /// Whether any event may be known, so that it is worth to look for its uid before it is
+    /// decoded.
+    pub(crate) fn before_decoding(&self) -> bool {
+        self.others || self.nearby.as_ref().is_some_and(|(_, nearby)| nearby.all)
+    }
+}
+
 impl Core {
-    /// Those of the events that another road has settled.
-    pub(crate) async fn known_elsewhere(
-        &mut self,
-        events: &[&Identity],
-        stop: &CancellationToken,
-    ) -> Result<BTreeSet<EventDigest>, Error> {
-        let seconds = || events.iter().map(|event| event.time.seconds());
-        let Some((first, last)) = seconds().min().zip(seconds().max()) else {
-            return Ok(BTreeSet::new());
-        };
-        let others = self.left_over.lanes_of(first..=last);
-        if others.is_empty() {
-            return Ok(BTreeSet::new());
+    /// Where the events of a lane may be known from.
+    pub(crate) fn places(&self, key: LaneKey, route: &Route) -> Places {
+        Places {
+            nearby: self.book.nearby(key).map(|nearby| (key, nearby)),
+            others: *route == Route::Audit && !self.left_over.is_empty(),
         }
-        let digests: Vec<EventDigest> = events.iter().map(|event| event.digest).collect();
-        let query = KnownQuery { window: None, neighbours: Vec::new(), others, digests, page: 0 };
-        let (sink, asked) = (self.sink_id.clone(), query.clone());
-        let ask = move |store: &dyn StateStore| store.known(&sink, &asked);
-        let found = self.with_state("read", ask, stop).await?;
-        let hits = query.digests.iter().zip(found.known).filter(|(_, known)| *known);
-        Ok(hits.map(|(digest, _)| *digest).collect())
     }
 
-    /// Those of the digests that are settled in the state or on their way, in this window or near
-    /// the borders of its neighbours.
+    /// Those of a page's events that are known by their uid, so that what is known need not be
+    /// decoded: where any of them may be, and where another road has read.
+    pub(crate) async fn known_by_uid(
+        &mut self,
+        places: &Places,
+        sights: &[Sight],
+        stop: &CancellationToken,
+    ) -> Result<BTreeSet<EventDigest>, Error> {
+        if !places.before_decoding() {
+            return Ok(BTreeSet::new());
+        }
+        let with_uid = |sight: &Sight| Some((sight.uid?.digest, sight.peeked?.time.seconds()));
+        let events = || sights.iter().filter_map(with_uid);
+        let others = self.others_of(places, events().map(|(_, second)| second));
+        let digests = events().map(|(digest, _)| digest).collect();
+        // Near the borders of a window is looked later, by what stands there.
+        let nearby = places.nearby.clone().filter(|(_, nearby)| nearby.all);
+        self.look_up(nearby.as_ref(), others, digests, stop).await
+    }
+
+    /// Those of a page's events that are known and stand where another lane may have read them, or
+    /// this one before.
+    pub(crate) async fn known_by_place(
+        &mut self,
+        places: &Places,
+        items: &[Item],
+        repeats: bool,
+        stop: &CancellationToken,
+    ) -> Result<BTreeSet<EventDigest>, Error> {
+        let mut digests = BTreeSet::new();
+        if let Some((_, nearby)) = &places.nearby {
+            let Nearby { window, behind, before, all, newest: newest_before, .. } = *nearby;
+            let mut newest = newest_before;
+            for New { seen, was_looked_for, .. } in new_ones(items) {
+                let Identity { digest, time, .. } = *seen;
+                let second = time.seconds();
+                let is_read_again = repeats && second <= newest_before;
+                let is_near = match before {
+                    Some(_) => is_near(second, newest, window, behind),
+                    None => behind.is_some() && is_near(second, newest, i64::MIN, behind),
+                };
+                // Whose time nobody can read may be of any.
+                let is_near = is_near || time == Timestamp::ZERO_YEAR_ONE;
+                // By its uid it was looked for before, where any event was.
+                if if all { !was_looked_for } else { is_near || is_read_again } {
+                    digests.insert(digest);
+                }
+                newest = newest.max(second);
+            }
+        }
+        if !places.others {
+            return self.look_up(places.nearby.as_ref(), Vec::new(), digests, stop).await;
+        }
+        let unasked = || new_ones(items).filter(|new| !new.was_looked_for);
+        let others = self.others_of(places, unasked().map(|new| new.seen.time.seconds()));
+        if !others.is_empty() {
+            digests.extend(unasked().map(|new| new.seen.digest));
+        }
+        self.look_up(places.nearby.as_ref(), others, digests, stop).await
+    }
+
+    /// Lanes of another road that may have brought events of these seconds.
+    fn others_of(
+        &self,
+        places: &Places,
+        seconds: impl Iterator<Item = i64> + Clone,
+    ) -> Vec<LaneId> {
+        let (first, last) = (seconds.clone().min(), seconds.max());
+        let seconds = first.zip(last).filter(|_| places.others);
+        seconds.map(|(first, last)| self.left_over.lanes_of(first..=last)).unwrap_or_default()
+    }
+
+    /// Those of the digests that are settled in the state or on their way: in this window or near
+    /// the borders of its neighbours, or in one of the lanes `others`.
     pub(crate) async fn look_up(
         &mut self,
-        key: LaneKey,
-        nearby: &Nearby,
+        nearby: Option<&(LaneKey, Nearby)>,
+        others: Vec<LaneId>,
         digests: BTreeSet<EventDigest>,
         stop: &CancellationToken,
     ) -> Result<BTreeSet<EventDigest>, Error> {
         if digests.is_empty() {
             return Ok(digests);
         }
-        let mut known = self.book.taken(&nearby.lanes, &digests);
+        let mut lanes = nearby.map(|(_, nearby)| nearby.lanes.clone()).unwrap_or_default();
+        lanes.extend(others.iter().filter_map(|lane| self.book.key(lane)));
+        let mut known = self.book.taken(&lanes, &digests);
+        known.extend(digests.iter().filter(|digest| self.left_over.knows(digest)));
         let digests: Vec<EventDigest> =
             digests.into_iter().filter(|digest| !known.contains(digest)).collect();
-        if digests.is_empty() {
+        if digests.is_empty() || nearby.is_none() && others.is_empty() {
             return Ok(known);
         }
+        let neighbours = nearby.map(|(_, nearby)| [nearby.before, nearby.behind]);
         let query = KnownQuery {
-            window: Some(nearby.window),
-            neighbours: [nearby.before, nearby.behind].into_iter().flatten().collect(),
-            others: Vec::new(),
+            window: nearby.map(|(_, nearby)| nearby.window),
+            neighbours: neighbours.into_iter().flatten().flatten().collect(),
+            others,
             digests,
-            page: nearby.page,
+            page: nearby.map_or(0, |(_, nearby)| nearby.page),
         };
         let (sink, asked) = (self.sink_id.clone(), query.clone());
         let ask = move |store: &dyn StateStore| store.known(&sink, &asked);
         let found = self.with_state("read", ask, stop).await?;
-        self.book.found(key, found.page);
+        if let Some((key, _)) = nearby {
+            self.book.found(*key, found.page);
+        }
         let hits = query.digests.iter().zip(found.known).filter(|(_, known)| *known);
         known.extend(hits.map(|(digest, _)| *digest));
         Ok(known)

@@ -27,7 +27,7 @@ use crate::tally::{Passed, Settled, add_totals};
 use self::chunks::{DoneChunks, is_date};
 pub(crate) use self::lane::Slot;
 use self::lane::{Lane, Proof, Segment};
-pub(crate) use self::left_over::LeftOver;
+pub(crate) use self::left_over::{LeftOver, start_of};
 pub(crate) use self::windows::is_near;
 
 /// How far behind its start, in seconds, a window must be read without an event that is known
@@ -118,6 +118,17 @@ impl LaneBook {
         lane.recording = Some(recording);
     }
 
+    /// Lanes of the log that may have brought an event of that second, those included that are done
+    /// and stand in the state alone.
+    pub(crate) fn around(&self, second: i64) -> Vec<LaneId> {
+        let mut lanes = self.windows_around(second);
+        for date in left_over::dates_around(second) {
+            lanes.extend(chunks_of(&self.by_id, &date).cloned());
+            lanes.extend(self.done_chunks.of(&date));
+        }
+        lanes
+    }
+
     /// Adds a lane, unless it is there already; returns whether it was added.
     pub(crate) fn open(&mut self, id: LaneId, token: Token) -> bool {
         if self.by_id.contains_key(&id) {
@@ -197,7 +208,13 @@ impl LaneBook {
         }
     }
 
-    /// Whether the lane took the event lately.
+    /// Whether the lane took the event lately; nothing follows from it.
+    pub(crate) fn knows(&self, key: LaneKey, digest: &EventDigest) -> bool {
+        let lane = self.lanes.get(&key).filter(|lane| lane.knows_ids());
+        lane.is_some_and(|lane| lane.resumed.contains(digest) || lane.recent.contains(digest))
+    }
+
+    /// Whether the lane took the event lately; it is settled at this place of the lane then.
     pub(crate) fn recognise(&mut self, key: LaneKey, digest: &EventDigest) -> bool {
         let Some(lane) = self.lanes.get_mut(&key) else { return false };
         if !lane.knows_ids() {

@@ -40,6 +40,7 @@ mod lanes;
 pub mod ledger;
 mod pace;
 mod parking;
+mod plan;
 mod rates;
 mod receiver;
 mod reopen;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ev_core::{
-    Attempt, AuthVersion, Choice, EventDigest, Facts, Form, LaneId, Mode, ParkReason, ParkedEvent,
+    Attempt, AuthVersion, Choice, EventDigest, Form, LaneId, Mode, ParkReason, ParkedEvent,
     ParkedGroup, ParkedId, ParkedQuery, RawEvent, Route, StateError, StateStore, Timestamp,
 };
 use tokio_util::sync::CancellationToken;
@@ -13,10 +13,10 @@ use tracing::{debug, info, warn};
 
 use crate::Error;
 use crate::batches::{Origin, Ticket};
-use crate::digest::sha256;
 use crate::engine::Core;
 use crate::identity::Identity;
 use crate::intake::{Answer, Way, explain, mark_incomplete};
+use crate::lanes::start_of;
 use crate::watch::Told;
 
 /// Parked events looked at in one go, and their bytes at most.
@@ -45,18 +45,6 @@ impl Round {
     /// Whether the state was not asked yet.
     pub(crate) fn is_fresh(&self) -> bool {
         self.groups.is_none()
-    }
-}
-
-/// How to decode parked events of each form, and for which version of Auth that was chosen.
-struct Ways {
-    typed: Option<(Way, AuthVersion)>,
-    unstructured: Option<(Way, AuthVersion)>,
-}
-
-impl Ways {
-    fn is_none(&self) -> bool {
-        self.typed.is_none() && self.unstructured.is_none()
     }
 }
 
@@ -114,15 +102,13 @@ impl Core {
         // Raw bytes are read only of events that are worth a try.
         let next = loop {
             let Some(group) = groups.front() else { break None };
-            let ways = self.ways_for_parked(group);
-            if ways.is_none() {
-                groups.pop_front();
-                round.after = None;
-            } else {
-                break Some((group.clone(), ways));
+            if let Some(way) = self.way_for_group(group) {
+                break Some((group.clone(), way));
             }
+            groups.pop_front();
+            round.after = None;
         };
-        let Some((group, ways)) = next else {
+        let Some((group, (way, chosen_for))) = next else {
             // Or what was parked meanwhile has to be looked at.
             self.worth_a_round |= round.waiting;
             if round.resolved > 0 {
@@ -142,23 +128,16 @@ impl Core {
             return Ok(());
         };
         round.after = Some(last.id);
-        // Runs of one route and form are decoded together.
+        // Runs of one route are decoded together.
         let mut rest =
             parked.into_iter().filter(|p| !self.retrying.contains(&p.id)).collect::<Vec<_>>();
-        while !rest.is_empty() {
-            let kind = |p: &ParkedEvent| (route_of(&p.event.lane), p.event.form);
-            let (route, form) = kind(&rest[0]);
-            let end = rest.iter().position(|p| kind(p) != (route.clone(), form));
+        while let Some(first) = rest.first() {
+            let route = route_of(&first.event.lane);
+            let end = rest.iter().position(|p| route_of(&p.event.lane) != route);
             let later = rest.split_off(end.unwrap_or(rest.len()));
             let run = std::mem::replace(&mut rest, later);
-            let way = match form {
-                Form::OneOf => ways.typed.as_ref(),
-                Form::Unstructured => ways.unstructured.as_ref(),
-            };
-            if let Some((way, chosen_for)) = way {
-                round.tried += run.len();
-                round.resolved += self.try_parked(way, chosen_for, &route, run, stop).await?;
-            }
+            round.tried += run.len();
+            round.resolved += self.try_parked(&way, &chosen_for, &route, run, stop).await?;
         }
         self.round = Some(round);
         Ok(())
@@ -181,25 +160,14 @@ impl Core {
         }
     }
 
-    /// How to decode the events of a group, as far as that is worth a try. Whatever decoder has
-    /// tried tells of which form they are; of those that none has tried some may be of either.
-    fn ways_for_parked(&self, group: &ParkedGroup) -> Ways {
-        let unstructured = self.way_unstructured();
-        let tried_by = |way: &Way| group.decoder.starts_with(&way.decoder.identity().to_string());
-        let (may_be_typed, may_be_unstructured) = match tried_by(&unstructured) {
-            // It never fails on what is its own.
-            true => (group.reason == ParkReason::DecoderFailed, true),
-            // Nobody ever waits for the decoder that is always there.
-            false => (true, group.decoder.is_empty() && group.reason != ParkReason::Waiting),
+    /// How to decode the events of a group, if that is worth a try, and for which version of Auth
+    /// that was chosen.
+    fn way_for_group(&self, group: &ParkedGroup) -> Option<(Way, AuthVersion)> {
+        let chosen = match group.form {
+            Form::OneOf => self.way_for_parked(&group.version),
+            Form::Unstructured => Some((self.way_unstructured(), group.version.clone())),
         };
-        let worth = |(way, _): &(Way, AuthVersion)| is_worth_trying(group, way, &way.name());
-        let typed = || self.way_for_parked(&group.version);
-        Ways {
-            typed: may_be_typed.then(typed).flatten().filter(worth),
-            unstructured: may_be_unstructured
-                .then(|| (unstructured, group.version.clone()))
-                .filter(worth),
-        }
+        chosen.filter(|(way, _)| is_worth_trying(group, way, &way.name()))
     }
 
     /// The decoder of the version under which the event was served. When that is not to be had,
@@ -268,13 +236,10 @@ impl Core {
             };
             match found {
                 Ok((json, facts)) => {
-                    let line = |digest| {
-                        let Facts { time, index, uid, .. } = facts;
-                        let (index, has_uid) = (Some(index), !uid.is_empty());
-                        Identity { digest, time, index, has_uid }
-                    };
-                    let old = self.ledger.key.line(&line(parked.event.digest));
-                    let learned = match self.learn(parked, event, &facts, stop).await? {
+                    let seen = Identity::of_facts(event, &facts);
+                    let before = Identity { digest: parked.event.digest, ..seen };
+                    let old = self.ledger.key.line(&before);
+                    let learned = match self.learn(parked, &seen, stop).await? {
                         Learned::Nothing => None,
                         Learned::Id(lane, digest) => Some((lane, digest)),
                         Learned::Repeated => {
@@ -291,9 +256,7 @@ impl Core {
                     let decoder = shared_name.clone();
                     let origin = Origin::Parked {
                         id: parked.id,
-                        lines: learned
-                            .as_ref()
-                            .map(|(_, id)| (old, self.ledger.key.line(&line(*id)))),
+                        lines: learned.as_ref().map(|_| (old, self.ledger.key.line(&seen))),
                         learned,
                         decoder,
                         bytes: event.bytes.len(),
@@ -301,8 +264,7 @@ impl Core {
                     };
                     // One that was refused was decoded and told of when it was taken.
                     if !refused {
-                        let digest = facts.event_digest(&event.bytes, sha256);
-                        self.tell_taken(route, digest, event, &facts);
+                        self.tell_taken(route, seen.digest, event, &facts);
                     }
                     let told = Told::of(event, &facts);
                     let (by, inexact) = (way.kind(), way.inexact);
@@ -374,26 +336,36 @@ impl Core {
     async fn learn(
         &mut self,
         parked: &ParkedEvent,
-        event: &RawEvent,
-        facts: &Facts,
+        seen: &Identity,
         stop: &CancellationToken,
     ) -> Result<Learned, Error> {
-        let lane = &parked.event.lane;
-        let digest = facts.event_digest(&event.bytes, sha256);
+        let (lane, digest) = (&parked.event.lane, seen.digest);
         if matches!(lane, LaneId::Session(_)) || digest == parked.event.digest {
             return Ok(Learned::Nothing);
         }
-        let Some(key) = self.book.key(lane) else { return Ok(Learned::Id(lane.clone(), digest)) };
         // Its own id, from an attempt in vain to deliver it.
         if self.learned.get(&parked.id) == Some(&digest) {
             return Ok(Learned::Id(lane.clone(), digest));
         }
-        if let Some(nearby) = self.book.nearby(key)
-            && !self.look_up(key, &nearby, BTreeSet::from([digest]), stop).await?.is_empty()
-        {
+        let key = self.book.key(lane);
+        let nearby = key.and_then(|key| Some((key, self.book.nearby(key)?)));
+        // Another road may have brought it in a form in which it had its id from the beginning.
+        let second = match seen.time {
+            Timestamp::ZERO_YEAR_ONE => start_of(lane),
+            time => Some(time.seconds()),
+        };
+        let mut others = second.map(|at| self.left_over.lanes_of(at..=at)).unwrap_or_default();
+        if nearby.is_none() {
+            others.extend(second.into_iter().flat_map(|second| self.book.around(second)));
+        }
+        let digests = BTreeSet::from([digest]);
+        if !self.look_up(nearby.as_ref(), others, digests, stop).await?.is_empty() {
             return Ok(Learned::Repeated);
         }
-        self.book.learn(key, digest);
+        match key {
+            Some(key) => self.book.learn(key, digest),
+            None => self.left_over.learn(digest),
+        }
         self.learned.insert(parked.id, digest);
         Ok(Learned::Id(lane.clone(), digest))
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ev_core::{Route, Timestamp};
+use ev_core::{Date, LaneId, Route};
 use tracing::info;
 
 use crate::engine::Core;
@@ -14,24 +14,52 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Rates {
     next: Duration,
-    events: u64,
+    audit: Counts,
+    /// Events of recordings that were delivered.
     recorded: u64,
     sessions_before: u64,
     /// Second of the newest event of the audit log that was taken.
     newest: Option<i64>,
 }
 
+/// Events of the audit log.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    scanned: u64,
+    delivered: u64,
+    skipped: u64,
+    parked: u64,
+}
+
 impl Rates {
     pub(crate) fn new(now: Duration, sessions: u64) -> Self {
-        Self { next: now + MINUTE, events: 0, recorded: 0, sessions_before: sessions, newest: None }
+        let audit = Counts::default();
+        Self { next: now + MINUTE, audit, recorded: 0, sessions_before: sessions, newest: None }
+    }
+
+    /// So many events of that route came, known ones included.
+    pub(crate) fn scanned(&mut self, route: &Route, events: usize) {
+        if *route == Route::Audit {
+            self.audit.scanned += events as u64;
+        }
     }
 
     /// So many events of that route were delivered.
     pub(crate) fn delivered(&mut self, route: &Route, events: usize) {
         match route {
-            Route::Audit => self.events += events as u64,
+            Route::Audit => self.audit.delivered += events as u64,
             Route::Session(_) => self.recorded += events as u64,
         }
+    }
+
+    /// A setting leaves an event of that route out.
+    pub(crate) fn skipped(&mut self, route: &Route) {
+        self.audit.skipped += u64::from(*route == Route::Audit);
+    }
+
+    /// An event of that lane was parked.
+    pub(crate) fn parked(&mut self, lane: &LaneId) {
+        self.audit.parked += u64::from(!matches!(lane, LaneId::Session(_)));
     }
 
     /// An event of the audit log of that second was taken.
@@ -57,12 +85,10 @@ impl Core {
             return;
         }
         let sessions = self.summary.totals.sessions;
-        let Rates { events, recorded, sessions_before, newest, .. } = self.rates;
-        let date = newest.map(|second| {
-            let (year, month, day) = Timestamp::new(second, 0).date();
-            format!("{year:04}-{month:02}-{day:02}")
-        });
-        info!(events_per_minute = events, date, "Event processing");
+        let Rates { audit, recorded, sessions_before, newest, .. } = self.rates;
+        let Counts { scanned, delivered, skipped, parked } = audit;
+        let date = newest.map(|second| Date::of(second).to_string());
+        info!(events_per_minute = delivered, scanned, skipped, parked, date, "Event processing");
         let sessions_per_minute = sessions.saturating_sub(sessions_before);
         info!(sessions_per_minute, session_events_per_minute = recorded, "Session processing");
         self.rates = Rates { newest, ..Rates::new(now, sessions) };

@@ -147,6 +147,7 @@ impl Core {
 
     fn settle_parked(&mut self, slot: Slot, event: NewParked) {
         self.room.add(event.bytes.len());
+        self.rates.parked(&event.lane);
         self.change_park_bytes += event.bytes.len();
         self.settle_now(slot, Settled::Parked(event));
     }

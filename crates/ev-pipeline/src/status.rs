@@ -1,6 +1,6 @@
 //! What an engine is doing, for whoever asks while it runs.
 
-use ev_core::{AuthVersion, LaneId, SessionTrouble};
+use ev_core::{AuthVersion, LaneId, Road, SessionTrouble};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Summary;
@@ -119,8 +119,13 @@ impl Core {
         for lane in &mut lanes {
             lane.attempts = self.stopped.attempts(&lane.lane);
         }
-        let decoder =
-            self.version.as_ref().map(|version| format!("{:?}", self.decoders.choose(version)));
+        let decoder = match self.road {
+            Road::Typed => {
+                self.version.as_ref().map(|version| format!("{:?}", self.decoders.choose(version)))
+            }
+            // To ask which one fits the version would have it fetched for nothing.
+            Road::Unstructured | Road::Export => Some(self.unstructured.identity().to_string()),
+        };
         let (audit, sessions) = self.receivers.both();
         Status {
             version: self.version.clone(),

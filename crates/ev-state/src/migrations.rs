@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0002_highest_version.sql"),
     include_str!("../migrations/0003_ledger.sql"),
     include_str!("../migrations/0004_session_trouble.sql"),
+    include_str!("../migrations/0005_roads.sql"),
 ];
 
 /// Brings the database to the current layout; a newer or foreign one is refused unchanged.

@@ -80,7 +80,7 @@ pub(crate) fn events_in(
     let mut statement = connection.prepare_cached(&format!(
         "{FACTS}, bytes {FROM}
          WHERE sink.name = :sink AND version = :version AND reason = :reason
-           AND decoder = :decoder AND parked.id > :after
+           AND decoder = :decoder AND form = :form AND parked.id > :after
          ORDER BY parked.id LIMIT :limit"
     ))?;
     let rows = statement.query(named_params! {
@@ -88,6 +88,7 @@ pub(crate) fn events_in(
         ":version": group.version.as_str(),
         ":reason": group.reason.as_str(),
         ":decoder": group.decoder,
+        ":form": words::form_name(group.form),
         ":after": after(query.after),
         ":limit": limit(query.limit),
     })?;
@@ -100,16 +101,18 @@ pub(crate) fn groups(
     sink: &SinkId,
 ) -> rusqlite::Result<Vec<(ParkedGroup, u64)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT version, reason, decoder, count(*) FROM parked
-         WHERE sink = (SELECT id FROM sink WHERE name = ?1) GROUP BY version, reason, decoder",
+        "SELECT version, reason, decoder, form, count(*) FROM parked
+         WHERE sink = (SELECT id FROM sink WHERE name = ?1)
+         GROUP BY version, reason, decoder, form",
     )?;
     let found = statement.query_map([&sink.0], |row| {
         let group = ParkedGroup {
             version: AuthVersion::new(row.get::<_, String>(0)?),
             reason: word(row, 1, words::reason)?,
             decoder: row.get(2)?,
+            form: word(row, 3, words::form)?,
         };
-        Ok((group, number(row, 3)?))
+        Ok((group, number(row, 4)?))
     })?;
     let mut found: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
     // The order of reasons is not that of their names.

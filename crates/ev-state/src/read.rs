@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use ev_core::{
-    AuthVersion, Epoch, Flavour, LaneRow, SignedArtifact, SinkId, Snapshot, Timestamp, Token,
-    Totals,
+    AuthVersion, Epoch, Flavour, LaneRow, Reading, SignedArtifact, SinkId, Snapshot, Timestamp,
+    Token, Totals,
 };
 use rusqlite::types::{FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -43,7 +43,8 @@ pub(crate) fn snapshot(
         .prepare_cached(
             "SELECT epoch, start_seconds, seen_version, passed, delivered, filtered, parked,
                     resolved, dropped, given_up, by_native, by_table, by_module, inexact, sessions,
-                    parked_bytes, (SELECT ledger_key FROM state) AS ledger_key
+                    parked_bytes, road, road_seconds,
+                    (SELECT ledger_key FROM state) AS ledger_key
              FROM sink WHERE id = ?1",
         )?
         .query_row([sink], |row| {
@@ -57,8 +58,15 @@ pub(crate) fn snapshot(
                 parked_bytes: count(row, "parked_bytes")?,
                 ledger_key: row.get("ledger_key")?,
                 session_trouble,
+                reading: reading(row)?,
             })
         })
+}
+
+fn reading(row: &Row<'_>) -> rusqlite::Result<Option<Reading>> {
+    let Some(since_seconds) = row.get("road_seconds")? else { return Ok(None) };
+    let road = word(row, row.as_ref().column_index("road")?, words::road)?;
+    Ok(Some(Reading { road, since_seconds }))
 }
 
 pub(crate) fn totals(row: &Row<'_>) -> rusqlite::Result<Totals> {

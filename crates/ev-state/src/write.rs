@@ -119,6 +119,11 @@ pub(crate) fn change(connection: &Connection, sink: i64, change: &Change) -> Res
             .prepare_cached("UPDATE sink SET seen_version = ?2 WHERE id = ?1")?
             .execute((sink, version.as_str()))?;
     }
+    if let Some(reading) = &change.reading {
+        connection
+            .prepare_cached("UPDATE sink SET road = ?2, road_seconds = ?3 WHERE id = ?1")?
+            .execute((sink, reading.road.as_str(), reading.since_seconds))?;
+    }
     Ok(())
 }
 

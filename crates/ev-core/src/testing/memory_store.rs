@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{
     AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, Known, KnownQuery, LaneId, LaneRow,
-    LedgerHour, ParkedEvent, ParkedGroup, ParkedId, ParkedQuery, SessionId, SessionLedger,
+    LedgerHour, ParkedEvent, ParkedGroup, ParkedId, ParkedQuery, Reading, SessionId, SessionLedger,
     SessionTrouble, Settle, SignedArtifact, SinkId, Snapshot, StateError, StateStore, Timestamp,
     Token, Totals,
 };
@@ -38,6 +38,7 @@ struct SinkRows {
     epoch: i64,
     start_time: Timestamp,
     seen_version: Option<AuthVersion>,
+    reading: Option<Reading>,
     lanes: BTreeMap<LaneId, Lane>,
     parked: BTreeMap<ParkedId, ParkedEvent>,
     parked_keys: BTreeSet<(LaneId, EventDigest)>,
@@ -112,6 +113,7 @@ impl StateStore for MemoryStore {
             epoch: 0,
             start_time: Timestamp::new(claim.start_time.seconds(), 0),
             seen_version: None,
+            reading: None,
             lanes: BTreeMap::new(),
             parked: BTreeMap::new(),
             parked_keys: BTreeSet::new(),
@@ -126,6 +128,7 @@ impl StateStore for MemoryStore {
             flavour,
             start_time: rows.start_time,
             seen_version: rows.seen_version.clone(),
+            reading: rows.reading,
             lanes: rows.lanes.iter().map(|(lane, row)| row.stored(lane)).collect(),
             totals: rows.totals,
             ledger_key: *b"key of a memory ",
@@ -360,6 +363,7 @@ impl SinkRows {
         if let Some(version) = &change.seen_version {
             self.seen_version = Some(version.clone());
         }
+        self.reading = change.reading.or(self.reading);
     }
 }
 

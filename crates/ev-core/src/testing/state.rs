@@ -13,9 +13,9 @@ use bytes::Bytes;
 
 use crate::{
     Advance, Attempt, AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, Form, Known,
-    KnownQuery, LaneId, LaneRow, NewParked, ParkReason, ParkedEvent, ParkedId, ParkedQuery, Road,
-    SessionId, Settle, SignedArtifact, SinkId, Snapshot, StateError, StateStore, Timestamp, Token,
-    Totals,
+    KnownQuery, LaneId, LaneRow, NewParked, ParkReason, ParkedEvent, ParkedId, ParkedQuery,
+    Reading, Road, SessionId, Settle, SignedArtifact, SinkId, Snapshot, StateError, StateStore,
+    Timestamp, Token, Totals,
 };
 
 /// Runs every check, each on a new, empty store.
@@ -41,7 +41,7 @@ const CHECKS: &[fn(&dyn StateStore)] = &[
     settled_events_are_known_by_window,
     opening_a_lane_twice_keeps_its_resume_point,
     a_change_naming_a_missing_lane_writes_nothing,
-    totals_and_version_are_replaced_whole,
+    totals_version_and_road_are_replaced_whole,
     parked_events_come_back_whole_and_in_order,
     parking_twice_is_one_row,
     parked_reads_are_bounded,
@@ -361,7 +361,7 @@ fn lanes_end_and_are_forgotten(store: &dyn StateStore) {
     opened.commit(&Change { open: vec![(window(0), token("again"))], ..Change::default() });
     let row = opened.lane(&window(0));
     assert!(!row.done && row.recent.is_empty(), "it begins afresh");
-    assert_eq!(opened.known(Some(0), &[0], &[1, 2]), [], "and knows nothing");
+    assert_eq!(opened.known(Some(0), &[0], &[1, 2]), [0u8; 0], "and knows nothing");
 }
 
 fn settled_events_are_known_by_window(store: &dyn StateStore) {
@@ -393,7 +393,11 @@ fn settled_events_are_known_by_window(store: &dyn StateStore) {
     let near = opened.known(Some(0), &[-60, 60], &all);
     assert_eq!(near, with(&[100, 101, 111, 121]), "of neighbours those near the borders");
     assert_eq!(opened.known(None, &[6], &all), [141]);
-    assert_eq!(opened.known(Some(7), &[8], &all), [], "windows that are not there know nothing");
+    assert_eq!(
+        opened.known(Some(7), &[8], &all),
+        [0u8; 0],
+        "windows that are not there know nothing"
+    );
 
     let lanes = [others[4].clone(), window(600), window(5)];
     assert_eq!(opened.look_up(None, &[], &lanes, &all), [130, 131, 150, 151], "all of other lanes");
@@ -466,7 +470,7 @@ fn a_change_naming_a_missing_lane_writes_nothing(store: &dyn StateStore) {
     }
 }
 
-fn totals_and_version_are_replaced_whole(store: &dyn StateStore) {
+fn totals_version_and_road_are_replaced_whole(store: &dyn StateStore) {
     let mut opened = Opened::new(store);
     let totals = Totals {
         passed: 101,
@@ -487,7 +491,13 @@ fn totals_and_version_are_replaced_whole(store: &dyn StateStore) {
         seen_version: Some(AuthVersion::new("18.0.0-dev")),
         ..Change::default()
     });
-    opened.commit(&Change::default());
+    assert_eq!(opened.restart().reading, None);
+    let reading = |road, since_seconds| Some(Reading { road, since_seconds });
+    for reading in [reading(Road::Typed, 7), reading(Road::Export, -5)] {
+        opened.commit(&Change { reading, ..Change::default() });
+        opened.commit(&Change::default());
+        assert_eq!(opened.restart().reading, reading);
+    }
     let snapshot = opened.restart();
     assert_eq!(snapshot.totals, totals, "an empty change leaves the totals");
     assert_eq!(snapshot.seen_version, Some(AuthVersion::new("18.0.0-dev")));

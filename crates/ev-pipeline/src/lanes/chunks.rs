@@ -29,6 +29,12 @@ impl DoneChunks {
         }
     }
 
+    /// Those of a date.
+    pub(super) fn of(&self, date: &str) -> impl Iterator<Item = LaneId> {
+        let chunks = self.by_date.get(date).into_iter().flatten();
+        chunks.map(move |chunk| LaneId::Chunk { date: date.to_owned(), chunk: chunk.clone() })
+    }
+
     /// A date is given up.
     pub(super) fn retire(&mut self, date: &str) {
         self.retired.insert(date.to_owned());

@@ -9,7 +9,9 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use ev_core::{Date, LaneId, LaneRow, Road};
+use ev_core::{Date, EventDigest, LaneId, LaneRow, Reading, Road, Settle};
+
+use crate::digests::DigestMap;
 
 /// Seconds by which an event may lie outside of the stretch of the lane that has brought it.
 const SLACK: i64 = 4;
@@ -21,12 +23,17 @@ const AHEAD: i64 = 600;
 pub(crate) struct LeftOver {
     /// Seconds of each lane, from its first to its last.
     lanes: Vec<(RangeInclusive<i64>, LaneId)>,
-    /// When this run began, as a second: the other road has nothing that is newer.
+    /// Since when the log is read by the present road, as a second: the other one has nothing that
+    /// is newer.
     begun: i64,
     /// Second from which on the log is to be read, if there is anything.
     begin: Option<i64>,
     /// To be forgotten with the next change.
     unneeded: Vec<LaneId>,
+    /// Ids of events of these lanes that were parked without one and have one by now.
+    learned: DigestMap<()>,
+    /// Those of them that were delivered since the last change.
+    settled: Vec<Settle>,
 }
 
 /// Which kind of stretch a lane is of; recordings are of all roads.
@@ -54,7 +61,7 @@ impl Kind {
 }
 
 /// First second of a lane's stretch.
-pub(super) fn start_of(lane: &LaneId) -> Option<i64> {
+pub(crate) fn start_of(lane: &LaneId) -> Option<i64> {
     match lane {
         LaneId::Window { start, .. } => Some(*start),
         LaneId::Chunk { date, .. } => Date::parse(date).map(Date::start),
@@ -62,16 +69,30 @@ pub(super) fn start_of(lane: &LaneId) -> Option<i64> {
     }
 }
 
+/// The dates whose chunks may have brought an event of that second.
+pub(super) fn dates_around(second: i64) -> BTreeSet<String> {
+    let date = |second| Date::of(second).to_string();
+    [second.saturating_sub(SLACK), second.saturating_add(SLACK)].into_iter().map(date).collect()
+}
+
 impl LeftOver {
-    /// Takes out of `rows` what is of another kind than `road` reads. `now`: as a second.
-    pub(crate) fn part(rows: Vec<LaneRow>, road: Road, now: i64) -> (Vec<LaneRow>, Self) {
+    /// Since when the log is read by `road`, or one that shares its lanes. `now`: as a second.
+    pub(crate) fn reading(known: Option<Reading>, road: Road, now: i64) -> Reading {
+        let kind = Kind::of_road(road);
+        let known = known.filter(|known| Kind::of_road(known.road) == kind);
+        known.unwrap_or(Reading { road, since_seconds: now })
+    }
+
+    /// Takes out of `rows` what is of another kind than is read now.
+    pub(crate) fn part(rows: Vec<LaneRow>, reading: Reading) -> (Vec<LaneRow>, Self) {
+        let Reading { road, since_seconds: begun } = reading;
         let kind = Kind::of_road(road);
         let is_own = |row: &LaneRow| Kind::of(&row.lane).is_none_or(|of| of == kind);
         let (mut own, left): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_own);
         let starts: BTreeSet<i64> = left.iter().filter_map(|row| start_of(&row.lane)).collect();
         let Some(floor) = starts.first().copied() else {
             let unneeded = left.into_iter().map(|row| row.lane).collect();
-            return (own, Self { unneeded, begun: now, ..Self::default() });
+            return (own, Self { unneeded, begun, ..Self::default() });
         };
         let lanes = left.into_iter().filter_map(|row| {
             let start = start_of(&row.lane)?;
@@ -84,7 +105,7 @@ impl LeftOver {
             Some((start.saturating_sub(SLACK)..=last.saturating_add(SLACK), row.lane))
         });
         let mut this =
-            Self { lanes: lanes.collect(), begun: now, begin: Some(floor), unneeded: Vec::new() };
+            Self { lanes: lanes.collect(), begun, begin: Some(floor), ..Self::default() };
         // Both roads have settled everything in front of what they keep. What this one keeps from
         // before the other one took over would be read a second time for nothing.
         let own_starts: BTreeSet<i64> = own.iter().filter_map(|row| start_of(&row.lane)).collect();
@@ -101,6 +122,35 @@ impl LeftOver {
     /// Second from which on the log is to be read: where the other road had not passed yet.
     pub(crate) fn begin(&self) -> Option<i64> {
         self.begin
+    }
+
+    /// Whether nothing is left of another road.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// An event of another road that was parked without an id has one now.
+    pub(crate) fn learn(&mut self, digest: EventDigest) {
+        self.learned.insert(digest, ());
+    }
+
+    /// Whether an event of another road has got that id in this run.
+    pub(crate) fn knows(&self, digest: &EventDigest) -> bool {
+        self.learned.contains(digest)
+    }
+
+    /// An event that was learned is delivered: its id goes into the same change, unless nobody
+    /// asks for the lane any more.
+    pub(crate) fn remember(&mut self, lane: &LaneId, digest: EventDigest) {
+        if self.lanes.iter().any(|(_, other)| other == lane) {
+            let (lane, inner) = (lane.clone(), vec![digest]);
+            self.settled.push(Settle { lane, page: 0, inner, border: Vec::new() });
+        }
+    }
+
+    /// What the state is to be told of it.
+    pub(crate) fn take_settled(&mut self) -> Vec<Settle> {
+        std::mem::take(&mut self.settled)
     }
 
     /// Lanes of the other road that may have brought events of these seconds.
@@ -120,6 +170,7 @@ impl LeftOver {
     pub(crate) fn take_unneeded(&mut self, oldest: Option<i64>) -> Vec<LaneId> {
         if oldest.is_some_and(|oldest| oldest >= self.begun) {
             self.unneeded.extend(self.lanes.drain(..).map(|(_, lane)| lane));
+            self.learned = DigestMap::default();
         }
         std::mem::take(&mut self.unneeded)
     }
@@ -153,7 +204,7 @@ mod tests {
 
     fn part(lanes: &[LaneId], road: Road) -> (Vec<LaneId>, LeftOver) {
         let rows = lanes.iter().cloned().map(row).collect();
-        let (own, left) = LeftOver::part(rows, road, 100 * DAY);
+        let (own, left) = LeftOver::part(rows, LeftOver::reading(None, road, 100 * DAY));
         (own.into_iter().map(|row| row.lane).collect(), left)
     }
 
@@ -166,6 +217,17 @@ mod tests {
         assert_eq!((own, left.begin()), (vec![session()], Some(3 * DAY)));
         let (own, left) = part(&[window(900), window(500), session()], Road::Export);
         assert_eq!((own, left.begin()), (vec![session()], Some(500)));
+    }
+
+    #[test]
+    fn since_when_a_road_is_read_is_known_over_restarts() {
+        let at = |road, since_seconds| Reading { road, since_seconds };
+        let reading = |known, road| LeftOver::reading(Some(known), road, 9);
+        assert_eq!(LeftOver::reading(None, Road::Typed, 9), at(Road::Typed, 9));
+        assert_eq!(reading(at(Road::Typed, 5), Road::Typed), at(Road::Typed, 5));
+        assert_eq!(reading(at(Road::Typed, 5), Road::Unstructured), at(Road::Typed, 5));
+        assert_eq!(reading(at(Road::Typed, 5), Road::Export), at(Road::Export, 9));
+        assert_eq!(reading(at(Road::Export, 5), Road::Unstructured), at(Road::Unstructured, 9));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use ev_core::LaneId;
 
 use super::chunks::is_date;
+use super::left_over::start_of;
 use super::{Lane, LaneBook};
 use crate::status::LaneStatus;
 
@@ -27,12 +28,12 @@ impl LaneBook {
         open.take(MOST).map(status).collect()
     }
 
-    /// Where reading of the oldest window that is open stands, in seconds.
+    /// Where reading of the oldest window or chunk that is open stands, in seconds.
     pub(crate) fn oldest_second(&self) -> Option<i64> {
         let place = |lane: &Lane| match lane.id {
             // What is read again is no part of catching up.
-            LaneId::Window { start, pass: 0 } => Some(start.max(lane.newest)),
-            _ => None,
+            LaneId::Window { pass, .. } if pass > 0 => None,
+            _ => start_of(&lane.id).map(|start| start.max(lane.newest)),
         };
         self.lanes.values().filter(|lane| lane.is_read()).filter_map(place).min()
     }

@@ -67,6 +67,15 @@ impl LaneBook {
         is_near(time.seconds(), lane.newest, start, Some(end))
     }
 
+    /// Lanes of the windows that may have brought an event of that second.
+    pub(super) fn windows_around(&self, second: i64) -> Vec<LaneId> {
+        // The one in which it lies, and those whose borders it is near to.
+        let last = LaneId::Window { start: second.saturating_add(BORDER_SECONDS), pass: u8::MAX };
+        let first = self.window_before(second.saturating_sub(BORDER_SECONDS).saturating_add(1));
+        let first = LaneId::Window { start: first.unwrap_or(i64::MIN), pass: 0 };
+        self.by_id.range(first..=last).map(|(lane, _)| lane.clone()).collect()
+    }
+
     fn window_before(&self, start: i64) -> Option<i64> {
         let from = LaneId::Window { start, pass: 0 };
         match self.by_id.range(..from).next_back() {

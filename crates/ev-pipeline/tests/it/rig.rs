@@ -280,6 +280,8 @@ pub(crate) struct Decoders {
     choices: Mutex<BTreeMap<AuthVersion, Choice>>,
     generation: watch::Sender<u64>,
     pub(crate) failures: AtomicU64,
+    /// How often somebody asked which one fits.
+    pub(crate) asked: AtomicU64,
 }
 
 impl Decoders {
@@ -291,6 +293,7 @@ impl Decoders {
 
 impl DecoderSet for Decoders {
     fn choose(&self, version: &AuthVersion) -> Choice {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         lock(&self.choices).get(version).cloned().unwrap_or(Choice::Pending)
     }
 
@@ -411,15 +414,12 @@ impl Sink for MoodySink {
 }
 
 /// The wall clock of a paused runtime goes with its monotonic one.
-struct PausedEnv(TokioEnv);
+struct PausedEnv(TokioEnv, i64);
 
 impl Env for PausedEnv {
     fn now(&self) -> Timestamp {
         let since = self.0.monotonic();
-        Timestamp::new(
-            1_800_000_000 + i64::try_from(since.as_secs()).unwrap(),
-            since.subsec_nanos(),
-        )
+        Timestamp::new(self.1 + i64::try_from(since.as_secs()).unwrap(), since.subsec_nanos())
     }
 
     fn monotonic(&self) -> Duration {
@@ -442,6 +442,8 @@ pub(crate) struct Rig {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) config: Config,
     pub(crate) road: Road,
+    /// Where the wall clock of a run begins.
+    pub(crate) begin: i64,
     pub(crate) stop: CancellationToken,
 }
 
@@ -451,6 +453,7 @@ impl Rig {
             choices: Mutex::default(),
             generation: watch::Sender::new(0),
             failures: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
         };
         decoders.set("1.0.0", Choice::Exact(TinyDecoder::knowing(2, DecoderKind::Native)));
         let shape = Shape {
@@ -473,6 +476,7 @@ impl Rig {
             store: Arc::new(MemoryStore::new()),
             config: Config::default(),
             road: Road::Typed,
+            begin: crate::recordings::BEGIN,
             stop: CancellationToken::new(),
         }
     }
@@ -535,7 +539,7 @@ impl Rig {
             unstructured: Arc::new(UnstructuredDecoder::new()),
             sink: self.sink.clone(),
             store: self.store.clone(),
-            env: Arc::new(PausedEnv(TokioEnv::new())),
+            env: Arc::new(PausedEnv(TokioEnv::new(), self.begin)),
             sink_id: SinkId("test".into()),
             snapshot: self.snapshot(),
             road: self.road,

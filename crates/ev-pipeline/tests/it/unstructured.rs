@@ -13,7 +13,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An event at second 1000 with that id, whose JSON has one more member `k` of that value.
-fn with(id: &[u8], uid: Option<&[u8]>, value: &[u8]) -> RawEvent {
+pub(crate) fn with(id: &[u8], uid: Option<&[u8]>, value: &[u8]) -> RawEvent {
     let member = |key: &[u8], value: &[u8]| field(1, &[field(1, key), field(2, value)].concat());
     let uid = uid.map(|uid| member(b"uid", &field(3, uid))).unwrap_or_default();
     let body = [member(b"k", value), uid].concat();
@@ -22,7 +22,7 @@ fn with(id: &[u8], uid: Option<&[u8]>, value: &[u8]) -> RawEvent {
     RawEvent { form: Form::Unstructured, bytes: bytes.into() }
 }
 
-fn unstructured(uid: &str) -> RawEvent {
+pub(crate) fn unstructured(uid: &str) -> RawEvent {
     with(uid.as_bytes(), Some(uid.as_bytes()), &[4 << 3, 1])
 }
 

@@ -4,12 +4,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ev_core::{Choice, DecoderKind, LaneId, Mark, Page, SessionId, SourceEvent, Verdict};
+use ev_core::{
+    Choice, Decoder, DecoderKind, LaneId, Mark, Page, Road, SessionId, SourceEvent, Verdict,
+};
 use ev_pipeline::{Engine, Inspector, TakenEvent, Watcher};
 
+use ev_unstructured::UnstructuredDecoder;
+
+use crate::recordings::BEGIN;
 use crate::rig::{
     Mood, Rig, TinyDecoder, WINDOW, digest, event, lock, login, opened, page, token, version,
 };
+use crate::road_change::{chunk, lanes, page_of};
+use crate::unstructured::unstructured;
 
 /// Uids in the order in which they were told.
 #[derive(Debug, Default)]
@@ -182,4 +189,99 @@ async fn whoever_asks_is_told_what_is_going_on() {
     let (ended, ()) = tokio::join!(run, asks);
     ended.unwrap();
     assert!(inspector.status().await.is_none(), "it has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_exports_tells_its_decoder_and_how_far_behind_it_is() {
+    let mut rig = Rig::new();
+    rig.road = Road::Export;
+    rig.feed.push(crate::rig::upstream("1.0.0"));
+    // One chunk is read, the other one lies a week in front of it and has brought nothing yet.
+    let (old, new) = (chunk("1969-12-25", "a"), chunk("1970-01-01", "b"));
+    rig.feed.push(lanes(&[old, new.clone()], &[]));
+    rig.feed.push(page_of(&new, vec![unstructured("a"), unstructured("b")], "next"));
+    let engine = rig.engine();
+    let inspector = engine.inspector();
+    let ask = async {
+        while lock(&rig.sink.stored).len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let status = ask(&inspector).await;
+        rig.stop.cancel();
+        status
+    };
+    let (ended, status) = tokio::join!(engine.run(rig.stop.clone()), ask);
+    ended.unwrap();
+    let ours = UnstructuredDecoder::new().identity().to_string();
+    assert_eq!(status.decoder, Some(ours));
+    assert_eq!(rig.decoders.asked.load(Ordering::Relaxed), 0, "that may begin a download");
+    assert_eq!(status.newest_event_seconds, Some(1000));
+    let lag = status.lag_seconds.unwrap();
+    assert!((BEGIN + 7 * 86_400..BEGIN + 7 * 86_400 + 60).contains(&lag), "{lag}");
+}
+
+/// Writes down the lines that are told each minute.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "ev_pipeline::rates"
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Fields(String);
+        impl tracing::field::Visit for Fields {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0.push_str(&format!("{field}={value:?} "));
+            }
+        }
+        let mut fields = Fields(String::new());
+        event.record(&mut fields);
+        lock(&self.0).push(fields.0.trim_end().to_owned());
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn exp_92_each_minute_tells_what_was_scanned_delivered_skipped_and_parked() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let mut rig = Rig::new();
+    rig.config.tell_rates = true;
+    rig.config.skip_event_types = ["dull".to_owned()].into();
+    rig.feed.push(opened());
+    let dull = event(1, "dull", "d", "");
+    let events = vec![login("a"), login("b"), dull, event(9, "newer", "n", ""), login("c")];
+    rig.feed.push(page(events, "end"));
+    rig.feed.push(tip(&["a", "b"]));
+    let (recorded, fed) =
+        (LaneId::Session(SessionId::try_new(b"s-1").unwrap()), AtomicBool::new(false));
+    rig.feed.push(page(vec![event(1, "session.upload", "up", "s-1")], "later"));
+    rig.run_until(|rig| {
+        if !lock(&rig.feed.opened).is_empty() && !fed.swap(true, Ordering::Relaxed) {
+            let events = vec![event(2, "exec", "x", "s-1"), event(2, "print", "y", "s-1")];
+            rig.feed.push(page_of(&recorded, events, "1"));
+            rig.feed.push(lanes(&[], std::slice::from_ref(&recorded)));
+        }
+        lock(&lines.0).len() == 4
+    })
+    .await;
+    let expected = [
+        "message=Event processing events_per_minute=4 scanned=8 skipped=1 parked=1 \
+         date=\"1970-01-01\"",
+        "message=Session processing sessions_per_minute=1 session_events_per_minute=1",
+        "message=Event processing events_per_minute=0 scanned=0 skipped=0 parked=0 \
+         date=\"1970-01-01\"",
+        "message=Session processing sessions_per_minute=0 session_events_per_minute=0",
+    ];
+    assert_eq!(*lock(&lines.0), expected);
 }

@@ -5,7 +5,7 @@ use ev_core::testing::MemoryStore;
 use ev_core::testing::state::{claim, everything, normalised};
 use ev_core::{
     Advance, Attempt, AuthVersion, Change, Epoch, EventDigest, Form, LaneId, LedgerHour, NewParked,
-    ParkReason, ParkedId, Road, SessionId, SessionLedger, SessionTrouble, Settle, SinkId,
+    ParkReason, ParkedId, Reading, Road, SessionId, SessionLedger, SessionTrouble, Settle, SinkId,
     StateError, StateStore, Timestamp, Token, Totals,
 };
 use ev_state::SqliteStore;
@@ -120,18 +120,20 @@ prop_compose! {
                 resolve in vec(parked_id(), 0..2), attempt in vec(attempt(), 0..2),
                 ledger in vec(hour(), 0..2), sessions in (vec(session(), 0..2), vec(trouble(), 0..3), vec(trouble(), 0..2)),
                 passed in proptest::option::of(0..1000u64),
-                version in proptest::option::of("[0-9]{1,2}")) -> Change {
+                version in proptest::option::of("[0-9]{1,2}"),
+                reading in proptest::option::of((token(), any::<i64>()))) -> Change {
         let advance = advance
             .into_iter()
             .map(|(lane, token, page)| Advance { lane, token, page })
             .collect();
         let totals = passed.map(|passed| Totals { passed, delivered: passed, ..Totals::default() });
         let seen_version = version.map(AuthVersion::new);
+        let reading = reading.map(|(token, since_seconds)| Reading { road: token.road, since_seconds });
         let (session_ledger, session_trouble, cleared) = sessions;
         let session_cleared = cleared.into_iter().map(|row| row.session).collect();
         Change {
             open, advance, settle, done, forget, park, resolve, attempt, ledger, session_ledger,
-            session_trouble, session_cleared, totals, seen_version,
+            session_trouble, session_cleared, totals, seen_version, reading,
         }
     }
 }

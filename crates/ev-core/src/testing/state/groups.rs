@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{Opened, everything, parked, window};
 use crate::{
-    Attempt, AuthVersion, Change, NewParked, ParkReason, ParkedEvent, ParkedGroup, ParkedQuery,
-    SinkId, StateStore, Timestamp,
+    Attempt, AuthVersion, Change, Form, NewParked, ParkReason, ParkedEvent, ParkedGroup,
+    ParkedQuery, SinkId, StateStore, Timestamp,
 };
 
 fn event(byte: u8, version: &str, reason: ParkReason, decoder: &str) -> NewParked {
@@ -48,11 +48,12 @@ pub(super) fn events_are_counted_by_group(store: &dyn StateStore) {
         event(5, "18.1", ParkReason::Unknown, table),
         event(6, "18", ParkReason::Malformed, table),
         event(7, "18", ParkReason::Unknown, table),
+        NewParked { form: Form::Unstructured, ..event(8, "18", ParkReason::Unknown, table) },
     ];
     opened.commit(&Change { park, ..Change::default() });
     let found = groups(&opened);
     assert_eq!(found, expected(&opened), "every event in the group of its row, in order");
-    assert_eq!(found.iter().map(|(_, events)| events).sum::<u64>(), 7);
+    assert_eq!(found.iter().map(|(_, events)| events).sum::<u64>(), 8);
     for (group, events) in &found {
         let rows = within(&opened, group, &everything());
         assert!(rows.iter().all(|row| ParkedGroup::of(&row.event) == *group), "{group:?}");
@@ -79,6 +80,7 @@ pub(super) fn events_are_counted_by_group(store: &dyn StateStore) {
         version: AuthVersion::new("18"),
         reason: ParkReason::Unknown,
         decoder: table.to_owned(),
+        form: Form::OneOf,
     };
     let in_group = [ids[0], ids[1], ids[2], ids[6]];
     let read = |after, limit, max_bytes| -> Vec<_> {
