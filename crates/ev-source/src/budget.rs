@@ -1,6 +1,9 @@
 //! How many searches may be under way at once.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use crate::tasks::Kind;
 
@@ -15,7 +18,14 @@ const LEAST: usize = 2;
 ///
 /// A clone is another handle on the same budget: whoever searches beside the lanes takes part.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget(Arc<Mutex<Inner>>);
+pub(crate) struct Budget(Arc<Place>);
+
+#[derive(Debug)]
+struct Place {
+    inner: Mutex<Inner>,
+    /// There may be room again.
+    room: Notify,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -40,6 +50,8 @@ impl Drop for Permit {
         let mut inner = self.budget.lock();
         inner.searching -= 1;
         inner.catching_up -= usize::from(self.kind != Kind::Live);
+        drop(inner);
+        self.budget.0.room.notify_waiters();
     }
 }
 
@@ -47,11 +59,11 @@ impl Budget {
     pub(crate) fn new(wanted: usize) -> Self {
         let wanted = wanted.max(LEAST);
         let inner = Inner { wanted, limit: wanted, good: 0, searching: 0, catching_up: 0 };
-        Self(Arc::new(Mutex::new(inner)))
+        Self(Arc::new(Place { inner: Mutex::new(inner), room: Notify::new() }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Leave for one more search, if there is room. One search is always left to the live window.
@@ -67,6 +79,19 @@ impl Budget {
         })
     }
 
+    /// The same once there is room.
+    pub(crate) async fn begin_when_free(&self, kind: Kind) -> Permit {
+        loop {
+            let mut room = pin!(self.0.room.notified());
+            // Before the look, so that nothing is missed between the two.
+            room.as_mut().enable();
+            if let Some(permit) = self.begin(kind) {
+                return permit;
+            }
+            room.await;
+        }
+    }
+
     /// An answer came.
     pub(crate) fn answered(&self) {
         let mut inner = self.lock();
@@ -75,6 +100,8 @@ impl Budget {
             if inner.good >= GROW_AFTER {
                 inner.good = 0;
                 inner.limit += 1;
+                drop(inner);
+                self.0.room.notify_waiters();
             }
         }
     }

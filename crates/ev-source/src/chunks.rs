@@ -9,16 +9,12 @@ use tracing::warn;
 
 use crate::Config;
 use crate::backoff::Backoff;
+use crate::export::{Ending, Reading};
 use crate::link::{Shared, Troubles};
 use crate::rpc::{self, Trouble};
-use crate::stream::{self, Bounds, Stream, Then};
 
-/// Pause between two looks for a connection.
-const LOOK: Duration = Duration::from_millis(250);
 /// Events that are taken at once.
 const EVENTS: usize = 1000;
-/// Bytes after which no more are.
-const BYTES: usize = 1 << 20;
 /// Attempts in a row without an event after which a chunk is left.
 const ATTEMPTS: u32 = 5;
 
@@ -34,15 +30,13 @@ pub struct ChunkEvents {
 /// A chunk that is being read, from its beginning.
 pub struct ChunkReader {
     of: ChunkEvents,
-    /// First second of its date.
-    second: i64,
-    chunk: String,
-    cursor: String,
-    stream: Option<Box<Stream<crate::generated::teleport::auditlog::v1::ExportEventUnstructured>>>,
+    reading: Reading,
     backoff: Backoff,
     trouble: Troubles,
     attempts: u32,
-    over: bool,
+    /// Before the next attempt.
+    pause: Option<Duration>,
+    over: Option<Result<(), ChunkRefused>>,
 }
 
 /// Some events of a chunk, in its order.
@@ -71,88 +65,80 @@ impl ChunkEvents {
     pub fn read(&self, date: Date, chunk: &str) -> ChunkReader {
         ChunkReader {
             of: self.clone(),
-            second: date.start(),
-            chunk: chunk.to_owned(),
-            cursor: String::new(),
-            stream: None,
+            reading: Reading::new(date, chunk.to_owned(), String::new()),
             backoff: Backoff::default(),
             trouble: Troubles::default(),
             attempts: 0,
-            over: false,
+            pause: None,
+            over: None,
         }
     }
 }
 
 impl ChunkReader {
-    /// The next events; `None` behind the last.
+    /// The next events; `None` behind the last. What has come is returned before what went wrong
+    /// behind it.
     ///
     /// # Errors
     ///
     /// When there is no such chunk, Auth does not offer the export, or the chunk cannot be read
     /// however often it is tried.
     pub async fn next(&mut self) -> Result<Option<ChunkPart>, ChunkRefused> {
-        while !self.over {
+        loop {
+            if let Some(over) = &self.over {
+                return over.clone().map(|()| None);
+            }
             let ChunkEvents { config, env, shared } = self.of.clone();
-            let Some((connection, version)) = shared.up() else {
-                env.sleep(LOOK).await;
-                continue;
-            };
-            let most = connection.max_message_bytes;
-            let (chunk, cursor) = (self.chunk.clone(), self.cursor.clone());
-            let call = rpc::export_events(&connection, self.second, chunk, cursor, most);
+            if let Some(pause) = self.pause {
+                env.sleep(pause).await;
+                self.pause = None;
+            }
+            let (connection, version) = shared.connected().await;
             let patience = config.request_timeout;
-            let bounds = Bounds { items: EVENTS, bytes: BYTES, patience };
-            let stream = self.stream.take();
-            let part =
-                stream::read(stream, call, |item| item.event.len(), bounds, Arc::clone(&env)).await;
-            if let Some(last) = part.items.last() {
-                self.cursor.clone_from(&last.cursor);
+            let part = self.reading.part(connection, &version, EVENTS, patience, env).await;
+            if shared.up().is_none_or(|(_, now)| now != version) {
+                // Nobody knows under which version it was written.
+                self.reading.forget_stream();
+                continue;
+            }
+            let (items, ending) = self.reading.take(part, &version);
+            if !items.is_empty() {
                 self.backoff.reset();
                 self.trouble.clear();
                 self.attempts = 0;
             }
-            let pause = match part.then {
-                Then::More(stream) => {
-                    self.stream = Some(stream);
-                    None
-                }
-                Then::End => {
-                    self.over = true;
-                    None
-                }
-                Then::Failed(status) => Some(self.failed(&status)?),
-            };
-            if !part.items.is_empty() {
+            match ending {
+                Ending::More | Ending::Failed { at_once: true, .. } => {}
+                Ending::End => self.over = Some(Ok(())),
+                Ending::Failed { status, kind, .. } => self.failed(&status, kind),
+            }
+            if !items.is_empty() {
                 let event = |bytes| RawEvent { form: Form::Unstructured, bytes };
-                let events = part.items.into_iter().map(|item| (event(item.event), item.cursor));
+                let events = items.into_iter().map(|item| (event(item.event), item.cursor));
                 return Ok(Some(ChunkPart { version, events: events.collect() }));
             }
-            if let Some(pause) = pause {
-                env.sleep(pause).await;
-            }
         }
-        Ok(None)
     }
 
-    fn failed(&mut self, status: &Status) -> Result<Duration, ChunkRefused> {
+    fn failed(&mut self, status: &Status, kind: Trouble) {
         let reason = rpc::describe(status);
-        let trouble = Trouble::of(status);
-        let hopeless = matches!(trouble, Trouble::Missing | Trouble::Invalid | Trouble::TooLarge)
+        let hopeless = matches!(kind, Trouble::Missing | Trouble::Invalid | Trouble::TooLarge)
             || status.code() == Code::Unimplemented;
-        if trouble != Trouble::Connection && trouble != Trouble::Denied {
+        if kind != Trouble::Connection && kind != Trouble::Denied {
             self.attempts += 1;
         }
         if hopeless || self.attempts >= ATTEMPTS {
-            return Err(ChunkRefused { reason });
+            self.over = Some(Err(ChunkRefused { reason }));
+            return;
         }
         if self.trouble.is_news(&reason) {
-            warn!(chunk = self.chunk, reason, "a chunk cannot be read now, trying again");
+            warn!(chunk = self.reading.name, reason, "a chunk cannot be read now, trying again");
         }
         let env = &*self.of.env;
-        Ok(match trouble {
+        self.pause = Some(match kind {
             Trouble::Denied => self.backoff.slow(env),
             _ => self.backoff.next(env),
-        })
+        });
     }
 }
 
@@ -164,6 +150,6 @@ impl std::fmt::Debug for ChunkEvents {
 
 impl std::fmt::Debug for ChunkReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChunkReader").field("chunk", &self.chunk).finish_non_exhaustive()
+        f.debug_struct("ChunkReader").field("chunk", &self.reading.name).finish_non_exhaustive()
     }
 }

@@ -1,36 +1,23 @@
 //! Pages of the log by keys that come from elsewhere.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use ev_core::{AuthVersion, Env, RawEvent, within};
-use tonic::{Code, Status};
+use ev_core::{AuthVersion, RawEvent};
 use tracing::warn;
 
-use crate::Config;
 use crate::backoff::Backoff;
-use crate::budget::Budget;
-use crate::link::{Shared, Troubles};
-use crate::road::CurrentRoad;
-use crate::rpc::{self, Trouble};
-use crate::tasks::Kind;
+use crate::beside::{Asked, Beside};
+use crate::link::Troubles;
+use crate::rpc::{self, Searched, Trouble};
 use crate::window::Query;
 
-/// Pause between two looks for a connection or for room in the request budget.
-const LOOK: Duration = Duration::from_millis(250);
+/// Failures in a row after which a key is taken for one that Auth chokes on.
+const ATTEMPTS: u32 = 5;
 
 /// Asks for single pages beside the lanes, by page keys that this source did not get itself.
 ///
 /// Uses the connection and the request budget of the source that made it, and waits while there is
 /// no connection: somebody has to be in the source's `next` or `survey`.
 #[derive(Clone)]
-pub struct KeyedPages {
-    config: Arc<Config>,
-    env: Arc<dyn Env>,
-    shared: Shared,
-    budget: Budget,
-    road: CurrentRoad,
-}
+pub struct KeyedPages(Beside);
 
 /// Which page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,14 +50,8 @@ pub struct KeyRefused {
 }
 
 impl KeyedPages {
-    pub(crate) fn new(
-        config: Arc<Config>,
-        env: Arc<dyn Env>,
-        shared: Shared,
-        budget: Budget,
-        road: CurrentRoad,
-    ) -> Self {
-        Self { config, env, shared, budget, road }
+    pub(crate) fn new(beside: Beside) -> Self {
+        Self(beside)
     }
 
     /// The page at the key, of the search from its start up to now. Waits for a peer that does not
@@ -78,49 +59,31 @@ impl KeyedPages {
     ///
     /// # Errors
     ///
-    /// When Auth refuses the key, or cannot send even one event of the page.
+    /// When Auth refuses the key, fails at it several times in a row, or cannot send even one event
+    /// of the page.
     pub async fn page(&self, query: &KeyedQuery) -> Result<KeyedPage, KeyRefused> {
         let mut backoff = Backoff::default();
         let mut trouble = Troubles::default();
-        let mut limit = self.config.batch;
+        let mut limit = self.0.config.batch;
+        let mut failures = 0;
         loop {
-            let Some((connection, version)) = self.shared.up() else {
-                self.env.sleep(LOOK).await;
-                continue;
+            let KeyedQuery { start, types, key } = query.clone();
+            let question = |_, now: i64| {
+                let end = now.max(start).saturating_add(1);
+                (Query { start, end, end_nanos: 0, backwards: false, types, limit, key }, None)
             };
-            let Some(permit) = self.budget.begin(Kind::Closed) else {
-                self.env.sleep(LOOK).await;
-                continue;
-            };
-            let query = Query {
-                start: query.start,
-                end: self.env.now().seconds().max(query.start).saturating_add(1),
-                end_nanos: 0,
-                backwards: false,
-                types: query.types.clone(),
-                limit,
-                key: query.key.clone(),
-            };
-            let road = self.road.get();
-            let call = rpc::search(&connection, road, query);
-            let answer = within(&*self.env, self.config.request_timeout, call).await;
-            drop(permit);
-            if self.shared.up().is_none_or(|(_, now)| now != version) {
-                // Nobody knows under which version it was written.
-                continue;
-            }
-            let overdue = || Err(Status::deadline_exceeded("auth did not answer in time"));
-            let status = match answer.unwrap_or_else(overdue) {
+            let Asked { road, version, searched, .. } = self.0.ask(question).await;
+            let Some(Searched { answer, .. }) = searched else { continue };
+            let status = match answer {
                 Ok(found) => {
-                    self.budget.answered();
                     let raw = |bytes| RawEvent { form: road.form(), bytes };
                     let events = found.items.into_iter().map(raw).collect();
                     return Ok(KeyedPage { version, events, next: found.last_key });
                 }
                 Err(status) => status,
             };
-            let reason = rpc::describe(&status);
-            let pause = match Trouble::of(&status) {
+            let (kind, reason) = (Trouble::of(&status), rpc::describe(&status));
+            match kind {
                 Trouble::TooLarge if limit > 1 => {
                     limit = (limit / 2).max(1);
                     continue;
@@ -128,21 +91,21 @@ impl KeyedPages {
                 Trouble::Invalid | Trouble::Missing | Trouble::TooLarge => {
                     return Err(KeyRefused { reason });
                 }
-                Trouble::Busy => {
-                    self.budget.refused();
-                    backoff.next(&*self.env)
+                // A key that the storage behind Auth chokes on gets no better; a storage that
+                // stumbles does.
+                Trouble::Failed => {
+                    failures += 1;
+                    if failures >= ATTEMPTS {
+                        return Err(KeyRefused { reason });
+                    }
                 }
-                Trouble::Denied => backoff.slow(&*self.env),
-                // A key that the storage behind Auth chokes on gets no better.
-                Trouble::Other if matches!(status.code(), Code::Internal | Code::Unknown) => {
-                    return Err(KeyRefused { reason });
-                }
-                Trouble::Connection | Trouble::Other => backoff.next(&*self.env),
-            };
+                Trouble::Busy | Trouble::Denied | Trouble::Connection | Trouble::Other => {}
+            }
             if trouble.is_news(&reason) {
                 warn!(reason, "a page of the log cannot be read now, trying again");
             }
-            self.env.sleep(pause).await;
+            let pause = self.0.pause(kind, &mut backoff);
+            self.0.env.sleep(pause).await;
         }
     }
 }

@@ -12,10 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use ev_core::{
     AuthVersion, Credit, Env, Form, Gap, LaneGap, LaneId, Lanes, Mark, Page, RawEvent, SessionId,
-    SourceEvent, Stopped, Token, within,
+    SourceEvent, Stopped, Token,
 };
 use futures_util::future::{AbortHandle, Abortable};
-use tonic::Status;
+use tonic::{Status, Streaming};
 use tracing::{debug, warn};
 
 use crate::Config;
@@ -25,8 +25,9 @@ use crate::connection::Connection;
 use crate::link::{Link, Troubles};
 use crate::rescan::{Due, Rescans};
 use crate::road::{CurrentRoad, SearchRoad};
-use crate::rpc::{self, Trouble};
-use crate::session::{self, Look, Position, Stream};
+use crate::rpc::{self, Searched, Trouble};
+use crate::session::Position;
+use crate::stream::{self, Bounds, Part};
 use crate::tasks::{Done, Fetched, Kind, Tasks, Ticket};
 use crate::token::{Search, SessionToken, WindowToken};
 use crate::window::{Narrowed, Query, Then, Window};
@@ -35,6 +36,10 @@ mod export;
 
 use self::export::{Chunk, Export, Listing};
 
+/// Events of one page of a recording.
+const SESSION_EVENTS: usize = 128;
+/// Bytes after which such a page is closed.
+const SESSION_BYTES: usize = 256 * 1024;
 /// Attempts without a single event after which a recording is given back to the engine.
 const SESSION_ATTEMPTS: u32 = 5;
 
@@ -113,7 +118,9 @@ impl Work {
 struct Session {
     id: SessionId,
     position: Position,
-    stream: Option<Box<Stream>>,
+    stream: Option<Box<Streaming<Bytes>>>,
+    /// Events of the stream that have been yielded before.
+    skip: u64,
     /// Version of Auth when the stream was opened.
     generation: u64,
     repeats: bool,
@@ -421,15 +428,20 @@ impl Reader {
                 chunk.forget_stream();
                 self.make_ready(id);
             }
-            (Work::Window(_), Some(Fetched::Search(query, Ok(found)))) => {
-                self.budget.answered();
-                self.found(id, &query, found.items, found.last_key, &ticket.version, tasks);
+            (Work::Window(_), Some(Fetched::Search(query, searched))) => {
+                let Searched { answer, proven } = *searched;
+                match answer {
+                    Ok(found) => {
+                        self.budget.answered();
+                        self.found(id, &query, found.items, found.last_key, &ticket.version, tasks);
+                    }
+                    Err(status) => {
+                        self.search_failed(id, &status, proven, &ticket.version, tasks);
+                    }
+                }
             }
-            (Work::Window(_), Some(Fetched::Search(_, Err(status)))) => {
-                self.search_failed(id, &status, &ticket.version, tasks);
-            }
-            (Work::Session(_), Some(Fetched::Session(look))) => {
-                self.looked(id, *look, &ticket, tasks);
+            (Work::Session(_), Some(Fetched::Session(part))) => {
+                self.looked(id, part, &ticket, tasks);
             }
             (Work::Date(_), Some(Fetched::Listed(part))) => self.listed(id, part, &ticket, tasks),
             (Work::Chunk(_), Some(Fetched::Exported(part))) => {
@@ -505,6 +517,7 @@ impl Reader {
         &mut self,
         id: LaneId,
         status: &Status,
+        proven: bool,
         version: &AuthVersion,
         tasks: &mut Tasks,
     ) {
@@ -518,6 +531,8 @@ impl Reader {
         let news = trouble.is_news(&reason);
         let kind = Trouble::of(status);
         let env = &*self.env;
+        let now = env.now().seconds();
+        let mut narrowed = Narrowed::Not;
         let pause = match kind {
             Trouble::Connection => backoff.next(env),
             Trouble::Busy => {
@@ -527,21 +542,10 @@ impl Reader {
                 }
                 backoff.next(env)
             }
-            Trouble::TooLarge if window.shrink() => Duration::ZERO,
-            Trouble::TooLarge => match window.narrow(env.now().seconds()) {
-                Narrowed::Part => Duration::ZERO,
-                Narrowed::Gap { second, then } => {
-                    let pause = backoff.next(env);
-                    let gap = Gap { from: second, to: second.saturating_add(1), reason };
-                    let gap = LaneGap { lane: id.clone(), version: version.clone(), gap };
-                    self.out.push_back(SourceEvent::Gap(gap));
-                    if then != Then::Again {
-                        return self.go_on(id, then, tasks);
-                    }
-                    // Should nothing at all be small enough, it is no race through the log.
-                    pause
-                }
-            },
+            Trouble::TooLarge => {
+                narrowed = window.too_large(now);
+                if narrowed == Narrowed::Part { Duration::ZERO } else { backoff.next(env) }
+            }
             Trouble::Invalid if window.restart() => {
                 warn!(lane = %id, reason, "auth refuses the page key, searching anew");
                 // The first time soon; should it not be the key, the window is not read again and
@@ -560,13 +564,33 @@ impl Reader {
                 }
                 backoff.slow(env)
             }
-            Trouble::Invalid | Trouble::Missing | Trouble::Other => {
+            Trouble::Invalid | Trouble::Failed => {
+                if news {
+                    warn!(lane = %id, reason, "search failed, trying again");
+                }
+                narrowed = window.failed(now, proven);
+                if narrowed == Narrowed::Part {
+                    // Auth is not asked ever more slowly for ever less.
+                    backoff.reset();
+                }
+                backoff.next(env)
+            }
+            Trouble::Missing | Trouble::Other => {
                 if news {
                     warn!(lane = %id, reason, "search failed, trying again");
                 }
                 backoff.next(env)
             }
         };
+        if let Narrowed::Gap { second, then } = narrowed {
+            let gap = Gap { from: second, to: second.saturating_add(1), reason };
+            let gap = LaneGap { lane: id.clone(), version: version.clone(), gap };
+            self.out.push_back(SourceEvent::Gap(gap));
+            // Should nothing at all be to be had, it is no race through the log: there is a pause.
+            if then != Then::Again {
+                return self.go_on(id, then, tasks);
+            }
+        }
         if pause.is_zero() {
             self.make_ready(id);
         } else {
@@ -574,39 +598,42 @@ impl Reader {
         }
     }
 
-    fn looked(&mut self, id: LaneId, look: Look, ticket: &Ticket, tasks: &mut Tasks) {
+    fn looked(&mut self, id: LaneId, part: Part<Bytes>, ticket: &Ticket, tasks: &mut Tasks) {
         let Some(Lane { work: Work::Session(session), backoff, .. }) = self.active.get_mut(&id)
         else {
             return;
         };
-        if !look.events.is_empty() {
+        let mut events = part.items;
+        let passed = usize::try_from(session.skip).unwrap_or(usize::MAX).min(events.len());
+        session.skip -= passed as u64;
+        events.drain(..passed);
+        if !events.is_empty() {
             backoff.reset();
-            let mut marks = Vec::with_capacity(look.events.len());
+            let mut marks = Vec::with_capacity(events.len());
             let road = ticket.road;
-            for (index, event) in look.events.iter().enumerate() {
+            for (index, event) in events.iter().enumerate() {
                 session.position.pass(road.form(), event);
                 let token = session.position.0.encode(road.road());
                 marks.push(Mark { after: index + 1, token });
             }
             let repeats = std::mem::take(&mut session.repeats);
-            let events = look.events;
             self.told_of_tip = false;
             let form = road.form();
             self.out.push_back(page(id.clone(), &ticket.version, form, events, marks, repeats));
         }
-        match look.then {
-            session::Then::More(stream) => {
+        match part.then {
+            stream::Then::More(stream) => {
                 session.stream = Some(stream);
                 session.generation = ticket.generation;
                 self.make_ready(id);
             }
-            session::Then::End => {
+            stream::Then::End => {
                 debug!(lane = %id, events = session.position.0.total, "recording read to its end");
                 self.active.remove(&id);
                 let ended = Lanes { ended: vec![id], ..Lanes::default() };
                 self.out.push_back(SourceEvent::Lanes(ended));
             }
-            session::Then::Failed(status) => self.session_failed(id, &status, tasks),
+            stream::Then::Failed(status) => self.session_failed(id, &status, tasks),
         }
     }
 
@@ -653,6 +680,7 @@ impl Reader {
                 id,
                 position,
                 stream: None,
+                skip: 0,
                 generation: 0,
                 repeats: position.0.total > 0,
             };
@@ -719,14 +747,20 @@ impl Lane {
         self.state = State::Fetching(abort);
         match &mut self.work {
             Work::Window(window) => {
-                let query = window.query(env.now().seconds());
+                let now = env.now().seconds();
+                let (query, control) = (window.query(now), window.control(now));
                 let env = Arc::clone(env);
                 let fetch = async move {
-                    let call = rpc::search(&connection, road, query.clone());
-                    let answer = within(&*env, patience, call).await.unwrap_or_else(|| {
-                        Err(Status::deadline_exceeded("auth did not answer in time"))
-                    });
-                    Fetched::Search(query, answer.map_err(Box::new))
+                    let asked = query.clone();
+                    let search = rpc::search_with_control(
+                        &connection,
+                        road,
+                        asked,
+                        control,
+                        patience,
+                        &*env,
+                    );
+                    Fetched::Search(query, Box::new(search.await))
                 };
                 let fetch = Abortable::new(fetch, registration);
                 tasks.push(async move { Done::Fetched(id, ticket, fetch.await.ok()) });
@@ -735,12 +769,17 @@ impl Lane {
                 // A stream of another version's time may go on in the old words.
                 let stream =
                     session.stream.take().filter(|_| session.generation == ticket.generation);
-                let (session, position) = (session.id.clone(), session.position);
+                let SessionToken { from, skip, .. } = session.position.0;
+                if stream.is_none() {
+                    session.skip = skip;
+                }
+                let id_of = session.id.clone();
+                let bounds = Bounds { items: SESSION_EVENTS, bytes: SESSION_BYTES, patience };
                 let env = Arc::clone(env);
                 let fetch = async move {
-                    let look =
-                        session::look(connection, road, session, position, stream, env, patience);
-                    Fetched::Session(Box::new(look.await))
+                    let call = rpc::stream_session(&connection, road, &id_of, from);
+                    let size = |event: &Bytes| event.len();
+                    Fetched::Session(stream::read(stream, call, size, bounds, env).await)
                 };
                 let fetch = Abortable::new(fetch, registration);
                 tasks.push(async move { Done::Fetched(id, ticket, fetch.await.ok()) });

@@ -35,6 +35,7 @@
 mod address;
 mod artifacts;
 mod backoff;
+mod beside;
 mod budget;
 mod chunks;
 mod config;

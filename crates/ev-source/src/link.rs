@@ -1,6 +1,7 @@
 //! Staying connected: dialling for ever, asking for Auth's version, noticing what is lost.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,7 +33,14 @@ const ADVICE: &str = "sign new ones with `tctl auth sign`, or see to it that `tb
 
 /// The connection of the moment and what Auth said of itself, for whoever shares them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shared(Arc<Mutex<Moment>>);
+pub(crate) struct Shared(Arc<Place>);
+
+#[derive(Debug, Default)]
+struct Place {
+    moment: Mutex<Moment>,
+    /// There is another connection.
+    connected: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Moment {
@@ -42,7 +50,7 @@ struct Moment {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Moment> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.moment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn get(&self) -> Option<Arc<Connection>> {
@@ -55,8 +63,22 @@ impl Shared {
         Some((shared.connection.clone()?, shared.version.clone()?))
     }
 
+    /// The same once there is one.
+    pub(crate) async fn connected(&self) -> (Arc<Connection>, AuthVersion) {
+        loop {
+            let mut connected = pin!(self.0.connected.notified());
+            // Before the look, so that nothing is missed between the two.
+            connected.as_mut().enable();
+            if let Some(up) = self.up() {
+                return up;
+            }
+            connected.await;
+        }
+    }
+
     fn set(&self, connection: Option<Arc<Connection>>) {
         self.lock().connection = connection;
+        self.0.connected.notify_waiters();
     }
 }
 

@@ -61,6 +61,7 @@ fn error(status: Status) -> LockError {
         | Trouble::Busy
         | Trouble::TooLarge
         | Trouble::Missing
+        | Trouble::Failed
         | Trouble::Other => LockError::Failed { message, source: Some(Box::new(status)) },
     }
 }

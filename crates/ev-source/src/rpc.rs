@@ -1,7 +1,9 @@
 //! The calls that are made to Auth, in this crate's own words.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use ev_core::{AuthVersion, SessionId, Survey};
+use ev_core::{AuthVersion, Env, SessionId, Survey, within};
 use http::uri::PathAndQuery;
 use prost_types::Timestamp;
 use tonic::client::Grpc;
@@ -104,6 +106,46 @@ pub(crate) async fn search(
         }
     };
     Ok(Found { items, last_key })
+}
+
+/// An answer to a search, and what is known of a failure.
+pub(crate) struct Searched {
+    pub(crate) answer: Result<Found, Status>,
+    /// Auth failed, and answered the control question.
+    pub(crate) proven: bool,
+}
+
+/// A search within a time limit. If Auth fails to read what is asked for, `control` is asked for as
+/// well.
+pub(crate) async fn search_with_control(
+    connection: &Connection,
+    road: SearchRoad,
+    query: Query,
+    control: Option<Query>,
+    patience: Duration,
+    env: &dyn Env,
+) -> Searched {
+    let answer = in_time(env, patience, search(connection, road, query)).await;
+    let proven = match (&answer, control) {
+        (Err(status), Some(control))
+            if matches!(Trouble::of(status), Trouble::Failed | Trouble::Invalid) =>
+        {
+            let answer = in_time(env, patience, search(connection, road, control)).await;
+            answer.is_ok()
+        }
+        _ => false,
+    };
+    Searched { answer, proven }
+}
+
+/// The answer to a call, or a status if it does not come in time.
+pub(crate) async fn in_time<T>(
+    env: &dyn Env,
+    patience: Duration,
+    call: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let overdue = || Err(Status::deadline_exceeded("auth did not answer in time"));
+    within(env, patience, call).await.unwrap_or_else(overdue)
 }
 
 /// Each message is one event, byte for byte. `from` is inclusive.
@@ -228,6 +270,8 @@ pub(crate) enum Trouble {
     Denied,
     /// It is not there.
     Missing,
+    /// Auth failed at it, which may be a matter of what was asked for or of its storage.
+    Failed,
     /// Anything else; trying again may help.
     Other,
 }
@@ -249,6 +293,7 @@ impl Trouble {
             Code::InvalidArgument | Code::OutOfRange => Self::Invalid,
             Code::Unauthenticated | Code::PermissionDenied => Self::Denied,
             Code::NotFound => Self::Missing,
+            Code::Internal | Code::Unknown | Code::DataLoss => Self::Failed,
             _ => Self::Other,
         }
     }
@@ -293,6 +338,9 @@ mod tests {
         check(Status::permission_denied("access denied"), Trouble::Denied);
         check(Status::not_found("a recording was not found"), Trouble::Missing);
         check(Status::unavailable("shutting down"), Trouble::Other);
+        check(Status::internal("failed to convert an event"), Trouble::Failed);
+        check(Status::unknown("failed to convert an event"), Trouble::Failed);
+        check(Status::deadline_exceeded("too slow"), Trouble::Other);
         check(Status::from_error("broken pipe".into()), Trouble::Connection);
     }
 }

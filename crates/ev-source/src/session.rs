@@ -1,4 +1,4 @@
-//! A session recording: where it stands, and reading on.
+//! A session recording: where it stands.
 //!
 //! A recording never changes once it is uploaded, so its place is all there is to remember, and it
 //! is resumed exactly. Auth can be asked for the events from an index on (inclusive). As long as
@@ -6,24 +6,10 @@
 //! carry it. If they do fall, or cannot be read, the token goes back to index 0 and the number of
 //! all settled events: dearer, but exact whatever the indexes are.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::Bytes;
+use ev_core::Form;
 use ev_core::unstructured::metadata;
-use ev_core::{Env, Form, SessionId, within};
-use futures_util::FutureExt;
-use tonic::{Status, Streaming};
 
-use crate::connection::Connection;
-use crate::road::SearchRoad;
-use crate::rpc;
 use crate::token::SessionToken;
-
-/// Events of one page of a recording.
-const PAGE_EVENTS: usize = 128;
-/// Bytes after which a page is closed.
-const PAGE_BYTES: usize = 256 * 1024;
 
 /// Where a recording stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,117 +35,9 @@ impl Position {
     }
 }
 
-/// An open stream of a recording.
-pub(crate) struct Stream {
-    messages: Streaming<Bytes>,
-    skip: u64,
-    received: bool,
-}
-
-/// What one look into the stream brought.
-pub(crate) struct Look {
-    pub(crate) events: Vec<Bytes>,
-    pub(crate) then: Then,
-}
-
-/// How a recording goes on.
-pub(crate) enum Then {
-    /// There may be more.
-    More(Box<Stream>),
-    /// That was all.
-    End,
-    /// The stream broke.
-    Failed(Status),
-}
-
-/// Reads what is there, after waiting for the first event, at most a page. Opens the stream at
-/// `position` if there is none. Dropping the future cancels the stream.
-pub(crate) async fn look(
-    connection: Arc<Connection>,
-    road: SearchRoad,
-    session: SessionId,
-    position: Position,
-    stream: Option<Box<Stream>>,
-    env: Arc<dyn Env>,
-    patience: Duration,
-) -> Look {
-    let mut events = Vec::new();
-    let then = match stream {
-        Some(stream) => Ok(stream),
-        None => open(&connection, road, &session, position, &env, patience).await,
-    };
-    let then = match then {
-        Ok(mut stream) => match collect(&mut stream, &mut events, &env, patience).await {
-            Ok(true) => Then::More(stream),
-            Ok(false) => Then::End,
-            Err(status) => Then::Failed(status),
-        },
-        Err(status) => Then::Failed(status),
-    };
-    Look { events, then }
-}
-
-async fn open(
-    connection: &Connection,
-    road: SearchRoad,
-    session: &SessionId,
-    position: Position,
-    env: &Arc<dyn Env>,
-    patience: Duration,
-) -> Result<Box<Stream>, Status> {
-    let call = rpc::stream_session(connection, road, session, position.0.from);
-    let messages = within(&**env, patience, call).await.unwrap_or_else(|| Err(overdue()))?;
-    Ok(Box::new(Stream { messages, skip: position.0.skip, received: false }))
-}
-
-/// Whether there may be more.
-async fn collect(
-    stream: &mut Stream,
-    events: &mut Vec<Bytes>,
-    env: &Arc<dyn Env>,
-    patience: Duration,
-) -> Result<bool, Status> {
-    let mut bytes = 0;
-    while events.len() < PAGE_EVENTS && bytes < PAGE_BYTES {
-        let message = if events.is_empty() {
-            let next = within(&**env, patience, stream.messages.message()).await;
-            next.unwrap_or_else(|| Err(overdue()))
-        } else {
-            // What is ready already; waiting would only delay what is here.
-            match stream.messages.message().now_or_never() {
-                Some(message) => message,
-                None => return Ok(true),
-            }
-        };
-        let Some(event) = message? else {
-            return ended(stream).await.map(|()| false);
-        };
-        stream.received = true;
-        if stream.skip > 0 {
-            stream.skip -= 1;
-            continue;
-        }
-        bytes += event.len();
-        events.push(event);
-    }
-    Ok(true)
-}
-
-/// A stream has ended only if it says so: one that merely stops may have been cut off on the way.
-async fn ended(stream: &mut Stream) -> Result<(), Status> {
-    if stream.received && stream.messages.trailers().await?.is_none() {
-        return Err(Status::unavailable("the stream stopped without a status"));
-    }
-    Ok(())
-}
-
-fn overdue() -> Status {
-    Status::deadline_exceeded("auth did not answer in time")
-}
-
 #[cfg(test)]
 mod tests {
-    use ev_core::Road;
+    use ev_core::{Road, SessionId};
     use proptest::prelude::*;
 
     use super::*;

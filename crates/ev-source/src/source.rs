@@ -11,6 +11,7 @@ use ev_core::{
 };
 use tracing::{info, warn};
 
+use crate::beside::Beside;
 use crate::chunks::ChunkEvents;
 use crate::dial::Dialler;
 use crate::keyed::KeyedPages;
@@ -120,9 +121,17 @@ impl SearchSource {
     /// Single pages of the log by keys from elsewhere, over the connection that this source keeps.
     /// Works while the source is in use elsewhere.
     pub fn keyed_pages(&self) -> KeyedPages {
-        let (config, env) = (Arc::clone(&self.config), Arc::clone(&self.env));
-        let (budget, road) = (self.reader.budget(), self.reader.road().clone());
-        KeyedPages::new(config, env, self.shared.clone(), budget, road)
+        KeyedPages::new(self.beside())
+    }
+
+    fn beside(&self) -> Beside {
+        Beside {
+            config: Arc::clone(&self.config),
+            env: Arc::clone(&self.env),
+            shared: self.shared.clone(),
+            budget: self.reader.budget(),
+            road: self.reader.road().clone(),
+        }
     }
 
     /// Which calls Auth offers, over the connection that this source keeps.
@@ -379,9 +388,7 @@ impl Source for SearchSource {
     }
 
     fn span(&self, query: SpanQuery) -> Box<dyn SpanReader> {
-        let (config, env) = (Arc::clone(&self.config), Arc::clone(&self.env));
-        let (budget, road) = (self.reader.budget(), self.reader.road().clone());
-        Box::new(SearchSpan::new(query, config, env, self.shared.clone(), budget, road))
+        Box::new(SearchSpan::new(query, self.beside()))
     }
 }
 

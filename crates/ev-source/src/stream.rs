@@ -6,15 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{Env, within};
+use ev_core::Env;
 use futures_util::FutureExt;
 use tonic::{Status, Streaming};
 
-/// An answer that is being read.
-pub(crate) struct Stream<T> {
-    messages: Streaming<T>,
-    received: bool,
-}
+use crate::rpc;
 
 /// A part of an answer, and how it goes on.
 pub(crate) struct Part<T> {
@@ -32,7 +28,7 @@ impl<T> Part<T> {
 /// How a stream goes on.
 pub(crate) enum Then<T> {
     /// There may be more.
-    More(Box<Stream<T>>),
+    More(Box<Streaming<T>>),
     /// That was all.
     End,
     /// The stream broke.
@@ -52,7 +48,7 @@ pub(crate) struct Bounds {
 /// Reads what is there, after waiting for the first item, at most a part. Asks by `call` if there
 /// is no stream yet.
 pub(crate) async fn read<T>(
-    stream: Option<Box<Stream<T>>>,
+    stream: Option<Box<Streaming<T>>>,
     call: impl Future<Output = Result<Streaming<T>, Status>>,
     size: impl Fn(&T) -> usize,
     bounds: Bounds,
@@ -61,10 +57,7 @@ pub(crate) async fn read<T>(
     let mut items = Vec::new();
     let opened = match stream {
         Some(stream) => Ok(stream),
-        None => within(&*env, bounds.patience, call)
-            .await
-            .unwrap_or_else(|| Err(overdue()))
-            .map(|messages| Box::new(Stream { messages, received: false })),
+        None => rpc::in_time(&*env, bounds.patience, call).await.map(Box::new),
     };
     let then = match opened {
         Ok(mut stream) => match collect(&mut stream, &mut items, size, bounds, &env).await {
@@ -79,7 +72,7 @@ pub(crate) async fn read<T>(
 
 /// Whether there may be more.
 async fn collect<T>(
-    stream: &mut Stream<T>,
+    stream: &mut Streaming<T>,
     items: &mut Vec<T>,
     size: impl Fn(&T) -> usize,
     bounds: Bounds,
@@ -88,33 +81,18 @@ async fn collect<T>(
     let mut bytes = 0;
     while items.len() < bounds.items && bytes < bounds.bytes {
         let message = if items.is_empty() {
-            let next = within(&**env, bounds.patience, stream.messages.message()).await;
-            next.unwrap_or_else(|| Err(overdue()))
+            rpc::in_time(&**env, bounds.patience, stream.message()).await
         } else {
             // What is ready already; waiting would only delay what is here.
-            match stream.messages.message().now_or_never() {
+            match stream.message().now_or_never() {
                 Some(message) => message,
                 None => return Ok(true),
             }
         };
-        let Some(item) = message? else {
-            return ended(stream).await.map(|()| false);
-        };
-        stream.received = true;
+        // One that merely stops, without a status behind it, has been cut off and is an error.
+        let Some(item) = message? else { return Ok(false) };
         bytes += size(&item);
         items.push(item);
     }
     Ok(true)
-}
-
-/// A stream has ended only if it says so: one that merely stops may have been cut off on the way.
-async fn ended<T>(stream: &mut Stream<T>) -> Result<(), Status> {
-    if stream.received && stream.messages.trailers().await?.is_none() {
-        return Err(Status::unavailable("the stream stopped without a status"));
-    }
-    Ok(())
-}
-
-fn overdue() -> Status {
-    Status::deadline_exceeded("auth did not answer in time")
 }

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 
+use bytes::Bytes;
 use ev_core::{AuthVersion, BoxFuture, LaneId, Survey};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -12,8 +13,7 @@ use crate::budget::Permit;
 use crate::dial::{DialError, Dialled};
 use crate::generated::teleport::auditlog::v1::{EventExportChunk, ExportEventUnstructured};
 use crate::road::SearchRoad;
-use crate::rpc::Found;
-use crate::session;
+use crate::rpc::Searched;
 use crate::stream::Part;
 use crate::window::Query;
 
@@ -90,8 +90,8 @@ pub(crate) enum Kind {
 
 /// What a fetch brought.
 pub(crate) enum Fetched {
-    Search(Query, Result<Found, Box<Status>>),
-    Session(Box<session::Look>),
+    Search(Query, Box<Searched>),
+    Session(Part<Bytes>),
     Listed(Part<EventExportChunk>),
     Exported(Part<ExportEventUnstructured>),
 }
@@ -100,8 +100,8 @@ impl Fetched {
     /// Whether Auth answered with something.
     pub(crate) fn is_answer(&self) -> bool {
         match self {
-            Self::Search(_, answer) => answer.is_ok(),
-            Self::Session(look) => !look.events.is_empty(),
+            Self::Search(_, searched) => searched.answer.is_ok(),
+            Self::Session(part) => part.is_answer(),
             Self::Listed(part) => part.is_answer(),
             Self::Exported(part) => part.is_answer(),
         }

@@ -12,8 +12,8 @@
 //!   quiet cluster therefore keeps its live window, however long that gets.
 //! - Nothing is dropped by its time. What is left out here is only what was yielded before from
 //!   the same page in the very same bytes.
-//! - An event that is too large to be sent holds up nothing: the stretch is narrowed down to its
-//!   second, everything around it is read, from both sides, and the second is reported as a gap.
+//! - An event that is too large to be sent, or that Auth cannot read, holds up nothing; see
+//!   [`narrow`].
 //! - Late events are stored behind what is there, and the last page grows: it is asked for again
 //!   and again, and its key stays the resume point.
 
@@ -26,6 +26,10 @@ use tracing::warn;
 
 use crate::road::SearchRoad;
 use crate::token::{Search, WindowToken};
+
+mod narrow;
+
+pub(crate) use self::narrow::Narrowed;
 
 /// Seconds by which a search reaches over the borders of its window.
 pub(crate) const OVERLAP: i64 = 2;
@@ -68,10 +72,14 @@ pub(crate) struct Window {
     /// Second of the last event when a key stood still and a new search was made from there.
     stuck: Option<i64>,
     /// First second behind the part of the stretch that is read now, while it is narrowed down to
-    /// an event that is too large.
+    /// an event that cannot be had.
     part: Option<i64>,
-    /// Whether that part, of one second, is read from its end, up to the event that is too large.
+    /// Whether that part, of one second, is read from its end, up to the event that cannot be had.
     backwards: bool,
+    /// Answers in a row by which Auth failed to read what was asked for.
+    failures: u32,
+    /// First and last second of the gaps that were met last, one directly behind the other.
+    gaps: Option<(i64, i64)>,
 }
 
 /// What to ask Auth.
@@ -114,20 +122,6 @@ pub(crate) enum Then {
     Roll(i64),
 }
 
-/// What became of a stretch with an event that is too large.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Narrowed {
-    /// A smaller part of it is asked for.
-    Part,
-    /// It is one second, and reading goes on behind it.
-    Gap {
-        /// The second.
-        second: i64,
-        /// How.
-        then: Then,
-    },
-}
-
 impl Window {
     /// Takes a lane up where a token says. With other types than the token's, it starts anew: its
     /// key belongs to another search, and which events were in front of that page is known no
@@ -160,6 +154,8 @@ impl Window {
             stuck: None,
             part: None,
             backwards: false,
+            failures: 0,
+            gaps: None,
         }
     }
 
@@ -214,6 +210,7 @@ impl Window {
         width: i64,
     ) -> Answer {
         self.limit = self.limit.saturating_mul(2).min(self.batch);
+        self.failures = 0;
         let empty = items.is_empty();
         self.newest =
             items.iter().filter_map(|event| self.second(event, query)).chain(self.newest).max();
@@ -309,12 +306,23 @@ impl Window {
     /// from the start of the window if this run has not seen that event. `false` if there is no
     /// key.
     pub(crate) fn restart(&mut self) -> bool {
+        let has_key = !self.key.is_empty();
+        if has_key {
+            self.search_anew();
+        }
+        has_key
+    }
+
+    /// A new search, from the last event in front of the page that is asked for.
+    fn search_anew(&mut self) {
+        self.key.clear();
         self.repeats = true;
         self.seen.clear();
         self.empty_pages = 0;
         // A stretch that was being narrowed down is so again, should that be needed.
         self.part = None;
         self.backwards = false;
+        self.failures = 0;
         let end = self.search.end.or(self.closing).unwrap_or(i64::MAX);
         if let Some(at) = self.behind.take().map(|at| at.min(end))
             && at > self.search.start
@@ -324,57 +332,14 @@ impl Window {
             self.search.start = at;
             self.search.bare_start = false;
         }
-        !std::mem::take(&mut self.key).is_empty()
     }
 
     /// By the calls of another road from now on, which give keys of their own.
     pub(crate) fn take_road(&mut self, road: SearchRoad) {
         self.road = road;
-        self.restart();
+        self.search_anew();
         // Whoever resumes has to know that the key is of no use.
         self.marked = None;
-    }
-
-    /// The page was too large: half of it next time. `false` if it was one event.
-    pub(crate) fn shrink(&mut self) -> bool {
-        let smaller = (self.limit / 2).max(1);
-        std::mem::replace(&mut self.limit, smaller) > 1
-    }
-
-    /// Not even one event can be sent: narrows the stretch down to the second in which that is. The
-    /// part in front of the middle is asked for first; when it is read, what is behind it is, and
-    /// narrowed down in turn. The last second is read from its end too, so that of several events
-    /// only those are missing that stand between two that are too large.
-    pub(crate) fn narrow(&mut self, now: i64) -> Narrowed {
-        let query = self.query(now);
-        let end = self.part.unwrap_or_else(|| query.end.saturating_add(1));
-        if self.backwards {
-            let gap = query.start;
-            self.begin_at(gap.saturating_add(1));
-            let whole = self.search.end.or(self.closing);
-            let over = whole.is_some_and(|end| gap >= end.saturating_add(OVERLAP));
-            let then = match (over, self.closing) {
-                (false, _) => Then::Again,
-                (true, Some(end)) => Then::Roll(end),
-                (true, None) => Then::End,
-            };
-            return Narrowed::Gap { second: gap, then };
-        }
-        // Everything in front of the page that is asked for has come. Two seconds more when this
-        // begins, as with every new search.
-        let overlap = if self.part.is_some() { 0 } else { OVERLAP };
-        let from = self.behind.map_or(query.start, |at| {
-            at.saturating_sub(overlap).min(end.saturating_sub(1)).max(query.start)
-        });
-        self.begin_at(from);
-        let width = end.saturating_sub(from);
-        if width <= 1 {
-            self.part = Some(from.saturating_add(1));
-            self.backwards = true;
-        } else {
-            self.part = Some(from.saturating_add(width / 2));
-        }
-        Narrowed::Part
     }
 
     /// A key that stands still and brings nothing new is what some storages say at their end, but
@@ -744,10 +709,11 @@ mod tests {
         assert!(answer.repeats);
         assert_eq!(answer.marks, [Mark { after: 0, token: token(&lane, "") }]);
 
-        assert!(lane.shrink());
+        assert_eq!(lane.too_large(0), Narrowed::Part);
         assert_eq!(lane.query(0).limit, 50);
-        while lane.shrink() {}
-        assert_eq!(lane.query(0).limit, 1);
+        while lane.query(0).limit > 1 {
+            assert_eq!(lane.too_large(0), Narrowed::Part);
+        }
         take(&mut lane, 0, &["b"], "k");
         assert_eq!(lane.query(0).limit, 2, "and back again");
     }

@@ -9,9 +9,7 @@
 //! the beginning of the chunk.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use ev_core::{LaneId, Road, SourceError, Token};
-
-use super::day::Day;
+use ev_core::{Date, LaneId, Road, SourceError, Token};
 
 const DATE: u8 = 3;
 const CHUNK: u8 = 4;
@@ -73,7 +71,7 @@ impl ExportPlace {
         let LaneId::Chunk { date, chunk } = lane else {
             return invalid("it is no lane of the export");
         };
-        if Day::parse(date).is_none() {
+        if Date::parse(date).is_none() {
             return invalid("it names no date");
         }
         if token.road != Road::Export {

@@ -18,7 +18,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::hash::Hash;
 
-use super::day::Day;
+use ev_core::Date;
 
 /// First date that is ever looked at: there was no audit log anywhere before, and a start time in
 /// year one would lead through 700,000 empty dates.
@@ -42,33 +42,33 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Left<N = String> {
     /// Dates that were looked at.
-    pub(crate) days: Vec<Day>,
+    pub(crate) days: Vec<Date>,
     /// Chunks that were begun.
-    pub(crate) open: Vec<(Day, N)>,
+    pub(crate) open: Vec<(Date, N)>,
     /// Chunks that were read to their end.
-    pub(crate) done: Vec<(Day, N)>,
+    pub(crate) done: Vec<(Date, N)>,
 }
 
 /// A change of the set of dates.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Turn {
     /// Looked at from now on.
-    pub(crate) opened: Vec<Day>,
+    pub(crate) opened: Vec<Date>,
     /// Looked at no more: everything of them may be forgotten.
-    pub(crate) retired: Vec<Day>,
+    pub(crate) retired: Vec<Date>,
     /// To be looked at now, whenever that was done last.
-    pub(crate) again: Vec<Day>,
+    pub(crate) again: Vec<Date>,
 }
 
 /// The dates and their chunks; `N` is the name of a chunk.
 #[derive(Debug)]
 pub(crate) struct Plan<N = String> {
     limits: Limits,
-    days: BTreeMap<Day, State<N>>,
+    days: BTreeMap<Date, State<N>>,
     /// The date reached.
-    current: Day,
+    current: Date,
     /// The newest date that has a chunk, or the one before the start.
-    newest: Day,
+    newest: Date,
     /// Chunks that are begun and not at their end, of whatever date.
     open: usize,
     /// Of those: waiting for another attempt after several in vain.
@@ -131,8 +131,8 @@ impl<N: Clone + Eq + Hash> Plan<N> {
     /// that have to be looked at anew are in the turn.
     pub(crate) fn new(limits: Limits, from: i64, left: Left<N>) -> (Self, Turn) {
         let Left { days, open, done } = left;
-        let earliest = Day::parse(FIRST_DAY).unwrap_or_else(|| Day::of(0));
-        let first = days.iter().min().copied().unwrap_or_else(|| Day::of(from).max(earliest));
+        let earliest = Date::parse(FIRST_DAY).unwrap_or_else(|| Date::of(0));
+        let first = days.iter().min().copied().unwrap_or_else(|| Date::of(from).max(earliest));
         let mut plan = Self {
             limits,
             current: days.iter().max().copied().unwrap_or(first),
@@ -165,17 +165,17 @@ impl<N: Clone + Eq + Hash> Plan<N> {
     }
 
     /// Dates that are looked at.
-    pub(crate) fn days(&self) -> impl Iterator<Item = Day> {
+    pub(crate) fn days(&self) -> impl Iterator<Item = Date> {
         self.days.keys().copied()
     }
 
     /// Whether a date is looked at.
-    pub(crate) fn has(&self, day: Day) -> bool {
+    pub(crate) fn has(&self, day: Date) -> bool {
         self.days.contains_key(&day)
     }
 
     /// The list of a date's chunks is being read from its beginning.
-    pub(crate) fn list_begins(&mut self, day: Day) {
+    pub(crate) fn list_begins(&mut self, day: Date) {
         if let Some(state) = self.days.get_mut(&day) {
             state.listing = true;
             state.fresh = false;
@@ -183,7 +183,7 @@ impl<N: Clone + Eq + Hash> Plan<N> {
     }
 
     /// A chunk stands in the list of a date. Returns whether it is new.
-    pub(crate) fn find(&mut self, day: Day, name: N) -> bool {
+    pub(crate) fn find(&mut self, day: Date, name: N) -> bool {
         let Some(state) = self.days.get_mut(&day) else { return false };
         if state.known.contains(&name) {
             return false;
@@ -199,13 +199,13 @@ impl<N: Clone + Eq + Hash> Plan<N> {
 
     /// The list of a date fails again and again: later dates do not wait for it any longer. Returns
     /// whether that was not known.
-    pub(crate) fn list_fails(&mut self, day: Day) -> bool {
+    pub(crate) fn list_fails(&mut self, day: Date) -> bool {
         let state = self.days.get_mut(&day);
         state.is_some_and(|state| !std::mem::replace(&mut state.list_fails, true))
     }
 
     /// The list of a date was read to its end.
-    pub(crate) fn list_ends(&mut self, day: Day) {
+    pub(crate) fn list_ends(&mut self, day: Date) {
         if let Some(state) = self.days.get_mut(&day).filter(|state| state.listing) {
             state.listing = false;
             state.list_fails = false;
@@ -215,7 +215,7 @@ impl<N: Clone + Eq + Hash> Plan<N> {
     }
 
     /// The next chunk to read, if there is room: of the oldest date that has one.
-    pub(crate) fn begin(&mut self) -> Option<(Day, N)> {
+    pub(crate) fn begin(&mut self) -> Option<(Date, N)> {
         let Limits { per_date, total, .. } = self.limits;
         if self.open - self.troubled >= total {
             return None;
@@ -236,7 +236,7 @@ impl<N: Clone + Eq + Hash> Plan<N> {
 
     /// A chunk fails again and again, or does so no longer: it keeps no other one waiting
     /// meanwhile.
-    pub(crate) fn trouble(&mut self, day: Day, is_troubled: bool) {
+    pub(crate) fn trouble(&mut self, day: Date, is_troubled: bool) {
         let change = |count: &mut usize| {
             *count = if is_troubled { *count + 1 } else { count.saturating_sub(1) };
         };
@@ -248,7 +248,7 @@ impl<N: Clone + Eq + Hash> Plan<N> {
 
     /// A chunk, which was in trouble or not, was read to its end. Returns whether the list of its
     /// date has to be read again before it is known that nothing is left there.
-    pub(crate) fn end(&mut self, day: Day, was_troubled: bool) -> bool {
+    pub(crate) fn end(&mut self, day: Date, was_troubled: bool) -> bool {
         if was_troubled {
             self.trouble(day, false);
         }
@@ -260,12 +260,12 @@ impl<N: Clone + Eq + Hash> Plan<N> {
 
     /// Whether the list of a date has to be read again before it is known that nothing is left
     /// there.
-    pub(crate) fn is_undecided(&self, day: Day) -> bool {
+    pub(crate) fn is_undecided(&self, day: Date) -> bool {
         self.days.get(&day).is_some_and(|state| state.is_drained() && !state.quiet)
     }
 
     /// Goes on to the next date if it is time, and leaves dates behind.
-    pub(crate) fn turn(&mut self, today: Day) -> Turn {
+    pub(crate) fn turn(&mut self, today: Date) -> Turn {
         let mut turn = Turn::default();
         while self.current < today
             && self.days.get(&self.current).is_none_or(State::is_passed)
@@ -280,8 +280,8 @@ impl<N: Clone + Eq + Hash> Plan<N> {
             self.look_at(next, &mut turn);
         }
         let (newest, current, backlog) = (self.newest, self.current, self.limits.backlog);
-        let is_wanted = |day: Day| {
-            let near = |last: Day| day >= last.plus(-backlog) && day <= last;
+        let is_wanted = |day: Date| {
+            let near = |last: Date| day >= last.plus(-backlog) && day <= last;
             near(current) || near(newest) || day == next
         };
         self.days.retain(|day, state| {
@@ -303,7 +303,7 @@ impl<N: Clone + Eq + Hash> Plan<N> {
     }
 
     /// Whether everything that is there at date `today` has been read.
-    pub(crate) fn is_idle(&self, today: Day) -> bool {
+    pub(crate) fn is_idle(&self, today: Date) -> bool {
         self.current >= today && self.open == 0 && self.days.values().all(|state| state.quiet)
     }
 
@@ -314,7 +314,7 @@ impl<N: Clone + Eq + Hash> Plan<N> {
         i64::try_from(failing.count()).is_ok_and(|count| count == FAILING_LISTS)
     }
 
-    fn look_at(&mut self, day: Day, turn: &mut Turn) {
+    fn look_at(&mut self, day: Date, turn: &mut Turn) {
         self.days.entry(day).or_insert_with(|| {
             turn.opened.push(day);
             State::new()

@@ -5,29 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ev_core::{Form, LaneId, Lanes, Mark, Resume, SourceError, SourceEvent, Token};
-use tonic::{Code, Status};
+use ev_core::{Date, Form, LaneId, Lanes, Mark, Resume, SourceError, SourceEvent, Token};
+use tonic::{Code, Status, Streaming};
 use tracing::{debug, info, warn};
 
 use super::{Lane, Reader, State, Work, page};
 use crate::connection::Connection;
-use crate::export::{Day, ExportPlace, Filter, Left, Limits, Plan, Turn};
+use crate::export::{Ending, ExportPlace, Filter, Left, Limits, Plan, Reading, Turn};
 use crate::generated::teleport::auditlog::v1::{EventExportChunk, ExportEventUnstructured};
 use crate::rpc::{self, Trouble};
-use crate::stream::{self, Bounds, Part, Stream, Then};
+use crate::stream::{self, Bounds, Part, Then};
 use crate::tasks::{Tasks, Ticket};
 
 /// Names of chunks that are taken from a list at once.
 const LIST_NAMES: usize = 4096;
-/// Bytes after which a page of a chunk is closed.
-const PAGE_BYTES: usize = 1 << 20;
+/// Bytes of names after which no more are.
+const LIST_BYTES: usize = 1 << 20;
 /// Attempts without a single event after which a chunk keeps no other one and no date waiting.
 const ATTEMPTS: u32 = 4;
 /// Attempts after which a cursor that Auth refuses is taken for one that it will never take.
 const CURSOR_ATTEMPTS: u32 = 3;
-/// How much larger than others an event may be on the second attempt: nobody can go on behind an
-/// event without having read it, as its cursor comes with it.
-const LARGE: usize = 8;
 
 /// What a source keeps of the export as a whole.
 pub(super) struct Export {
@@ -48,8 +45,8 @@ struct Place {
 
 /// A date that is looked at for chunks.
 pub(super) struct Listing {
-    day: Day,
-    stream: Option<Box<Stream<EventExportChunk>>>,
+    day: Date,
+    stream: Option<Box<Streaming<EventExportChunk>>>,
     /// Version of Auth when the stream was opened.
     generation: u64,
     /// Names that came in this list.
@@ -58,17 +55,12 @@ pub(super) struct Listing {
 
 /// A chunk that is being read.
 pub(super) struct Chunk {
-    day: Day,
-    name: String,
-    place: Place,
-    stream: Option<Box<Stream<ExportEventUnstructured>>>,
-    /// Version of Auth when the stream was opened.
-    generation: u64,
+    reading: Reading,
+    /// First second that is wanted.
+    from: i64,
     repeats: bool,
     /// It fails again and again.
     troubled: bool,
-    /// An event of it is larger than others may be.
-    large: bool,
     /// Events that were not wanted.
     left_out: u64,
 }
@@ -102,7 +94,7 @@ impl Listing {
     ) -> impl Future<Output = Part<EventExportChunk>> + Send + 'static {
         let stream = self.stream.take().filter(|_| self.generation == ticket.generation);
         let date = self.day.start();
-        let bounds = Bounds { items: LIST_NAMES, bytes: PAGE_BYTES, patience };
+        let bounds = Bounds { items: LIST_NAMES, bytes: LIST_BYTES, patience };
         async move {
             let call = rpc::export_chunks(&connection, date);
             stream::read(stream, call, |item| item.chunk.len(), bounds, env).await
@@ -113,12 +105,12 @@ impl Listing {
 impl Chunk {
     /// Whether there is an answer to read on in.
     pub(super) fn is_open(&self) -> bool {
-        self.stream.is_some()
+        self.reading.is_open()
     }
 
     /// What was read under another version of Auth counts for nothing.
     pub(super) fn forget_stream(&mut self) {
-        self.stream = None;
+        self.reading.forget_stream();
         self.repeats = true;
     }
 
@@ -131,23 +123,15 @@ impl Chunk {
         patience: Duration,
         env: Arc<dyn ev_core::Env>,
     ) -> impl Future<Output = Part<ExportEventUnstructured>> + Send + 'static {
-        let stream = self.stream.take().filter(|_| self.generation == ticket.generation);
-        let (date, name, cursor) = (self.day.start(), self.name.clone(), self.place.cursor.clone());
-        let bounds = Bounds { items, bytes: PAGE_BYTES, patience };
-        let most = connection.max_message_bytes;
-        let most = if self.large { most.saturating_mul(LARGE) } else { most };
-        async move {
-            let call = rpc::export_events(&connection, date, name, cursor, most);
-            stream::read(stream, call, |item| item.event.len(), bounds, env).await
-        }
+        self.reading.part(connection, &ticket.version, items, patience, env)
     }
 }
 
-fn date_lane(day: Day, from: i64) -> (LaneId, Token) {
+fn date_lane(day: Date, from: i64) -> (LaneId, Token) {
     ExportPlace::Date { date: day.to_string(), from }.to_lane()
 }
 
-fn chunk_lane(day: Day, name: &str, place: &Place) -> (LaneId, Token) {
+fn chunk_lane(day: Date, name: &str, place: &Place) -> (LaneId, Token) {
     let Place { from, cursor } = place.clone();
     let (date, chunk) = (day.to_string(), name.to_owned());
     ExportPlace::Chunk { date, chunk, from, cursor }.to_lane()
@@ -176,11 +160,11 @@ impl Reader {
             };
             match place {
                 ExportPlace::Date { date, from: first } => {
-                    left.days.extend(Day::parse(&date));
+                    left.days.extend(Date::parse(&date));
                     from = Some(from.map_or(first, |from: i64| from.min(first)));
                 }
                 ExportPlace::Chunk { date, chunk, from, cursor } => {
-                    let Some(day) = Day::parse(&date) else { continue };
+                    let Some(day) = Date::parse(&date) else { continue };
                     left.open.push((day, chunk));
                     places.insert(lane, Place { from, cursor });
                 }
@@ -188,7 +172,7 @@ impl Reader {
         }
         for (lane, _) in resume.closed {
             if let LaneId::Chunk { date, chunk } = lane {
-                left.done.extend(Day::parse(&date).map(|day| (day, chunk)));
+                left.done.extend(Date::parse(&date).map(|day| (day, chunk)));
             }
         }
         let from = from.unwrap_or(start);
@@ -203,7 +187,7 @@ impl Reader {
         let (known, strays): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|(day, _)| plan.has(*day));
         strays.iter().for_each(|_| plan.begin_other());
-        let days: Vec<Day> = plan.days().filter(|day| !turn.opened.contains(day)).collect();
+        let days: Vec<Date> = plan.days().filter(|day| !turn.opened.contains(day)).collect();
         info!(dates = days.len() + turn.opened.len(), chunks = known.len(), "reading the export");
         let filter = Filter::new(&self.config.types);
         self.export = Some(Box::new(Export { plan, filter, from, left: places }));
@@ -226,7 +210,7 @@ impl Reader {
 
     /// Whether all that is there has been read, as far as is known.
     pub(super) fn export_is_idle(&self) -> bool {
-        let today = Day::of(self.env.now().seconds());
+        let today = Date::of(self.env.now().seconds());
         self.export.as_ref().is_some_and(|export| export.plan.is_idle(today))
     }
 
@@ -240,7 +224,7 @@ impl Reader {
         let Some(export) = &mut self.export else { return };
         export.left.remove(lane);
         if let Some(Lane { work: Work::Chunk(chunk), .. }) = self.active.get(lane) {
-            export.plan.end(chunk.day, chunk.troubled);
+            export.plan.end(chunk.reading.date, chunk.troubled);
         }
     }
 
@@ -360,54 +344,53 @@ impl Reader {
             return;
         };
         let Some(export) = &mut self.export else { return };
-        if !part.items.is_empty() {
+        let (items, ending) = chunk.reading.take(part, &ticket.version);
+        if !items.is_empty() {
             backoff.reset();
             trouble.clear();
-            chunk.large = false;
             if std::mem::take(&mut chunk.troubled) {
-                export.plan.trouble(chunk.day, false);
+                export.plan.trouble(chunk.reading.date, false);
             }
-            let (events, marks) = chunk.take(part.items, &export.filter);
+            let (events, marks) = chunk.take(items, &export.filter);
             let repeats = std::mem::take(&mut chunk.repeats);
             self.told_of_tip = false;
             let (form, version) = (Form::Unstructured, &ticket.version);
             self.out.push_back(page(id.clone(), version, form, events, marks, repeats));
         }
-        match part.then {
-            Then::More(stream) => {
-                chunk.stream = Some(stream);
-                chunk.generation = ticket.generation;
-                self.make_ready(id);
-            }
-            Then::End => {
-                let Chunk { day, left_out, troubled, .. } = **chunk;
+        match ending {
+            Ending::More => self.make_ready(id),
+            Ending::End => {
+                let (date, troubled, left_out) =
+                    (chunk.reading.date, chunk.troubled, chunk.left_out);
                 debug!(lane = %id, left_out, "chunk read to its end");
-                let again = export.plan.end(day, troubled);
+                let again = export.plan.end(date, troubled);
                 self.budget.answered();
                 self.active.remove(&id);
                 let ended = Lanes { ended: vec![id], ..Lanes::default() };
                 self.out.push_back(SourceEvent::Lanes(ended));
                 if again {
-                    self.look_again(day);
+                    self.look_again(date);
                 }
                 self.turn();
             }
-            Then::Failed(status) => self.chunk_failed(id, &status, tasks),
+            Ending::Failed { at_once: true, .. } => {
+                chunk.repeats = true;
+                self.make_ready(id);
+            }
+            Ending::Failed { status, kind, .. } => self.chunk_failed(id, &status, kind, tasks),
         }
     }
 
-    fn chunk_failed(&mut self, id: LaneId, status: &Status, tasks: &mut Tasks) {
+    fn chunk_failed(&mut self, id: LaneId, status: &Status, kind: Trouble, tasks: &mut Tasks) {
         let Some(Lane { work: Work::Chunk(chunk), backoff, trouble, .. }) =
             self.active.get_mut(&id)
         else {
             return;
         };
         let Some(export) = &mut self.export else { return };
-        chunk.stream = None;
         chunk.repeats = true;
         let reason = rpc::describe(status);
         let news = trouble.is_news(&reason);
-        let kind = Trouble::of(status);
         let env = &*self.env;
         let pause = match kind {
             Trouble::Connection => backoff.next(env),
@@ -418,12 +401,11 @@ impl Reader {
                 }
                 backoff.export(env)
             }
-            Trouble::TooLarge if !std::mem::replace(&mut chunk.large, true) => Duration::ZERO,
             Trouble::Invalid
-                if !chunk.place.cursor.is_empty() && backoff.failures() >= CURSOR_ATTEMPTS =>
+                if !chunk.reading.cursor().is_empty() && backoff.failures() >= CURSOR_ATTEMPTS =>
             {
                 warn!(lane = %id, reason, "auth refuses the cursor, reading the chunk anew");
-                chunk.place.cursor.clear();
+                chunk.reading.begin_anew();
                 backoff.export(env)
             }
             Trouble::Denied => {
@@ -432,7 +414,11 @@ impl Reader {
                 }
                 backoff.slow(env)
             }
-            Trouble::TooLarge | Trouble::Invalid | Trouble::Missing | Trouble::Other => {
+            Trouble::TooLarge
+            | Trouble::Invalid
+            | Trouble::Missing
+            | Trouble::Failed
+            | Trouble::Other => {
                 if news {
                     warn!(lane = %id, reason, "export of a chunk broke off, trying again");
                 }
@@ -441,20 +427,16 @@ impl Reader {
         };
         let fails = backoff.failures() >= ATTEMPTS && kind != Trouble::Connection;
         if fails && !std::mem::replace(&mut chunk.troubled, true) {
-            export.plan.trouble(chunk.day, true);
+            export.plan.trouble(chunk.reading.date, true);
             warn!(lane = %id, reason, "a chunk cannot be exported, going on without it meanwhile");
             self.turn();
         }
-        if pause.is_zero() {
-            self.make_ready(id);
-        } else {
-            self.wait(id, pause, kind == Trouble::Connection, tasks);
-        }
+        self.wait(id, pause, kind == Trouble::Connection, tasks);
     }
 
     /// Goes on to other dates if it is time.
     fn turn(&mut self) {
-        let today = Day::of(self.env.now().seconds());
+        let today = Date::of(self.env.now().seconds());
         if let Some(export) = &mut self.export {
             let turn = export.plan.turn(today);
             self.apply(turn);
@@ -486,7 +468,7 @@ impl Reader {
     }
 
     /// Reads the list of a date from its beginning, whatever is under way there.
-    fn look_again(&mut self, day: Day) {
+    fn look_again(&mut self, day: Date) {
         let Some(from) = self.export.as_ref().map(|export| export.from) else { return };
         let (id, _) = date_lane(day, from);
         let Some(lane) = self.active.get_mut(&id) else { return };
@@ -502,7 +484,7 @@ impl Reader {
         self.make_ready(id);
     }
 
-    fn begin_date(&mut self, day: Day) {
+    fn begin_date(&mut self, day: Date) {
         let Some(from) = self.export.as_ref().map(|export| export.from) else { return };
         let (lane, _) = date_lane(day, from);
         let listing = Listing { day, stream: None, generation: 0, names: 0 };
@@ -510,7 +492,7 @@ impl Reader {
     }
 
     /// Begins a chunk, or goes on where an earlier run was.
-    fn take_up_chunk(&mut self, day: Day, name: String) {
+    fn take_up_chunk(&mut self, day: Date, name: String) {
         let Some(export) = &mut self.export else { return };
         let lane = LaneId::Chunk { date: day.to_string(), chunk: name.clone() };
         let left = export.left.remove(&lane);
@@ -520,17 +502,9 @@ impl Reader {
             let opened = vec![chunk_lane(day, &name, &place)];
             self.out.push_back(SourceEvent::Lanes(Lanes { opened, ..Lanes::default() }));
         }
-        let chunk = Chunk {
-            day,
-            name,
-            place,
-            stream: None,
-            generation: 0,
-            repeats,
-            troubled: false,
-            large: false,
-            left_out: 0,
-        };
+        let Place { from, cursor } = place;
+        let reading = Reading::new(day, name, cursor);
+        let chunk = Chunk { reading, from, repeats, troubled: false, left_out: 0 };
         self.begin(lane, Work::Chunk(Box::new(chunk)));
     }
 }
@@ -546,18 +520,18 @@ impl Chunk {
         let mut events = Vec::with_capacity(count);
         let mut mark = None;
         for ExportEventUnstructured { event, cursor } in items {
-            if filter.keeps(&event, self.place.from) {
+            if filter.keeps(&event, self.from) {
                 events.push(event);
             }
-            // Without a cursor there is no place behind the event to go on from.
+            // The place of the last one that has a cursor.
             if !cursor.is_empty() {
-                self.place.cursor = cursor;
                 mark = Some(events.len());
             }
         }
         self.left_out += (count - events.len()) as u64;
         let marks = mark.map(|after| {
-            let (_, token) = chunk_lane(self.day, &self.name, &self.place);
+            let place = Place { from: self.from, cursor: self.reading.cursor().to_owned() };
+            let (_, token) = chunk_lane(self.reading.date, &self.reading.name, &place);
             Mark { after, token }
         });
         (events, marks.into_iter().collect())

@@ -1,6 +1,7 @@
 //! The source against an Auth server that speaks the real protocol over real sockets.
 
 mod artifacts;
+mod beside;
 mod contract;
 mod credentials;
 mod env;

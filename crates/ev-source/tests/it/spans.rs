@@ -1,7 +1,6 @@
 //! Stretches of the past, read beside the lanes.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use ev_core::{Credit, Source, SpanPage, SpanQuery, SpanReader};
 use futures_util::FutureExt;
@@ -18,7 +17,7 @@ fn ids(pages: &[SpanPage]) -> BTreeSet<String> {
 }
 
 /// Reads the span to its end while the source goes on beside it.
-async fn read(rig: &Rig, reader: &mut Reader, span: &mut dyn SpanReader) -> Vec<SpanPage> {
+async fn read(reader: &mut Reader, span: &mut dyn SpanReader) -> Vec<SpanPage> {
     let mut pages = Vec::new();
     loop {
         tokio::select! {
@@ -29,9 +28,6 @@ async fn read(rig: &Rig, reader: &mut Reader, span: &mut dyn SpanReader) -> Vec<
             },
             event = reader.source().next(Credit { pages: 3 }) => {
                 event.expect("nothing for an operator");
-            }
-            () = rig.env.sleeping(Duration::from_millis(250)) => {
-                rig.env.advance(Duration::from_millis(250));
             }
         }
     }
@@ -45,7 +41,7 @@ async fn a_stretch_is_read_beside_the_lanes() {
     let mut reader = rig.reader(rig.config(), NOW - 5);
     reader.read_to_the_tip().await;
     let mut span = reader.source().span(query(NOW - 800, NOW - 500));
-    let pages = read(&rig, &mut reader, &mut *span).await;
+    let pages = read(&mut reader, &mut *span).await;
     let came = ids(&pages);
     let wanted: BTreeSet<_> = (20..50).map(|n| format!("e{n}")).collect();
     assert!(came.is_superset(&wanted) && came.len() <= 32, "{came:?}");
@@ -66,7 +62,7 @@ async fn other_types_may_be_asked_for() {
     reader.read_to_the_tip().await;
     let types = vec!["other".to_owned()];
     let mut span = reader.source().span(SpanQuery { types, ..query(NOW - 200, NOW) });
-    assert_eq!(ids(&read(&rig, &mut reader, &mut *span).await), ["odd".to_owned()].into());
+    assert_eq!(ids(&read(&mut reader, &mut *span).await), ["odd".to_owned()].into());
 }
 
 #[tokio::test]
@@ -78,7 +74,7 @@ async fn a_span_passes_over_what_is_too_large_and_says_so() {
     let mut reader = rig.reader(rig.config(), NOW - 5);
     reader.read_to_the_tip().await;
     let mut span = reader.source().span(query(NOW - 200, NOW));
-    let pages = read(&rig, &mut reader, &mut *span).await;
+    let pages = read(&mut reader, &mut *span).await;
     let gaps: Vec<_> = pages.iter().flat_map(|page| &page.gaps).map(|gap| gap.from).collect();
     assert_eq!(gaps, [NOW - 88]);
     let mut wanted = names("e", 9);
@@ -129,7 +125,7 @@ async fn a_span_waits_for_auth_and_for_room() {
         message: "rate limit exceeded".into(),
     };
     rig.auth.set(|switches| switches.fail.push(fault));
-    let pages = read(&rig, &mut reader, &mut *span).await;
+    let pages = read(&mut reader, &mut *span).await;
     assert_eq!(ids(&pages), names("e", 50));
     assert_eq!(rig.auth.tally().methods["GetEvents"].errors, 5);
 }

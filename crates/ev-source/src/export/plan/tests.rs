@@ -8,8 +8,8 @@ use super::*;
 
 const LIMITS: Limits = Limits { per_date: 2, total: 3, backlog: 2 };
 
-fn day(n: i64) -> Day {
-    Day::of(1_800_000_000).plus(n)
+fn day(n: i64) -> Date {
+    Date::of(1_800_000_000).plus(n)
 }
 
 fn fresh(today: i64) -> (Plan, Turn) {
@@ -193,7 +193,7 @@ fn a_clock_that_is_far_ahead_gives_up_nothing_that_auth_writes_to() {
     plan.end(day(0), false);
     list(&mut plan, 0, &["a"], 0);
     // A month passes at once.
-    let look = |plan: &mut Plan, chunks: &dyn Fn(Day) -> Vec<String>, today: i64| {
+    let look = |plan: &mut Plan, chunks: &dyn Fn(Date) -> Vec<String>, today: i64| {
         for _ in 0..80 {
             for at in plan.days().collect::<Vec<_>>() {
                 plan.list_begins(at);
@@ -209,11 +209,11 @@ fn a_clock_that_is_far_ahead_gives_up_nothing_that_auth_writes_to() {
         }
     };
     look(&mut plan, &|at| if at == day(0) { vec!["a".into()] } else { vec![] }, 30);
-    let days: Vec<Day> = plan.days().collect();
+    let days: Vec<Date> = plan.days().collect();
     assert_eq!(days, [0, 1, 28, 29, 30].map(day));
     // Auth goes on where it is, a date a day.
     for n in 1..=30 {
-        let there = |at: Day| if at <= day(n) { vec![format!("of {at}")] } else { vec![] };
+        let there = |at: Date| if at <= day(n) { vec![format!("of {at}")] } else { vec![] };
         let known = |plan: &Plan| plan.days[&day(n)].known.len();
         look(&mut plan, &there, 30);
         assert_eq!(known(&plan), 1, "{n}");
@@ -225,7 +225,7 @@ fn a_clock_that_is_far_ahead_gives_up_nothing_that_auth_writes_to() {
 fn a_start_before_there_was_any_log_begins_where_one_can_be() {
     let nothing = Left::<String> { days: vec![], open: vec![], done: vec![] };
     let (plan, turn) = Plan::new(LIMITS, -62_135_596_800, nothing);
-    assert_eq!(turn.opened, [Day::parse("2015-01-01").expect("a date")]);
+    assert_eq!(turn.opened, [Date::parse("2015-01-01").expect("a date")]);
     assert_eq!(plan.days().count(), 1);
 }
 
@@ -246,25 +246,25 @@ fn what_is_left_of_a_date_that_was_given_up_is_forgotten() {
 /// What becomes durable, in the order in which it happens.
 #[derive(Clone, Debug)]
 enum Fact {
-    Opened(Day),
-    Begun(Day, String),
-    Ended(Day, String),
-    Retired(Day),
+    Opened(Date),
+    Begun(Date, String),
+    Ended(Date, String),
+    Retired(Date),
 }
 
 /// A run of the plan against an Auth to which chunks are added, with a state that lags behind.
 struct Run {
-    auth: BTreeMap<Day, Vec<String>>,
+    auth: BTreeMap<Date, Vec<String>>,
     plan: Plan,
     /// What is being read, and whether it is in trouble.
-    reading: Vec<(Day, String, bool)>,
+    reading: Vec<(Date, String, bool)>,
     today: i64,
     names: usize,
     /// Not durable yet.
     pending: Vec<Fact>,
-    days: BTreeSet<Day>,
-    open: BTreeSet<(Day, String)>,
-    done: BTreeSet<(Day, String)>,
+    days: BTreeSet<Date>,
+    open: BTreeSet<(Date, String)>,
+    done: BTreeSet<(Date, String)>,
     /// How often each chunk was read to its end, as the state has it.
     reads: BTreeMap<String, usize>,
 }
@@ -297,7 +297,7 @@ impl Run {
     fn appear(&mut self, at: usize) {
         let first = self.plan.current.plus(-LIMITS.backlog);
         let last = day(self.today);
-        let dates: Vec<Day> = (0..40).map(day).filter(|d| *d >= first && *d <= last).collect();
+        let dates: Vec<Date> = (0..40).map(day).filter(|d| *d >= first && *d <= last).collect();
         let of = dates[at % dates.len()];
         self.names += 1;
         self.auth.entry(of).or_default().push(format!("chunk {}", self.names));
@@ -305,7 +305,7 @@ impl Run {
 
     /// Reads the list of some date; `part` of it, if it breaks off.
     fn list(&mut self, at: usize, part: Option<usize>) {
-        let days: Vec<Day> = self.plan.days().collect();
+        let days: Vec<Date> = self.plan.days().collect();
         let of = days[at % days.len()];
         let mut names = self.auth.get(&of).cloned().unwrap_or_default();
         // In no particular order.

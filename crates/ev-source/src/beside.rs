@@ -1,0 +1,78 @@
+//! Searches beside the lanes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ev_core::{AuthVersion, Env};
+
+use crate::Config;
+use crate::backoff::Backoff;
+use crate::budget::Budget;
+use crate::link::Shared;
+use crate::road::{CurrentRoad, SearchRoad};
+use crate::rpc::{self, Searched, Trouble};
+use crate::tasks::Kind;
+use crate::window::Query;
+
+/// What a search beside the lanes needs: the connection of the source that made it, its request
+/// budget, and its road.
+#[derive(Clone)]
+pub(crate) struct Beside {
+    pub(crate) config: Arc<Config>,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) shared: Shared,
+    pub(crate) budget: Budget,
+    pub(crate) road: CurrentRoad,
+}
+
+/// A search that was answered, or was not.
+pub(crate) struct Asked {
+    pub(crate) road: SearchRoad,
+    /// What Auth was when it was asked.
+    pub(crate) version: AuthVersion,
+    pub(crate) query: Query,
+    /// `None` if Auth has been another since, so that nobody knows under which version the answer
+    /// was written.
+    pub(crate) searched: Option<Searched>,
+}
+
+impl Beside {
+    /// Asks once, as soon as there is a connection and room in the budget. `question` is what to
+    /// ask for at this second on this road, and the control question.
+    pub(crate) async fn ask(
+        &self,
+        question: impl FnOnce(SearchRoad, i64) -> (Query, Option<Query>),
+    ) -> Asked {
+        let (connection, version, permit) = loop {
+            self.shared.connected().await;
+            let permit = self.budget.begin_when_free(Kind::Closed).await;
+            if let Some((connection, version)) = self.shared.up() {
+                break (connection, version, permit);
+            }
+        };
+        let road = self.road.get();
+        let (query, control) = question(road, self.env.now().seconds());
+        let patience = self.config.request_timeout;
+        let asked = query.clone();
+        let searched =
+            rpc::search_with_control(&connection, road, asked, control, patience, &*self.env).await;
+        drop(permit);
+        let is_same = self.shared.up().is_some_and(|(_, now)| now == version);
+        if is_same && searched.answer.is_ok() {
+            self.budget.answered();
+        }
+        Asked { road, version, query, searched: is_same.then_some(searched) }
+    }
+
+    /// How long to wait before the same is asked again.
+    pub(crate) fn pause(&self, trouble: Trouble, backoff: &mut Backoff) -> Duration {
+        match trouble {
+            Trouble::Busy => {
+                self.budget.refused();
+                backoff.next(&*self.env)
+            }
+            Trouble::Denied => backoff.slow(&*self.env),
+            _ => backoff.next(&*self.env),
+        }
+    }
+}
