@@ -111,12 +111,11 @@ pub(crate) async fn search(
 /// An answer to a search, and what is known of a failure.
 pub(crate) struct Searched {
     pub(crate) answer: Result<Found, Status>,
-    /// Auth failed, and answered the control question.
+    /// Auth had answered the control question just before.
     pub(crate) proven: bool,
 }
 
-/// A search within a time limit. If Auth fails to read what is asked for, `control` is asked for as
-/// well.
+/// A search within a time limit, and in front of it the control question, if there is one.
 pub(crate) async fn search_with_control(
     connection: &Connection,
     road: SearchRoad,
@@ -125,16 +124,11 @@ pub(crate) async fn search_with_control(
     patience: Duration,
     env: &dyn Env,
 ) -> Searched {
-    let answer = in_time(env, patience, search(connection, road, query)).await;
-    let proven = match (&answer, control) {
-        (Err(status), Some(control))
-            if matches!(Trouble::of(status), Trouble::Failed | Trouble::Invalid) =>
-        {
-            let answer = in_time(env, patience, search(connection, road, control)).await;
-            answer.is_ok()
-        }
-        _ => false,
+    let proven = match control {
+        Some(control) => in_time(env, patience, search(connection, road, control)).await.is_ok(),
+        None => false,
     };
+    let answer = in_time(env, patience, search(connection, road, query)).await;
     Searched { answer, proven }
 }
 

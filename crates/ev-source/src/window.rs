@@ -76,7 +76,9 @@ pub(crate) struct Window {
     part: Option<i64>,
     /// Whether that part, of one second, is read from its end, up to the event that cannot be had.
     backwards: bool,
-    /// Answers in a row by which Auth failed to read what was asked for.
+    /// The last answer was a failure to read what was asked for.
+    fails: bool,
+    /// How many such answers came in a row.
     failures: u32,
     /// First and last second of the gaps that were met last, one directly behind the other.
     gaps: Option<(i64, i64)>,
@@ -154,6 +156,7 @@ impl Window {
             stuck: None,
             part: None,
             backwards: false,
+            fails: false,
             failures: 0,
             gaps: None,
         }
@@ -210,7 +213,7 @@ impl Window {
         width: i64,
     ) -> Answer {
         self.limit = self.limit.saturating_mul(2).min(self.batch);
-        self.failures = 0;
+        (self.fails, self.failures) = (false, 0);
         let empty = items.is_empty();
         self.newest =
             items.iter().filter_map(|event| self.second(event, query)).chain(self.newest).max();

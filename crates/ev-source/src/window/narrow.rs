@@ -7,13 +7,13 @@
 //! That something is too large is known with certainty. That Auth fails says nothing of what it
 //! fails at: its storage may be away for an hour. So a page is narrowed down only after several
 //! failures in a row, which costs nothing but requests should it be in vain, and a second becomes a
-//! gap only if Auth fails at it again and again while it answers the same question for another
-//! second, close by.
+//! gap only if Auth fails at it again and again, each time directly after it has answered the same
+//! question for another second, close by.
 
 use super::{OVERLAP, Query, Then, Window};
 
-/// Failures in a row after which a page is narrowed down, and after which a second that has been
-/// narrowed down to is given up.
+/// Failures in a row after which a page is narrowed down, and proven ones after which a second that
+/// has been narrowed down to is given up.
 const ATTEMPTS: u32 = 5;
 
 /// What became of a stretch with an event that cannot be had.
@@ -35,11 +35,16 @@ pub(crate) enum Narrowed {
 impl Window {
     /// The page was too large.
     pub(crate) fn too_large(&mut self, now: i64) -> Narrowed {
+        self.fails = false;
         if self.shrink() { Narrowed::Part } else { self.narrow(now) }
     }
 
-    /// Auth failed to read what was asked for. `proven`: it answered [`Window::control`].
+    /// Auth failed to read what was asked for. `proven`: it had just answered [`Window::control`].
     pub(crate) fn failed(&mut self, now: i64, proven: bool) -> Narrowed {
+        self.fails = true;
+        if self.is_last() && !proven {
+            return Narrowed::Not;
+        }
         self.failures = self.failures.saturating_add(1);
         if self.failures < ATTEMPTS {
             return Narrowed::Not;
@@ -47,20 +52,21 @@ impl Window {
         if self.shrink() {
             return Narrowed::Part;
         }
-        if self.backwards && !proven {
-            return Narrowed::Not;
-        }
         let narrowed = self.narrow(now);
         // A failing half of what failed is halved at once, a last second is not given up so soon.
         self.failures = if self.backwards { 0 } else { ATTEMPTS - 1 };
         narrowed
     }
 
-    /// What to ask for as well, should the next answer be a failure, before a second is given up:
-    /// one event of the nearest second in front that is not such a gap itself.
+    /// Whether nothing smaller can be asked for.
+    fn is_last(&self) -> bool {
+        self.backwards && self.limit == 1
+    }
+
+    /// What to ask for first where a failure may give a second up: one event of the nearest second
+    /// in front that is not such a gap itself.
     pub(crate) fn control(&self, now: i64) -> Option<Query> {
-        let decides = self.backwards && self.limit == 1 && self.failures + 1 >= ATTEMPTS;
-        decides.then(|| {
+        (self.fails && self.is_last()).then(|| {
             let query = self.query(now);
             let before = self.gaps.filter(|(_, last)| last.saturating_add(1) == query.start);
             let start = before.map_or(query.start, |(first, _)| first).saturating_sub(1);

@@ -83,6 +83,22 @@ async fn a_span_passes_over_what_is_too_large_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_span_passes_over_what_auth_cannot_read_and_says_so() {
+    let rig = Rig::new();
+    rig.auth.append((0..9).map(|n| padded(&format!("e{n}"), NOW - 100 + n * 3, 0, 20)));
+    rig.auth.set(|switches| switches.bad_seconds = vec![NOW - 88]);
+    let mut reader = rig.reader(rig.config(), NOW - 5);
+    reader.read_to_the_tip().await;
+    let mut span = reader.source().span(query(NOW - 200, NOW));
+    let pages = read(&mut reader, &mut *span).await;
+    let gaps: Vec<_> = pages.iter().flat_map(|page| &page.gaps).map(|gap| gap.from).collect();
+    assert_eq!(gaps, [NOW - 88]);
+    let mut wanted = names("e", 9);
+    wanted.remove("e4");
+    assert_eq!(ids(&pages), wanted);
+}
+
+#[tokio::test]
 async fn a_dropped_future_of_a_span_loses_nothing() {
     let rig = Rig::new();
     rig.auth.append(events("e", NOW - 1000, 10, 100));

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use ev_core::Road;
 use ev_test_support::CallFault;
 
 use crate::env::NOW;
@@ -245,4 +246,90 @@ async fn rule_09_whatever_pages_and_keys_do_the_log_arrives() {
         let calls = rig.calls("GetEvents");
         assert!(calls < 6000, "{name}: {calls} searches");
     }
+}
+
+/// Ten seconds with an event each, and the same an hour later.
+fn two_stretches(start: i64) -> Vec<ev_test_support::Event> {
+    [events("e", start, 1, 10), events("f", start + 3600, 1, 10)].concat()
+}
+
+#[tokio::test]
+async fn rule_13_what_auth_cannot_read_becomes_a_gap_and_all_else_arrives() {
+    // Two seconds, one behind the other, and one alone; by searches of both kinds, in a live window
+    // and in one of the past.
+    for (road, ago) in [
+        (Road::Typed, 5_000),
+        (Road::Typed, 60_000),
+        (Road::Unstructured, 5_000),
+        (Road::Unstructured, 60_000),
+    ] {
+        let rig = Rig::on(road);
+        let start = NOW - ago;
+        rig.auth.append(two_stretches(start));
+        let bad = vec![start + 3, start + 4, start + 3607];
+        rig.auth.set(|switches| switches.bad_seconds.clone_from(&bad));
+        let mut config = rig.config();
+        config.window_size = Duration::from_secs(7200);
+        config.batch = 4;
+        let mut reader = rig.reader(config, start);
+        let case = format!("{}, {ago} s ago", road.as_str());
+        reader.read_until(|reader| reader.gaps.len() >= 3 && reader.ids().len() >= 17).await;
+        reader.read_to_the_tip().await;
+        let mut gaps: Vec<_> = reader.gaps.iter().map(|gap| (gap.gap.from, gap.gap.to)).collect();
+        gaps.sort_unstable();
+        assert_eq!(gaps, bad.iter().map(|at| (*at, at + 1)).collect::<Vec<_>>(), "{case}");
+        assert!(reader.gaps[0].gap.reason.starts_with("failed to read"), "{case}");
+        let lost: std::collections::BTreeSet<_> = ["e3", "e4", "f7"].map(String::from).into();
+        let all: std::collections::BTreeSet<_> =
+            names("e", 10).into_iter().chain(names("f", 10)).collect();
+        assert_eq!(reader.ids(), &all - &lost, "{case}");
+        let calls = if road == Road::Typed { "GetEvents" } else { "GetUnstructuredEvents" };
+        let calls = rig.calls(calls);
+        assert!(calls < 400, "{calls} searches, {case}");
+    }
+}
+
+/// What Auth fails at for a while is read as if nothing had been, however long that is.
+#[tokio::test]
+async fn a_storage_that_is_away_makes_no_gap() {
+    // Whatever the question is with which it comes back.
+    for (code, count) in [(13, 1_000), (2, 1_001), (3, 1_002), (13, 1_003)] {
+        let rig = Rig::new();
+        let start = NOW - 5_000;
+        rig.auth.append(two_stretches(start));
+        let mut config = rig.config();
+        config.batch = 4;
+        rig.auth.set(|switches| switches.fail.push(fault(code, count, "storage is away")));
+        let mut reader = rig.reader(config, start);
+        reader.read_until(|reader| reader.ids().len() == 20).await;
+        reader.read_to_the_tip().await;
+        assert_eq!(reader.gaps.len(), 0, "{code}");
+        assert_eq!(rig.auth.tally().methods["GetEvents"].errors, count, "{code}");
+    }
+}
+
+/// A second at which Auth fails is no gap while Auth fails at every other one as well.
+#[tokio::test]
+async fn a_second_is_given_up_only_while_auth_answers_for_others() {
+    let rig = Rig::new();
+    let start = NOW - 5_000;
+    rig.auth.append(two_stretches(start));
+    rig.auth.set(|switches| switches.bad_seconds = vec![start + 3]);
+    let mut config = rig.config();
+    config.batch = 4;
+    let mut reader = rig.reader(config, start);
+    // Reading comes to that second, and then the storage is away.
+    reader.read_until(|reader| reader.ids().contains("e2")).await;
+    rig.auth.set(|switches| switches.fail.push(fault(13, 500, "storage is away")));
+    while rig.auth.tally().methods["GetEvents"].errors < 500 {
+        tokio::select! {
+            biased;
+            () = reader.next(3) => {}
+            _ = rig.auth.wait(|tally| tally.methods["GetEvents"].errors >= 500) => {}
+        }
+        assert_eq!(reader.gaps.len(), 0);
+    }
+    reader.read_until(|reader| reader.ids().len() == 19).await;
+    reader.read_to_the_tip().await;
+    assert_eq!(reader.gaps.len(), 1);
 }
