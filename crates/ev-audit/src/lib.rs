@@ -10,7 +10,6 @@ mod queue;
 #[cfg(feature = "receiver")]
 pub mod receiver;
 mod sender;
-#[allow(dead_code, unused_imports, reason = "the sender that uses it comes next")]
 mod spill;
 pub mod transport;
 pub mod wire;

@@ -7,13 +7,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::error::BuildError;
+use super::events::EventKind;
 use super::hooks::{HookError, Hooks};
 use super::shared::Shared;
 use super::{Client, Handle};
 use crate::clock::{Clock, SystemClock};
 use crate::model::{Record, Rules, ServiceId};
-use crate::queue::{Bounds, Queue};
-use crate::sender::{Retry, Sender, Stamp, Tuning};
+use crate::queue::{Bounds, DropReason, Queue};
+use crate::sender::{Disk, Retry, Sender, Stamp, Tuning};
+use crate::spill::{Recovered, Spill, SpillSettings};
 use crate::transport::Transport;
 use crate::wire::{self, Heartbeat, Plane};
 
@@ -34,6 +36,11 @@ pub enum Overflow {
     /// The oldest records that are not being written make room for it; they are counted as
     /// dropped.
     DropOldest,
+    /// When memory is half full, the oldest records are moved to a directory, and written from
+    /// there before all newer ones, also by the next client that opens the directory after a
+    /// crash. A record that finds no room all the same, because the disk is slow, full or at its
+    /// limit, goes back to the caller at once.
+    Spill(SpillSettings),
 }
 
 /// Puts a [`Client`] together. Every setting has a default.
@@ -275,13 +282,36 @@ impl ClientBuilder {
 
     fn assemble(self, threaded: bool) -> Result<(Client, Driver), BuildError> {
         self.check()?;
-        let shared = Shared::new(Queue::new(self.bounds, 0), self.clock);
+        let mut disk = None;
+        let mut found = Recovered::default();
+        if let Overflow::Spill(settings) = &self.overflow {
+            let clock = self.clock.clone();
+            let opened = Spill::open(settings, Box::new(move || clock.unix_seconds()))?;
+            found = opened.1;
+            disk = Some((Disk::new(opened.0), found.maybe_written));
+        }
+        let mut queue = Queue::new(self.bounds, found.pending.frames);
+        for (reason, amount) in
+            [(DropReason::Expired, found.expired), (DropReason::Unreadable, found.lost)]
+        {
+            queue.counts().accepted += amount.frames;
+            queue.counts().recovered += amount.frames;
+            queue.counts().dropped.add(reason, amount.frames);
+        }
+        let shared = Shared::new(queue, self.clock);
+        let events = &shared.events;
+        events.tell(EventKind::Recovered, found.pending.frames, "found in the spill directory");
+        let expired = EventKind::Dropped(DropReason::Expired);
+        events.tell(expired, found.expired.frames, "too old");
+        let unreadable = EventKind::Dropped(DropReason::Unreadable);
+        events.tell(unreadable, found.lost.frames, "damaged on disk");
         let mut heartbeat = self.heartbeat;
         let encoder = move |out: &mut Vec<u8>, destination, seconds| {
             heartbeat.destination = destination;
             wire::encode_heartbeat(out, &heartbeat, seconds);
         };
-        let sender = Sender::new(shared.clone(), self.transport, self.tuning, Box::new(encoder));
+        let sender =
+            Sender::new(shared.clone(), self.transport, self.tuning, Box::new(encoder), disk);
         let ended = Ended(shared.clone());
         let driver = Driver(Box::pin(async move {
             // Told last, and also when the future is dropped or panics.

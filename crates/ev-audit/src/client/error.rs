@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::model::{Problem, Record};
+use crate::spill::SpillError;
 use crate::wire::Plane;
 
 /// Why a record was not accepted.
@@ -171,6 +172,9 @@ pub enum BuildError {
         /// The longest it may be.
         longest: Duration,
     },
+    /// The spill directory cannot be used.
+    #[error("failed to open the spill directory")]
+    Spill(#[from] SpillError),
     /// The sender's thread or its runtime could not be made.
     #[error("failed to start the audit sender")]
     Start(#[source] std::io::Error),

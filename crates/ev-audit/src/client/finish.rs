@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use super::builder::Overflow;
 use super::{Client, Handle};
 use crate::model::Record;
 use crate::queue::{Ledger, Left, Phase, Queue};
@@ -13,8 +14,8 @@ use crate::wire::{self, Message, Plane};
 /// transport blocks its thread.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How often a driver in the caller's own runtime gets a turn to let go.
-const TURNS: usize = 64;
+/// The same when it has a disk to put away on what is left.
+const GRACE_WITH_DISK: Duration = Duration::from_secs(10);
 
 /// A record that was not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +110,7 @@ impl Client {
         handle.shared.advance(Phase::Draining);
         if !handle.wait(deadline, |queue| queue.sender_done) {
             handle.shared.advance(Phase::Stopping);
-            handle.wait(GRACE, |queue| queue.sender_done);
+            handle.wait(handle.grace(), |queue| queue.sender_done);
         }
         handle.closed()
     }
@@ -126,14 +127,10 @@ impl Client {
             handle.shared.advance(Phase::Stopping);
             if handle.threaded {
                 // Answered within microseconds; blocks for longer only if a transport does.
-                handle.wait(GRACE, |queue| queue.sender_done);
-            } else {
-                for _ in 0..TURNS {
-                    if handle.shared.queue().sender_done {
-                        break;
-                    }
-                    tokio::task::yield_now().await;
-                }
+                handle.wait(handle.grace(), |queue| queue.sender_done);
+            } else if handle.shared.queue().sender_started {
+                // It is polled in the caller's runtime, and answers as soon as it is.
+                handle.wait_async(std::future::pending(), |queue| queue.sender_done).await;
             }
         }
         handle.closed()
@@ -146,6 +143,13 @@ fn is_flushed(queue: &Queue, target: u64) -> bool {
 }
 
 impl Handle {
+    fn grace(&self) -> Duration {
+        match self.overflow {
+            Overflow::Spill(_) => GRACE_WITH_DISK,
+            _ => GRACE,
+        }
+    }
+
     /// Blocks until `reached` holds, for `limit` at most. False when it does not.
     fn wait(&self, limit: Duration, reached: impl Fn(&Queue) -> bool) -> bool {
         let mut queue = self.shared.queue();

@@ -70,6 +70,10 @@ pub(crate) struct Left {
 }
 
 impl Left {
+    fn share(&self) -> Self {
+        Self { chunk: self.chunk.clone(), from: self.from }
+    }
+
     pub(crate) fn frames(&self) -> impl Iterator<Item = &[u8]> {
         (self.from..self.chunk.end()).map(|index| self.chunk.frame(index))
     }
@@ -78,10 +82,13 @@ impl Left {
 #[derive(Debug)]
 pub(crate) struct Queue {
     memory: Chunks,
-    transit: Option<Arc<Chunk>>,
+    /// On their way to disk, oldest first.
+    transit: Vec<Arc<Chunk>>,
     /// The numbers of the frames on disk.
     spilled: Range<u64>,
     in_flight: Option<InFlight>,
+    /// What the sender let go of at its end and could not put away.
+    left_over: Vec<Left>,
     bounds: Bounds,
     /// The number of the next frame to be accepted.
     next: u64,
@@ -95,6 +102,10 @@ pub(crate) struct Queue {
     pub(crate) sender_idle: bool,
     /// The spiller sleeps and wants to be woken when there is something to move.
     pub(crate) spiller_idle: bool,
+    /// The sender has begun.
+    pub(crate) sender_started: bool,
+    /// The sender is about to put away what is left.
+    pub(crate) sender_leaves: bool,
     /// The sender is gone.
     pub(crate) sender_done: bool,
     /// The last handle is gone.
@@ -114,9 +125,10 @@ impl Queue {
             Ledger { accepted: recovered, recovered, spilled: recovered, ..Ledger::default() };
         Self {
             memory: Chunks::default(),
-            transit: None,
+            transit: Vec::new(),
             spilled: 0..recovered,
             in_flight: None,
+            left_over: Vec::new(),
             bounds,
             next: recovered,
             pending_frames: 0,
@@ -126,6 +138,8 @@ impl Queue {
             phase: Phase::Open,
             sender_idle: false,
             spiller_idle: false,
+            sender_started: false,
+            sender_leaves: false,
             sender_done: false,
             abandoned: false,
             told_closed: false,
@@ -214,7 +228,10 @@ impl Queue {
         if !self.spilled.is_empty() {
             return Some(self.spilled.start);
         }
-        if let Some(transit) = &self.transit {
+        if let Some(part) = self.left_over.iter().find(|part| part.from < part.chunk.end()) {
+            return Some(part.chunk.number(part.from));
+        }
+        if let Some(transit) = self.transit.first() {
             return Some(transit.number(transit.start()));
         }
         self.memory.first_number()
@@ -227,16 +244,12 @@ impl Queue {
 
     /// Whether frames on disk, or on their way there, have to be written before those in memory.
     pub(crate) fn disk_goes_first(&self) -> bool {
-        self.transit.is_some() || !self.spilled.is_empty()
+        !self.transit.is_empty() || !self.spilled.is_empty()
     }
 
-    pub(crate) fn in_transit(&self) -> bool {
-        self.transit.is_some()
-    }
-
-    /// The number of the oldest frame on disk.
-    pub(crate) fn first_spilled(&self) -> u64 {
-        self.spilled.start
+    /// The number of the oldest frame on disk, if there is any.
+    pub(crate) fn first_spilled(&self) -> Option<u64> {
+        (!self.spilled.is_empty()).then_some(self.spilled.start)
     }
 
     /// Takes the oldest chunk in memory to be written, and stamps its frames if that is wanted.
@@ -308,35 +321,102 @@ impl Queue {
         self.memory.recycle(chunk);
     }
 
-    /// Takes the oldest chunk in memory to be moved to disk.
-    pub(crate) fn take_for_spill(&mut self) -> Option<Arc<Chunk>> {
-        debug_assert!(self.transit.is_none());
-        let chunk = self.memory.pop()?;
-        self.transit = Some(chunk.clone());
-        Some(chunk)
+    /// Puts what is in flight back in front of the memory, unless newer frames lie on disk, in
+    /// front of which nothing can be put. True when it is there.
+    pub(crate) fn take_back(&mut self) -> bool {
+        if self.disk_goes_first() {
+            return false;
+        }
+        match self.in_flight.take() {
+            Some(mut flight) if flight.source == Source::Memory => {
+                Arc::make_mut(&mut flight.chunk).forget_until(flight.next);
+                self.memory.push_front(flight.chunk);
+                true
+            }
+            other => {
+                self.in_flight = other;
+                false
+            }
+        }
     }
 
-    /// The first `frames` of the chunk in transit lie on disk now; the rest goes back to the
-    /// front of the memory. False when the client was closed meanwhile and its owner has them.
-    pub(crate) fn spilled(&mut self, frames: usize) -> bool {
-        let Some(mut chunk) = self.transit.take() else { return false };
-        let start = chunk.start();
-        let until = start + frames;
-        debug_assert!(until <= chunk.end());
-        if frames > 0 {
-            let first = chunk.number(start);
-            if self.spilled.is_empty() {
-                self.spilled = first..first;
-            }
-            debug_assert_eq!(self.spilled.end, first, "what is on disk has no gap");
-            self.spilled.end = first + frames as u64;
-            self.ledger.spilled += frames as u64;
-            self.pending_frames -= frames;
-            self.pending_bytes -= chunk.offset(until) - chunk.offset(start);
+    /// Takes the oldest chunks in memory, of `bytes` or a little more, to be moved to disk.
+    pub(crate) fn take_for_spill(&mut self, bytes: usize) -> Vec<Arc<Chunk>> {
+        debug_assert!(self.transit.is_empty());
+        let before = self.memory.bytes();
+        while before - self.memory.bytes() < bytes
+            && let Some(chunk) = self.memory.pop()
+        {
+            self.transit.push(chunk);
         }
-        Arc::make_mut(&mut chunk).forget_until(until);
-        self.memory.push_front(chunk);
+        self.transit.clone()
+    }
+
+    /// The first `frames` of those in transit lie on disk now; the rest goes back to the front of
+    /// the memory. False when the client was closed meanwhile and its owner has them.
+    pub(crate) fn spilled(&mut self, mut frames: usize) -> bool {
+        let transit = std::mem::take(&mut self.transit);
+        let Some(oldest) = transit.first() else { return false };
+        if frames > 0 && self.spilled.is_empty() {
+            let first = oldest.number(oldest.start());
+            self.spilled = first..first;
+        }
+        let mut back = Vec::new();
+        for mut chunk in transit {
+            let moved = frames.min(chunk.frames());
+            if moved > 0 {
+                let (start, until) = (chunk.start(), chunk.start() + moved);
+                debug_assert_eq!(self.spilled.end, chunk.number(start), "no gap on disk");
+                self.spilled.end = chunk.number(until);
+                self.ledger.spilled += moved as u64;
+                self.pending_frames -= moved;
+                self.pending_bytes -= chunk.offset(until) - chunk.offset(start);
+                Arc::make_mut(&mut chunk).forget_until(until);
+                frames -= moved;
+            }
+            back.push(chunk);
+        }
+        for chunk in back.into_iter().rev() {
+            self.memory.push_front(chunk);
+        }
         true
+    }
+
+    /// Takes all that is left in memory, to be put away on disk at the end, oldest first.
+    pub(crate) fn take_to_put_away(&mut self) -> Vec<Left> {
+        self.left_over = self.take_left();
+        self.left_over.iter().map(Left::share).collect()
+    }
+
+    /// The first `frames` of what was taken to be put away lie on disk.
+    pub(crate) fn put_away(&mut self, mut frames: usize) {
+        for part in &mut self.left_over {
+            let moved = frames.min(part.chunk.end() - part.from);
+            let (from, until) = (part.from, part.from + moved);
+            self.ledger.spilled += moved as u64;
+            self.pending_frames -= moved;
+            self.pending_bytes -= part.chunk.offset(until) - part.chunk.offset(from);
+            let numbers = part.chunk.number(from)..part.chunk.number(until);
+            self.receipts.resolve(numbers, Outcome::LeftInSpill);
+            part.from = until;
+            frames -= moved;
+        }
+    }
+
+    fn take_left(&mut self) -> Vec<Left> {
+        let mut left = std::mem::take(&mut self.left_over);
+        if let Some(flight) = self.in_flight.take()
+            && flight.source == Source::Memory
+        {
+            left.push(Left { chunk: flight.chunk, from: flight.next });
+        }
+        let transit = std::mem::take(&mut self.transit);
+        left.extend(transit.into_iter().map(|chunk| Left { from: chunk.start(), chunk }));
+        while let Some(chunk) = self.memory.pop() {
+            left.push(Left { from: chunk.start(), chunk });
+        }
+        left.retain(|part| part.from < part.chunk.end());
+        left
     }
 
     /// The oldest `frames` on disk are gone.
@@ -360,7 +440,8 @@ impl Queue {
         {
             left.push(Left { chunk: flight.chunk.clone(), from: flight.next });
         }
-        if let Some(chunk) = &self.transit {
+        left.extend(self.left_over.iter().map(Left::share));
+        for chunk in &self.transit {
             left.push(Left { from: chunk.start(), chunk: chunk.clone() });
         }
         let mut copy = Chunks::default();
@@ -377,17 +458,7 @@ impl Queue {
     /// dropped; what lies on disk stays there.
     pub(crate) fn close(&mut self) -> Vec<Left> {
         self.phase = Phase::Closed;
-        let mut left = Vec::new();
-        if let Some(flight) = self.in_flight.take()
-            && flight.source == Source::Memory
-        {
-            left.push(Left { chunk: flight.chunk, from: flight.next });
-        }
-        left.extend(self.transit.take().map(|chunk| Left { from: chunk.start(), chunk }));
-        while let Some(chunk) = self.memory.pop() {
-            left.push(Left { from: chunk.start(), chunk });
-        }
-        left.retain(|part| part.from < part.chunk.end());
+        let left = self.take_left();
         self.ledger.dropped.add(DropReason::Closed, self.pending_frames as u64);
         self.pending_frames = 0;
         self.pending_bytes = 0;

@@ -88,7 +88,7 @@ fn closing_resolves_receipts_by_where_the_record_is() {
         queue.push(&[0; 40_000], Some(ticket));
         receipts.push(receipt);
     }
-    queue.take_for_spill().unwrap();
+    assert_eq!(queue.take_for_spill(1).len(), 1);
     assert!(queue.spilled(1));
     assert_eq!(receipts[0].outcome(), None);
     queue.close();
@@ -104,7 +104,8 @@ enum Step {
     Displace(usize),
     Take,
     Write(usize),
-    Spill,
+    TakeBack,
+    Spill(usize),
     SpillDone(usize),
     Replay(usize),
     Expire(u64),
@@ -116,7 +117,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (1..30_000_usize).prop_map(Step::Displace),
         2 => Just(Step::Take),
         3 => (0..6_usize).prop_map(Step::Write),
-        1 => Just(Step::Spill),
+        1 => Just(Step::TakeBack),
+        1 => (1..100_000_usize).prop_map(Step::Spill),
         1 => (0..6_usize).prop_map(Step::SpillDone),
         1 => (1..6_usize).prop_map(Step::Replay),
         1 => (1..4_u64).prop_map(Step::Expire),
@@ -158,20 +160,21 @@ proptest! {
                         }
                     }
                 }
-                Step::Spill if queue.transit.is_none() => {
-                    queue.take_for_spill();
+                Step::Spill(bytes) if queue.transit.is_empty() => {
+                    queue.take_for_spill(bytes);
                 }
                 Step::SpillDone(frames) => {
-                    if let Some(chunk) = &queue.transit {
-                        let frames = frames.min(chunk.frames());
-                        queue.spilled(frames);
-                    }
+                    let there = queue.transit.iter().map(|chunk| chunk.frames()).sum();
+                    queue.spilled(frames.min(there));
+                }
+                Step::TakeBack => {
+                    queue.take_back();
                 }
                 Step::Replay(frames) if queue.in_flight.is_none() && !queue.spilled.is_empty() => {
                     let there = usize::try_from(queue.spilled.end - queue.spilled.start).unwrap();
                     let frames = frames.min(there);
                     let ends = (1..=u32::try_from(frames).unwrap()).collect();
-                    let chunk = Chunk::of(queue.first_spilled(), vec![0; frames], ends);
+                    let chunk = Chunk::of(queue.spilled.start, vec![0; frames], ends);
                     queue.fly(Arc::new(chunk), Source::Spill);
                 }
                 Step::Expire(frames) if queue.in_flight.is_none() => {
@@ -181,8 +184,16 @@ proptest! {
             }
             check(&queue);
         }
-        queue.close();
+        let spilled = queue.ledger().spilled;
+        let there: usize = queue.take_to_put_away().iter().map(|part| part.frames().count()).sum();
         check(&queue);
+        queue.put_away(there / 2);
+        let ledger = queue.ledger();
+        prop_assert!(ledger.is_balanced());
+        prop_assert_eq!(ledger.spilled, spilled + there as u64 / 2);
+        let left: usize = queue.close().iter().map(|part| part.frames().count()).sum();
+        prop_assert_eq!(left, there - there / 2);
+        prop_assert!(queue.ledger().is_balanced());
         prop_assert_eq!(queue.ledger().pending, 0);
     }
 }

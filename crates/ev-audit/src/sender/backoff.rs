@@ -96,12 +96,14 @@ impl Backoff {
         self.ever_connected = true;
     }
 
-    /// A connection ended that had taken `bytes`, the first record of them `since` ago.
-    pub(super) fn ended(&mut self, bytes: u64, since: Option<Duration>) {
+    /// A connection ended that had taken `bytes`, the first record of them `since` ago. True when
+    /// it had lived long enough, whatever it took.
+    pub(super) fn ended(&mut self, bytes: u64, since: Option<Duration>) -> bool {
         let lived = since.is_some_and(|since| since >= self.retry.proven_after);
         if bytes >= self.retry.proven_bytes || lived {
             self.attempts = 0;
         }
+        lived
     }
 
     /// From 0 to below 1 (xorshift64*: plenty for spreading attempts).

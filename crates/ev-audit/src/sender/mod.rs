@@ -19,6 +19,7 @@
 mod backoff;
 mod batch;
 mod connection;
+mod disk;
 mod window;
 
 use std::sync::Arc;
@@ -28,17 +29,22 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::client::{EventKind, Shared, State};
 use crate::model::ConnectionType;
-use crate::queue::{Chunks, Phase, Source};
+use crate::queue::{Chunk, Chunks, DropReason, Phase, Source};
 use crate::transport::{ConnectError, Transport};
 
 use backoff::Backoff;
 pub use backoff::Retry;
 use batch::{Batch, Kind};
 use connection::{Connection, Lost};
+pub(crate) use disk::Disk;
+use disk::{DISK_PAUSE, put_away, spill};
 use window::Window;
 
 /// The longest good-bye on a connection that is closed in peace.
 const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(1);
+
+/// What is read from disk for one write.
+const WRITE_BYTES: usize = 64 * 1024;
 
 /// After so many writes without a pause the metrics are brought up to date.
 const PUBLISH_EVERY: u32 = 64;
@@ -90,6 +96,16 @@ pub(crate) struct Sender {
     tuning: Tuning,
     heartbeat: HeartbeatEncoder,
     heartbeat_bytes: Vec<u8>,
+    disk: Option<Disk>,
+    /// Frames from disk that were written since the disk was last told.
+    done: u64,
+    /// Frames found on disk at the start, the next to be written, that may have been written by
+    /// the process that put them there.
+    maybe_written: u64,
+    /// The disk failed; until then it is left alone.
+    disk_again_at: Option<Instant>,
+    /// Buffers of frames from disk, used again.
+    buffers: (Vec<u8>, Vec<u32>),
     backoff: Backoff,
     asked_for: Option<Duration>,
     connections: u64,
@@ -98,6 +114,8 @@ pub(crate) struct Sender {
     /// Written before, on connections that broke: goes out before everything else.
     again: Option<Batch>,
     more_again: Chunks,
+    /// The present connection began with those.
+    began_again: bool,
     window: Window,
     writes_since_publish: u32,
 }
@@ -108,18 +126,26 @@ impl Sender {
         transport: Box<dyn Transport>,
         tuning: Tuning,
         heartbeat: HeartbeatEncoder,
+        disk: Option<(Disk, u64)>,
     ) -> Self {
+        let (disk, maybe_written) = disk.unzip();
         Self {
             shared,
             transport,
             heartbeat,
             heartbeat_bytes: Vec::new(),
+            disk,
+            done: 0,
+            maybe_written: maybe_written.unwrap_or(0),
+            disk_again_at: None,
+            buffers: (Vec::new(), Vec::new()),
             backoff: Backoff::new(tuning.retry),
             asked_for: None,
             connections: 0,
             fresh: None,
             again: None,
             more_again: Chunks::default(),
+            began_again: false,
             window: Window::new(tuning.retain_bytes),
             writes_since_publish: 0,
             tuning,
@@ -137,10 +163,30 @@ impl Sender {
             shared.advance(Phase::Stopping);
             std::future::pending::<()>().await;
         };
-        tokio::select! {
-            () = self.work() => {}
-            () = abandoned => {}
+        shared.queue().sender_started = true;
+        let Some(disk) = self.disk.clone() else {
+            tokio::select! {
+                () = self.work() => {}
+                () = abandoned => {}
+            }
+            return;
+        };
+        {
+            let spilling = spill(&shared, &disk);
+            tokio::pin!(spilling);
+            tokio::select! {
+                () = self.work() => {
+                    // A chunk on its way to disk gets there before anything is put away.
+                    shared.queue().sender_leaves = true;
+                    shared.wake_spiller.notify_one();
+                    spilling.await;
+                }
+                () = abandoned => {}
+                () = &mut spilling => self.work().await,
+            }
         }
+        self.tell_done().await;
+        put_away(&shared, &disk).await;
     }
 
     async fn work(&mut self) {
@@ -152,7 +198,10 @@ impl Sender {
             match left {
                 Left::Drained | Left::Stopped => break,
                 Left::Reset => {}
-                Left::Lost(lost) => self.lost(&lost),
+                Left::Lost(lost) => {
+                    self.lost(&lost);
+                    self.let_go();
+                }
                 Left::Impossible(error) => {
                     // What is pending stays where it is, for the owner to fetch.
                     self.shared.impossible(&chain(&error));
@@ -193,6 +242,8 @@ impl Sender {
                     self.shared.queue().counts().connect_failures += 1;
                     self.shared.set_state(State::Degraded);
                     self.shared.events.tell(EventKind::ConnectFailed, 1, chain(&error));
+                    // Nothing from disk is in flight now, and this comes round every so often.
+                    self.look_at_disk(0).await;
                     self.shared.publish();
                 }
                 Err(error) => return Err(Left::Impossible(error)),
@@ -267,7 +318,9 @@ impl Sender {
             Err(lost) => Left::Lost(lost),
         };
         let since = connection.first_record.map(|first| first.elapsed());
-        self.backoff.ended(connection.bytes, since);
+        if self.backoff.ended(connection.bytes, since) {
+            self.window.restore();
+        }
         if let Left::Drained | Left::Reset = left {
             self.window.forget();
             connection.shut_down(SHUT_DOWN_LIMIT).await;
@@ -275,12 +328,14 @@ impl Sender {
         if let Left::Reset = left {
             // An unfinished frame is written anew from its start.
             self.rewind();
+            self.let_go();
             self.shared.set_state(State::Connecting);
         }
         left
     }
 
     async fn pump(&mut self, connection: &mut Connection) -> Result<Left, Lost> {
+        self.began_again = !self.again_is_empty();
         // Restamped ones, if any, are those that the last connection did not take.
         self.restamp();
         let mut next_heartbeat: Option<Instant> = None;
@@ -294,7 +349,7 @@ impl Sender {
                 next_heartbeat = Some(Instant::now() + self.tuning.heartbeat_interval);
                 continue;
             }
-            if !self.fetch() {
+            if !self.fetch().await {
                 self.idle(connection, next_heartbeat).await?;
                 continue;
             }
@@ -314,18 +369,116 @@ impl Sender {
     }
 
     /// Makes sure that there is a batch to write, if there is anything to write.
-    fn fetch(&mut self) -> bool {
+    async fn fetch(&mut self) -> bool {
         if self.again.is_none() {
             self.again = self.more_again.pop().map(|chunk| Batch::new(chunk, Kind::Again));
         }
         if self.again.is_some() || self.fresh.is_some() {
             return true;
         }
-        let mut queue = self.shared.queue();
-        let stamp = (self.tuning.stamp == Stamp::Written).then(|| self.shared.clock.unix_seconds());
-        self.fresh = queue.take(stamp).map(|chunk| Batch::new(chunk, Kind::Fresh(Source::Memory)));
-        queue.sender_idle = self.fresh.is_none();
+        let on_disk = {
+            let mut queue = self.shared.queue();
+            if queue.disk_goes_first() {
+                queue.first_spilled().is_some()
+            } else {
+                let stamped = self.tuning.stamp == Stamp::Written;
+                let stamp = stamped.then(|| self.shared.clock.unix_seconds());
+                let chunk = queue.take(stamp);
+                self.fresh = chunk.map(|chunk| Batch::new(chunk, Kind::Fresh(Source::Memory)));
+                queue.sender_idle = self.fresh.is_none();
+                false
+            }
+        };
+        if self.fresh.is_none() {
+            if on_disk {
+                self.look_at_disk(WRITE_BYTES).await;
+            } else if self.done > 0 {
+                // The last of them is written: what is remembered of it should be on the disk.
+                self.tell_done().await;
+            }
+        }
         self.fresh.is_some()
+    }
+
+    /// Reads the oldest frames on disk, up to `limit` bytes, and counts those that are gone.
+    async fn look_at_disk(&mut self, limit: usize) {
+        let Some(disk) = &self.disk else { return };
+        if self.disk_again_at.is_some_and(|at| at > Instant::now()) {
+            return;
+        }
+        self.disk_again_at = None;
+        let buffers = std::mem::take(&mut self.buffers);
+        let done = std::mem::take(&mut self.done);
+        let Some(found) = disk.next(done, buffers, limit).await else {
+            self.disk_failed("a thread for the disk ended by itself");
+            return;
+        };
+        {
+            let mut queue = self.shared.queue();
+            queue.lost_from_spill(found.expired, DropReason::Expired);
+            queue.lost_from_spill(found.lost, DropReason::Unreadable);
+            // They may have been the first of those that another process handed out.
+            self.maybe_written = self.maybe_written.saturating_sub(found.expired + found.lost);
+            let first = queue.first_spilled();
+            if let Some(first) =
+                first.filter(|_| !found.ends.is_empty() && queue.phase() < Phase::Closed)
+            {
+                let mut chunk = Chunk::of(first, found.bytes, found.ends);
+                if self.tuning.stamp == Stamp::Written {
+                    chunk.stamp(self.shared.clock.unix_seconds());
+                }
+                let chunk = Arc::new(chunk);
+                queue.fly(chunk.clone(), Source::Spill);
+                self.fresh = Some(Batch::new(chunk, Kind::Fresh(Source::Spill)));
+            }
+        }
+        let events = &self.shared.events;
+        let (expired, lost) = (DropReason::Expired, DropReason::Unreadable);
+        events.tell(EventKind::Dropped(expired), found.expired, "too old");
+        events.tell(EventKind::Dropped(lost), found.lost, "damaged on disk");
+        if let Some(error) = found.error {
+            self.disk_failed(&chain(&error));
+        } else if limit > 0 && self.fresh.is_none() && self.shared.queue().first_spilled().is_some()
+        {
+            // It says that it has nothing, although it should.
+            let missing = self.shared.queue().ledger().spilled;
+            self.shared.queue().lost_from_spill(missing, DropReason::Unreadable);
+            self.shared.events.tell(EventKind::Dropped(lost), missing, "missing on disk");
+        }
+    }
+
+    fn disk_failed(&mut self, cause: &str) {
+        self.disk_again_at = Some(Instant::now() + DISK_PAUSE);
+        self.shared.events.tell(EventKind::SpillFailed, 1, cause);
+    }
+
+    /// Tells the disk what was written, so that the next process does not write it again.
+    async fn tell_done(&mut self) {
+        let Some(disk) = &self.disk else { return };
+        let done = std::mem::take(&mut self.done);
+        if let Some(Err(error)) = disk.settle(done).await {
+            self.shared.events.tell(EventKind::SpillFailed, 1, chain(&error));
+        }
+    }
+
+    /// Lets go of what was taken for a connection that broke, so that it can be moved to disk or
+    /// read from there again. What cannot be put back stays here.
+    fn let_go(&mut self) {
+        if self.disk.is_none() {
+            return;
+        }
+        let Some(fresh) = &self.fresh else { return };
+        let gone = match fresh.kind {
+            Kind::Fresh(Source::Spill) => {
+                self.shared.queue().land();
+                true
+            }
+            _ => self.shared.queue().take_back(),
+        };
+        if gone {
+            self.fresh = None;
+            self.shared.wake_spiller.notify_one();
+        }
     }
 
     /// Sleeps until there is something to do.
@@ -335,8 +488,11 @@ impl Sender {
         heartbeat: Option<Instant>,
     ) -> Result<(), Lost> {
         self.publish();
-        let heartbeat_due = async {
-            match heartbeat {
+        // A pause that is over was made use of by the look just before, if there was need.
+        self.disk_again_at = self.disk_again_at.filter(|at| *at > Instant::now());
+        let next = [heartbeat, self.disk_again_at].into_iter().flatten().min();
+        let due = async {
+            match next {
                 Some(at) => sleep_until(at).await,
                 None => std::future::pending().await,
             }
@@ -344,7 +500,7 @@ impl Sender {
         tokio::select! {
             lost = connection.ended() => Err(lost),
             () = self.shared.wake_sender.notified() => Ok(()),
-            () = heartbeat_due => Ok(()),
+            () = due => Ok(()),
         }
     }
 
@@ -369,7 +525,16 @@ impl Sender {
                     queue.counts().resent += whole.len() as u64;
                     true
                 }
-                Kind::Fresh(_) => queue.written(whole.end).is_some(),
+                Kind::Fresh(source) => match queue.written(whole.end) {
+                    Some(frames) if source == Source::Spill => {
+                        self.done += frames;
+                        let again = frames.min(self.maybe_written);
+                        self.maybe_written -= again;
+                        queue.counts().resent += again;
+                        true
+                    }
+                    written => written.is_some(),
+                },
             };
             let counts = queue.counts();
             counts.bytes_written += taken as u64;
@@ -397,8 +562,13 @@ impl Sender {
         }
         if batch.is_done() {
             let done = if self.again.is_some() { self.again.take() } else { self.fresh.take() };
-            if let Some(done) = done {
-                self.shared.queue().recycle(done.chunk);
+            match done {
+                Some(Batch { chunk, kind: Kind::Fresh(Source::Spill), .. }) => {
+                    self.buffers =
+                        Arc::into_inner(chunk).map(Chunk::into_buffers).unwrap_or_default();
+                }
+                Some(done) => self.shared.queue().recycle(done.chunk),
+                None => {}
             }
         }
         self.writes_since_publish += 1;
@@ -457,7 +627,7 @@ impl Sender {
 
     fn lost(&mut self, lost: &Lost) {
         self.rewind();
-        let (mut first, unconfirmed) = self.window.broke();
+        let (mut first, unconfirmed) = self.window.broke(self.began_again);
         let resent = first.frames() as u64;
         let again = self.again.take();
         let more = std::mem::take(&mut self.more_again);

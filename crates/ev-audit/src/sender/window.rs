@@ -12,19 +12,28 @@ const UNREAD_BYTES: u64 = 256 * 1024;
 ///
 /// Their number is always kept, to be able to say how many may be lost; their bytes only up to
 /// the limit of the retain window, to send them again.
+///
+/// An agent that dies before it took more than the window holds would get the same frames again
+/// and again, and never a new one. So the window shrinks by a quarter with each connection that
+/// takes frames again and gets nowhere, until it gets somewhere; below what can be unread for
+/// certain only when it gets nowhere at all. A connection that proves itself restores it.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     limit: usize,
+    /// The limit as far as it is shrunk.
+    effective: usize,
     kept: Chunks,
     number: u64,
     /// Frames and bytes of the last writes.
     writes: VecDeque<(u64, u64)>,
     bytes: u64,
+    /// All bytes of frames noted on this connection.
+    total: u64,
 }
 
 impl Window {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, ..Self::default() }
+        Self { limit, effective: limit, ..Self::default() }
     }
 
     /// Notes what one write completed.
@@ -38,10 +47,8 @@ impl Window {
                 self.number += 1;
             }
         }
-        // The last one is kept even if it is longer than the window.
-        while self.kept.bytes() > self.limit && self.kept.frames() > 1 {
-            self.kept.drop_first(|_, _| ());
-        }
+        self.trim();
+        self.total += bytes;
         self.bytes += bytes;
         self.writes.push_back((count, bytes));
         while let Some((_, first)) = self.writes.front()
@@ -52,18 +59,47 @@ impl Window {
         }
     }
 
+    /// Lets the oldest go. The last one is kept even if it is longer than the window.
+    fn trim(&mut self) {
+        while self.kept.bytes() > self.effective && self.kept.frames() > 1 {
+            self.kept.drop_first(|_, _| ());
+        }
+    }
+
     /// The connection ended well: what was written last may still be read.
     pub(super) fn forget(&mut self) {
-        *self = Self::new(self.limit);
+        *self = Self { effective: self.effective, ..Self::new(self.limit) };
+    }
+
+    /// The connection has shown that its agent lives: the window has its full size again.
+    pub(super) fn restore(&mut self) {
+        self.effective = self.limit;
+    }
+
+    /// Makes the window smaller if the connection got nowhere.
+    fn shrink(&mut self, took_again: bool) {
+        let gone = self.total.saturating_sub(self.kept.bytes() as u64);
+        let smaller = self.effective / 4 * 3;
+        let floor = usize::try_from(UNREAD_BYTES).unwrap_or(usize::MAX);
+        if self.total == 0 || !took_again {
+            return;
+        }
+        if gone == 0 {
+            self.effective = smaller;
+        } else if gone < self.total / 8 {
+            self.effective = smaller.max(floor).min(self.effective);
+        }
+        self.trim();
     }
 
     /// The connection broke: returns what is to be sent again, and how many more frames may be
-    /// lost.
-    pub(super) fn broke(&mut self) -> (Chunks, u64) {
+    /// lost. `took_again` tells whether it had begun with frames sent again.
+    pub(super) fn broke(&mut self, took_again: bool) -> (Chunks, u64) {
+        self.shrink(took_again);
         let maybe_unread: u64 = self.writes.iter().map(|(frames, _)| frames).sum();
         let kept = std::mem::take(&mut self.kept);
         // The count goes by whole writes; a window of that size has whatever can be unread.
-        let lost = match self.limit as u64 >= UNREAD_BYTES {
+        let lost = match self.effective as u64 >= UNREAD_BYTES {
             true => 0,
             false => maybe_unread.saturating_sub(kept.frames() as u64),
         };
@@ -86,11 +122,11 @@ mod tests {
         for byte in 0..20 {
             note(&mut window, &[vec![byte; 30]]);
         }
-        let (again, lost) = window.broke();
+        let (again, lost) = window.broke(false);
         let bytes: Vec<u8> = again.iter().map(|frame| frame[0]).collect();
         assert_eq!(bytes, [17, 18, 19]);
         assert_eq!(lost, 17);
-        let (again, lost) = window.broke();
+        let (again, lost) = window.broke(false);
         assert!(again.is_empty() && lost == 0, "told once");
     }
 
@@ -100,11 +136,33 @@ mod tests {
         for byte in 0..40 {
             note(&mut window, &[vec![byte; 60_000]]);
         }
-        let (again, lost) = window.broke();
+        let (again, lost) = window.broke(false);
         assert_eq!((again.frames(), lost), (4, 0));
         note(&mut window, &[vec![0; 10], vec![1; 300_000]]);
-        let (again, lost) = window.broke();
+        let (again, lost) = window.broke(false);
         assert_eq!((again.frames(), again.bytes(), lost), (1, 300_000, 0));
+    }
+
+    #[test]
+    fn a_window_that_gets_nowhere_shrinks_until_it_does() {
+        let mut window = Window::new(1_000_000);
+        let frames: Vec<Vec<u8>> = (0..50).map(|byte| vec![byte; 10_000]).collect();
+        let mut rounds = 0;
+        loop {
+            note(&mut window, &frames);
+            let (again, lost) = window.broke(rounds > 0);
+            assert_eq!(lost, 0);
+            rounds += 1;
+            if again.frames() < 50 {
+                // What can be unread is among it.
+                assert!(again.bytes() >= 256 * 1024, "{}", again.bytes());
+                break;
+            }
+        }
+        assert_eq!(rounds, 4);
+        window.restore();
+        note(&mut window, &frames);
+        assert_eq!(window.broke(true).0.frames(), 50);
     }
 
     #[test]
@@ -113,7 +171,7 @@ mod tests {
         for _ in 0..10_000 {
             note(&mut window, &[vec![0; 500], vec![0; 500]]);
         }
-        let (again, lost) = window.broke();
+        let (again, lost) = window.broke(false);
         assert!(again.is_empty());
         assert_eq!(lost, 526, "as many whole writes as reach over 256 KiB");
     }
@@ -123,7 +181,7 @@ mod tests {
         let mut window = Window::new(100);
         note(&mut window, &[vec![0; 10]]);
         window.forget();
-        let (again, lost) = window.broke();
+        let (again, lost) = window.broke(false);
         assert!(again.is_empty() && lost == 0);
     }
 }

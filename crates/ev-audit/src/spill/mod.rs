@@ -47,6 +47,7 @@ mod tests;
 pub use error::SpillError;
 pub use settings::SpillSettings;
 
+#[cfg(test)]
 pub(crate) use mark::Amount;
 pub(crate) use recover::Recovered;
 pub(crate) use store::Spill;

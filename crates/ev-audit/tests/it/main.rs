@@ -11,5 +11,6 @@ mod pki;
 mod receiver;
 mod rig;
 mod sending;
+mod spilling;
 mod tls;
 mod validation;

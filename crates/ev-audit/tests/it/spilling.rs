@@ -1,0 +1,276 @@
+//! Records that go by way of the disk.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ev_audit::{
+    Client, ClientBuilder, DropReason, EventKind, ManualClock, Outcome, Overflow, Plane, Refused,
+    SpillSettings,
+};
+
+use crate::rig::{Answer, PipeTransport, ledger, pipes, record, send_all, seq, service, start};
+
+const PIPE: usize = 64 * 1024;
+
+/// A client that has room for few records in memory.
+fn builder(transport: PipeTransport, settings: SpillSettings) -> ClientBuilder {
+    Client::builder(service(), transport)
+        .max_queue_bytes(64 * 1024)
+        .overflow(Overflow::Spill(settings))
+}
+
+fn spill(dir: &Path) -> SpillSettings {
+    SpillSettings::new(dir.join("spill"))
+}
+
+async fn send_waiting(client: &Client, seqs: std::ops::Range<u64>) {
+    for seq in seqs {
+        client.send_wait(Plane::Data, record(seq)).await.expect("there will be room");
+    }
+}
+
+/// Waits until so many lie on disk.
+async fn until_spilled(client: &Client, records: u64) {
+    while ledger(client).spilled < records {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_goes_to_disk_and_comes_back_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (transport, mut agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let client = start(builder(transport, spill(dir.path())));
+    let receipt = client.send_with_receipt(Plane::Data, record(0)).unwrap();
+    send_waiting(&client, 1..5_000).await;
+    let away = ledger(&client);
+    assert!(away.spilled > 4_500, "{away:?}");
+    assert_eq!((away.accepted, away.dropped.total()), (5_000, 0));
+    assert_eq!(receipt.outcome(), None);
+
+    agent.always(Answer::Accept);
+    let mut far = agent.accept().await;
+    let reader = tokio::spawn(async move {
+        let seqs = far.seqs(8_000).await;
+        (far, seqs)
+    });
+    // New ones come while old ones are read back.
+    send_waiting(&client, 5_000..8_000).await;
+    let (_far, seqs) = reader.await.unwrap();
+    assert_eq!(seqs, (0..8_000).collect::<Vec<_>>());
+    assert_eq!(receipt.await, Outcome::Written);
+    assert!(client.flush_wait_until(std::future::pending()).await.is_empty());
+    let back = ledger(&client);
+    assert_eq!((back.written, back.spilled, back.resent), (8_000, 0, 0));
+    let events = client.events();
+    let spilled =
+        std::iter::from_fn(|| events.try_next()).find(|event| event.kind == EventKind::Spilled);
+    assert!(spilled.is_some_and(|event| event.count >= away.spilled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lies_on_disk_when_the_process_dies_goes_first_in_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let (transport, agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let (client, driver) = builder(transport, spill(dir.path())).build_detached().unwrap();
+    let running = tokio::spawn(driver);
+    send_waiting(&client, 0..1_000).await;
+    until_spilled(&client, 800).await;
+    // Its end without a word: neither close nor drop has a say.
+    running.abort();
+    running.await.unwrap_err();
+    let spilled = ledger(&client).spilled;
+
+    let (transport, mut agent) = pipes(PIPE);
+    let client = start(builder(transport, spill(dir.path())));
+    let found = ledger(&client);
+    assert_eq!((found.accepted, found.recovered, found.spilled), (spilled, spilled, spilled));
+    send_all(&client, 5_000..5_010);
+    let mut far = agent.accept().await;
+    let mut wanted: Vec<u64> = (0..spilled).collect();
+    wanted.extend(5_000..5_010);
+    assert_eq!(far.seqs(wanted.len()).await, wanted);
+    assert!(client.flush_wait_until(std::future::pending()).await.is_empty());
+    let ledger = ledger(&client);
+    assert_eq!((ledger.written, ledger.resent), (spilled + 10, 0), "none was handed out before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_twice_after_a_crash_is_counted_as_resent() {
+    let dir = tempfile::tempdir().unwrap();
+    let (transport, mut agent) = pipes(1_000);
+    agent.always(Answer::Refuse);
+    let (client, driver) = builder(transport, spill(dir.path())).build_detached().unwrap();
+    let running = tokio::spawn(driver);
+    send_waiting(&client, 0..1_000).await;
+    agent.always(Answer::Accept);
+    let mut far = agent.accept().await;
+    let mut before = far.seqs(300).await;
+    assert_eq!(before, (0..300).collect::<Vec<_>>());
+    running.abort();
+    running.await.unwrap_err();
+    before.extend(far.rest().await);
+    let spilled = ledger(&client).spilled;
+
+    let (transport, mut agent) = pipes(PIPE);
+    let client = start(builder(transport, spill(dir.path())));
+    let mut far = agent.accept().await;
+    let recovered = ledger(&client).recovered;
+    let after = far.seqs(usize::try_from(recovered).unwrap()).await;
+    assert!(client.flush_wait_until(std::future::pending()).await.is_empty());
+    let twice = before.iter().filter(|seq| after.contains(seq)).count() as u64;
+    let ledger = ledger(&client);
+    assert!(twice <= ledger.resent, "{twice} came twice, {} told", ledger.resent);
+    assert!(ledger.resent <= 150, "about one write at most: {}", ledger.resent);
+    let last = before.last().unwrap();
+    assert!(after[0] <= last + 1, "nothing between is missing");
+    assert!(after.windows(2).all(|pair| pair[0] + 1 == pair[1]), "in order");
+    assert!(recovered >= spilled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_puts_away_what_the_agent_does_not_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let (transport, agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let client = start(builder(transport, spill(dir.path())));
+    let receipt = client.send_with_receipt(Plane::Data, record(0)).unwrap();
+    send_waiting(&client, 1..700).await;
+    let left = client.close_wait_until(tokio::time::sleep(Duration::from_secs(5))).await;
+    assert!(left.records.is_empty());
+    assert_eq!((left.spilled, left.ledger.spilled), (700, 700));
+    assert!(left.ledger.is_balanced() && !left.is_empty());
+    assert_eq!(receipt.await, Outcome::LeftInSpill);
+
+    let (transport, mut agent) = pipes(PIPE);
+    let client = start(builder(transport, spill(dir.path())));
+    let mut far = agent.accept().await;
+    assert_eq!(far.seqs(700).await, (0..700).collect::<Vec<_>>());
+    drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_at_its_limit_refuses_but_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = spill(dir.path());
+    settings.max_bytes = 512 * 1024;
+    let (transport, mut agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let client = start(builder(transport, settings));
+    let mut accepted = Vec::new();
+    for seq in 0..3_000 {
+        let limit = tokio::time::sleep(Duration::from_millis(500));
+        match client.send_wait_until(Plane::Data, record(seq), limit).await {
+            Ok(()) => accepted.push(seq),
+            Err(refused) => {
+                assert!(matches!(refused.reason(), Refused::TimedOut));
+                if ledger(&client).refused.timed_out >= 5 {
+                    break;
+                }
+            }
+        }
+    }
+    let full = ledger(&client);
+    assert!(full.spilled > 0 && full.spilled < 1_600, "{full:?}");
+    let events = client.events();
+    let told: Vec<_> = std::iter::from_fn(|| events.try_next()).map(|event| event.kind).collect();
+    assert!(told.contains(&EventKind::SpillFull), "{told:?}");
+    assert!(told.contains(&EventKind::QueueFull), "{told:?}");
+
+    agent.always(Answer::Accept);
+    let mut far = agent.accept().await;
+    assert_eq!(far.seqs(accepted.len()).await, accepted);
+    assert!(client.flush_wait_until(std::future::pending()).await.is_empty());
+    assert_eq!(ledger(&client).written, accepted.len() as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_old_is_dropped_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = spill(dir.path());
+    settings.max_age = Some(Duration::from_secs(3_600));
+    let clock = Arc::new(ManualClock::at(1_700_000_000));
+    let (transport, mut agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let client = start(builder(transport, settings).clock(clock.clone()));
+    let old = client.send_with_receipt(Plane::Data, record(0)).unwrap();
+    send_waiting(&client, 1..1_000).await;
+    let away = ledger(&client);
+    clock.advance(Duration::from_secs(5_000));
+    // It is looked at once for each attempt to connect.
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    let later = ledger(&client);
+    assert_eq!((later.spilled, later.dropped.expired), (0, away.spilled));
+    assert_eq!(old.await, Outcome::Dropped(DropReason::Expired));
+    agent.always(Answer::Accept);
+    let mut far = agent.accept().await;
+    let pending = usize::try_from(later.pending).unwrap();
+    assert_eq!(far.seqs(pending).await, (away.spilled..1_000).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_dies_while_old_records_are_read_back_gets_each_once_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (transport, mut agent) = pipes(2_000);
+    agent.always(Answer::Refuse);
+    let client = start(builder(transport, spill(dir.path())).retain_bytes(256 * 1024));
+    // Fewer records than the retain window holds are taken by each connection.
+    send_waiting(&client, 0..2_000).await;
+    agent.always(Answer::Accept);
+    let mut next = 0;
+    let mut again = 0;
+    while next < 2_000 {
+        let mut far = agent.accept().await;
+        let mut here = 0;
+        while here < 230 && next < 2_000 {
+            let seq = far.seqs(1).await[0];
+            assert!(seq <= next, "{seq} is missing or out of order, want {next}");
+            here += 1;
+            if seq == next {
+                next += 1;
+            } else {
+                again += 1;
+            }
+        }
+    }
+    assert!(client.flush_wait_until(std::future::pending()).await.is_empty());
+    let ledger = ledger(&client);
+    assert_eq!((ledger.written, ledger.spilled), (2_000, 0));
+    assert!(again <= ledger.resent);
+    assert!(client.events().try_next().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_in_use_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (transport, _agent) = pipes(PIPE);
+    let _first = start(builder(transport, spill(dir.path())));
+    let (transport, _agent) = pipes(PIPE);
+    let refused = builder(transport, spill(dir.path())).build_detached().unwrap_err();
+    assert!(matches!(refused, ev_audit::BuildError::Spill(_)), "{refused}");
+}
+
+#[test]
+fn with_a_thread_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (transport, agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let client = builder(transport, spill(dir.path())).build().unwrap();
+    for number in 0..3_000 {
+        client.send_timeout(Plane::Data, record(number), Duration::from_secs(60)).unwrap();
+    }
+    let left = client.close(Duration::ZERO);
+    assert_eq!((left.records.len(), left.spilled), (0, 3_000));
+
+    let (transport, audited) = ev_audit::transport::MemoryTransport::new();
+    let client = Client::builder(service(), transport)
+        .overflow(Overflow::Spill(spill(dir.path())))
+        .build()
+        .unwrap();
+    assert!(client.close(Duration::from_secs(60)).is_empty());
+    let seqs: Vec<u64> = audited.take().iter().map(|audited| seq(&audited.record)).collect();
+    assert_eq!(seqs, (0..3_000).collect::<Vec<_>>());
+}
