@@ -5,7 +5,7 @@ use std::ops::Range;
 use ev_core::{LaneId, LedgerHour, SessionId, SessionLedger, SinkId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use crate::read::{blob, number, word};
+use crate::read::{blob, has_table, number, word};
 use crate::words;
 use crate::write::count;
 
@@ -33,8 +33,7 @@ pub(crate) fn facts(
 ) -> rusqlite::Result<Option<LedgerFacts>> {
     // All of it as it was at one moment.
     let now = connection.unchecked_transaction()?;
-    let there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'ledger'";
-    if now.query_row(there, [], |_| Ok(())).optional()?.is_none() {
+    if !has_table(&now, "ledger")? {
         return Ok(None);
     }
     let found = now

@@ -143,6 +143,13 @@ pub(crate) fn highest_version(connection: &Connection) -> rusqlite::Result<Optio
         .optional()
 }
 
+/// Whether a table is there; a layout of an earlier release may lack it.
+pub(crate) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?
+        .exists([name])
+}
+
 /// A column that is never below zero, by its name.
 fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     number(row, row.as_ref().column_index(column)?)

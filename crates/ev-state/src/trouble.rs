@@ -1,9 +1,9 @@
 //! Recordings that cannot be read, from rows and to rows.
 
 use ev_core::{SessionId, SessionTrouble, SinkId};
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, Row, named_params};
 
-use crate::read::word;
+use crate::read::{has_table, word};
 use crate::words;
 
 /// Sets the row of a recording.
@@ -64,8 +64,7 @@ pub(crate) fn of_named(
     connection: &Connection,
     sink: &SinkId,
 ) -> rusqlite::Result<Vec<SessionTrouble>> {
-    let there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'session_trouble'";
-    if connection.query_row(there, [], |_| Ok(())).optional()?.is_none() {
+    if !has_table(connection, "session_trouble")? {
         return Ok(Vec::new());
     }
     connection
