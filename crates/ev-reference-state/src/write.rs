@@ -5,10 +5,10 @@ use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use ev_core::Timestamp;
+use ev_core::{Date, Timestamp};
 use serde::Serialize;
 
-use crate::{Error, State};
+use crate::{Chunks, Error, Finding, State};
 
 /// Modes that the reference handler uses itself.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -16,13 +16,13 @@ const DATE_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o644;
 
 /// Writes a state as the directory of an address. It is complete and on the disk when it appears
-/// under its name.
+/// under its name. Returns what the layout cannot hold.
 ///
 /// # Errors
 ///
 /// [`Error::Exists`] when there is something of that name, and when the system refuses; then
 /// nothing has appeared.
-pub fn write(directory: &Path, state: &State) -> Result<(), Error> {
+pub fn write(directory: &Path, state: &State) -> Result<Vec<Finding>, Error> {
     let exists = || Error::Exists { path: directory.to_owned() };
     match fs::symlink_metadata(directory) {
         Ok(_) => return Err(exists()),
@@ -50,7 +50,9 @@ pub fn write(directory: &Path, state: &State) -> Result<(), Error> {
         // Best effort: what is left of it is of no use to anybody.
         drop(fs::remove_dir_all(&part));
     }
-    done
+    done?;
+    let dates = state.dates.iter();
+    Ok(dates.flat_map(|(date, chunks)| left_out(directory, *date, chunks)).collect())
 }
 
 fn fill(directory: &Path, state: &State) -> Result<(), Error> {
@@ -90,8 +92,11 @@ fn fill(directory: &Path, state: &State) -> Result<(), Error> {
             attempt: missing.attempt,
             timestamp: missing.uploaded.unwrap_or(Timestamp::ZERO_YEAR_ONE).to_string(),
         };
-        let record = serde_json::to_vec(&record).unwrap_or_default();
-        file(&format!("missing_recording{session}"), &record)?;
+        let name = format!("missing_recording{session}");
+        // An empty one would be taken for what a crash leaves.
+        let failed = |error| Error::write(&directory.join(&name))(std::io::Error::from(error));
+        let record = serde_json::to_vec(&record).map_err(failed)?;
+        file(&name, &record)?;
     }
     if !state.dates.is_empty() {
         let root = directory.join("cursor_v2");
@@ -114,7 +119,18 @@ fn fill(directory: &Path, state: &State) -> Result<(), Error> {
     sync(directory)
 }
 
-/// Whether the layout can hold a chunk of that name. One that it cannot hold is sent again.
+/// The chunks of a date that the layout cannot hold.
+fn left_out(directory: &Path, date: Date, chunks: &Chunks) -> Vec<Finding> {
+    let path = directory.join("cursor_v2").join(date.to_string());
+    let names = chunks.completed.iter().chain(chunks.partial.keys());
+    let finding = |name: &String| Finding {
+        path: path.clone(),
+        message: format!("cannot hold the chunk {name:?}: it is sent again from its beginning"),
+    };
+    names.filter(|name| !is_usable(name)).map(finding).collect()
+}
+
+/// Whether the layout can hold a chunk of that name.
 fn is_usable(chunk: &str) -> bool {
     !chunk.is_empty()
         && chunk.len() <= 200

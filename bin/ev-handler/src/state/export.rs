@@ -46,12 +46,15 @@ pub(crate) fn run(args: &Args, beside: &Beside, console: &mut Console<'_>) -> Re
     let fixed = settings.ok().and_then(|settings| settings.ingest.start_time_unix_secs);
     let Exported { state, notes } = exported(sink, fixed);
     let directory = args.to.join(name);
-    write(&directory, &state).context(
+    let findings = write(&directory, &state).context(
         "nothing was exported; name another directory, or move what is there away (the reference \
          handler's own files are older than our state)",
     )?;
     for note in notes {
         writeln!(console.errors, "note: {note}")?;
+    }
+    for finding in findings {
+        writeln!(console.errors, "note: {finding}")?;
     }
     writeln!(console.out, "{}", directory.display())?;
     Ok(Exit::Success)

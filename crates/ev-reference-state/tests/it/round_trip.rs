@@ -93,7 +93,11 @@ fn names_of_chunks_lead_nowhere_else() {
     };
     let day = date("2026-11-17");
     let state = State { dates: BTreeMap::from([(day, chunks)]), ..State::default() };
-    write(&directory, &state).unwrap();
+    let findings = write(&directory, &state).unwrap();
+    assert_eq!(findings.len(), 2 * 5, "{findings:?}");
+    assert_eq!(findings[0].path, directory.join("cursor_v2/2026-11-17"));
+    let told = |name: &str| findings.iter().any(|finding| finding.message.contains(name));
+    assert!(told(r#""a\0b""#) && told(r#""../../x""#), "{findings:?}");
     let expected = State { dates: BTreeMap::from([(day, Chunks::default())]), ..State::default() };
     assert_eq!(read(&directory).unwrap().0, expected);
     assert_eq!(fs::read_dir(storage.path()).unwrap().count(), 1);
@@ -158,7 +162,7 @@ proptest! {
     fn what_is_written_is_read(state in state()) {
         let storage = tempfile::tempdir().unwrap();
         let directory = storage.path().join("a_1");
-        write(&directory, &state).unwrap();
+        prop_assert_eq!(write(&directory, &state).unwrap(), []);
         let (again, _) = read(&directory).unwrap();
         prop_assert_eq!(again, state);
     }
