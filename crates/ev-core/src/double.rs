@@ -1,5 +1,8 @@
 //! Doubles as Go prints them in JSON.
 
+/// Whole numbers below this are printed as such: doubles hold them exactly.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// A finite double as Go's `encoding/json` prints it: the shortest digits that read back the same,
 /// the even one where two are as near, with an exponent below 1e-6 and from 1e21 on.
 ///
@@ -15,7 +18,16 @@ impl JsonDouble {
     #[must_use]
     pub fn of(value: f64) -> Self {
         let mut digits = Self { text: [0; 40], len: 0 };
-        digits.write(value);
+        // Nearly all numbers of an event are small and whole. Minus zero is neither here.
+        if value.abs() < EXACT
+            && value.trunc() == value
+            && (value != 0.0 || value.is_sign_positive())
+        {
+            #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+            digits.write_whole(value as i64);
+        } else {
+            digits.write(value);
+        }
         digits
     }
 
@@ -33,6 +45,24 @@ impl JsonDouble {
     fn push_zeros(&mut self, count: usize) {
         self.text[self.len..self.len + count].fill(b'0');
         self.len += count;
+    }
+
+    fn write_whole(&mut self, value: i64) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = value.unsigned_abs();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10).to_le_bytes()[0];
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if value < 0 {
+            self.push(b"-");
+        }
+        self.push(&digits[at..]);
     }
 
     fn write(&mut self, value: f64) {
@@ -167,6 +197,12 @@ mod tests {
         check(9_007_199_254_740_993.0, "9007199254740992");
         check(18_446_744_073_709_551_615.0, "18446744073709552000");
         check(1_234_567.891, "1234567.891");
+        check(-17.0, "-17");
+        check(9_007_199_254_740_991.0, "9007199254740991");
+        check(-9_007_199_254_740_991.0, "-9007199254740991");
+        check(9_007_199_254_740_992.0, "9007199254740992");
+        check(-1.5e300, "-1.5e+300");
+        check(-1.25e-10, "-1.25e-10");
         // Ties between two shortest texts: Go takes the even digit.
         check(974_881_518_011_538.25, "974881518011538.2");
         check(974_881_518_011_538.75, "974881518011538.8");
@@ -175,6 +211,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53 nothing is lost")]
+        fn whole_numbers_are_printed_as_such(number in -(1i64 << 53) + 1..1 << 53) {
+            prop_assert_eq!(text(number as f64), number.to_string());
+        }
+
         #[test]
         fn reads_back_the_same(bits: u64) {
             let value = f64::from_bits(bits);

@@ -30,7 +30,6 @@
 
 mod decoder;
 mod envelope;
-mod number;
 mod text;
 mod value;
 mod walk;

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use ev_core::Span;
 use ev_core::wire::{self, WireType};
+use ev_core::{JsonDouble, Span};
 
 use crate::envelope::WRONG_WIRE_TYPE;
-use crate::number;
 use crate::text;
 use crate::walk::{Halt, Parts, Plain, Walker};
 
@@ -49,7 +48,9 @@ impl Walker<'_> {
             Kind::List(parts) => return self.open_list(parts, kept).map(|()| plain),
             Kind::None => self.unprintable(at, "value without a kind"),
             Kind::Null => self.out.extend_from_slice(b"null"),
-            Kind::Number { value, .. } if value.is_finite() => number::write(self.out, value),
+            Kind::Number { value, .. } if value.is_finite() => {
+                self.out.extend_from_slice(JsonDouble::of(value).as_bytes());
+            }
             Kind::Number { at, .. } => self.unprintable(at, "number is not finite"),
             Kind::Text(span) => {
                 text::write(self.out, span.of(self.event));

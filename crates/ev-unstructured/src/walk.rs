@@ -14,7 +14,7 @@ use crate::text;
 /// Deepest nesting of objects and lists that is read; Go's own decoder takes less than half.
 const MAX_DEPTH: usize = 10_000;
 const TOO_DEEP: &str = "nested too deep";
-/// Items after which buffers are given back when an event is done.
+/// Items after which a buffer is given back when an event is done.
 const MAX_KEPT: usize = 1 << 16;
 
 /// Why reading stops.
@@ -73,9 +73,18 @@ impl Buffers {
         self.entries.clear();
         self.frames.clear();
         self.checks.clear();
-        if self.parts.capacity() > MAX_KEPT || self.frames.capacity() > MAX_KEPT {
-            *self = Self::default();
-        }
+        let Self { parts, entries, frames, checks } = self;
+        give_back(parts);
+        give_back(entries);
+        give_back(frames);
+        give_back(checks);
+    }
+}
+
+/// Gives an empty buffer back that has become large.
+fn give_back<T>(buffer: &mut Vec<T>) {
+    if buffer.capacity() > MAX_KEPT {
+        *buffer = Vec::new();
     }
 }
 
