@@ -25,6 +25,7 @@ mod id;
 mod lane;
 mod lock;
 mod outcome;
+mod parse_time;
 pub mod peek;
 mod sink;
 mod source;

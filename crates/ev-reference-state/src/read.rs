@@ -121,7 +121,7 @@ impl Reader<'_> {
         else {
             return Ok(None);
         };
-        let time = timestamp(&text);
+        let time = Timestamp::parse(&text);
         if time.is_none() {
             self.found(path, "holds no time of the form RFC 3339 and was passed over");
         }
@@ -196,7 +196,7 @@ impl Reader<'_> {
             self.found(path, "is damaged: the recording is asked for from its beginning");
             return Ok(Some(MissingRecording::default()));
         };
-        let uploaded = time.as_deref().and_then(timestamp);
+        let uploaded = time.as_deref().and_then(Timestamp::parse);
         let uploaded = uploaded.filter(|time| *time != Timestamp::ZERO_YEAR_ONE);
         Ok(Some(MissingRecording { index, attempt, uploaded }))
     }
@@ -261,13 +261,4 @@ impl Reader<'_> {
             self.found(path.to_owned(), "is empty or has empty lines, as a crash leaves it");
         }
     }
-}
-
-/// A time in RFC 3339 with any offset.
-fn timestamp(text: &str) -> Option<Timestamp> {
-    let time: jiff::Timestamp = text.parse().ok()?;
-    // Below zero the parts have the same sign.
-    let (seconds, nanos) = (time.as_second(), time.subsec_nanosecond());
-    let seconds = if nanos < 0 { seconds.checked_sub(1)? } else { seconds };
-    Some(Timestamp::new(seconds, u32::try_from(nanos.rem_euclid(1_000_000_000)).ok()?))
 }

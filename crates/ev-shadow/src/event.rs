@@ -71,7 +71,7 @@ impl Event {
         let kind = text("event").unwrap_or_default();
         let uid = text("uid").filter(|uid| !uid.is_empty());
         let time_text = text("time");
-        let time = time_text.as_deref().and_then(parse_time);
+        let time = time_text.as_deref().and_then(Timestamp::parse);
         let index = member("ei").map(|child| tree.text(child)).unwrap_or_default();
         let (place, session) = match route {
             Route::Audit => ("", None),
@@ -118,15 +118,6 @@ fn of_parts(parts: &[&str]) -> Digest {
 
 fn shown(text: &str) -> String {
     text[..text.floor_char_boundary(MAX_SHOWN)].to_owned()
-}
-
-fn parse_time(text: &str) -> Option<Timestamp> {
-    let time: jiff::Timestamp = text.parse().ok()?;
-    // The library counts both parts from 1970, so both may be negative.
-    let (second, nanos) = (time.as_second(), time.subsec_nanosecond());
-    let (second, nanos) =
-        if nanos < 0 { (second - 1, nanos + 1_000_000_000) } else { (second, nanos) };
-    Some(Timestamp::new(second, u32::try_from(nanos).ok()?))
 }
 
 #[cfg(test)]
@@ -184,7 +175,10 @@ mod tests {
 
     #[test]
     fn times_before_1970() {
-        assert_eq!(parse_time("1969-12-31T23:59:59.25Z"), Some(Timestamp::new(-1, 250_000_000)));
-        assert_eq!(parse_time("0001-01-01T00:00:00Z"), Some(Timestamp::ZERO_YEAR_ONE));
+        assert_eq!(
+            Timestamp::parse("1969-12-31T23:59:59.25Z"),
+            Some(Timestamp::new(-1, 250_000_000))
+        );
+        assert_eq!(Timestamp::parse("0001-01-01T00:00:00Z"), Some(Timestamp::ZERO_YEAR_ONE));
     }
 }
