@@ -214,6 +214,8 @@ mod tests {
         fn may_overwrite(&mut self, _files: &[PathBuf]) -> Answer {
             Answer::CannotAsk
         }
+
+        fn show_passphrase(&mut self, _passphrase: &Passphrase) {}
     }
 
     /// Everything that a check looks at, good as it is.

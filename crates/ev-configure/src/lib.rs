@@ -21,7 +21,7 @@
 //! use std::path::PathBuf;
 //! use std::time::{Duration, UNIX_EPOCH};
 //!
-//! use ev_configure::{Answer, Config, Host, KeyKind, configure};
+//! use ev_configure::{Answer, Config, Host, KeyKind, Passphrase, configure};
 //!
 //! struct Nobody;
 //!
@@ -33,6 +33,8 @@
 //!     fn may_overwrite(&mut self, _files: &[PathBuf]) -> Answer {
 //!         Answer::CannotAsk
 //!     }
+//!
+//!     fn show_passphrase(&mut self, _passphrase: &Passphrase) {}
 //! }
 //!
 //! let directory = tempfile::tempdir()?;

@@ -140,6 +140,8 @@ mod tests {
         fn may_overwrite(&mut self, _files: &[PathBuf]) -> Answer {
             Answer::CannotAsk
         }
+
+        fn show_passphrase(&mut self, _passphrase: &crate::Passphrase) {}
     }
 
     fn names(dns: &[&str], ips: &[&str]) -> Result<Names, String> {

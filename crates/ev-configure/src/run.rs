@@ -23,6 +23,10 @@ pub trait Host {
 
     /// Asks the operator whether these files may be overwritten. Asked at most once.
     fn may_overwrite(&mut self, files: &[PathBuf]) -> Answer;
+
+    /// Shows the operator a passphrase that was made here, and nobody else. Called at most once,
+    /// when all files are in place.
+    fn show_passphrase(&mut self, passphrase: &Passphrase);
 }
 
 /// What the operator says.
@@ -79,6 +83,9 @@ pub fn configure(
     let staged = place.stage(&contents)?;
     check::check(&staged.folder(), &files, &passphrase, &names, now)?;
     staged.commit()?;
+    if generated {
+        host.show_passphrase(&passphrase);
+    }
     Ok(Report::written(directory, &files, generated, place.was_mended()))
 }
 

@@ -4,11 +4,11 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
-use ev_configure::{Answer, Host};
+use ev_configure::{Answer, Host, Passphrase};
 
 use crate::text::is_yes;
 
-/// Asks on stderr, so that a redirected stdout has no question in it, and reads from stdin.
+/// Asks and shows on stderr, so that a redirected stdout has neither in it, and reads from stdin.
 pub(super) struct Terminal;
 
 impl Host for Terminal {
@@ -41,6 +41,19 @@ impl Host for Terminal {
             Ok(_) if is_yes(&answer) => Answer::Yes,
             // As in the reference handler, all else is a no.
             _ => Answer::No,
+        }
+    }
+
+    /// Only where somebody looks: what a script keeps of our output is no place for it.
+    fn show_passphrase(&mut self, passphrase: &Passphrase) {
+        let mut stderr = io::stderr();
+        if stderr.is_terminal() {
+            let line = format!(
+                "The passphrase of the server's key, which is shown this once: {}\n\n",
+                passphrase.reveal()
+            );
+            // It stands in `fluent.conf` too.
+            stderr.write_all(line.as_bytes()).unwrap_or_default();
         }
     }
 }

@@ -105,11 +105,11 @@ fn the_guides_line_writes_ten_files_and_says_so_in_steps() {
     let toml = std::fs::read_to_string(dir.path().join("out/teleport-event-handler.toml")).unwrap();
     assert!(toml.contains("addr = \"teleport.example.com:443\""), "{toml}");
 
-    // The passphrase stands where Fluentd reads it, and nowhere else.
+    // The passphrase stands where Fluentd reads it, and nowhere else: nobody looks at a terminal.
     let conf = fluent_conf(&dir.path().join("out"));
     let passphrase = tls(&conf).param("private_key_passphrase").unwrap();
     assert_eq!(passphrase.len(), 64);
-    assert!(!out.contains(passphrase));
+    assert!(!out.contains(passphrase) && !errors.contains(passphrase));
     open(&dir.path().join("out/server.key"), passphrase).unwrap();
     open(&dir.path().join("out/server.key"), "another").unwrap_err();
 }
@@ -323,6 +323,10 @@ fn at_a_terminal_it_asks_once_and_only_a_yes_goes_on() {
     assert!(!screen.contains(QUESTION), "nothing to ask about: {screen}");
     let before = content(dir.path());
     assert_eq!(before.len(), 10, "a terminal is no passphrase");
+    // One is made, and whoever looks sees it once.
+    let passphrase =
+        || tls(&fluent_conf(dir.path())).param("private_key_passphrase").unwrap().to_owned();
+    assert_eq!(screen.matches(&passphrase()).count(), 1, "{screen}");
     // Nothing at all is an end of input.
     for answer in ["n\n", "\n", "yess\n", "Y E S\n", ""] {
         let (status, screen) = in_terminal(dir.path(), answer).unwrap();
@@ -336,6 +340,7 @@ fn at_a_terminal_it_asks_once_and_only_a_yes_goes_on() {
     assert_eq!(status, Some(0), "{screen}");
     assert_eq!(screen.matches(QUESTION).count(), 1, "{screen}");
     assert_ne!(content(dir.path())["ca.key"], before["ca.key"]);
+    assert_eq!(screen.matches(&passphrase()).count(), 1, "{screen}");
 }
 
 /// Killed while it makes keys, which takes the longest.

@@ -1,6 +1,6 @@
 //! The text files: whole, and as the programs that they are for read them.
 
-use ev_configure::{Config, Passphrase, configure};
+use ev_configure::{Config, Overwrite, Passphrase, configure};
 use ev_test_support::Section;
 use saphyr::{LoadableYamlNode as _, Yaml};
 
@@ -240,6 +240,12 @@ fn a_passphrase_is_made_when_none_is_given() {
         for name in ["teleport-event-handler.toml", "teleport-plugin-event-handler-values.yaml"] {
             assert!(!rig.read(name).contains(&passphrase), "{name}");
         }
+        // Once, to the operator, when all is done.
+        assert_eq!(rig.shown, [(passphrase.clone(), true)]);
         assert!(seen.insert(passphrase));
+        // One that somebody gave is known to them, and nothing is shown of what failed.
+        assert!(configure(&rig.config(), None, &mut rig, now()).is_err());
+        rig.run(&Config { overwrite: Overwrite::Always, ..rig.config() }).unwrap();
+        assert_eq!(rig.shown.len(), 1);
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Rig {
     pub(crate) answer: Answer,
     /// What the operator was asked about.
     pub(crate) asked: Vec<Vec<PathBuf>>,
+    /// What the operator was shown, and whether all files were there by then.
+    pub(crate) shown: Vec<(String, bool)>,
     /// Names whose addresses were asked for.
     pub(crate) resolved: Vec<String>,
 }
@@ -42,7 +44,13 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, answer: Answer::CannotAsk, asked: Vec::new(), resolved: Vec::new() }
+        Self {
+            directory,
+            answer: Answer::CannotAsk,
+            asked: Vec::new(),
+            shown: Vec::new(),
+            resolved: Vec::new(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -91,6 +99,11 @@ impl Host for Rig {
     fn may_overwrite(&mut self, files: &[PathBuf]) -> Answer {
         self.asked.push(files.to_vec());
         self.answer
+    }
+
+    fn show_passphrase(&mut self, passphrase: &Passphrase) {
+        let are_there = FILES.iter().all(|name| self.path(name).exists());
+        self.shown.push((passphrase.reveal().to_owned(), are_there));
     }
 }
 
