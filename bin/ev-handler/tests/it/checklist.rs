@@ -1,6 +1,9 @@
 //! What the reference handler's own tests ask, line by line: each test has the label of its line in
 //! `docs/migration.md`, which names the tests of the other lines too.
 
+mod events;
+mod state;
+
 use ev_config::Settings;
 use ev_pipeline::Summary;
 use ev_test_support::CallFault;
@@ -64,6 +67,9 @@ async fn w1_twenty_events_in_pages_of_five_come_in_order_and_once_and_then_it_en
     let summary = to_its_end(pages_of_five(&stage)).await;
     assert_eq!(arrived(&stage), uids(&made));
     assert_eq!((summary.totals.delivered, summary.totals.parked), (20, 0));
+    let calls = stage.auth.calls();
+    let limits: Vec<_> = calls.iter().filter(|call| call.method == "GetEvents").collect();
+    assert!(limits.iter().all(|call| call.request["limit"] == 5), "{limits:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

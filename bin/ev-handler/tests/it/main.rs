@@ -11,6 +11,7 @@ mod docs;
 mod dry_run;
 mod export;
 mod faults;
+mod first_start;
 mod flavour;
 mod https;
 mod locking;

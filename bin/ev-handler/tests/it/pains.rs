@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 
 use ev_test_support::data::{Made, Maker, Recording, Vector};
-use ev_test_support::{CallFault, FailRule};
+use ev_test_support::{Api, CallFault, DamagedRecording, FailRule};
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::{PATIENCE, Stage, make, now, sorted, templates, texts};
+use crate::stage::{PATIENCE, Stage, make, now, sorted, templates, texts, with_json};
 
 fn plain() -> Vec<Vector> {
-    let mut vectors = templates("v13");
+    plain_of("v13")
+}
+
+fn plain_of(label: &str) -> Vec<Vector> {
+    let mut vectors = templates(label);
     vectors.retain(|vector| vector.kind != "session.upload");
     vectors
 }
@@ -64,6 +68,22 @@ async fn pain_01_the_latency_of_the_receiver_does_not_set_the_pace() {
     stage.run_until(async |stage| stage.received(500).await).await;
     let most = stage.fluentd.tally().most_in_flight;
     assert!(most > 2, "at most {most} requests were under way at one time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pain_02_chunks_of_the_export_are_read_at_the_same_time_and_few_of_them() {
+    let mut stage = Stage::new("18.2.0");
+    stage.extra = "source = \"export\"\nexport.chunks = 3\nexport.poll = \"50ms\"".into();
+    stage.auth.set(|switches| {
+        switches.offer_only(&[Api::Export, Api::Unstructured]);
+        switches.export_chunk = 40;
+        switches.latency_ms = 2;
+    });
+    let made = make(&mut Maker::new(302), &with_json("v18dev"), 2000, 30, 5);
+    stage.auth.append(made.iter().map(Made::event));
+    stage.run_until(async |stage| stage.received(2000).await).await;
+    let tally = stage.auth.tally();
+    assert!((2..=3).contains(&tally.exports_most_open), "{}", tally.exports_most_open);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,10 +233,17 @@ async fn pain_11_terminal_output_and_desktop_frames_do_not_flood_the_receiver() 
         recording.events.iter().filter(|event| event.kind != "print").cloned().collect();
     let events = u64::try_from(left.len() + 1).unwrap();
     let summary = stage
-        .run_until(async |stage| drop(stage.fluentd.wait(|tally| tally.events >= events).await))
+        .run_until(async |stage| {
+            stage.fluentd.wait(|tally| tally.events >= events).await;
+            // Its end has come too, with what is left out.
+            let searches = stage.auth.tally().methods["GetEvents"].calls;
+            stage.auth.wait(|tally| tally.methods["GetEvents"].calls > searches + 3).await;
+        })
         .await;
     assert_eq!(stage.bodies()[&tag(&recording)], texts(&left));
-    assert!(summary.totals.filtered > 0 || summary.totals.sessions == 0, "{summary:?}");
+    let output = recording.events.len() - left.len();
+    assert!(output > 0, "there is terminal output in it");
+    assert_eq!(summary.totals.filtered, output as u64, "{summary:?}");
     let settings = stage.settings();
     assert!(settings.ingest.skip_session_types.contains(&"desktop.recording".to_owned()));
 }
@@ -274,11 +301,36 @@ async fn pain_14_a_damaged_recording_stops_neither_the_log_nor_other_recordings(
     let mut sessions = Sessions::new(&stage, 314);
     let broken = sessions.make(&["resize"], 30, 120);
     let good = sessions.make(&["resize"], 30, 60);
-    serve(&stage, &good);
-    stage.auth.append([broken.upload.event(), good.upload.event()]);
-    stage.run_until(async |stage| drop(stage.fluentd.wait(|tally| tally.events >= 32).await)).await;
-    assert_eq!(stage.bodies()[&tag(&good)], texts(&good.events));
-    assert_eq!(stage.bodies()["events.log"].len(), 2);
+    // It breaks off at one of its events, as often as it is asked for.
+    let damage = DamagedRecording {
+        session: broken.session.clone(),
+        at: broken.events[10].index,
+        ..DamagedRecording::default()
+    };
+    stage.auth.set(|switches| switches.damaged_recordings = vec![damage]);
+    for recording in [&broken, &good] {
+        serve(&stage, recording);
+        stage.auth.append([recording.upload.event()]);
+    }
+    let mut events = 2 + 10 + 30;
+    for _ in 0..2 {
+        // Neither in this life nor in the next one.
+        let more = make(&mut sessions.maker, &plain_of("v18dev"), 5, 0, 1);
+        let summary = stage
+            .run_until(async |stage| {
+                stage.fluentd.wait(|tally| tally.events >= events).await;
+                stage.auth.append(more.iter().map(Made::event));
+                stage.fluentd.wait(|tally| tally.events >= events + 5).await;
+            })
+            .await;
+        events += 5;
+        assert_eq!((summary.sessions_given_up, summary.totals.given_up), (0, 0), "{summary:?}");
+        assert_eq!(stage.bodies()[&tag(&good)], texts(&good.events));
+        assert_eq!(stage.bodies()[&tag(&broken)], texts(&broken.events[..10]), "what there is");
+    }
+    // No stream is left behind.
+    let closed = stage.auth.wait(|tally| tally.sessions_open == 0);
+    tokio::time::timeout(PATIENCE, closed).await.expect("all are closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,17 +339,35 @@ async fn pain_16_no_more_recordings_are_open_than_are_asked_for() {
     stage.extra = "concurrency = 2".into();
     let mut sessions = Sessions::new(&stage, 316);
     let recordings: Vec<_> = (0..8).map(|n| sessions.make(&["resize"], 30, 60 + n)).collect();
-    stage.auth.set(|switches| switches.break_sessions_after = Some(7));
+    // Each stays open, for ever as it seems.
+    stage.auth.set(|switches| switches.hold_sessions_after = Some(7));
     for recording in &recordings {
         serve(&stage, recording);
         stage.auth.append([recording.upload.event()]);
     }
     stage
-        .run_until(async |stage| drop(stage.fluentd.wait(|tally| tally.events >= 248).await))
+        .run_until(async |stage| {
+            stage.auth.wait(|tally| tally.sessions_open == 2).await;
+            // All are announced, and the log is read on and on.
+            let log = |stage: &Stage| stage.bodies().get("events.log").map_or(0, Vec::len);
+            stage.fluentd.wait(|_| log(stage) >= 8).await;
+            let searches = stage.auth.tally().methods["GetEvents"].calls;
+            stage.auth.wait(|tally| tally.methods["GetEvents"].calls > searches + 10).await;
+            assert_eq!(stage.auth.tally().sessions_most_open, 2);
+            // Streams that break off are not left behind either.
+            stage.auth.set(|switches| {
+                switches.hold_sessions_after = None;
+                switches.break_sessions_after = Some(20);
+            });
+            stage.fluentd.wait(|tally| tally.events >= 248).await;
+        })
         .await;
     for recording in &recordings {
         assert_eq!(stage.bodies()[&tag(recording)], texts(&recording.events));
     }
+    assert_eq!(stage.auth.tally().sessions_most_open, 2);
+    let closed = stage.auth.wait(|tally| tally.sessions_open == 0);
+    tokio::time::timeout(PATIENCE, closed).await.expect("all are closed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

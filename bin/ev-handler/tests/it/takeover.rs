@@ -266,6 +266,20 @@ async fn damaged_files_lose_nothing() {
     assert_eq!(rig.sent_indexes(), BTreeMap::from(expected));
 }
 
+/// What a crash of the old handler left: it did not start again before somebody removed the files.
+#[tokio::test(flavor = "multi_thread")]
+async fn pain_15_empty_files_of_recordings_are_no_reason_to_end() {
+    let rig = Rig::new();
+    rig.put("6-window-legacy", DIRECTORY);
+    let (empty, _) = ALL[1];
+    write_file(&rig, &format!("session{empty}"), "");
+    write_file(&rig, "session", "x");
+    let summary = rig.run(rig.settings()).await.unwrap();
+    assert!(summary.totals.balances(), "{summary:?}");
+    rig.assert_sent_from(250);
+    assert_eq!(rig.sent_indexes()[empty], rig.indexes(empty, 0), "it is sent from its beginning");
+}
+
 fn message(result: Result<Summary, Error>) -> String {
     let error = result.expect_err("it is refused");
     assert!(!matches!(error, Error::Setting { .. }), "exit status 1, as the reference has it");
