@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `SOCKET` | path of a Unix socket, or `tcp:HOST:PORT`; required |
 //! | `N` | how many records; default 1000 |
-//! | `RETAIN` | bytes of written records that are kept to be sent again when a connection breaks; default 262144 for a Unix socket, 8388608 for TCP, 0 is off |
+//! | `RETAIN` | bytes of written records that are kept to be sent again when a connection breaks; default 524288 for a Unix socket, 8388608 for TCP, 0 is off |
 //! | `DEADLINE` | seconds that the end may take; default 60 |
 //!
 //! Prints `{"sent":…,"dropped":…}`: records written, and records given up; and how many of the
@@ -26,7 +26,7 @@ use ev_audit::{
     Plane, Record, Target,
 };
 
-const UNIX_RETAIN: usize = 256 * 1024;
+const UNIX_RETAIN: usize = 512 * 1024;
 const TCP_RETAIN: usize = 8 * 1024 * 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {

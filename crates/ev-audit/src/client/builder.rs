@@ -138,8 +138,12 @@ impl ClientBuilder {
     /// breaks before the agent can have read them for certain. The agent may then get some twice;
     /// [`Ledger::resent`](crate::Ledger::resent) counts them. 0 is off. Default: off.
     ///
-    /// To lose nothing it has to cover what lies unread in buffers: 256 KiB for a Unix socket
-    /// with usual limits, 8 MiB for TCP.
+    /// To lose nothing it has to cover what lies unread in buffers, those of the system and the
+    /// agent's own: 512 KiB for a Unix socket with usual limits, 8 MiB for TCP. Whatever an agent
+    /// takes on a connection has to be more than that, or it sees the same records for ever.
+    ///
+    /// With a window, `close` gives the agent a moment to read: if it breaks the connection
+    /// instead, what may be unread goes to the next one.
     pub fn retain_bytes(mut self, bytes: usize) -> Self {
         self.tuning.retain_bytes = bytes;
         self

@@ -87,6 +87,26 @@ impl Connection {
         .await
     }
 
+    /// Waits whether the agent reads what it got or breaks the connection: watches it for `quiet`,
+    /// then tells that no more comes, and waits for the agent's own end for `limit` at most. An
+    /// agent that stays is taken for one that reads.
+    pub(super) async fn part(&mut self, quiet: Duration, limit: Duration) -> Result<(), Lost> {
+        if let Ok(lost) = tokio::time::timeout(quiet, self.ended()).await {
+            return Err(lost);
+        }
+        let end = async {
+            self.stream.shutdown().await?;
+            match self.ended().await {
+                // Few say good-bye in TLS.
+                Lost::Failed(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    Err(Lost::Failed(error))
+                }
+                _ => Ok(()),
+            }
+        };
+        tokio::time::timeout(limit, end).await.unwrap_or(Ok(()))
+    }
+
     /// Says good-bye, for `limit` at most.
     pub(super) async fn shut_down(mut self, limit: Duration) {
         // A peer that is gone already, or does not answer, has missed nothing.

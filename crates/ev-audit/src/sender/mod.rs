@@ -40,6 +40,10 @@ pub(crate) use disk::Disk;
 use disk::{DISK_PAUSE, put_away, spill};
 use window::Window;
 
+/// How long an agent that got the last records is watched before it is told so, if they could be
+/// sent again: one that breaks connections does so when it reads.
+const QUIET: Duration = Duration::from_millis(100);
+
 /// The longest good-bye on a connection that is closed in peace.
 const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(1);
 
@@ -196,7 +200,10 @@ impl Sender {
                 Err(left) => left,
             };
             match left {
-                Left::Drained | Left::Stopped => break,
+                Left::Drained | Left::Stopped => {
+                    self.leave_again();
+                    break;
+                }
                 Left::Reset => {}
                 Left::Lost(lost) => {
                     self.lost(&lost);
@@ -209,6 +216,13 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// What was to be sent again is not: nobody knows whether the agent has it.
+    fn leave_again(&mut self) {
+        let begun = self.again.take().map_or(0, |batch| batch.unwritten().count());
+        let frames = begun + std::mem::take(&mut self.more_again).frames();
+        self.shared.queue().counts().unconfirmed += frames as u64;
     }
 
     /// Looks whether there is something else to do than going on.
@@ -313,10 +327,16 @@ impl Sender {
 
     /// Writes to one connection until it is over. The connection is closed when this returns.
     async fn serve(&mut self, mut connection: Connection) -> Left {
-        let left = match self.pump(&mut connection).await {
+        let mut left = match self.pump(&mut connection).await {
             Ok(left) => left,
             Err(lost) => Left::Lost(lost),
         };
+        if let Left::Drained = left
+            && !self.window.is_empty()
+            && let Err(lost) = part(&mut connection, &self.shared).await
+        {
+            left = Left::Lost(lost);
+        }
         let since = connection.first_record.map(|first| first.elapsed());
         if self.backoff.ended(connection.bytes, since) {
             self.window.restore();
@@ -669,6 +689,19 @@ impl Sender {
     fn publish(&mut self) {
         self.writes_since_publish = 0;
         self.shared.publish();
+    }
+}
+
+/// Gives the agent a moment to read the end, unless its owner has no more time.
+async fn part(connection: &mut Connection, shared: &Shared) -> Result<(), Lost> {
+    let no_more_time = async {
+        while shared.queue().phase() < Phase::Stopping {
+            shared.wake_sender.notified().await;
+        }
+    };
+    tokio::select! {
+        parted = connection.part(QUIET, SHUT_DOWN_LIMIT) => parted,
+        () = no_more_time => Ok(()),
     }
 }
 
