@@ -36,6 +36,8 @@ impl Side {
 pub enum Unit {
     /// A ratio.
     Times,
+    /// Nanoseconds.
+    Nanoseconds,
     /// Milliseconds.
     Milliseconds,
     /// Microseconds.
@@ -48,6 +50,10 @@ pub enum Unit {
     Count,
     /// Events in a second.
     EventsPerSecond,
+    /// Records in a second.
+    RecordsPerSecond,
+    /// Connections in a second.
+    ConnectionsPerSecond,
 }
 
 impl Unit {
@@ -55,12 +61,15 @@ impl Unit {
     pub fn symbol(self) -> &'static str {
         match self {
             Self::Times => "×",
+            Self::Nanoseconds => "ns",
             Self::Milliseconds => "ms",
             Self::Microseconds => "µs",
             Self::Kilobytes => "KB",
             Self::Mebibytes => "MiB",
             Self::Count => "",
             Self::EventsPerSecond => "events/s",
+            Self::RecordsPerSecond => "records/s",
+            Self::ConnectionsPerSecond => "connects/s",
         }
     }
 }
@@ -169,6 +178,35 @@ pub const BARS: &[Bar] = &[
     Bar {
         unit: Unit::EventsPerSecond,
         ..least("handler-far-source", "Auth 25 ms away, pages of 20", 5000.0)
+    },
+    at_most("audit-encode", "audit, encode 575 bytes", Unit::Nanoseconds, 400.0, None),
+    at_most("audit-encode-allocations", "audit, allocations an encode", Unit::Count, 0.0, None),
+    at_most("audit-send", "audit, send, median", Unit::Nanoseconds, 700.0, None),
+    at_most("audit-send-allocations", "audit, allocations a send", Unit::Count, 1.0, None),
+    at_most(
+        "audit-send-stalled",
+        "audit, send, 99th percentile, agent stalled",
+        Unit::Microseconds,
+        5.0,
+        None,
+    ),
+    Bar {
+        unit: Unit::RecordsPerSecond,
+        ..least("audit-drain", "audit, a full queue over a Unix socket", 1_000_000.0)
+    },
+    least("audit-drain-bare", "audit, the same against a bare writer", 0.5),
+    at_most("audit-drain-writes", "audit, writes a record", Unit::Count, 0.02, None),
+    at_most("audit-memory", "audit, memory of a full queue a byte", Unit::Times, 1.05, None),
+    at_most(
+        "audit-storm",
+        "audit, connections in the worst storm",
+        Unit::ConnectionsPerSecond,
+        10.0,
+        None,
+    ),
+    Bar {
+        unit: Unit::RecordsPerSecond,
+        ..least("audit-spill", "audit, records to disk", 200_000.0)
     },
 ];
 

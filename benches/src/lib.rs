@@ -1,5 +1,5 @@
-//! Measures the decode path and the whole pipeline against baselines and against fixed bars;
-//! shipped nowhere.
+//! Measures the decode path, the whole pipeline and the audit client against baselines and against
+//! fixed bars; shipped nowhere.
 //!
 //! Two ways in. `cargo xtask bench` builds the binary of this package in the release profile and
 //! runs it: all cases in one process, in alternating rounds, and out of the medians one table of

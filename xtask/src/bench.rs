@@ -18,10 +18,13 @@ pub(crate) struct Args {
     /// Short rounds, to see whether everything runs; the figures prove nothing
     #[arg(long, conflicts_with = "bars")]
     quick: bool,
-    /// Measure these subjects only, separated by commas: decode, guest, load, space, unknown,
-    /// scaling, pipeline, handler
-    #[arg(long, value_name = "SUBJECT")]
-    only: Option<String>,
+    /// Measure these subjects only: decode, guest, load, space, unknown, scaling, pipeline,
+    /// handler, audit
+    #[arg(value_name = "SUBJECT", conflicts_with = "criterion")]
+    subjects: Vec<String>,
+    /// The same, separated by commas
+    #[arg(long, value_name = "SUBJECT", value_delimiter = ',')]
+    only: Vec<String>,
     /// Run the criterion benches instead, whose results are kept from run to run; what stands
     /// behind `--` goes to them, for instance `native/go`
     #[arg(long, conflicts_with_all = ["json", "bars", "quick", "only"])]
@@ -53,8 +56,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         run.arg("--json").arg(std::path::absolute(path)?);
     }
     run.args(args.bars.then_some("--bars")).args(args.quick.then_some("--quick"));
-    if let Some(only) = &args.only {
-        run.args(["--only", only]);
+    let only: Vec<&str> = args.subjects.iter().chain(&args.only).map(String::as_str).collect();
+    if !only.is_empty() {
+        run.args(["--only", &only.join(",")]);
     }
     let status = run.current_dir(root()).status().context("failed to run the benches")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());

@@ -1,5 +1,6 @@
 //! What is measured: one module a subject.
 
+pub mod audit;
 pub mod decode;
 pub mod guest;
 mod handler;
@@ -39,6 +40,7 @@ pub const SUBJECTS: &[Subject] = &[
     Subject { name: "scaling", run: scaling::run },
     Subject { name: "pipeline", run: pipeline::run },
     Subject { name: "handler", run: handler::run },
+    Subject { name: "audit", run: audit::run },
 ];
 
 /// The newest embedded schema: the one of the event sets.

@@ -1,0 +1,148 @@
+//! Agents that only read, or do not even read.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use ev_audit::transport::{Connecting, Transport, UnixTransport};
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 256 * 1024;
+/// Bytes of a bare write.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// An agent for one connection.
+#[derive(Debug)]
+pub(super) struct Listener {
+    dir: TempDir,
+    /// When the connection was accepted, and then how much was read by when.
+    progress: Receiver<(usize, Instant)>,
+    wanted: SyncSender<usize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Reads and throws away.
+    pub(super) fn draining() -> Result<Self> {
+        Self::start(true)
+    }
+
+    /// Accepts and does not read.
+    pub(super) fn stalling() -> Result<Self> {
+        Self::start(false)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "real time is what is measured here")]
+    fn start(reads: bool) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let listener = UnixListener::bind(dir.path().join("agent"))?;
+        let (tell, progress) = sync_channel(2);
+        let (wanted, wants) = sync_channel::<usize>(1);
+        let thread = std::thread::spawn(move || {
+            let Ok((mut stream, _)) = listener.accept() else { return };
+            // Nobody may be there any more to be told.
+            drop(tell.send((0, Instant::now())));
+            if !reads {
+                // Until the listener is dropped.
+                drop(wants.recv());
+                return;
+            }
+            let mut buffer = vec![0; READ_BYTES];
+            let (mut total, mut want) = (0, None);
+            while let Ok(read @ 1..) = stream.read(&mut buffer) {
+                total += read;
+                want = want.or_else(|| wants.try_recv().ok());
+                if want.is_some_and(|want| total >= want) {
+                    drop(tell.send((total, Instant::now())));
+                    want = Some(usize::MAX);
+                }
+            }
+        });
+        Ok(Self { dir, progress, wanted, thread: Some(thread) })
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.dir.path().join("agent")
+    }
+
+    /// How long it takes from the connection until so many bytes are read; more may follow.
+    pub(super) fn until(&self, bytes: usize) -> Result<Duration> {
+        self.wanted.send(bytes)?;
+        let (_, accepted) = self.progress.recv().context("no connection")?;
+        let (_, read) = self.progress.recv().context("the connection ended too early")?;
+        Ok(read.saturating_duration_since(accepted))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let (closed, _) = sync_channel(0);
+        self.wanted = closed;
+        if let Some(thread) = self.thread.take() {
+            // One that still waits for a connection gets one, which ends at once.
+            drop(UnixStream::connect(self.path()));
+            drop(thread.join());
+        }
+    }
+}
+
+/// How long as many bytes take that are written as fast as can be.
+pub(super) fn bare(bytes: usize) -> Result<Duration> {
+    let agent = Listener::draining()?;
+    let mut stream = UnixStream::connect(agent.path())?;
+    let writer = std::thread::spawn(move || -> std::io::Result<()> {
+        let block = vec![7; WRITE_BYTES];
+        let mut left = bytes;
+        while left > 0 {
+            let len = left.min(WRITE_BYTES);
+            stream.write_all(&block[..len])?;
+            left -= len;
+        }
+        // Closed here; the reader has asked for no more.
+        Ok(())
+    });
+    let took = agent.until(bytes)?;
+    writer.join().ok().context("the writer panicked")??;
+    Ok(took)
+}
+
+/// A way to an agent that is closed at first.
+#[derive(Debug)]
+pub(super) struct Gated {
+    inner: UnixTransport,
+    gate: Arc<Semaphore>,
+}
+
+/// What opens it.
+#[derive(Debug)]
+pub(super) struct Gate(Arc<Semaphore>);
+
+impl Gated {
+    pub(super) fn new(inner: UnixTransport) -> (Self, Gate) {
+        let gate = Arc::new(Semaphore::new(0));
+        (Self { inner, gate: Arc::clone(&gate) }, Gate(gate))
+    }
+}
+
+impl Gate {
+    pub(super) fn open(&self) {
+        self.0.close();
+    }
+}
+
+impl Transport for Gated {
+    fn connect(&mut self) -> Connecting<'_> {
+        Box::pin(async {
+            // There are no permits: it is closed when the gate is open.
+            drop(self.gate.acquire().await);
+            self.inner.connect().await
+        })
+    }
+}
