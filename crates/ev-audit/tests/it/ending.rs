@@ -201,3 +201,56 @@ fn the_way_to_nowhere_counts_everything_as_written() {
     assert!(left.is_empty());
     assert_eq!((left.ledger.written, left.ledger.heartbeats), (1_000, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_agent_breaks_while_the_client_closes_is_sent_again() {
+    let (transport, mut agent) = pipes(64 * 1024);
+    let client = start(Client::builder(service(), transport).retain_bytes(64 * 1024));
+    send_all(&client, 0..20);
+    let closing = tokio::spawn({
+        let client = client.clone();
+        async move { client.close_wait_until(tokio::time::sleep(Duration::from_secs(30))).await }
+    });
+    // All is written, and the agent dies over it.
+    let mut far = agent.accept().await;
+    assert_eq!(far.seqs(5).await, (0..5).collect::<Vec<_>>());
+    settle().await;
+    assert!(!closing.is_finished(), "the agent is watched");
+    drop(far);
+    // The next one reads to the end, and closes when it is told that no more comes.
+    let mut far = agent.accept().await;
+    assert_eq!(far.rest().await, (0..20).collect::<Vec<_>>());
+    drop(far);
+    let left = closing.await.unwrap();
+    assert!(left.is_empty() && left.ledger.is_balanced());
+    assert_eq!((left.ledger.written, left.ledger.resent), (20, 20));
+    assert_eq!(left.ledger.unconfirmed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_again_at_the_end_is_told() {
+    let (transport, mut agent) = pipes(64 * 1024);
+    // As much as a socket may hold, so that nothing is given up before.
+    let client = start(Client::builder(service(), transport).retain_bytes(512 * 1024));
+    send_all(&client, 0..20);
+    let far = agent.accept().await;
+    settle().await;
+    agent.always(Answer::Refuse);
+    drop(far);
+    let left = client.close_wait_until(tokio::time::sleep(Duration::from_secs(5))).await;
+    assert!(left.is_empty() && left.ledger.is_balanced());
+    let ledger = left.ledger;
+    assert_eq!((ledger.written, ledger.resent, ledger.unconfirmed), (20, 0, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_stays_holds_nobody_up() {
+    let (transport, mut agent) = pipes(64 * 1024);
+    let client = start(Client::builder(service(), transport).retain_bytes(64 * 1024));
+    send_all(&client, 0..20);
+    let _far = agent.accept().await;
+    let started = Instant::now();
+    let left = client.close_wait_until(tokio::time::sleep(Duration::from_secs(30))).await;
+    assert!(left.is_empty());
+    assert!(started.elapsed() <= Duration::from_millis(1_200), "{:?}", started.elapsed());
+}
