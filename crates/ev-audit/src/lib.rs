@@ -5,6 +5,8 @@
 
 mod client;
 mod clock;
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod logging;
 mod model;
 mod queue;
 #[cfg(feature = "receiver")]
@@ -19,6 +21,12 @@ pub use client::{
     Refused, Remainder, SendError, State, StateWatch, Unsent,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+#[cfg(feature = "tracing")]
+pub use logging::AuditLayer;
+#[cfg(feature = "log")]
+pub use logging::AuditLogger;
+#[cfg(any(feature = "log", feature = "tracing"))]
+pub use logging::{LogBridge, LogCounters, LogProblem, WrongField};
 pub use model::{
     Caller, CallerIdentityType, CallerIp, ConnectionType, Given, Identity, InvalidAddress,
     InvalidServiceId, List, Map, Missing, Operation, OperationCategory, OperationResult,

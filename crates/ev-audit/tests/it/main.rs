@@ -7,6 +7,7 @@ mod ending;
 mod failover;
 mod golden;
 mod hostile;
+mod logging;
 mod model;
 mod peer;
 mod pki;
