@@ -17,7 +17,8 @@ use crate::model::Value;
 /// ```no_run
 /// # fn example(client: ev_audit::Client, others: impl log::Log + 'static) -> Result<(), log::SetLoggerError> {
 /// let logger = ev_audit::LogBridge::new(client).into_logger().others(others);
-/// log::set_boxed_logger(Box::new(logger))?;
+/// log::set_logger(Box::leak(Box::new(logger)))?;
+/// log::set_max_level(log::LevelFilter::Info);
 /// log::info!(
 ///     target: "audit",
 ///     operation_category = "UserManagement", "target_resource.Tenant" = "contoso";
