@@ -13,6 +13,7 @@ mod recording_ledger;
 mod recordings;
 mod rig;
 mod road_change;
+mod road_seeds;
 mod schedules;
 mod trouble;
 mod unstructured;
