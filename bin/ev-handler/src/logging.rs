@@ -5,6 +5,10 @@ use std::sync::Arc;
 use ev_config::LogFormat;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::audit;
 
 /// How much is logged, changeable while the process runs.
 #[derive(Clone)]
@@ -17,9 +21,9 @@ impl Level {
     }
 }
 
-/// Starts logging for the rest of the process. Only the first call has an effect, so that tests
+/// Starts logging for the rest of the process; `audit` sees the lines too. Only the first call has an effect, so that tests
 /// may start the program several times.
-pub(crate) fn init(format: LogFormat, debug: bool) -> Level {
+pub(crate) fn init(format: LogFormat, debug: bool, audit: Option<audit::Layer>) -> Level {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(debug))
         .with_writer(BoxMakeWriter::new(std::io::stderr));
@@ -31,13 +35,13 @@ pub(crate) fn init(format: LogFormat, debug: bool) -> Level {
             let builder =
                 builder.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
             let handle = builder.reload_handle();
-            drop(builder.try_init());
+            drop(builder.finish().with(audit).try_init());
             Level(Arc::new(move |filter| drop(handle.reload(filter))))
         }
         LogFormat::Json => {
             let builder = builder.json().flatten_event(true).with_filter_reloading();
             let handle = builder.reload_handle();
-            drop(builder.try_init());
+            drop(builder.finish().with(audit).try_init());
             Level(Arc::new(move |filter| drop(handle.reload(filter))))
         }
     }
@@ -53,7 +57,8 @@ fn filter(debug: bool) -> EnvFilter {
 }
 
 /// Our crates that log, and the target of the line of each delivered event.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
+    "ev_audit",
     "ev_locking",
     "ev_modules",
     "ev_pipeline",

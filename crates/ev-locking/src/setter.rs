@@ -110,8 +110,13 @@ impl Setter {
             desk.queue.answers();
             *said = Said::default();
             match expires {
-                Some(expires) => info!(name, %expires, attempts, "locked after failed logins"),
-                None => info!(name, attempts, "locked after failed logins, for ever"),
+                Some(expires) => {
+                    info!(audit = "user.locked", name, %expires, attempts, "locked after failed logins")
+                }
+                None => info!(
+                    audit = "user.locked",
+                    name, attempts, "locked after failed logins, for ever"
+                ),
             }
             return Taken::Done;
         };

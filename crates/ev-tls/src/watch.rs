@@ -78,6 +78,7 @@ impl CredentialWatch {
                 }
                 let text = chain(&error);
                 warn!(
+                    audit = "credentials.refused",
                     peer,
                     error = text,
                     "credential files cannot be used, what was read before stays"
@@ -93,9 +94,12 @@ impl CredentialWatch {
         match facts.first() {
             Some(CertificateFacts { subject, issuer, not_after, .. }) => {
                 let expires_at = format_time(*not_after);
-                info!(peer, subject, issuer, expires_at, "credentials have changed");
+                info!(
+                    audit = "credentials.reloaded",
+                    peer, subject, issuer, expires_at, "credentials have changed"
+                );
             }
-            None => info!(peer, "CA certificates have changed"),
+            None => info!(audit = "credentials.reloaded", peer, "CA certificates have changed"),
         }
         News::Taken(facts)
     }
@@ -126,6 +130,7 @@ impl CredentialWatch {
                     );
                 }
                 Stage::Expired => error!(
+                    audit = "credentials.expired",
                     peer,
                     subject,
                     issuer,

@@ -6,7 +6,7 @@ mod reading;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-pub(crate) use self::reading::{Beside, begin_log, load, load_beside, read};
+pub(crate) use self::reading::{Beside, begin_audited_log, begin_log, load, load_beside, read};
 use crate::cli::say;
 use crate::exit::Exit;
 

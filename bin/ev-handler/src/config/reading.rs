@@ -8,9 +8,11 @@ use clap::ArgMatches;
 use ev_config::{ConfigError, Environment, Loaded, LogFormat, Settings};
 use tracing::warn;
 
+use crate::audit::Auditor;
 use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::logging::{self, Level};
+use crate::start::Error;
 
 /// Why there are no settings.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +68,32 @@ fn environment(name: &str) -> Option<OsString> {
 
 /// Begins the log as the settings say, with what is odd about them.
 pub(crate) fn begin_log(loaded: &Loaded) -> Level {
-    let level = logging::init(loaded.settings.log_format, loaded.settings.debug);
+    begin(loaded, None)
+}
+
+/// The same for a command that does what an agent is to be told of: until the auditor is dropped.
+///
+/// # Errors
+///
+/// When nobody can be told.
+pub(crate) fn begin_audited_log(loaded: &Loaded) -> Result<(Level, Option<Auditor>), Error> {
+    match Auditor::begin(&loaded.settings) {
+        Ok(auditor) => Ok((begin(loaded, auditor.as_ref()), auditor)),
+        Err(error) => {
+            begin(loaded, None);
+            Err(error)
+        }
+    }
+}
+
+fn begin(loaded: &Loaded, auditor: Option<&Auditor>) -> Level {
+    let Settings { log_format, debug, .. } = loaded.settings;
+    let level = logging::init(log_format, debug, auditor.map(Auditor::layer));
     for finding in &loaded.warnings {
         warn!(setting = finding.setting, "{finding}");
+    }
+    if let Some(auditor) = auditor {
+        auditor.tell();
     }
     level
 }
@@ -95,8 +120,24 @@ impl Beside {
     pub(crate) fn begin_log(&self) {
         match &self.loaded {
             Ok(loaded) => begin_log(loaded),
-            Err(_) => logging::init(LogFormat::Text, self.debug),
+            Err(_) => logging::init(LogFormat::Text, self.debug, None),
         };
+    }
+
+    /// The same for a command that does what an agent is to be told of, where the settings name
+    /// one: until the auditor is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When nobody can be told.
+    pub(crate) fn begin_audited_log(&self) -> Result<Option<Auditor>, Error> {
+        match &self.loaded {
+            Ok(loaded) => begin_audited_log(loaded).map(|(_, auditor)| auditor),
+            Err(_) => {
+                self.begin_log();
+                Ok(None)
+            }
+        }
     }
 
     /// The settings.

@@ -93,6 +93,7 @@ pub(crate) fn drop_events(
         warn!(reason = reason.as_str(), kind, events, bytes, "parked events dropped by hand");
     }
     warn!(
+        audit = "parked.dropped",
         storage = %storage.display(),
         ids,
         events = dropped.events,

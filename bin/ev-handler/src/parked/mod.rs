@@ -49,7 +49,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
     let command = Command::from_arg_matches(matches)?;
     let beside = Beside::read(matches);
     // What is dropped is logged, and so is what is odd about the state's files.
-    beside.begin_log();
+    let _auditor = match &command {
+        Command::Drop(_) => beside.begin_audited_log()?,
+        _ => {
+            beside.begin_log();
+            None
+        }
+    };
     let mut console = Console {
         out: &mut std::io::stdout().lock(),
         errors: &mut std::io::stderr(),

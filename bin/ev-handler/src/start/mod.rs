@@ -104,9 +104,11 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    let level = config::begin_log(&loaded);
-    let reread = reread(matches.clone(), loaded.settings.clone(), level);
-    let result = block_on(until_signal(loaded.settings, reread));
+    // The auditor sends what is left when it is dropped, and that is the last that is done.
+    let result = config::begin_audited_log(&loaded).and_then(|(level, _auditor)| {
+        let reread = reread(matches.clone(), loaded.settings.clone(), level);
+        block_on(until_signal(loaded.settings.clone(), reread))
+    });
     match result {
         Ok(()) => Exit::Success,
         Err(error) => {
@@ -141,13 +143,21 @@ fn reread(matches: ArgMatches, began_with: Settings, level: logging::Level) -> R
     Arc::new(move || match config::read(&matches) {
         Ok(Loaded { settings, .. }) => {
             level.set(settings.debug);
-            info!(debug = settings.debug, "the level of the log is as the settings say");
+            info!(
+                audit = "configuration.reloaded",
+                debug = settings.debug,
+                "the level of the log is as the settings say"
+            );
             if (Settings { debug: began_with.debug, ..settings }) != began_with {
                 warn!("other settings have changed since the start: they take effect at the next");
             }
         }
         Err(error) => {
-            error!(error = %Chain(&error), "the settings are wrong now, nothing of them is taken");
+            error!(
+                audit = "configuration.refused",
+                error = %Chain(&error),
+                "the settings are wrong now, nothing of them is taken"
+            );
         }
     })
 }

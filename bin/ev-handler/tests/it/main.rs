@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod artifacts;
+mod audit;
 mod checklist;
 mod config_command;
 mod configure_command;

@@ -122,7 +122,7 @@ async fn parked_events_are_listed_exported_retried_and_dropped() {
 }
 
 /// A state with one parked event, and nobody who has it.
-fn a_state(dir: &Path) {
+pub(crate) fn a_state(dir: &Path) {
     use ev_core::{
         AuthVersion, Change, Claim, EventDigest, Form, LaneId, NewParked, ParkReason, SinkId,
         StateStore as _, Timestamp,

@@ -324,6 +324,7 @@ impl Attempt<'_> {
             return self.log_nearest(from, usable);
         }
         info!(
+            audit = "artifact.accepted",
             version = %self.version,
             from,
             decoder = %usable.decoder.identity(),
@@ -337,6 +338,7 @@ impl Attempt<'_> {
         // What it says of itself, without any proof.
         let claims = Claims::read(envelope).map(|claims| claims.manifest);
         warn!(
+            audit = "artifact.refused",
             version = %self.version,
             from,
             reason = rejected.reason(),

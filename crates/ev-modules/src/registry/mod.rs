@@ -45,6 +45,7 @@ use self::highest::Highest;
 pub use self::settings::{Backoff, Downgrade, Exactness, Settings, VersionPolicy};
 use self::trusting::TrustWatch;
 use crate::Error;
+use crate::hex;
 use crate::trust::Trust;
 use crate::verify::Verified;
 use crate::version::{compare_versions, nearest, same_minor};
@@ -401,7 +402,19 @@ impl Inner {
                     info!(%version, %gone, limit = MAX_IN_USE, "decoder artifact makes place for another");
                 }
                 let jitter = |limit| self.env.jitter(limit);
-                entry.attempt_ended(now, outcome, &self.settings, crowd, jitter)
+                let before = entry.in_use().map(|usable| usable.held.sha256);
+                let changed = entry.attempt_ended(now, outcome, &self.settings, crowd, jitter);
+                let after = entry.in_use().map(|usable| usable.held.sha256);
+                if let (Some(before), Some(after)) = (before, after)
+                    && before != after
+                {
+                    let (before, after) = (hex::encode(&before), hex::encode(&after));
+                    info!(
+                        audit = "artifact.swapped",
+                        %version, before, after, "decoder artifact takes the place of another"
+                    );
+                }
+                changed
             }
             Err(at) => {
                 if !entry.waits_for_place() {

@@ -105,6 +105,7 @@ impl Attempt<'_> {
 
     pub(super) fn log_nearest(&self, from: &str, usable: &Usable) {
         warn!(
+            audit = "artifact.accepted",
             version = %self.version,
             artifact_version = %usable.held.of,
             from,

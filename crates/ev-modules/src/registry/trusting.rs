@@ -76,12 +76,13 @@ impl Inner {
     }
 
     fn replace_trust(&self, trust: Trust, now: Duration) {
-        info!(keys = trust.keys().len(), "trust file has changed");
+        info!(audit = "trust.changed", keys = trust.keys().len(), "trust file has changed");
         *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(trust);
         for (version, entry) in self.lock().entries.iter_mut() {
             let refusal = entry.in_use().and_then(|in_use| self.refusal(in_use));
             if let (Some(refusal), Some(in_use)) = (&refusal, entry.in_use()) {
                 warn!(
+                    audit = "artifact.distrusted",
                     %version,
                     decoder = %in_use.decoder.identity(),
                     sha256 = hex::encode(&in_use.held.sha256),
