@@ -16,9 +16,10 @@ use ev_test_support::{
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::SecretDocument;
 use pkcs8::der::pem::LineEnding;
+use rustix::process::{Pid, Signal, kill_process};
 use x509_parser::extensions::GeneralName;
 
-use crate::stage::{Stage, now, sorted, templates, texts};
+use crate::stage::{CLUSTER, PATIENCE, Stage, make, now, sorted, templates, texts};
 
 /// Names that no resolver is asked for, and keys that are made at once.
 const QUICK: [&str; 4] = ["--key-type", "ecdsa", "--ip", "127.0.0.1,::1"];
@@ -481,4 +482,90 @@ async fn x4_a_sink_with_written_rsa_certificates_takes_events() {
     let tally = stage.fluentd.tally();
     assert!((1..=3).contains(&tally.connections), "{tally:?}");
     assert_eq!(tally.handshakes_failed, 0);
+}
+
+/// The handler as a process of its own, as a unit starts it, until `done` holds.
+async fn serve(dir: &Path, args: &[&str], done: impl Future<Output = ()>) {
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_ev-handler"))
+        .args(["start", "--config", "teleport-event-handler.toml"])
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    tokio::select! {
+        ended = child.wait() => panic!("it ended by itself: {ended:?}"),
+        waited = tokio::time::timeout(PATIENCE, done) => waited.expect("it came in time"),
+    }
+    let pid = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("an end").unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+/// From an empty directory to a handler that runs, is restarted, and gives its state back; in the
+/// written TOML file nothing is changed but what an operator has to say: where to begin, and where
+/// Fluentd listens here.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_walk() {
+    let mut stage = Stage::new("18.0.0-dev");
+    stage.auth.offer(stage.table("v18dev"));
+    let dir = stage.path("walk");
+    std::fs::create_dir(&dir).unwrap();
+    let addr = stage.auth.addr().to_string();
+    let (status, _, errors) = quick(&dir, &[".", &addr], None);
+    assert_eq!((status, errors.as_str()), (Some(0), ""));
+    let (fluentd, conf) = receiver(&dir);
+    stage.fluentd = fluentd;
+    let file = dir.join("teleport-event-handler.toml");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let begin = now().plus_nanos(-86_400 * 1_000_000_000).to_string();
+    let toml = written
+        .replace(":8888/", &format!(":{}/", stage.fluentd.addr().port()))
+        .replace("# start-time = \"2026-01-31T00:00:00Z\"", &format!("start-time = \"{begin}\""));
+    assert!(toml.contains(&begin));
+    std::fs::write(&file, toml).unwrap();
+
+    // Nobody has made an identity yet: told, and worth another start.
+    let command = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ev-handler"));
+        ended(&command.args(args).current_dir(&dir).env_clear().output().unwrap())
+    };
+    let config = ["--config", "teleport-event-handler.toml"];
+    let (status, _, errors) = command(&[&["start"][..], &config].concat());
+    assert_eq!(status, Some(1), "{errors}");
+    assert!(errors.contains("`tctl auth sign`"), "{errors}");
+    let client = stage.authority.issue_teleport_client("handler", certs::Validity::Long).unwrap();
+    let identity =
+        certs::Identity::new(&client, "handler", CLUSTER, stage.authority.cert_pem()).to_text();
+    std::fs::write(dir.join("identity"), identity).unwrap();
+    let check = [&["config", "--check", "--offline"][..], &config].concat();
+    let (status, out, _) = command(&check);
+    assert_eq!(status, Some(0), "{out}");
+
+    let (mut maker, vectors) = (Maker::new(72), templates("v18dev"));
+    let vectors: Vec<_> =
+        vectors.into_iter().filter(|vector| vector.kind != "session.upload").collect();
+    let first = make(&mut maker, &vectors, 100, 2, 5400);
+    stage.auth.append(first.iter().map(Made::event));
+    serve(&dir, &[], stage.received(100)).await;
+    let second = make(&mut maker, &vectors, 30, 0, 5);
+    stage.auth.append(second.iter().map(Made::event));
+    serve(&dir, &[], stage.received(130)).await;
+    assert_eq!(stage.fluentd.tally().repeated, 0, "the restart goes on where it stood");
+    let bodies = stage.bodies();
+    assert_eq!(bodies.keys().collect::<Vec<_>>(), ["events.log"]);
+    assert!(conf.match_of("events.log").is_some());
+    assert_eq!(sorted(bodies["events.log"].clone()), sorted(texts(&[first, second].concat())));
+
+    // Back: whoever goes on from the exported files misses nothing.
+    let (status, out, errors) = command(&[&["state", "export", "back"][..], &config].concat());
+    assert_eq!(status, Some(0), "{errors}");
+    assert_eq!(out.trim_end(), format!("back/{}", addr.replace(':', "_")));
+    let third = make(&mut maker, &vectors, 10, 0, 1);
+    stage.auth.append(third.iter().map(Made::event));
+    serve(&dir, &["--storage", "back"], stage.received(140)).await;
 }

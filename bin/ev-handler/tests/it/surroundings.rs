@@ -1,12 +1,17 @@
 //! What commands besides `start` take from the configuration, the environment and the flags in
 //! front of them.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use ev_core::Timestamp;
-use ev_test_support::certs::Validity;
+use ev_test_support::certs::{Leaf, Validity};
+use ev_test_support::data::{Made, Maker};
+use pkcs8::PrivateKeyInfoRef;
+use pkcs8::der::pem::LineEnding;
+use pkcs8::pkcs5::pbes2;
 
-use crate::stage::{Stage, now, write};
+use crate::stage::{Stage, make, now, templates, write};
 
 /// Status, stdout and stderr of a command with a file of settings and a misspelt variable.
 fn run(stage: &Stage, args: &[&str]) -> (Option<i32>, String, String) {
@@ -111,6 +116,73 @@ async fn a_password_in_an_address_is_never_logged() {
         assert_eq!(status, Some(0), "{args:?}: {errors}");
         for text in [out, errors] {
             assert!(!text.contains("s3cret"), "{args:?}: {text}");
+        }
+    }
+}
+
+const PASSPHRASE: &str = "correct-horse";
+
+/// A key as `openssl pkcs8 -topk8` encrypts it.
+fn encrypted(leaf: &Leaf) -> String {
+    let kdf = pbes2::Pbkdf2Params::hmac_sha256(2048, b"saltsalt").unwrap().into();
+    let encryption = pbes2::EncryptionScheme::Aes256Cbc { iv: [7; 16] };
+    let key = leaf.key_der();
+    let key = PrivateKeyInfoRef::try_from(key.secret_der()).unwrap();
+    let document =
+        key.encrypt_with_params(pbes2::Parameters { kdf, encryption }, PASSPHRASE).unwrap();
+    document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_passphrase_of_a_key_may_come_by_the_environment() {
+    let mut stage = Stage::new("13.3.8");
+    let leaf = stage.fluentd_ca.issue_fluentd_client(Validity::Long).unwrap();
+    write(stage.dir.path(), "client.crt", &leaf.cert_pem);
+    write(stage.dir.path(), "client.key", &encrypted(&leaf));
+    let made = make(&mut Maker::new(501), &templates("v13"), 20, 1, 5400);
+    stage.auth.append(made.iter().map(Made::event));
+    let start = |stage: &Stage, variable: &str, value: &str| {
+        stage.write_config(stage.auth.addr());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ev-handler"));
+        command.args(["start", "--exit-on-last-event", "--debug", "--config", "handler.toml"]);
+        command.current_dir(stage.dir.path()).env_clear().env(variable, value);
+        let output = command.output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!text.contains(PASSPHRASE), "{text}");
+        (output.status.code(), text)
+    };
+    let (status, text) = start(&stage, "NOTHING", "");
+    assert_eq!(status, Some(78), "{text}");
+    assert!(text.contains("`EV_FLUENTD_KEY_PASSPHRASE`"), "{text}");
+    let (status, text) = start(&stage, "EV_FLUENTD_KEY_PASSPHRASE", "wrong");
+    assert_eq!(status, Some(78), "{text}");
+    let (status, text) = start(&stage, "EV_FLUENTD_KEY_PASSPHRASE", PASSPHRASE);
+    assert_eq!(status, Some(0), "{text}");
+    assert_eq!(stage.fluentd.tally().events, 20);
+    // Under another name, if that is set.
+    stage.forward = "key-passphrase-env = \"OTHER\"".into();
+    let (status, text) = start(&stage, "OTHER", PASSPHRASE);
+    assert_eq!(status, Some(0), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_others_may_read_are_told_at_the_start() {
+    let stage = Stage::new("13.3.8");
+    stage.write_config(stage.auth.addr());
+    let secrets = ["identity", "client.key"];
+    for (mode, told) in [(0o640, true), (0o600, false)] {
+        for name in secrets {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(stage.path(name), mode).unwrap();
+        }
+        let (status, _, errors) = run(&stage, &["start", "--exit-on-last-event"]);
+        assert_eq!(status, Some(0), "{errors}");
+        for name in secrets {
+            let path = stage.path(name).display().to_string();
+            let said = errors
+                .lines()
+                .any(|line| line.contains("can be used by others") && line.contains(&path));
+            assert_eq!(said, told, "{name}: {errors}");
         }
     }
 }

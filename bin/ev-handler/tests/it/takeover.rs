@@ -759,6 +759,28 @@ fn program(rig: &Rig) -> tokio::process::Command {
     command
 }
 
+/// What is odd about the old files, and what becomes of them, is told once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_says_what_is_taken_over() {
+    let rig = Rig::new();
+    rig.put("6-window-legacy", DIRECTORY);
+    write_file(&rig, &format!("session{}", ALL[1].0), "");
+    for is_first in [true, false] {
+        let child = program(&rig).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let ended = tokio::time::timeout(PATIENCE, child.wait_with_output());
+        let output = ended.await.expect("an end").unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{log}");
+        for expected in
+            ["taking over the state of the reference handler", DIRECTORY, "known_events="]
+        {
+            assert_eq!(log.contains(expected), is_first, "{expected}: {log}");
+        }
+        let odd = log.lines().filter(|line| line.contains("WARN") && line.contains(ALL[1].0));
+        assert_eq!(odd.count(), usize::from(is_first), "{log}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_it_takes_over_it_takes_over_once() {
     let rig = Rig::new();
