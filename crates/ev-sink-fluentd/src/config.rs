@@ -1,15 +1,17 @@
 //! Settings of a Fluentd sink.
 
+use std::fmt;
 use std::time::Duration;
 
 use ev_core::Framing;
 use ev_tls::CredentialFiles;
 
 /// Where and how to deliver. Checked by [`crate::FluentdSink::new`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Where audit events go: `https://host:port/tag`, or `http://` without TLS. A user and
-    /// password in front of the host are sent as basic authentication, and never logged.
+    /// password in front of the host are sent as basic authentication, and never logged, nor is
+    /// what stands behind a `?`.
     pub url: String,
     /// Where session recordings go: `.<session id>.log` is put behind it, character by character,
     /// or the id in the place of `{session-id}`.
@@ -54,6 +56,23 @@ impl Config {
     }
 }
 
+impl fmt::Debug for Config {
+    /// Without the addresses, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url: _, session_url: _, tls, framing, .. } = self;
+        f.debug_struct("Config")
+            .field("tls", tls)
+            .field("framing", framing)
+            .field("max_connections", &self.max_connections)
+            .field("max_events", &self.max_events)
+            .field("max_bytes", &self.max_bytes)
+            .field("gzip", &self.gzip)
+            .field("id_headers", &self.id_headers)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Which request bodies are compressed with gzip, level 1.
 ///
 /// Fluentd takes gzip on every version from 1.2.3 on, with no change of its settings. What comes
@@ -70,11 +89,6 @@ pub enum Gzip {
     },
     /// All of them.
     Always,
-}
-
-impl Gzip {
-    /// The bound of [`Gzip::Auto`] below which compressing saves no packet worth its time.
-    pub const DEFAULT_ABOVE_BYTES: usize = 8 * 1024;
 }
 
 /// How long to wait for what.

@@ -198,6 +198,10 @@ impl Sink for FluentdSink {
 
 impl fmt::Debug for FluentdSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FluentdSink").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("FluentdSink")
+            .field("audit", &self.audit)
+            .field("session", &self.session)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,11 @@
 //! Addresses: what is dialled, what stands in `Host`, and which path a route has.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ev_core::{Route, SessionId};
 use http::uri::{Authority, PathAndQuery};
-
 use http::{HeaderValue, Uri};
 
 use crate::Error;
@@ -22,7 +23,7 @@ pub(crate) struct Server {
 }
 
 /// An address that events are posted to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) server: Server,
     /// What stands in `Host`: host and port as they were given.
@@ -30,8 +31,16 @@ pub(crate) struct Target {
     /// What stands in `Authorization`, if the address has a user.
     pub(crate) authorization: Option<HeaderValue>,
     path: PathAndQuery,
-    /// The address without its user and password.
+    /// The address for messages: without its user, password and query, any of which may be a secret.
     pub(crate) text: String,
+    /// Scheme, host and port, as they were given.
+    origin: String,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Target").field(&self.text).finish()
+    }
 }
 
 impl Target {
@@ -45,9 +54,13 @@ impl Target {
     pub(crate) fn session(url: &str) -> Result<Self, Error> {
         let target = parse("session-url", url)?;
         // Without a path the id would end up in the host name or the port.
-        if target.text.splitn(4, '/').nth(3).is_none_or(str::is_empty) {
+        if target.path.as_str() == "/" || target.path.path().is_empty() {
             let what = "it needs a path, such as `/session`: `.<session id>.log` is put behind it";
             return Err(invalid("session-url", url, what));
+        }
+        let longest = SessionId::try_new(&[b'x'; SessionId::MAX_LEN]);
+        if longest.is_ok_and(|id| with_id(&target.path, &id).is_none()) {
+            return Err(invalid("session-url", url, "with session ids in it, it is too long"));
         }
         Ok(target)
     }
@@ -57,28 +70,42 @@ impl Target {
         match route {
             Route::Audit => (self.path.clone(), self.text.clone()),
             Route::Session(id) => {
-                let path = PathAndQuery::try_from(with_id(self.path.as_str(), id));
-                let path = path.expect("session ids hold only characters that a path may hold");
-                (path, with_id(&self.text, id))
+                let path = with_id(&self.path, id);
+                let path = path.expect("ids hold what a path may hold, and the longest has room");
+                let text = shown(&self.origin, &path);
+                (path, text)
             }
         }
     }
 }
 
-/// An address with its placeholders filled; without one there goes behind it what the reference
-/// handler puts there. Fluentd makes the tag from the path.
-fn with_id(address: &str, id: &SessionId) -> String {
-    if address.contains(PLACEHOLDER) {
-        return address.replace(PLACEHOLDER, &id.to_string());
-    }
-    format!("{address}.{id}.log")
+/// An address for messages.
+fn shown(origin: &str, path: &PathAndQuery) -> String {
+    let query = if path.query().is_some() { "?…" } else { "" };
+    format!("{origin}{}{query}", path.path())
+}
+
+/// A path with its placeholders filled; without one there goes behind it what the reference handler
+/// puts there. Fluentd makes the tag from it. `None` if it becomes longer than a path may be.
+fn with_id(path: &PathAndQuery, id: &SessionId) -> Option<PathAndQuery> {
+    let path = path.as_str();
+    let filled = if path.contains(PLACEHOLDER) {
+        path.replace(PLACEHOLDER, &id.to_string())
+    } else {
+        format!("{path}.{id}.log")
+    };
+    PathAndQuery::try_from(filled).ok()
 }
 
 fn invalid(setting: &'static str, url: &str, what: &str) -> Error {
-    // A password in the address must not reach a log.
+    // A password in the address must not reach a log, nor must a token in the query.
     let url = match url.rsplit_once('@') {
         Some((_, behind)) => format!("…@{behind}"),
         None => url.to_owned(),
+    };
+    let url = match url.split_once('?') {
+        Some((front, _)) => format!("{front}?…"),
+        None => url,
     };
     Error::InvalidUrl { setting, url, what: what.to_owned() }
 }
@@ -117,7 +144,9 @@ fn parse(setting: &'static str, url: &str) -> Result<Target, Error> {
         return Err(invalid("it has no host"));
     }
     let path = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    Ok(Target { server: Server { tls, host, port }, authority, authorization, path, text: url })
+    let origin = format!("{}://{authority}", if tls { "https" } else { "http" });
+    let (server, text) = (Server { tls, host, port }, shown(&origin, &path));
+    Ok(Target { server, authority, authorization, path, text, origin })
 }
 
 /// The address without its user and password, and these.
@@ -173,10 +202,10 @@ mod tests {
         let check = |url: &str, tls: bool, host: &str, port: u16, path: &str| {
             let target = Target::audit(url).expect("a good address");
             assert_eq!(target.server, Server { tls, host: host.into(), port }, "{url}");
-            assert_eq!(
-                target.of(&Route::Audit),
-                (PathAndQuery::try_from(path).unwrap(), url.into())
-            );
+            let (got, text) = target.of(&Route::Audit);
+            assert_eq!((got.as_str(), target.path.query()), (path, path.split('?').nth(1)));
+            let shown = url.split('?').next().expect("something");
+            assert!(text.trim_end_matches('/').starts_with(shown.trim_end_matches('/')), "{text}");
         };
         check("https://fluentd:8888/test.log", true, "fluentd", 8888, "/test.log");
         check("https://fluentd/test.log", true, "fluentd", 443, "/test.log");
@@ -196,7 +225,7 @@ mod tests {
         };
         check("https://f/session", "/session.1b4e-f158.log", "https://f/session.1b4e-f158.log");
         check("https://f/s/", "/s/.1b4e-f158.log", "https://f/s/.1b4e-f158.log");
-        check("https://f/s?a=b", "/s?a=b.1b4e-f158.log", "https://f/s?a=b.1b4e-f158.log");
+        check("https://f/s?a=b", "/s?a=b.1b4e-f158.log", "https://f/s?…");
     }
 
     #[test]
@@ -208,7 +237,7 @@ mod tests {
             assert_eq!((got.as_str(), &*text), (path, whole));
         };
         check("https://f/s/{session-id}/x", "/s/1b4e-f158/x", "https://f/s/1b4e-f158/x");
-        check("https://f/s?id={session-id}", "/s?id=1b4e-f158", "https://f/s?id=1b4e-f158");
+        check("https://f/s?id={session-id}", "/s?id=1b4e-f158", "https://f/s?…");
         check("https://f/{session-id}", "/1b4e-f158", "https://f/1b4e-f158");
     }
 
@@ -226,6 +255,47 @@ mod tests {
         check("https://user:secret@fluentd:8888/t@a", Some("Basic dXNlcjpzZWNyZXQ="));
         check("https://user@fluentd:8888/t@a", Some("Basic dXNlcjo="));
         check("https://us%40er:sec:ret@fluentd:8888/t@a", Some("Basic dXNAZXI6c2VjOnJldA=="));
+    }
+
+    #[test]
+    fn a_query_may_be_a_secret_and_is_in_no_text() {
+        let url = "https://fluentd:8888/t?token=secret";
+        let (audit, session) = (Target::audit(url), Target::session(url));
+        for target in [audit.expect("a good address"), session.expect("a good address")] {
+            let id = SessionId::try_new(b"id").expect("an id");
+            for route in [Route::Audit, Route::Session(id)] {
+                let (path, text) = target.of(&route);
+                assert!(path.as_str().contains("secret"));
+                assert_eq!(text, "https://fluentd:8888/t?…");
+            }
+            assert!(!format!("{target:?} {}", target.text).contains("secret"));
+        }
+        let mut config = crate::Config::new(url, "https://user:secret@fluentd/s");
+        assert!(!format!("{config:?}").contains("secret"), "{config:?}");
+        config.url = "secret".to_owned();
+        assert!(!format!("{config:?}").contains("secret"), "{config:?}");
+    }
+
+    #[test]
+    fn an_address_that_has_no_room_for_a_session_id_is_refused() {
+        let longest = SessionId::try_new(&[b'x'; SessionId::MAX_LEN]).expect("an id");
+        let room = usize::from(u16::MAX) - 1 - SessionId::MAX_LEN - "..log".len();
+        for (length, fits) in [(room, true), (room + 1, false)] {
+            let url = format!("https://f/{}", "a".repeat(length - 1));
+            match Target::session(&url) {
+                Ok(target) => {
+                    assert!(fits);
+                    target.of(&Route::Session(longest.clone()));
+                }
+                Err(error) => {
+                    assert!(!fits);
+                    let text = error.to_string();
+                    assert!(text.starts_with("`session-url` is not usable: with session ids"));
+                }
+            }
+        }
+        let many = format!("https://f/{}", "{session-id}".repeat(600));
+        assert!(Target::session(&many).is_err());
     }
 
     #[test]
@@ -247,6 +317,7 @@ mod tests {
         check("https://fluentd/t#x", "`#`");
         check("https://user:secret%4@fluentd/t", "user or password");
         check("https://user:secret@fluentd:0/t", "port");
+        check("https://fluentd:0/t?token=secret", "port");
         for url in ["https://fluentd", "https://fluentd:8888", "https://fluentd/"] {
             let text = Target::session(url).expect_err("no path").to_string();
             assert!(text.starts_with("`session-url` is not usable: it needs a path"), "{text}");
