@@ -16,6 +16,7 @@
 
 pub mod abi;
 mod artifact;
+mod chain;
 mod date;
 mod decoder;
 mod double;
@@ -42,6 +43,7 @@ use std::pin::Pin;
 pub use artifact::{
     ArtifactError, ArtifactKind, ArtifactRequest, ArtifactSource, FetchedArtifact, SignedArtifact,
 };
+pub use chain::chain;
 pub use date::Date;
 pub use decoder::{Choice, Cost, Decoder, DecoderError, DecoderIdentity, DecoderKind, DecoderSet};
 pub use double::JsonDouble;

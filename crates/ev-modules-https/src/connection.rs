@@ -5,22 +5,19 @@ use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use ev_core::{Env, within};
-use ev_tls::{ClientTls, describe_tls_error, find_tls_error};
+use ev_dial::{BoxStream, describe, is_alive, secure, tcp};
+use ev_tls::ClientTls;
 use http::header::{ACCEPT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use crate::address::{Base, File};
 use crate::config::Timeouts;
@@ -33,30 +30,13 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// can be used again.
 const MAX_SKIPPED_BYTES: usize = 16 * 1024;
 
-trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
-
-type Io = TokioIo<Box<dyn Transport>>;
+type Link = ev_dial::Link<TokioIo<BoxStream>, Empty<Bytes>>;
 
 pub(crate) struct Connection {
     sender: http1::SendRequest<Empty<Bytes>>,
     link: Link,
     /// Whether an answer has come over it.
     used: bool,
-}
-
-/// The part of a connection that moves bytes when it is polled.
-struct Link(Option<http1::Connection<Io, Empty<Bytes>>>);
-
-impl Link {
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.0
-            && Pin::new(connection).poll(cx).is_ready()
-        {
-            // Whatever ended it reaches the request by its own future.
-            self.0 = None;
-        }
-    }
 }
 
 /// An answer, as far as it is of interest.
@@ -93,6 +73,12 @@ impl Failure {
     }
 }
 
+impl From<ev_dial::Error> for Failure {
+    fn from(error: ev_dial::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
 impl Connection {
     /// Dials, and begins TLS where the address says so.
     pub(crate) async fn open(
@@ -102,21 +88,7 @@ impl Connection {
         env: &dyn Env,
     ) -> Result<Self, Failure> {
         let Base { host, port, .. } = base;
-        let dial = within(env, timeouts.connect, TcpStream::connect((&**host, *port))).await;
-        let tcp = match dial {
-            Some(Ok(tcp)) => tcp,
-            Some(Err(error)) => {
-                return Err(Failure::new(format!(
-                    "cannot connect to `{host}` port {port}: {error}"
-                )));
-            }
-            None => {
-                let limit = timeouts.connect;
-                return Err(Failure::new(format!(
-                    "no connection to `{host}` port {port} within {limit:?}"
-                )));
-            }
-        };
+        let tcp = tcp(host, *port, timeouts.connect, env).await?;
         if !base.tls {
             let peer = tcp.peer_addr().ok().map(|peer| peer.ip());
             check_plain(host, peer).map_err(Failure::new)?;
@@ -124,34 +96,21 @@ impl Connection {
         }
         // Never plain text to an `https` address, whatever happens.
         let tls = tls.ok_or_else(|| Failure::new("TLS is not set up"))?;
-        let name = tls.server_name(host).map_err(|error| Failure::new(error.to_string()))?;
-        let connector = TlsConnector::from(tls.config());
-        match within(env, timeouts.handshake, connector.connect(name, tcp)).await {
-            Some(Ok(stream)) => Self::start(Box::new(stream)).await,
-            Some(Err(error)) => {
-                Err(Failure::new(format!("TLS handshake failed: {}", describe_io(&error))))
-            }
-            None => Err(Failure::new(format!("no TLS handshake within {:?}", timeouts.handshake))),
-        }
+        Self::start(Box::new(secure(tcp, host, tls, timeouts.handshake, env).await?)).await
     }
 
-    async fn start(stream: Box<dyn Transport>) -> Result<Self, Failure> {
+    async fn start(stream: BoxStream) -> Result<Self, Failure> {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::new(describe(&error)))?;
-        Ok(Self { sender, link: Link(Some(connection)), used: false })
+        Ok(Self { sender, link: Link::new(connection), used: false })
     }
 
     /// Whether it can carry another request, as far as can be told without sending one.
     pub(crate) async fn is_alive(&mut self) -> bool {
-        poll_fn(|cx| {
-            self.link.poll(cx);
-            let ready = matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())));
-            Poll::Ready(ready && self.link.0.is_some())
-        })
-        .await
+        is_alive(&mut self.link, &mut self.sender).await
     }
 
     /// Asks for a file and reads at most `max` bytes of it.
@@ -166,11 +125,11 @@ impl Connection {
         let used = std::mem::replace(&mut self.used, true);
         let exchange = async {
             let response = self.sender.send_request(request(base, file));
-            let response = drive(&mut self.link, response).await.map_err(|error| Failure {
+            let response = self.link.drive(response).await.map_err(|error| Failure {
                 what: broken(&error),
                 stale: used && (error.is_canceled() || error.is_closed() || is_broken_off(&error)),
             })?;
-            Ok(drive(&mut self.link, read(response, max)).await)
+            Ok(self.link.drive(read(response, max)).await)
         };
         match within(env, limit, exchange).await {
             Some(outcome) => outcome,
@@ -240,16 +199,6 @@ async fn read_body(incoming: &mut Incoming, max: usize) -> Result<Bytes, Unread>
     Ok(body.freeze())
 }
 
-/// Moves bytes until `future` is done.
-async fn drive<T>(link: &mut Link, future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        link.poll(cx);
-        future.as_mut().poll(cx)
-    })
-    .await
-}
-
 fn is_broken_off(error: &hyper::Error) -> bool {
     let reset = |error: &io::Error| {
         matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
@@ -266,33 +215,6 @@ fn broken(error: &hyper::Error) -> String {
     } else {
         format!("the connection broke: {}", describe(error))
     }
-}
-
-fn describe_io(error: &io::Error) -> String {
-    match find_tls_error(error) {
-        Some(tls) => describe_tls_error(tls),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the server closed the connection".to_owned()
-        }
-        None => error.to_string(),
-    }
-}
-
-/// An error with its causes in one line, TLS errors in an operator's words.
-fn describe(error: &(dyn StdError + 'static)) -> String {
-    if let Some(tls) = find_tls_error(error) {
-        return describe_tls_error(tls);
-    }
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The source: requests for artifacts in, files of the layout out.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use ev_core::{
@@ -12,12 +12,14 @@ use ev_modules::{
     Claims, MAX_ENVELOPE_BYTES, MAX_VERSIONS_BYTES, VERSIONS_FILE, envelope_name, file_name,
     read_versions, version_dir,
 };
-use ev_tls::{ClientOptions, ClientTls, Clock};
-use tracing::warn;
+use ev_tls::{ClientOptions, ClientTls, Clock, CredentialWatch};
 
 use crate::address::Base;
 use crate::line::Line;
 use crate::{Config, Error, Timeouts};
+
+const ADVICE: &str = "give the handler a new client certificate, signed by the CA that the server of \
+                      decoder artifacts trusts";
 
 /// Fetches artifacts from an HTTPS address.
 ///
@@ -30,6 +32,7 @@ pub struct HttpsSource {
     base: Base,
     name: String,
     tls: Option<Arc<ClientTls>>,
+    watch: Mutex<CredentialWatch>,
     timeouts: Timeouts,
     env: Arc<dyn Env>,
 }
@@ -58,22 +61,19 @@ impl HttpsSource {
         } else {
             None
         };
-        Ok(Self { name: base.shown().to_owned(), base, tls, timeouts, env })
+        let watch = Mutex::new(CredentialWatch::new("artifact server", ADVICE));
+        Ok(Self { name: base.shown().to_owned(), base, tls, watch, timeouts, env })
     }
 
     /// A line with the certificates as they are now.
     async fn line(&self) -> Line<'_> {
         if let Some(tls) = &self.tls {
             let reading = Arc::clone(tls);
-            match tokio::task::spawn_blocking(move || reading.reload()).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => {
-                    warn!(from = self.name, %error, "certificates stay as they were read before");
-                }
-                Err(error) => {
-                    warn!(from = self.name, %error, "certificates stay as they were read before");
-                }
-            }
+            let read = tokio::task::spawn_blocking(move || reading.reload()).await;
+            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+            // The runtime is ending, or reading panicked: nothing has changed.
+            watch.take(read.unwrap_or(Ok(false)), tls);
+            watch.expiry(tls);
         }
         Line::new(&self.base, self.tls.as_deref(), &self.timeouts, &*self.env)
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ev_core::{Env, within};
-use ev_tls::{ClientTls, describe_tls_error, find_tls_error};
+use ev_tls::ClientTls;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -24,9 +24,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 
 use crate::Error;
 use crate::receiver::Place;
@@ -121,29 +119,15 @@ impl Forward {
     async fn dial(&self, server: &Server, env: &dyn Env) -> Result<Link, Trouble> {
         let ForwardTimeouts { connect, handshake, .. } = self.timeouts;
         let away = |what: String| Trouble { status: StatusCode::BAD_GATEWAY, what };
-        let tcp = within(env, connect, TcpStream::connect((server.host.as_str(), server.port)));
-        let tcp = match tcp.await {
-            Some(Ok(tcp)) => tcp,
-            Some(Err(error)) => return Err(away(format!("cannot connect: {error}"))),
-            None => return Err(away(format!("no connection within {connect:?}"))),
-        };
-        tcp.set_nodelay(true).map_err(|error| away(error.to_string()))?;
+        let failed = |error: ev_dial::Error| away(error.to_string());
+        let tcp = ev_dial::tcp(&server.host, server.port, connect, env).await.map_err(failed)?;
         if !server.tls {
             return Link::start(tcp).await;
         }
         // Never plain text to an `https` address.
         let Some(tls) = &self.tls else { return Err(away("TLS is not set up".to_owned())) };
-        let name = tls.server_name(&server.host).map_err(|error| away(error.to_string()))?;
-        let connector = TlsConnector::from(tls.config());
-        match within(env, handshake, connector.connect(name, tcp)).await {
-            Some(Ok(stream)) => Link::start(stream).await,
-            Some(Err(error)) => {
-                let what = find_tls_error(&error).map(describe_tls_error);
-                let what = what.unwrap_or_else(|| error.to_string());
-                Err(away(format!("TLS handshake failed: {what}")))
-            }
-            None => Err(away(format!("no TLS handshake within {handshake:?}"))),
-        }
+        let secure = ev_dial::secure(tcp, &server.host, tls, handshake, env);
+        Link::start(secure.await.map_err(failed)?).await
     }
 }
 
@@ -302,10 +286,7 @@ fn keep_end_to_end(headers: &mut HeaderMap) {
 }
 
 fn broken(error: hyper::Error) -> Trouble {
-    let what = match find_tls_error(&error) {
-        Some(tls) => format!("the connection broke: {}", describe_tls_error(tls)),
-        None => format!("the connection broke: {error}"),
-    };
+    let what = format!("the connection broke: {}", ev_dial::describe(&error));
     Trouble { status: StatusCode::BAD_GATEWAY, what }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ev_core::{BoxFuture, Env};
+use ev_dial::describe;
 use ev_tls::{find_tls_error, is_refusal_of_us};
 use http::header::{AUTHORIZATION, HOST, HeaderMap};
 use http::{HeaderValue, Request, StatusCode};
@@ -17,7 +18,7 @@ use hyper_util::rt::TokioIo;
 
 use crate::Timeouts;
 use crate::body::{JsonBody, Parts};
-use crate::connect::{ConnectError, describe};
+use crate::connect::ConnectError;
 use crate::io::{Progress, Stream, Watched};
 use crate::target::Target;
 
@@ -40,23 +41,7 @@ pub(crate) struct Connection {
     pub(crate) generation: u64,
 }
 
-/// The part of a connection that moves bytes when it is polled.
-struct Link(Option<http1::Connection<TokioIo<Watched>, JsonBody>>);
-
-impl Link {
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.0
-            && Pin::new(connection).poll(cx).is_ready()
-        {
-            // Whatever ended it reaches the request by its own future.
-            self.0 = None;
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.0.is_some()
-    }
-}
+type Link = ev_dial::Link<TokioIo<Watched>, JsonBody>;
 
 /// An answer, whatever it says.
 #[derive(Debug)]
@@ -91,10 +76,8 @@ impl Connection {
     pub(crate) async fn start(stream: Stream) -> Result<Self, ConnectError> {
         let progress = Arc::new(Progress::default());
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&progress)));
-        let (sender, connection) = http1::handshake(io)
-            .await
-            .map_err(|error| ConnectError { what: describe(&error), source: Some(error.into()) })?;
-        let link = Link(Some(connection));
+        let (sender, connection) = http1::handshake(io).await?;
+        let link = Link::new(connection);
         let (proven, idle_since, generation) = (false, Duration::ZERO, 0);
         Ok(Self { sender, link, progress, proven, idle_since, generation })
     }
@@ -102,12 +85,7 @@ impl Connection {
     /// Whether it can still be used, as far as can be told without sending: the receiver's
     /// closing of an idle connection is noticed here.
     pub(crate) async fn is_alive(&mut self) -> bool {
-        poll_fn(|cx| {
-            self.link.poll(cx);
-            let ready = matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(())));
-            Poll::Ready(ready && self.link.is_open())
-        })
-        .await
+        ev_dial::is_alive(&mut self.link, &mut self.sender).await
     }
 
     /// Sends one request and reads the answer to its end, within the limits.

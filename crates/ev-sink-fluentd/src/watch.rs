@@ -5,13 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ev_tls::{CredentialWatch, News};
-use tracing::{info, warn};
 
 use crate::FluentdSink;
 
-/// Whoever replaces certificate and key has for a moment replaced one of them; files that cannot
-/// be used are looked at once more after this time before anything is said.
-const SETTLE: Duration = Duration::from_secs(1);
 const ADVICE: &str = "give the handler a new client certificate, signed by the CA that Fluentd \
                       trusts";
 
@@ -50,29 +46,27 @@ impl CertificateWatch {
                 () = sink.wake.notified() => true,
                 () = sink.env.sleep(interval) => false,
             };
-            // Whatever else it is has been logged.
-            match self.check().await {
-                News::Same if asked => info!(peer = "Fluentd", "credentials are unchanged"),
-                News::StillBad if asked => {
-                    warn!(peer = "Fluentd", "credential files still cannot be used");
-                }
-                _ => {}
-            }
+            self.look(asked).await;
         }
     }
 
     /// Looks at the files now, takes what is new, and logs what an operator should know; also that
     /// the certificate in use is about to expire, or has.
     pub async fn check(&mut self) -> News {
+        self.look(false).await
+    }
+
+    async fn look(&mut self, asked: bool) -> News {
         let Some(tls) = self.sink.tls.clone() else { return News::Same };
         let mut read = read(&tls).await;
         if let Err(error) = &read
             && self.watch.is_new(error, &tls)
         {
-            self.sink.env.sleep(SETTLE).await;
+            self.sink.env.sleep(CredentialWatch::SETTLE).await;
             read = self::read(&tls).await;
         }
-        let news = self.watch.take(read, &tls);
+        let news =
+            if asked { self.watch.take_asked(read, &tls) } else { self.watch.take(read, &tls) };
         if matches!(news, News::Taken(_)) {
             self.sink.certificates_changed();
         }

@@ -18,7 +18,7 @@ use tonic::body::Body;
 use tower_service::Service;
 use tracing::debug;
 
-use crate::error::chain;
+use ev_core::chain;
 
 /// Metadata by which a client tells the version of the API it speaks.
 const VERSION: HeaderName = HeaderName::from_static("version");

@@ -64,32 +64,3 @@ impl From<Error> for SourceError {
         }
     }
 }
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let more = cause.to_string();
-        // Some libraries repeat their cause's text in their own.
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        next = cause.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chain_is_one_line_without_repetition() {
-        let source = io::Error::new(io::ErrorKind::NotFound, "no such file");
-        let error = Error::ReadIdentity { path: "/x/identity".into(), source };
-        assert_eq!(chain(&error), "failed to read identity file `/x/identity`: no such file");
-        assert_eq!(chain(&io::Error::other(io::Error::other("once"))), "once");
-    }
-}

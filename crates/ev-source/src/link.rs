@@ -22,9 +22,6 @@ use crate::tasks::{Attempt, Done, Look, Tasks};
 /// again. One that Auth takes and drops at once is no better than none.
 const GOOD_CONNECTION: Duration = Duration::from_secs(5);
 
-/// Whoever replaces certificate and key has for a moment replaced one of them; files that cannot
-/// be used are looked at once more after this time before anything is said.
-const SETTLE: Duration = Duration::from_secs(1);
 /// Pause between two looks at the clock where files are not to be looked at.
 const CLOCK_ONLY: Duration = Duration::from_secs(45);
 /// Pause between two looks for new credentials once those in use have expired.
@@ -284,7 +281,7 @@ impl Link {
         let dialler = self.dialler.clone();
         tasks.push(async move {
             if second {
-                dialler.env.sleep(SETTLE).await;
+                dialler.env.sleep(CredentialWatch::SETTLE).await;
             }
             let read = dialler.read_again().await;
             Done::Looked(Look { asked, second, read })
@@ -301,20 +298,15 @@ impl Link {
         {
             return self.read(asked, true, tasks);
         }
-        match self.watch.take(read, &self.dialler.tls) {
-            News::Taken(_) => {
-                self.trouble.clear();
-                self.backoff.reset();
-                self.renew = true;
-                if !self.dialling {
-                    self.dial(tasks);
-                }
+        let (watch, tls) = (&mut self.watch, &self.dialler.tls);
+        let news = if asked { watch.take_asked(read, tls) } else { watch.take(read, tls) };
+        if let News::Taken(_) = news {
+            self.trouble.clear();
+            self.backoff.reset();
+            self.renew = true;
+            if !self.dialling {
+                self.dial(tasks);
             }
-            News::Same if asked => info!(peer = "auth", "credentials are unchanged"),
-            News::StillBad if asked => {
-                warn!(peer = "auth", "credential files still cannot be used");
-            }
-            _ => {}
         }
         let has_expired = self.watch.expiry(&self.dialler.tls);
         let is_idle = self.shared.get().is_none() && !self.dialling && self.redial.is_none();

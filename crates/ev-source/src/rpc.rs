@@ -296,7 +296,7 @@ impl Trouble {
 /// A status in one line: what Auth said, or what happened on the way.
 pub(crate) fn describe(status: &Status) -> String {
     if let Some(source) = std::error::Error::source(status) {
-        return crate::error::chain(source);
+        return ev_core::chain(source);
     }
     match status.message() {
         "" => format!("{:?}", status.code()),

@@ -1,6 +1,7 @@
 //! What an operator hears of credentials that change, cannot be read, or come to their end.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 
@@ -42,14 +43,17 @@ pub enum News {
 }
 
 impl CredentialWatch {
+    /// Whoever replaces certificate and key has for a moment replaced one of them; files in new
+    /// trouble ([`CredentialWatch::is_new`]) are worth another look after this time before anything
+    /// is said.
+    pub const SETTLE: Duration = Duration::from_secs(1);
+
     /// A watch over credentials that are shown to `peer`; `advice` says how to get new ones.
     pub fn new(peer: &'static str, advice: &'static str) -> Self {
         Self { peer, advice, trouble: None, said: None }
     }
 
-    /// Whether this trouble was not reported yet. Whoever replaces certificate and key has for a
-    /// moment replaced one of them; so files in new trouble are worth a second look before
-    /// anything is said.
+    /// Whether this trouble was not reported yet.
     pub fn is_new(&self, error: &Error, tls: &ClientTls) -> bool {
         !is_old_expiry(error, tls) && self.trouble.as_deref() != Some(&*reason(error))
     }
@@ -87,6 +91,17 @@ impl CredentialWatch {
                 News::Bad(error)
             }
         }
+    }
+
+    /// The same where somebody has asked for it and wants to hear also that nothing is new.
+    pub fn take_asked(&mut self, read: Result<bool, Error>, tls: &ClientTls) -> News {
+        let (peer, news) = (self.peer, self.take(read, tls));
+        match news {
+            News::Same => info!(peer, "credentials are unchanged"),
+            News::StillBad => warn!(peer, "credential files still cannot be used"),
+            _ => {}
+        }
+        news
     }
 
     fn taken(&self, tls: &ClientTls) -> News {

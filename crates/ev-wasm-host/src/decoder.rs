@@ -157,21 +157,10 @@ impl Decoder for ModuleDecoder {
         out: &mut Output,
     ) -> Result<(), DecoderError> {
         // The whole chain in one line: it is logged, and kept with the events that are parked.
-        self.try_decode(events, mode, out)
-            .map_err(|error| DecoderError::new(format!("{}: {}", self.identity, chain(&error))))
+        self.try_decode(events, mode, out).map_err(|error| {
+            DecoderError::new(format!("{}: {}", self.identity, ev_core::chain(&error)))
+        })
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Number of events, at least one, that go into one call.

@@ -1,5 +1,7 @@
 //! Who talks to whom.
 
+use std::sync::{Arc, Mutex};
+
 use ev_core::{ArtifactKind, ArtifactSource};
 use ev_modules::SigningKey;
 use ev_modules_https::{Error, HttpsSource};
@@ -122,4 +124,54 @@ async fn plain_http_on_loopback() {
         let source = HttpsSource::new(config, ManualEnv::new()).unwrap();
         assert_eq!(payload(source.fetch(request()).await.unwrap()), b"table", "{host}");
     }
+}
+
+/// Log lines of this thread, as text.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn with(&self, part: &str) -> usize {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| line.contains(part)).count()
+    }
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_told_once_and_with_the_cause() {
+    let pki = Pki::new();
+    pki.write_client();
+    let key = SigningKey::generate().unwrap();
+    let server = Server::start(Some(pki.strict_server())).await;
+    server.offer("", &table(&key));
+    let mut config = pki.config(&format!("https://127.0.0.1:{}", server.addr.port()));
+    config.tls.certificate = Some(pki.path("client.crt"));
+    config.tls.key = Some(pki.path("client.key"));
+    let source = HttpsSource::new(config, ManualEnv::new()).unwrap();
+    let certificate = pki.path("client.crt");
+    let good = std::fs::read(&certificate).unwrap();
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    std::fs::write(&certificate, "nonsense").unwrap();
+    for _ in 0..3 {
+        assert_eq!(payload(source.fetch(request()).await.unwrap()), b"table");
+    }
+    assert_eq!(lines.with("credential files cannot be used"), 1);
+    assert_eq!(lines.with(&certificate.display().to_string()), 1, "and what is wrong with which");
+    std::fs::write(&certificate, good).unwrap();
+    source.fetch(request()).await.unwrap();
+    assert_eq!(lines.with("credential files can be used again"), 1);
 }

@@ -140,7 +140,7 @@ impl Attempt<'_> {
         let artifact = match blocking(move || store.artifact(&version)).await {
             Ok(Ok(artifact)) => artifact?,
             Ok(Err(error)) => {
-                warn!(version = %self.version, error = %chain(&error), "kept decoder artifact cannot be read");
+                warn!(version = %self.version, error = %ev_core::chain(&error), "kept decoder artifact cannot be read");
                 return None;
             }
             Err(error) => {
@@ -272,7 +272,7 @@ impl Attempt<'_> {
         let version = self.version.clone();
         let error = match blocking(move || store.put_artifact(&version, &artifact)).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => chain(&error),
+            Ok(Err(error)) => ev_core::chain(&error),
             Err(error) => error.message,
         };
         warn!(version = %self.version, error, "decoder artifact cannot be kept");
@@ -290,7 +290,7 @@ impl Attempt<'_> {
             answer = answer => match answer {
                 Ok(answer) => Some(answer),
                 Err(error) => {
-                    warn!(version = %self.version, error = %chain(&error), "decoder artifact not fetched");
+                    warn!(version = %self.version, error = %ev_core::chain(&error), "decoder artifact not fetched");
                     None
                 }
             },
@@ -342,7 +342,7 @@ impl Attempt<'_> {
             version = %self.version,
             from,
             reason = rejected.reason(),
-            error = %chain(rejected),
+            error = %ev_core::chain(rejected),
             claimed_key_id = claims.as_ref().map(|manifest| manifest.key_id.to_string()),
             claimed_sha256 = claims.as_ref().map(|manifest| hex::encode(&manifest.sha256)),
             "decoder artifact refused"
@@ -383,16 +383,4 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| LoadError::new(format!("blocking work ended: {error}")))
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }

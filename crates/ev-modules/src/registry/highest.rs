@@ -8,7 +8,7 @@ use ev_core::{AuthVersion, StateStore};
 use tracing::warn;
 
 use super::Inner;
-use super::attempt::{blocking, chain};
+use super::attempt::blocking;
 use crate::Error;
 use crate::version::compare_versions;
 
@@ -75,7 +75,7 @@ impl Inner {
         };
         let error = match blocking(move || store.put_highest_version(&version)).await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => chain(&error),
+            Ok(Err(error)) => ev_core::chain(&error),
             Err(error) => error.message,
         };
         warn!(error, "highest Auth version cannot be kept");

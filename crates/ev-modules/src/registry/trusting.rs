@@ -16,7 +16,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::Inner;
-use super::attempt::{blocking, chain};
+use super::attempt::blocking;
 use super::entry::Usable;
 use crate::hex;
 use crate::refusal::Refusal;
@@ -66,7 +66,7 @@ impl Inner {
                 }
                 return;
             }
-            Ok(Err(error)) => chain(&error),
+            Ok(Err(error)) => ev_core::chain(&error),
             Err(error) => error.message,
         };
         if watch.told.as_ref() != Some(&wrong) {

@@ -10,10 +10,10 @@ use tracing::debug;
 use super::Dialler;
 use super::error::DialError;
 use super::http1::{self, Switched};
-use super::stream::BoxStream;
 use crate::address::Address;
-use crate::error::chain;
 use crate::surroundings::HttpProxy;
+use ev_core::chain;
+use ev_dial::BoxStream;
 
 /// A connection to `address` that `proxy` makes for us. The login is sent at once: to be asked for
 /// it first would only cost a round trip.

@@ -9,18 +9,14 @@ use tokio_rustls::rustls::{self, AlertDescription};
 use tonic::{Code, Status};
 
 use crate::address::Address;
-use crate::error::chain;
 use crate::rpc;
+use ev_core::chain;
 
 /// Why there is no connection. Nothing in it is secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DialError {
-    #[error("failed to connect to `{address}`")]
-    Tcp {
-        address: Address,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Tcp(#[from] ev_dial::Error),
     #[error("the HTTP proxy set in `{variable}` cannot be used: {what}")]
     ProxySetting { variable: &'static str, what: &'static str },
     #[error("failed to go through the HTTP proxy `{proxy}` set in `{variable}`: {what}")]
@@ -176,8 +172,8 @@ mod tests {
         assert!(!alert(AlertDescription::CertificateExpired).may_be_a_proxy());
         assert!(DialError::Ping(Status::unimplemented("x")).may_be_a_proxy());
         assert!(!DialError::Ping(Status::permission_denied("x")).may_be_a_proxy());
-        let address = Address { host: "x".to_owned(), port: 1 };
+        let (host, port) = ("x".to_owned(), 1);
         let source = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert!(!DialError::Tcp { address, source }.may_be_a_proxy());
+        assert!(!DialError::Tcp(ev_dial::Error::Connect { host, port, source }).may_be_a_proxy());
     }
 }

@@ -9,7 +9,7 @@ use super::Dialler;
 use super::error::DialError;
 use super::http1;
 use crate::address::Address;
-use crate::error::chain;
+use ev_core::chain;
 
 /// Largest answer that is taken. Real ones are a few kilobytes.
 const MAX_ANSWER: usize = 1 << 20;

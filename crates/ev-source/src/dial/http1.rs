@@ -12,9 +12,9 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 
 use super::error::DialError;
-use super::stream::BoxStream;
 use crate::address::Address;
 use crate::connection::AGENT;
+use ev_dial::BoxStream;
 
 /// Headers that every request has.
 pub(super) fn begin(host: &Address) -> http::request::Builder {

@@ -10,9 +10,9 @@ use tonic::Status;
 
 use super::Dialler;
 use super::error::DialError;
-use super::stream::BoxStream;
 use crate::connection::Connection;
 use crate::rpc::{self, Trouble};
+use ev_dial::BoxStream;
 
 /// HTTP/2 pings go out this often, also without calls; as the official client.
 const KEEPALIVE: Duration = Duration::from_secs(60);

@@ -11,7 +11,6 @@ mod find;
 mod http1;
 mod http2;
 mod probe;
-mod stream;
 mod tcp;
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,10 @@ use tokio_rustls::TlsConnector;
 
 use super::Dialler;
 use super::error::DialError;
-use super::stream::BoxStream;
 use super::way::routed_protocol;
 use crate::address::Address;
 use crate::credentials;
+use ev_dial::BoxStream;
 
 /// What Auth speaks.
 const HTTP2: &[u8] = b"h2";

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::dial::stream::BoxStream;
+use ev_dial::BoxStream;
 
 /// Longest head of a frame, and longest payload of one that is not data, in bytes.
 const MAX_HEAD: usize = 14;

@@ -24,8 +24,8 @@ use self::websocket::WebSocket;
 use super::Dialler;
 use super::error::DialError;
 use super::http1::{self, Switched};
-use super::stream::BoxStream;
 use crate::address::Address;
+use ev_dial::BoxStream;
 
 const TELEPORT_UPGRADE: HeaderName = HeaderName::from_static("x-teleport-upgrade");
 /// The Proxy sends pings, so that nobody between thinks the connection idle.

@@ -1,0 +1,24 @@
+//! Connections to servers, as all our clients make them.
+//!
+//! [`tcp`] tries every address that a name has, each with a part of the time, so that one that
+//! swallows packets does not hide the next. [`secure`] begins TLS on a connection. [`Link`] is the
+//! half of an HTTP/1.1 connection that moves bytes, for who drives it in place instead of in a task.
+//! [`describe`] says what went wrong in an operator's words.
+//!
+//! Left to others: certificates (`ev-tls`), what is spoken, how often it is tried.
+
+#![forbid(unsafe_code)]
+
+mod describe;
+mod error;
+mod http1;
+mod stream;
+mod tcp;
+mod tls;
+
+pub use describe::describe;
+pub use error::Error;
+pub use http1::{Link, is_alive};
+pub use stream::{BoxStream, Stream};
+pub use tcp::tcp;
+pub use tls::secure;
