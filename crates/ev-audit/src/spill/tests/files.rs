@@ -58,7 +58,7 @@ fn a_read_takes_no_more_than_its_limit_and_at_least_one_frame() {
     assert_eq!(read(&mut spill, 8).unwrap(), [1], "9 bytes are one frame");
     assert_eq!(read(&mut spill, 10 + 11).unwrap(), [2, 3]);
     assert_eq!(read(&mut spill, 1 << 20).unwrap(), [4, 5, 6, 7, 8, 9]);
-    assert_eq!(read(&mut spill, 1 << 20).unwrap(), []);
+    assert_eq!(read(&mut spill, 1 << 20).unwrap(), Vec::<u64>::new());
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn what_is_not_done_is_read_again_after_a_rewind() {
     assert_eq!(read_all(&mut spill), (7..60).collect::<Vec<_>>());
     spill.done(53);
     spill.rewind();
-    assert_eq!(read_all(&mut spill), []);
+    assert_eq!(read_all(&mut spill), Vec::<u64>::new());
     assert!(spill.pending().is_none());
 }
 
@@ -100,7 +100,7 @@ fn a_new_process_goes_on_where_the_last_one_was() {
 
     let (mut spill, recovered) = open(&settings);
     assert_eq!(recovered, Recovered::default());
-    assert_eq!(read_all(&mut spill), []);
+    assert_eq!(read_all(&mut spill), Vec::<u64>::new());
     must_append(&mut spill, 60..61);
     drop(spill);
     let (mut spill, recovered) = open(&settings);
