@@ -57,6 +57,7 @@
 
 mod client;
 mod clock;
+mod direct;
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod logging;
 mod model;
@@ -73,6 +74,7 @@ pub use client::{
     Refused, Remainder, SendError, State, StateWatch, Unsent,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use direct::{DirectError, DirectSender};
 #[cfg(feature = "tracing")]
 pub use logging::AuditLayer;
 #[cfg(feature = "log")]

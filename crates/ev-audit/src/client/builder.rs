@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::BuildError;
 use super::events::EventKind;
 use super::hooks::{HookError, Hooks};
+use super::identity::default_heartbeat;
 use super::shared::Shared;
 use super::{Client, Handle};
 use crate::clock::{Clock, SystemClock};
@@ -73,13 +74,6 @@ impl fmt::Debug for ClientBuilder {
 impl ClientBuilder {
     /// Starts with the defaults.
     pub(super) fn new(service: ServiceId, transport: Box<dyn Transport>) -> Self {
-        let heartbeat = Heartbeat {
-            service,
-            audit_version: "v.2.0.0".to_owned(),
-            os_version: os_version(),
-            language: concat!("rust", env!("CARGO_PKG_RUST_VERSION")).to_owned(),
-            ..Heartbeat::default()
-        };
         Self {
             service,
             transport,
@@ -98,7 +92,7 @@ impl ClientBuilder {
                 linger: Duration::from_secs(1),
             },
             hooks: Hooks::default(),
-            heartbeat,
+            heartbeat: default_heartbeat(service),
             clock: Arc::new(SystemClock),
         }
     }
@@ -139,8 +133,9 @@ impl ClientBuilder {
     /// [`Ledger::resent`](crate::Ledger::resent) counts them. 0 is off. Default: off.
     ///
     /// To lose nothing it has to cover what lies unread in buffers, those of the system and the
-    /// agent's own: 512 KiB for a Unix socket with usual limits, 8 MiB for TCP. Whatever an agent
-    /// takes on a connection has to be more than that, or it sees the same records for ever.
+    /// agent's own: 512 KiB for a Unix socket with usual limits, 8 MiB for TCP. It shrinks for an
+    /// agent that breaks connection after connection before it took that much, as nothing new
+    /// would ever be sent otherwise.
     ///
     /// With a window, `close` gives the agent a moment to read: if it breaks the connection
     /// instead, what may be unread goes to the next one.
@@ -412,15 +407,4 @@ impl Drop for Ended {
     fn drop(&mut self) {
         self.0.sender_ended();
     }
-}
-
-/// The release of the kernel, as `uname -r` says it.
-#[cfg(unix)]
-fn os_version() -> String {
-    rustix::system::uname().release().to_string_lossy().into_owned()
-}
-
-#[cfg(not(unix))]
-fn os_version() -> String {
-    std::env::consts::OS.to_owned()
 }

@@ -5,6 +5,7 @@ mod error;
 mod events;
 mod finish;
 mod hooks;
+mod identity;
 mod metrics;
 mod scratch;
 mod send;
@@ -20,6 +21,7 @@ pub use error::{BuildError, Refused, SendError};
 pub use events::{Event, EventKind, Events};
 pub use finish::{Remainder, Unsent};
 pub use hooks::HookError;
+pub(crate) use identity::default_heartbeat;
 pub(crate) use shared::Shared;
 pub use state::{State, StateWatch};
 

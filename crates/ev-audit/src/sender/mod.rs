@@ -118,8 +118,6 @@ pub(crate) struct Sender {
     /// Written before, on connections that broke: goes out before everything else.
     again: Option<Batch>,
     more_again: Chunks,
-    /// The present connection began with those.
-    began_again: bool,
     window: Window,
     writes_since_publish: u32,
 }
@@ -149,7 +147,6 @@ impl Sender {
             fresh: None,
             again: None,
             more_again: Chunks::default(),
-            began_again: false,
             window: Window::new(tuning.retain_bytes),
             writes_since_publish: 0,
             tuning,
@@ -355,7 +352,8 @@ impl Sender {
     }
 
     async fn pump(&mut self, connection: &mut Connection) -> Result<Left, Lost> {
-        self.began_again = !self.again_is_empty();
+        let unfinished = self.again.iter().flat_map(Batch::unwritten).map(<[u8]>::len);
+        self.window.begin(unfinished.sum::<usize>() + self.more_again.bytes());
         // Restamped ones, if any, are those that the last connection did not take.
         self.restamp();
         let mut next_heartbeat: Option<Instant> = None;
@@ -577,7 +575,8 @@ impl Sender {
         }
         if !whole.is_empty() {
             self.shared.changed_async.notify_waiters();
-            self.window.note(whole.clone().map(|index| batch.chunk.frame(index)));
+            let frames = whole.clone().map(|index| batch.chunk.frame(index));
+            self.window.note(frames, batch.kind != Kind::Again);
             connection.first_record.get_or_insert_with(Instant::now);
         }
         if batch.is_done() {
@@ -647,7 +646,7 @@ impl Sender {
 
     fn lost(&mut self, lost: &Lost) {
         self.rewind();
-        let (mut first, unconfirmed) = self.window.broke(self.began_again);
+        let (mut first, unconfirmed) = self.window.broke();
         let resent = first.frames() as u64;
         let again = self.again.take();
         let more = std::mem::take(&mut self.more_again);

@@ -4,10 +4,14 @@ use std::collections::VecDeque;
 
 use crate::queue::Chunks;
 
-/// What may be lost behind a broken Unix connection: what the socket holds (measured: up to
-/// 237,000 bytes with the default limit of 212,992), and as much again that the agent took in one
-/// read and did not get to; rounded up.
+/// What may be unread behind a broken connection: a Unix socket holds 212,992 bytes by default
+/// and goes over that by one write of ours (64 KiB), and the agent may have read as much again
+/// into its own memory without having used it. Rounded up.
 const UNREAD_BYTES: u64 = 512 * 1024;
+
+/// So many connections in a row may get nowhere before the window shrinks: an agent that dies a
+/// few times while it starts is no reason to risk anything.
+const PATIENCE: u32 = 4;
 
 /// The last frames written on the present connection.
 ///
@@ -15,8 +19,8 @@ const UNREAD_BYTES: u64 = 512 * 1024;
 /// the limit of the retain window, to send them again.
 ///
 /// An agent that dies before it took more than the window holds would get the same frames again
-/// and again, and never a new one. So the window shrinks by a quarter with each connection that
-/// takes frames again and gets nowhere, until it gets somewhere; below what can be unread for
+/// and again, and never a new one. So the window shrinks by a quarter with each further connection
+/// that takes frames again and gets nowhere, until one gets somewhere; below what can be unread for
 /// certain only when it gets nowhere at all. A connection that proves itself restores it.
 #[derive(Debug, Default)]
 pub(super) struct Window {
@@ -30,6 +34,12 @@ pub(super) struct Window {
     bytes: u64,
     /// All bytes of frames noted on this connection.
     total: u64,
+    /// Those of them that were written for the first time.
+    fresh: u64,
+    /// Connections in a row that got nowhere.
+    fruitless: u32,
+    /// What the connection began with: bytes to be sent again.
+    began_with: u64,
 }
 
 impl Window {
@@ -37,8 +47,13 @@ impl Window {
         Self { limit, effective: limit, ..Self::default() }
     }
 
-    /// Notes what one write completed.
-    pub(super) fn note<'a>(&mut self, frames: impl Iterator<Item = &'a [u8]>) {
+    /// A connection begins, with so many bytes to be sent again.
+    pub(super) fn begin(&mut self, again: usize) {
+        self.began_with = again as u64;
+    }
+
+    /// Notes what one write completed, and whether that was written for the first time.
+    pub(super) fn note<'a>(&mut self, frames: impl Iterator<Item = &'a [u8]>, fresh: bool) {
         let (mut count, mut bytes) = (0, 0);
         for frame in frames {
             count += 1;
@@ -50,6 +65,7 @@ impl Window {
         }
         self.trim();
         self.total += bytes;
+        self.fresh += if fresh { bytes } else { 0 };
         self.bytes += bytes;
         self.writes.push_back((count, bytes));
         while let Some((_, first)) = self.writes.front()
@@ -74,34 +90,44 @@ impl Window {
 
     /// The connection ended well: what was written last may still be read.
     pub(super) fn forget(&mut self) {
-        *self = Self { effective: self.effective, ..Self::new(self.limit) };
+        *self =
+            Self { effective: self.effective, fruitless: self.fruitless, ..Self::new(self.limit) };
     }
 
     /// The connection has shown that its agent lives: the window has its full size again.
     pub(super) fn restore(&mut self) {
         self.effective = self.limit;
+        self.fruitless = 0;
     }
 
     /// Makes the window smaller if the connection got nowhere.
-    fn shrink(&mut self, took_again: bool) {
-        let gone = self.total.saturating_sub(self.kept.bytes() as u64);
+    fn shrink(&mut self) {
         let smaller = self.effective / 4 * 3;
         let floor = usize::try_from(UNREAD_BYTES).unwrap_or(usize::MAX);
-        if self.total == 0 || !took_again {
+        // One that broke before it could take half of that says nothing about the window.
+        if self.began_with == 0 || self.total < self.began_with / 2 {
             return;
         }
-        if gone == 0 {
+        if self.fresh >= self.total / 8 {
+            self.fruitless = 0;
+            return;
+        }
+        self.fruitless += 1;
+        if self.fruitless < PATIENCE {
+            return;
+        }
+        if self.fresh == 0 {
             self.effective = smaller;
-        } else if gone < self.total / 8 {
+        } else {
             self.effective = smaller.max(floor).min(self.effective);
         }
         self.trim();
     }
 
     /// The connection broke: returns what is to be sent again, and how many more frames may be
-    /// lost. `took_again` tells whether it had begun with frames sent again.
-    pub(super) fn broke(&mut self, took_again: bool) -> (Chunks, u64) {
-        self.shrink(took_again);
+    /// lost.
+    pub(super) fn broke(&mut self) -> (Chunks, u64) {
+        self.shrink();
         let maybe_unread: u64 = self.writes.iter().map(|(frames, _)| frames).sum();
         let kept = std::mem::take(&mut self.kept);
         // The count goes by whole writes; a window of that size has whatever can be unread.
@@ -119,7 +145,7 @@ mod tests {
     use super::*;
 
     fn note(window: &mut Window, frames: &[Vec<u8>]) {
-        window.note(frames.iter().map(Vec::as_slice));
+        window.note(frames.iter().map(Vec::as_slice), true);
     }
 
     #[test]
@@ -128,11 +154,11 @@ mod tests {
         for byte in 0..20 {
             note(&mut window, &[vec![byte; 30]]);
         }
-        let (again, lost) = window.broke(false);
+        let (again, lost) = window.broke();
         let bytes: Vec<u8> = again.iter().map(|frame| frame[0]).collect();
         assert_eq!(bytes, [17, 18, 19]);
         assert_eq!(lost, 17);
-        let (again, lost) = window.broke(false);
+        let (again, lost) = window.broke();
         assert!(again.is_empty() && lost == 0, "told once");
     }
 
@@ -142,10 +168,10 @@ mod tests {
         for byte in 0..40 {
             note(&mut window, &[vec![byte; 60_000]]);
         }
-        let (again, lost) = window.broke(false);
+        let (again, lost) = window.broke();
         assert_eq!((again.frames(), lost), (8, 0));
         note(&mut window, &[vec![0; 10], vec![1; 600_000]]);
-        let (again, lost) = window.broke(false);
+        let (again, lost) = window.broke();
         assert_eq!((again.frames(), again.bytes(), lost), (1, 600_000, 0));
     }
 
@@ -153,22 +179,44 @@ mod tests {
     fn a_window_that_gets_nowhere_shrinks_until_it_does() {
         let mut window = Window::new(2_000_000);
         let frames: Vec<Vec<u8>> = (0..100).map(|byte| vec![byte; 10_000]).collect();
+        note(&mut window, &frames);
+        let (mut again, _) = window.broke();
         let mut rounds = 0;
-        loop {
-            note(&mut window, &frames);
-            let (again, lost) = window.broke(rounds > 0);
+        // Each connection takes a million bytes, all of them for the second time.
+        while again.frames() == 100 {
+            window.begin(again.bytes());
+            window.note(again.iter(), false);
+            let (next, lost) = window.broke();
             assert_eq!(lost, 0);
+            again = next;
             rounds += 1;
-            if again.frames() < 100 {
-                // What can be unread is among it.
-                assert!(again.bytes() >= 512 * 1024, "{}", again.bytes());
-                break;
-            }
         }
-        assert_eq!(rounds, 4);
+        assert_eq!(rounds, 6, "patience, then a quarter each time");
+        assert_eq!(again.frames(), 84, "what can be unread is among it");
         window.restore();
         note(&mut window, &frames);
-        assert_eq!(window.broke(true).0.frames(), 100);
+        assert_eq!(window.broke().0.frames(), 100);
+    }
+
+    #[test]
+    fn a_window_that_gets_on_keeps_its_size() {
+        let mut window = Window::new(1_000_000);
+        for round in 0..50 {
+            // Restarts of the agent, with a few new frames between: all of them are kept.
+            window.begin(round * 1_000);
+            let kept: Vec<Vec<u8>> = vec![vec![0; 1_000]; round];
+            window.note(kept.iter().map(Vec::as_slice), false);
+            note(&mut window, &[vec![0; 1_000]]);
+            let (again, lost) = window.broke();
+            assert_eq!((again.frames(), lost), (round + 1, 0));
+        }
+        // Accepted and closed: nothing was learnt.
+        for _ in 0..50 {
+            window.begin(900_000);
+            window.note([[0; 1_000].as_slice()].into_iter(), false);
+            window.broke();
+        }
+        assert!(window.effective as u64 >= UNREAD_BYTES, "{}", window.effective);
     }
 
     #[test]
@@ -177,9 +225,9 @@ mod tests {
         for _ in 0..10_000 {
             note(&mut window, &[vec![0; 500], vec![0; 500]]);
         }
-        let (again, lost) = window.broke(false);
+        let (again, lost) = window.broke();
         assert!(again.is_empty());
-        assert_eq!(lost, 1050, "as many whole writes as reach over 512 KiB");
+        assert_eq!(lost, 1_050, "as many whole writes as reach over 512 KiB");
     }
 
     #[test]
@@ -187,7 +235,7 @@ mod tests {
         let mut window = Window::new(100);
         note(&mut window, &[vec![0; 10]]);
         window.forget();
-        let (again, lost) = window.broke(false);
+        let (again, lost) = window.broke();
         assert!(again.is_empty() && lost == 0);
     }
 }

@@ -7,6 +7,12 @@ use tokio::net::TcpStream;
 use super::{ConnectError, Connected, Connecting, Transport};
 use crate::model::ConnectionType;
 
+/// What the system may hold of ours unsent. Left to itself it grows to several megabytes, all of
+/// which are lost when the connection breaks; this is enough for a million records a second to
+/// an agent 100 µs away.
+#[cfg(unix)]
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+
 /// Connects to an agent over TCP.
 ///
 /// The name is resolved in every attempt and its addresses are tried in the resolver's order.
@@ -36,6 +42,8 @@ impl TcpTransport {
         let stream = TcpStream::connect(&self.address).await?;
         // A record on an idle connection leaves at once; batches are put together by the client.
         stream.set_nodelay(true)?;
+        #[cfg(unix)]
+        rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES)?;
         Ok(stream)
     }
 }

@@ -82,9 +82,8 @@ async fn an_agent_that_comes_later_gets_everything() {
 #[tokio::test(start_paused = true)]
 async fn one_hundred_thousand_records_arrive_over_connections_that_die_every_thousand() {
     let (transport, mut agent) = pipes(PIPE);
-    // More than the pipe holds, so that everything unread is sent again. (A socket holds more
-    // than this pipe, and by that the client counts what is unconfirmed.)
-    let client = start(Client::builder(service(), transport).retain_bytes(256 * 1024));
+    // More than the pipe holds, so that everything unread is sent again.
+    let client = start(Client::builder(service(), transport).retain_bytes(512 * 1024));
     let producer = tokio::spawn({
         let client = client.clone();
         async move {

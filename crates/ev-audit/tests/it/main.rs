@@ -3,8 +3,10 @@
 mod allocations;
 mod connecting;
 mod data;
+mod direct;
 mod ending;
 mod failover;
+mod faults;
 mod golden;
 mod hostile;
 mod logging;
@@ -17,6 +19,7 @@ mod round_trip;
 mod sending;
 mod spilling;
 mod strategies;
+mod telling;
 mod tls;
 mod validation;
 mod values;
