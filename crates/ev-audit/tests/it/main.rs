@@ -1,6 +1,7 @@
 //! Tests of the crate from outside.
 
 mod allocations;
+mod checklist;
 mod connecting;
 mod data;
 mod direct;
