@@ -157,3 +157,64 @@ impl Drop for Handle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{Caller, CallerIdentityType, Operation, OperationCategory, Record, Target};
+    use crate::transport::MemoryTransport;
+    use crate::wire::Plane;
+    use crate::{Outcome, Refused};
+
+    fn record() -> Record {
+        let address = std::net::Ipv4Addr::new(192, 0, 2, 7);
+        let caller = Caller::new(address, "portal/2.1", "Admin");
+        let operation = Operation::new("DeleteUser", OperationCategory::USER_MANAGEMENT, "Admin");
+        Record::builder()
+            .caller(caller.identity(CallerIdentityType::UPN, "alice@example.com", "who signed in"))
+            .operation(operation)
+            .target("Tenant", Target::new("contoso"))
+            .build()
+    }
+
+    /// The memory of a fork is that of its parent; what differs is the process that it is in.
+    /// A real fork cannot be made without unsafe code.
+    #[tokio::test]
+    async fn a_fork_is_refused_without_touching_what_it_shares_with_its_parent() {
+        let (transport, audited) = MemoryTransport::new();
+        let service = "e6c9fcb1-7f08-4c1d-9e7a-123456789abc".parse().unwrap();
+        let mut client = Client::builder(service, transport).build().unwrap();
+        let own = std::process::id();
+        let parent = own ^ 1;
+        Arc::get_mut(&mut client.0).unwrap().process = parent;
+        {
+            // Another thread of the parent was in here, and did not come along.
+            let shared = client.0.shared.clone();
+            let _held = shared.queue();
+            let refused = client.send(Plane::Data, record()).unwrap_err();
+            assert!(matches!(refused.reason(), Refused::Forked { parent: of } if *of == parent));
+            assert!(refused.is_unrecoverable());
+            assert_eq!(*refused.record(), record());
+            assert!(client.send_ref(Plane::Data, &record()).is_err());
+            assert!(client.send_with_receipt(Plane::Data, record()).is_err());
+            assert!(client.send_timeout(Plane::Data, record(), Duration::MAX).is_err());
+            assert!(
+                client.flush(Duration::MAX).is_empty() && client.close(Duration::MAX).is_empty()
+            );
+            assert_eq!(client.ledger(), Ledger::default());
+            client.reset();
+        }
+        assert!(client.send_wait(Plane::Data, record()).await.is_err());
+        assert!(client.flush_wait_until(std::future::pending()).await.is_empty());
+        assert!(client.close_wait_until(std::future::pending()).await.is_empty());
+
+        // The parent saw nothing of all that.
+        Arc::get_mut(&mut client.0).unwrap().process = own;
+        assert_eq!(client.ledger().accepted, 0);
+        let receipt = client.send_with_receipt(Plane::Data, record()).unwrap();
+        assert_eq!(receipt.wait_timeout(Duration::from_secs(60)), Some(Outcome::Written));
+        assert_eq!(audited.records().len(), 1);
+    }
+}
