@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::{
     AuthVersion, BoxError, Epoch, EventDigest, Flavour, Form, LaneId, ParkedId, Road, SessionId,
-    SignedArtifact, SinkId, Timestamp, Token,
+    SignedArtifact, SinkId, Timestamp, Token, UserLock,
 };
 
 pub use ledger::{LedgerHour, SessionLedger};
@@ -174,6 +174,8 @@ pub struct Snapshot {
     pub session_trouble: Vec<SessionTrouble>,
     /// By which road the log is read; `None` if nobody has said so yet.
     pub reading: Option<Reading>,
+    /// Locks that were decided on and are not set yet, in the order of their names.
+    pub due_locks: Vec<UserLock>,
 }
 
 /// By which road the log is read.
@@ -205,8 +207,8 @@ pub struct LaneRow {
 /// One atomic change of a sink's state. Parts that stay empty change nothing.
 ///
 /// The parts take effect in this order: `open`, `settle`, `advance`, `done`, `park`, `attempt`,
-/// `resolve`, `forget`, `ledger`, `session_ledger`, `session_trouble`, `session_cleared`, then
-/// `totals`, `seen_version` and `reading`. Opening a lane that is there leaves it as it is; settling,
+/// `resolve`, `forget`, `ledger`, `session_ledger`, `session_trouble`, `session_cleared`,
+/// `lock`, `locked`, then `totals`, `seen_version` and `reading`. Opening a lane that is there leaves it as it is; settling,
 /// advancing or ending one that is not there refuses the whole change, because a resume point would
 /// be lost without a word. Parking an event that is parked already (same lane and digest), and
 /// naming a parked event or a lane to forget that is gone, changes nothing. A row of a ledger takes
@@ -237,6 +239,10 @@ pub struct Change {
     pub session_trouble: Vec<SessionTrouble>,
     /// Recordings that can be read again: nothing is kept of their trouble.
     pub session_cleared: Vec<SessionId>,
+    /// Locks that are to be set, each instead of another one of its name.
+    pub lock: Vec<UserLock>,
+    /// Names of locks that need not be set any more.
+    pub locked: Vec<String>,
     /// The sums as they are after this change.
     pub totals: Option<Totals>,
     /// Auth version seen.

@@ -12,8 +12,9 @@
 //! a backlog that is read within a second is no burst. An event counts once, however often it is
 //! told.
 //!
-//! Nothing of it is kept over a restart, and memory is bounded: the users who failed longest ago
-//! are forgotten first.
+//! Counters are not kept over a restart, and memory is bounded: the users who failed longest ago
+//! are forgotten first. Locks that wait to be set are handed to whoever keeps a state
+//! ([`Lockout::put_into`]) and taken up again ([`Lockout::restore`]).
 //!
 //! Left to others: which events are failed logins and which of them are new (whoever calls), and
 //! how Auth is reached ([`ev_core::Locks`]).

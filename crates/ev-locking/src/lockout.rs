@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ev_core::{Env, EventDigest, Timestamp, UserLock};
+use ev_core::{Change, Env, EventDigest, Timestamp, UserLock};
 use ring::digest::{SHA256, digest};
 use tokio::sync::Notify;
 use tracing::{debug, error, info};
@@ -92,13 +92,16 @@ pub(crate) struct Desk {
     limiter: Limiter,
     pub(crate) counts: Counts,
     pub(crate) queue: Queue,
+    /// Whether the locks of an earlier process were taken up.
+    restored: bool,
 }
 
 impl Lockout {
     /// Nothing is counted yet.
     pub fn new(config: Config, env: Arc<dyn Env>) -> Self {
         let limiter = Limiter::new(config.failed_attempts, config.period, MAX_USERS, MAX_TIMES);
-        let desk = Desk { limiter, counts: Counts::default(), queue: Queue::default() };
+        let desk =
+            Desk { limiter, counts: Counts::default(), queue: Queue::default(), restored: false };
         Self(Arc::new(Inner { config, env, desk: Mutex::new(desk), more: Notify::new() }))
     }
 
@@ -129,6 +132,32 @@ impl Lockout {
                 self.0.more.notify_one();
             }
         }
+    }
+
+    /// Takes up the locks that the state has. The first time they are those that an earlier process
+    /// did not come to set; later it is told once more what became of them.
+    pub fn restore(&self, due: &[UserLock]) {
+        let mut desk = self.0.desk();
+        if std::mem::replace(&mut desk.restored, true) {
+            return desk.queue.save_again(due);
+        }
+        if due.is_empty() {
+            return;
+        }
+        info!(locks = due.len(), "locks that were decided on before are to be set");
+        due.iter().for_each(|lock| desk.queue.restore(lock.clone()));
+        drop(desk);
+        self.0.more.notify_one();
+    }
+
+    /// Whether the state is to be told of locks that are to be set, or are set.
+    pub fn has_unsaved(&self) -> bool {
+        self.0.desk().queue.has_unsaved()
+    }
+
+    /// Puts into a change what the state is to be told; once each.
+    pub fn put_into(&self, change: &mut Change) {
+        self.0.desk().queue.put_into(change);
     }
 
     /// What was counted.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ev_core::UserLock;
+use ev_core::{Change, UserLock};
 
 use crate::limiter::Who;
 
@@ -38,6 +38,8 @@ pub(crate) struct Queue {
     /// How many in a row failed, the same one again and again counted once.
     in_a_row: u32,
     failed_last: Option<Who>,
+    /// What the state is to be told: a lock that is to be set, or the name of one that is not.
+    unsaved: BTreeMap<String, Option<UserLock>>,
 }
 
 /// A lock whose turn it is.
@@ -66,6 +68,28 @@ impl Queue {
 
     /// Adds a lock; it takes the place of an earlier one on the same user and login.
     pub(crate) fn add(&mut self, lock: UserLock) {
+        self.unsaved.insert(lock.name.clone(), Some(lock.clone()));
+        self.insert(lock);
+    }
+
+    /// Adds a lock that the state has, unless there is a later one.
+    pub(crate) fn restore(&mut self, lock: UserLock) {
+        if !self.waiting.contains_key(&(lock.user.clone(), lock.login.clone())) {
+            self.insert(lock);
+        }
+    }
+
+    /// The state has these, and nothing of what it was told since need have reached it.
+    pub(crate) fn save_again(&mut self, due: &[UserLock]) {
+        for lock in due {
+            self.unsaved.entry(lock.name.clone()).or_insert(None);
+        }
+        for Waiting { lock, .. } in self.waiting.values() {
+            self.unsaved.insert(lock.name.clone(), Some(lock.clone()));
+        }
+    }
+
+    fn insert(&mut self, lock: UserLock) {
         let who = (lock.user.clone(), lock.login.clone());
         let number = self.next_number();
         let before = self.waiting.remove(&who);
@@ -77,7 +101,24 @@ impl Queue {
     pub(crate) fn drop_oldest(&mut self) -> Option<UserLock> {
         let (who, _) = self.waiting.iter().min_by_key(|(_, waiting)| waiting.number)?;
         let who = who.clone();
-        self.waiting.remove(&who).map(|waiting| waiting.lock)
+        let Waiting { lock, .. } = self.waiting.remove(&who)?;
+        self.unsaved.insert(lock.name.clone(), None);
+        Some(lock)
+    }
+
+    /// Whether there is something that the state is to be told.
+    pub(crate) fn has_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    /// Puts into a change what the state is to be told.
+    pub(crate) fn put_into(&mut self, change: &mut Change) {
+        for (name, lock) in std::mem::take(&mut self.unsaved) {
+            match lock {
+                Some(lock) => change.lock.push(lock),
+                None => change.locked.push(name),
+            }
+        }
     }
 
     /// What is to be done at `now`: the one with the lowest number of those that are due.
@@ -105,6 +146,7 @@ impl Queue {
         // Unless another was decided meanwhile, which may last longer.
         if waiting.number == turn.number {
             self.waiting.remove(&turn.who);
+            self.unsaved.insert(turn.lock.name.clone(), None);
         } else {
             waiting.due = Duration::ZERO;
         }

@@ -442,6 +442,52 @@ pub(crate) mod tests {
         assert_eq!(users(&auth.seen(3).await), ["alice", "alice", "bob"]);
     }
 
+    /// What the state is told: names to be set, and names that are dealt with.
+    fn told(lockout: &Lockout) -> (Vec<String>, Vec<String>) {
+        let mut change = ev_core::Change::default();
+        lockout.put_into(&mut change);
+        assert!(!lockout.has_unsaved(), "once each");
+        (change.lock.into_iter().map(|lock| lock.user).collect(), change.locked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_state_is_told_of_locks_until_they_are_set_and_the_next_process_sets_them() {
+        let (none, name) =
+            (Vec::<String>::new(), |user| format!("event-handler-auto-lock-{user}-"));
+        let mut rig = Rig::new(Config::default(), (0..3).map(|_| denied()));
+        rig.fail("zoe", 3);
+        assert!(!rig.lockout.has_unsaved());
+        rig.fail("zoe", 1);
+        rig.fail("alice", 4);
+        assert_eq!(told(&rig.lockout), (vec!["alice".to_owned(), "zoe".to_owned()], none.clone()));
+        rig.auth.seen(2).await;
+        assert_eq!(told(&rig.lockout), (none.clone(), none.clone()), "neither is set");
+        let due: Vec<UserLock> = rig.lockout.inner().desk().queue.locks().cloned().collect();
+        // Killed.
+        rig.task.abort();
+
+        let mut rig = Rig::new(Config::default(), [denied()]);
+        rig.lockout.restore(&due);
+        assert!(!rig.lockout.has_unsaved(), "the state has them");
+        rig.fail("bob", 4);
+        assert_eq!(told(&rig.lockout), (vec!["bob".to_owned()], none.clone()));
+        let seen = rig.auth.seen(4).await;
+        assert_eq!(users(&seen), ["alice", "alice", "zoe", "bob"]);
+        assert_eq!((&seen[1].1, &seen[2].1), (&due[0], &due[1]), "as they were decided");
+        // They are set: what was to be told of it is lost with a change, and told again.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let set = ["alice", "bob", "zoe"].map(name).to_vec();
+        assert_eq!(told(&rig.lockout), (none.clone(), set));
+        rig.fail("carol", 4);
+        assert_eq!(told(&rig.lockout).0, ["carol"]);
+        rig.auth.seen(5).await;
+        rig.lockout.restore(&due);
+        let again = ["alice", "carol", "zoe"].map(name).to_vec();
+        assert_eq!(told(&rig.lockout), (none, again));
+        assert_eq!(rig.auth.seen(5).await.len(), 5, "and not set again");
+        assert_eq!(rig.end().await.waiting, 0);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_stop_waits_no_longer_than_its_grace() {
         struct Silent;

@@ -90,6 +90,9 @@ impl Core {
         let Beside { hours, exports } =
             self.book.take_change(&mut self.change, &mut self.summary.totals, now);
         self.change.settle.extend(self.left_over.take_settled());
+        if let Some(watcher) = &self.config.watcher {
+            watcher.put_into(&mut self.change);
+        }
         if self.change != Change::default() {
             self.forget_given_up(now);
             self.change.forget.extend(self.left_over.take_unneeded(self.book.oldest()));

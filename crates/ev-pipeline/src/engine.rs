@@ -138,6 +138,9 @@ impl Engine {
             closed: book.closed().into_iter().chain(LaneBook::done_chunks(&rows)).collect(),
             start_time: taken_over.unwrap_or(snapshot.start_time).max(snapshot.start_time),
         })?;
+        if let Some(watcher) = &parts.config.watcher {
+            watcher.restored(&snapshot);
+        }
         let shape = sink.shape();
         let (inspector, questions) = Inspector::new();
         let core = Core {
@@ -249,6 +252,9 @@ impl Core {
     async fn advance(&mut self, stop: &CancellationToken) -> Result<(), Error> {
         let now = self.env.monotonic();
         self.tell_rates(now);
+        if self.config.watcher.as_ref().is_some_and(|watcher| watcher.has_more()) {
+            self.changed();
+        }
         if self.commit_due(now) {
             self.commit(stop).await?;
         }

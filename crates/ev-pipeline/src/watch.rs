@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ev_core::{EventDigest, Facts, RawEvent, Route, SessionId, Timestamp};
+use ev_core::{Change, EventDigest, Facts, RawEvent, Route, SessionId, Snapshot, Timestamp};
 use tracing::debug;
 
 use crate::batches::Ticket;
@@ -20,6 +20,18 @@ pub trait Watcher: Send + Sync + fmt::Debug {
     /// A new event is taken, before it is sent. Called in the loop that moves the events, so it
     /// must return at once.
     fn taken(&self, event: &TakenEvent<'_>);
+
+    /// What of it the state kept when the run began.
+    fn restored(&self, _snapshot: &Snapshot) {}
+
+    /// Whether it has something that is to be durable.
+    fn has_more(&self) -> bool {
+        false
+    }
+
+    /// Puts what is to be durable into the next change, once each: it is committed with or in front
+    /// of the events from which it follows, or the run ends.
+    fn put_into(&self, _change: &mut Change) {}
 }
 
 /// An event that is taken.

@@ -63,6 +63,7 @@ mod error;
 mod facts;
 mod known;
 mod ledger;
+mod locks;
 mod migrations;
 mod parked;
 mod read;

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0003_ledger.sql"),
     include_str!("../migrations/0004_session_trouble.sql"),
     include_str!("../migrations/0005_roads.sql"),
+    include_str!("../migrations/0006_due_lock.sql"),
 ];
 
 /// Brings the database to the current layout; a newer or foreign one is refused unchanged.

@@ -8,7 +8,7 @@ use ev_core::{
 use rusqlite::types::{FromSqlError, FromSqlResult, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::{trouble, words};
+use crate::{locks, trouble, words};
 
 /// Cluster and flavour of the state, if it has any.
 pub(crate) fn identity(connection: &Connection) -> rusqlite::Result<Option<(String, Flavour)>> {
@@ -39,6 +39,7 @@ pub(crate) fn snapshot(
 ) -> rusqlite::Result<Snapshot> {
     let lanes = lanes(connection, sink)?;
     let session_trouble = trouble::of_sink(connection, sink)?;
+    let due_locks = locks::of_sink(connection, sink)?;
     connection
         .prepare_cached(
             "SELECT epoch, start_seconds, seen_version, passed, delivered, filtered, parked,
@@ -59,6 +60,7 @@ pub(crate) fn snapshot(
                 ledger_key: row.get("ledger_key")?,
                 session_trouble,
                 reading: reading(row)?,
+                due_locks,
             })
         })
 }

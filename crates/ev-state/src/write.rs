@@ -6,7 +6,7 @@ use ev_core::{
 };
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use crate::{ledger, parked, trouble, words};
+use crate::{ledger, locks, parked, trouble, words};
 
 /// A change was not written.
 pub(crate) enum Refusal {
@@ -110,6 +110,12 @@ pub(crate) fn change(connection: &Connection, sink: i64, change: &Change) -> Res
     }
     for session in &change.session_cleared {
         trouble::clear(connection, sink, session)?;
+    }
+    for lock in &change.lock {
+        locks::put(connection, sink, lock)?;
+    }
+    for name in &change.locked {
+        locks::clear(connection, sink, name)?;
     }
     if let Some(sums) = &change.totals {
         totals(connection, sink, sums)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ev_config::Settings;
-use ev_core::Env;
+use ev_core::{Change, Env, Snapshot};
 use ev_locking::{Config, FailedLogin, Lockout, Setter};
 use ev_pipeline::{TakenEvent, Watcher};
 use ev_source::AuthLocks;
@@ -88,5 +88,17 @@ impl Watcher for Logins {
             user: login.user.of(&event.bytes),
             login: login.login.of(&event.bytes),
         });
+    }
+
+    fn restored(&self, snapshot: &Snapshot) {
+        self.0.restore(&snapshot.due_locks);
+    }
+
+    fn has_more(&self) -> bool {
+        self.0.has_unsaved()
+    }
+
+    fn put_into(&self, change: &mut Change) {
+        self.0.put_into(change);
     }
 }

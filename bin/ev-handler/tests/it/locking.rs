@@ -129,6 +129,37 @@ async fn without_the_right_to_lock_events_flow_all_the_same() {
     assert_eq!((summary.totals.delivered, stage.auth.tally().locks_set), (6, 0));
 }
 
+/// Its events are delivered and committed, so nobody will tell of them again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_could_not_be_set_is_set_by_the_next_run() {
+    let stage = Stage::new("13.3.8");
+    refuse_locks(&stage, 7, 1_000_000);
+    stage.auth.append(failures(0, 4, "mallory", ago(30)));
+    stage.run_settings_until(settings(&stage), async |stage| stage.received(4).await).await;
+    assert_eq!(stage.auth.tally().locks_set, 0);
+    stage.auth.set(|switches| switches.fail.clear());
+    for _ in 0..2 {
+        stage
+            .run_settings_until(settings(&stage), async |stage| {
+                stage.auth.wait(|tally| tally.locks_set >= 1).await;
+                searched_again(stage).await;
+            })
+            .await;
+    }
+    assert_eq!(names(&stage.auth.locks()), ["event-handler-auto-lock-mallory-"]);
+    assert_eq!(stage.auth.tally().locks_set, 1, "once: the third run has nothing to set");
+    assert_eq!((stage.fluentd.tally().events, stage.fluentd.tally().repeated), (4, 0));
+}
+
+/// Waits until the tip of the log was read a few times more.
+async fn searched_again(stage: &Stage) {
+    let searches = |tally: &ev_test_support::AuthTally| {
+        tally.methods.get("GetEvents").map_or(0, |method| method.calls)
+    };
+    let before = searches(&stage.auth.tally());
+    stage.auth.wait(|tally| searches(tally) > before + 3).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_does_not_count_again() {
     let stage = Stage::new("13.3.8");

@@ -10,7 +10,7 @@ use crate::{
     AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, Known, KnownQuery, LaneId, LaneRow,
     LedgerHour, ParkedEvent, ParkedGroup, ParkedId, ParkedQuery, Reading, SessionId, SessionLedger,
     SessionTrouble, Settle, SignedArtifact, SinkId, Snapshot, StateError, StateStore, Timestamp,
-    Token, Totals,
+    Token, Totals, UserLock,
 };
 
 /// [`StateStore`] in memory. A clone is another handle on the same rows, as a second opening of
@@ -39,6 +39,7 @@ struct SinkRows {
     start_time: Timestamp,
     seen_version: Option<AuthVersion>,
     reading: Option<Reading>,
+    due_locks: BTreeMap<String, UserLock>,
     lanes: BTreeMap<LaneId, Lane>,
     parked: BTreeMap<ParkedId, ParkedEvent>,
     parked_keys: BTreeSet<(LaneId, EventDigest)>,
@@ -114,6 +115,7 @@ impl StateStore for MemoryStore {
             start_time: Timestamp::new(claim.start_time.seconds(), 0),
             seen_version: None,
             reading: None,
+            due_locks: BTreeMap::new(),
             lanes: BTreeMap::new(),
             parked: BTreeMap::new(),
             parked_keys: BTreeSet::new(),
@@ -129,6 +131,7 @@ impl StateStore for MemoryStore {
             start_time: rows.start_time,
             seen_version: rows.seen_version.clone(),
             reading: rows.reading,
+            due_locks: rows.due_locks.values().cloned().collect(),
             lanes: rows.lanes.iter().map(|(lane, row)| row.stored(lane)).collect(),
             totals: rows.totals,
             ledger_key: *b"key of a memory ",
@@ -364,6 +367,9 @@ impl SinkRows {
             self.seen_version = Some(version.clone());
         }
         self.reading = change.reading.or(self.reading);
+        let due = change.lock.iter().map(|lock| (lock.name.clone(), lock.clone()));
+        self.due_locks.extend(due);
+        change.locked.iter().for_each(|name| drop(self.due_locks.remove(name)));
     }
 }
 

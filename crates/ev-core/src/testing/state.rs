@@ -15,7 +15,7 @@ use crate::{
     Advance, Attempt, AuthVersion, Change, Claim, Epoch, EventDigest, Flavour, Form, Known,
     KnownQuery, LaneId, LaneRow, NewParked, ParkReason, ParkedEvent, ParkedId, ParkedQuery,
     Reading, Road, SessionId, Settle, SignedArtifact, SinkId, Snapshot, StateError, StateStore,
-    Timestamp, Token, Totals,
+    Timestamp, Token, Totals, UserLock,
 };
 
 /// Runs every check, each on a new, empty store.
@@ -42,6 +42,7 @@ const CHECKS: &[fn(&dyn StateStore)] = &[
     opening_a_lane_twice_keeps_its_resume_point,
     a_change_naming_a_missing_lane_writes_nothing,
     totals_version_and_road_are_replaced_whole,
+    locks_stay_until_they_are_set,
     parked_events_come_back_whole_and_in_order,
     parking_twice_is_one_row,
     parked_reads_are_bounded,
@@ -504,6 +505,29 @@ fn totals_version_and_road_are_replaced_whole(store: &dyn StateStore) {
     let fewer = Totals { passed: 1, delivered: 1, ..Totals::default() };
     opened.commit(&Change { totals: Some(fewer), ..Change::default() });
     assert_eq!(opened.restart().totals, fewer, "totals are set, not added");
+}
+
+fn locks_stay_until_they_are_set(store: &dyn StateStore) {
+    let mut opened = Opened::new(store);
+    let lock = |name: &str, expires| UserLock {
+        name: name.to_owned(),
+        user: "alice".to_owned(),
+        login: "root".to_owned(),
+        message: "locked".to_owned(),
+        expires,
+    };
+    let at = |seconds| Some(Timestamp::new(seconds, 5));
+    let (a, b, c) = (lock("a", None), lock("b", at(1)), lock("c", at(-7)));
+    opened.commit(&Change { lock: vec![c.clone(), a.clone(), b], ..Change::default() });
+    let later = lock("b", at(9));
+    let locked = vec!["c".to_owned(), "nobody".to_owned()];
+    opened.commit(&Change { lock: vec![later.clone()], locked, ..Change::default() });
+    assert_eq!(opened.restart().due_locks, [a, later], "the later one of a name, in order");
+    let mut other = Opened::named(store, "other");
+    assert_eq!(other.restart().due_locks, []);
+    let locked = ["a", "b", "c"].map(str::to_owned).to_vec();
+    opened.commit(&Change { lock: vec![c], locked, ..Change::default() });
+    assert_eq!(opened.restart().due_locks, []);
 }
 
 fn parked_events_come_back_whole_and_in_order(store: &dyn StateStore) {

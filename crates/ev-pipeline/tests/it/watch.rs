@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ev_core::{
-    Choice, Decoder, DecoderKind, LaneId, Mark, Page, Road, SessionId, SourceEvent, Verdict,
+    Change, Choice, Decoder, DecoderKind, LaneId, Mark, Page, Road, SessionId, Snapshot,
+    SourceEvent, UserLock, Verdict,
 };
 use ev_pipeline::{Engine, Inspector, TakenEvent, Watcher};
 
@@ -218,6 +219,68 @@ async fn an_engine_that_exports_tells_its_decoder_and_how_far_behind_it_is() {
     assert_eq!(status.newest_event_seconds, Some(1000));
     let lag = status.lag_seconds.unwrap();
     assert!((BEGIN + 7 * 86_400..BEGIN + 7 * 86_400 + 60).contains(&lag), "{lag}");
+}
+
+/// Has a lock set for the first event, and says so once `is_set`.
+#[derive(Debug, Default)]
+struct Locker {
+    unsaved: Mutex<Change>,
+    restored: Mutex<Vec<UserLock>>,
+}
+
+impl Watcher for Locker {
+    fn taken(&self, _: &TakenEvent<'_>) {
+        lock(&self.unsaved).lock.push(due("a-lock"));
+    }
+
+    fn restored(&self, snapshot: &Snapshot) {
+        lock(&self.restored).clone_from(&snapshot.due_locks);
+    }
+
+    fn has_more(&self) -> bool {
+        *lock(&self.unsaved) != Change::default()
+    }
+
+    fn put_into(&self, change: &mut Change) {
+        let Change { lock, locked, .. } = std::mem::take(&mut *crate::rig::lock(&self.unsaved));
+        change.lock.extend(lock);
+        change.locked.extend(locked);
+    }
+}
+
+fn due(name: &str) -> UserLock {
+    UserLock {
+        name: name.into(),
+        user: "alice".into(),
+        login: String::new(),
+        message: "locked".into(),
+        expires: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_watcher_has_to_keep_is_committed_with_its_event_and_given_back() {
+    let mut rig = Rig::new();
+    let locker = Arc::<Locker>::default();
+    rig.config.watcher = Some(locker.clone());
+    // Nothing is delivered, and the process is killed.
+    rig.sink.mood.send_replace(Mood::Stalled);
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![login("a")], "end"));
+    let run = rig.run();
+    let second = tokio::time::timeout(Duration::from_secs(1), run).await;
+    assert!(second.is_err(), "it goes on");
+    assert_eq!(*lock(&locker.restored), []);
+
+    let locker = Arc::<Locker>::default();
+    rig.config.watcher = Some(locker.clone());
+    rig.restart();
+    let dealt = Change { locked: vec!["a-lock".into()], ..Change::default() };
+    *lock(&locker.unsaved) = dealt;
+    // Nothing else happens.
+    rig.run_until(|rig| rig.store.commits() > 0 && !locker.has_more()).await;
+    assert_eq!(*lock(&locker.restored), [due("a-lock")]);
+    assert_eq!(rig.snapshot().due_locks, []);
 }
 
 /// Writes down the lines that are told each minute.

@@ -6,7 +6,7 @@ use ev_core::testing::state::{claim, everything, normalised};
 use ev_core::{
     Advance, Attempt, AuthVersion, Change, Epoch, EventDigest, Form, LaneId, LedgerHour, NewParked,
     ParkReason, ParkedId, Reading, Road, SessionId, SessionLedger, SessionTrouble, Settle, SinkId,
-    StateError, StateStore, Timestamp, Token, Totals,
+    StateError, StateStore, Timestamp, Token, Totals, UserLock,
 };
 use ev_state::SqliteStore;
 use proptest::collection::vec;
@@ -114,6 +114,13 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn user_lock()(name in "[abc]", user in ".{1,3}", expires in proptest::option::of(time()))
+        -> UserLock {
+        UserLock { name, user, login: String::new(), message: "m".to_owned(), expires }
+    }
+}
+
+prop_compose! {
     fn change()(open in vec((lane(), token()), 0..4), settle in vec(settle(), 0..2),
                 advance in vec((lane(), token(), 0..4u64), 0..2), done in vec(lane(), 0..1),
                 forget in vec(lane(), 0..2), park in vec(event(), 0..3),
@@ -121,7 +128,8 @@ prop_compose! {
                 ledger in vec(hour(), 0..2), sessions in (vec(session(), 0..2), vec(trouble(), 0..3), vec(trouble(), 0..2)),
                 passed in proptest::option::of(0..1000u64),
                 version in proptest::option::of("[0-9]{1,2}"),
-                reading in proptest::option::of((token(), any::<i64>()))) -> Change {
+                reading in proptest::option::of((token(), any::<i64>())),
+                locks in (vec(user_lock(), 0..2), vec("[abc]", 0..2))) -> Change {
         let advance = advance
             .into_iter()
             .map(|(lane, token, page)| Advance { lane, token, page })
@@ -130,10 +138,11 @@ prop_compose! {
         let seen_version = version.map(AuthVersion::new);
         let reading = reading.map(|(token, since_seconds)| Reading { road: token.road, since_seconds });
         let (session_ledger, session_trouble, cleared) = sessions;
+        let (lock, locked) = locks;
         let session_cleared = cleared.into_iter().map(|row| row.session).collect();
         Change {
             open, advance, settle, done, forget, park, resolve, attempt, ledger, session_ledger,
-            session_trouble, session_cleared, totals, seen_version, reading,
+            session_trouble, session_cleared, totals, seen_version, reading, lock, locked,
         }
     }
 }
