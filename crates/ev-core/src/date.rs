@@ -16,6 +16,17 @@ impl Date {
         Self(second.div_euclid(SECONDS_PER_DAY))
     }
 
+    /// That day of the proleptic Gregorian calendar, in the years 0 to 9999; `None` if there is none
+    /// such.
+    pub fn from_ymd(year: i64, month: i64, day: i64) -> Option<Self> {
+        let may_be = (0..=9999).contains(&year) && (1..=12).contains(&month);
+        let date =
+            (may_be && (1..=31).contains(&day)).then(|| Self(days_from_civil(year, month, day)))?;
+        // What is no day of the month comes out as one of the next.
+        let (_, of_month, _) = Timestamp::new(date.start(), 0).date();
+        (i64::from(of_month) == month).then_some(date)
+    }
+
     /// Its first second, since 1970-01-01T00:00:00Z.
     pub fn start(self) -> i64 {
         self.0.saturating_mul(SECONDS_PER_DAY)
@@ -39,9 +50,7 @@ impl Date {
         }
         let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
         let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-        let parsed = Self(days_from_civil(year, month, day));
-        // What is no date of the calendar comes out as another one.
-        (parsed.to_string() == text).then_some(parsed)
+        Self::from_ymd(year, month, day)
     }
 }
 
@@ -74,6 +83,18 @@ mod tests {
         assert_eq!(Date::of(-1).to_string(), "1969-12-31");
         assert_eq!(Date::of(1_800_000_000).to_string(), "2027-01-15");
         assert_eq!(Date::parse("2024-02-29"), Some(Date::of(1_709_164_800)));
+        assert_eq!(Date::from_ymd(2024, 2, 29), Some(Date::of(1_709_164_800)));
+        for (year, month, day) in [
+            (2023, 2, 29),
+            (2024, 2, 30),
+            (2024, 2, 31),
+            (2024, 4, 31),
+            (2024, 13, 1),
+            (2024, 0, 1),
+        ] {
+            assert_eq!(Date::from_ymd(year, month, day), None, "{year}-{month}-{day}");
+        }
+        assert_eq!((Date::from_ymd(-1, 1, 1), Date::from_ymd(10_000, 1, 1)), (None, None));
         assert_eq!(
             Date::parse("2024-02-29").map(|date| date.plus(1).to_string()).as_deref(),
             Some("2024-03-01")

@@ -3,7 +3,8 @@
 //! [`tcp`] tries every address that a name has, each with a part of the time, so that one that
 //! swallows packets does not hide the next. [`secure`] begins TLS on a connection. [`Link`] is the
 //! half of an HTTP/1.1 connection that moves bytes, for who drives it in place instead of in a task.
-//! [`describe`] says what went wrong in an operator's words.
+//! [`describe`] says what went wrong in an operator's words. [`basic`] is the header for a login in
+//! an address.
 //!
 //! Left to others: certificates (`ev-tls`), what is spoken, how often it is tried.
 
@@ -12,6 +13,7 @@
 mod describe;
 mod error;
 mod http1;
+mod login;
 mod stream;
 mod tcp;
 mod tls;
@@ -19,6 +21,7 @@ mod tls;
 pub use describe::describe;
 pub use error::Error;
 pub use http1::{Link, is_alive};
+pub use login::basic;
 pub use stream::{BoxStream, Stream};
 pub use tcp::tcp;
 pub use tls::secure;

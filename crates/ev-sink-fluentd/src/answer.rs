@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ev_core::{Timestamp, Verdict};
+use ev_core::{Date, Timestamp, Verdict};
 use http::header::{HeaderMap, LOCATION, RETRY_AFTER};
 
 use crate::connection::Answer;
@@ -121,11 +121,8 @@ fn http_date(text: &str) -> Option<i64> {
     if words.next()? != "GMT" || words.next().is_some() || clock.next().is_some() {
         return None;
     }
-    // Days since 1970-01-01, counted with years that begin in March, so that a leap day is the
-    // last day of its year.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
-    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+    let date = Date::from_ymd(year, month, day)?;
+    Some(date.start() + hour * 3600 + minute * 60 + second)
 }
 
 fn number(text: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
@@ -213,6 +210,9 @@ mod tests {
         check("Tue, 29 Feb 2028 00:00:00 GMT", Some(86_400));
         for bad in ["", "soon", "-1", "1.5", "Sun, 06 Foo 1994 08:49:47 GMT", "Sun, 06 Nov 1994"] {
             check(bad, None);
+        }
+        for none in ["31 Feb 2027", "29 Feb 2027", "31 Apr 2027", "00 Jan 2027"] {
+            assert_eq!(http_date(&format!("Sun, {none} 00:00:00 GMT")), None, "{none}");
         }
         assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(NOW.seconds()));

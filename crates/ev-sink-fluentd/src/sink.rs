@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use ev_core::{Batch, BoxFuture, Env, Framing, Ordering, Route, Shape, Sink, SinkError, Verdict};
 use ev_tls::{CertificateFacts, ClientOptions, ClientTls, Clock};
@@ -104,12 +103,6 @@ impl FluentdSink {
             env,
             permits,
         })
-    }
-
-    /// Requests that were sent a second time at once, because the connection they were first sent
-    /// on turned out to be closed: each may have been stored twice.
-    pub fn possible_duplicates(&self) -> u64 {
-        self.counters.possible_duplicates.load(Relaxed)
     }
 
     /// What was done so far, for metrics.

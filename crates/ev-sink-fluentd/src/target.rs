@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use ev_core::{Route, SessionId};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
@@ -117,7 +115,8 @@ fn parse(setting: &'static str, url: &str) -> Result<Target, Error> {
         return Err(invalid("a `#` part is never sent"));
     }
     let (url, user) = split_user(url);
-    let authorization = match user.as_deref().map(basic) {
+    // As the reference handler's HTTP client makes it of a user and password in an address.
+    let authorization = match user.as_deref().map(ev_dial::basic) {
         Some(None) => return Err(invalid("the user or password cannot be sent")),
         Some(Some(value)) => Some(value),
         None => None,
@@ -157,40 +156,6 @@ fn split_user(url: &str) -> (String, Option<String>) {
         Some(at) => (format!("{scheme}://{}", &rest[at + 1..]), Some(rest[..at].to_owned())),
         None => (url.to_owned(), None),
     }
-}
-
-/// Basic authentication, which is what the reference handler's HTTP client makes of a user and
-/// password in an address. `None` if an escape is none.
-fn basic(user: &str) -> Option<HeaderValue> {
-    let (user, password) = user.split_once(':').unwrap_or((user, ""));
-    let mut plain = unescaped(user)?;
-    plain.push(b':');
-    plain.extend(unescaped(password)?);
-    let mut value =
-        HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(plain))).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-/// Text with each `%41` read as the byte that it stands for.
-fn unescaped(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
-        if byte == b'%' {
-            let (digits, behind) = rest.split_at_checked(2)?;
-            let digits = str::from_utf8(digits).ok()?;
-            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return None;
-            }
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = behind;
-        } else {
-            bytes.push(byte);
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -25,10 +25,6 @@ pub struct CertificateWatch {
 }
 
 impl CertificateWatch {
-    /// How often [`CertificateWatch::run`] should look. Kubernetes itself takes about a minute to
-    /// pass on a changed secret.
-    pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
-
     /// A watch over the files of `sink`.
     pub fn new(sink: Arc<FluentdSink>) -> Self {
         Self { sink, watch: CredentialWatch::new("Fluentd", ADVICE) }

@@ -53,8 +53,6 @@ pub(crate) fn client_tls(config: &Config, env: &Arc<dyn Env>) -> Result<ClientTl
         Credentials::Identity(path) => path,
         Credentials::Files { key, .. } => key,
     });
-    // Read once before for the sake of the error: as a source it is wrapped in one of `ev-tls`.
-    read(&credentials)?;
     let source = move || {
         read(&credentials).map_err(|error| match error {
             Error::Tls(error) => error,
@@ -63,6 +61,10 @@ pub(crate) fn client_tls(config: &Config, env: &Arc<dyn Env>) -> Result<ClientTl
     };
     ClientTls::new(source, options, clock(env)).map_err(|error| match error {
         error @ ev_tls::Error::Expired { .. } => Error::Expired(error),
+        ev_tls::Error::Source(error) => match error.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => Error::Tls(ev_tls::Error::Source(other)),
+        },
         error => Error::Tls(error),
     })
 }

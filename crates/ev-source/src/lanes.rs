@@ -68,6 +68,8 @@ pub(crate) struct Reader {
     rescans: Rescans,
     /// Somebody wakes up to look for windows to read again.
     rescan_awaited: bool,
+    /// Another one may be due, or due sooner.
+    rescans_changed: bool,
     steps: u64,
     /// The tip was told of, and no page has come since.
     told_of_tip: bool,
@@ -93,20 +95,11 @@ enum Work {
 }
 
 impl Work {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Window(window) if window.is_live() => Kind::Live,
-            Self::Window(_) => Kind::Closed,
-            Self::Session(_) => Kind::Session,
-            Self::Date(_) => Kind::Date,
-            Self::Chunk(_) => Kind::Chunk,
-        }
-    }
-
     /// What leave it takes to ask for more; reading on in what is open takes none.
     fn needs(&self) -> Option<Kind> {
         match self {
-            Self::Window(_) => Some(self.kind()),
+            Self::Window(window) if window.is_live() => Some(Kind::Live),
+            Self::Window(_) => Some(Kind::Closed),
             Self::Session(_) => None,
             // So that lists and chunks do not wait for each other.
             Self::Date(listing) => (!listing.is_open()).then_some(Kind::Live),
@@ -156,6 +149,7 @@ impl Reader {
             env,
             rescans,
             rescan_awaited: false,
+            rescans_changed: false,
             active: BTreeMap::new(),
             windows: BTreeMap::new(),
             sessions: VecDeque::new(),
@@ -184,6 +178,7 @@ impl Reader {
     pub(crate) fn add_ended(&mut self, lane: &LaneId, end: i64, opened: Option<i64>) {
         if let LaneId::Window { start, pass } = *lane {
             self.rescans.ended(start, pass, end, opened);
+            self.rescans_changed = true;
         }
     }
 
@@ -206,7 +201,9 @@ impl Reader {
     /// Begins to read the oldest window again that is due, unless one is being read again already,
     /// and sees to it that this is asked for again in time.
     pub(crate) fn begin_rescan(&mut self, tasks: &mut Tasks) {
-        if self.active.keys().chain(self.windows.keys()).any(is_rescan) {
+        // This is asked with every step, and there may be thousands of windows.
+        let is_asked = std::mem::take(&mut self.rescans_changed) || !self.rescan_awaited;
+        if self.rescans.is_running() || !is_asked {
             return;
         }
         let now = self.env.now().seconds();
@@ -254,6 +251,7 @@ impl Reader {
     pub(crate) fn close(&mut self, lane: &LaneId) {
         if let LaneId::Window { start, .. } = *lane {
             self.rescans.forget(start);
+            self.rescans_changed = true;
         }
         self.close_export(lane);
         self.active.remove(lane);
@@ -664,11 +662,14 @@ impl Reader {
 
     /// Begins windows and recordings while there is room.
     fn promote(&mut self) {
-        let of = |kind| {
-            let lanes = self.active.iter().filter(|(id, _)| !is_rescan(id));
-            lanes.filter(|(_, lane)| lane.work.kind() == kind).count()
-        };
-        let (closed, sessions) = (of(Kind::Closed), of(Kind::Session));
+        let (mut closed, mut sessions) = (0, 0);
+        for (_, lane) in self.active.iter().filter(|(id, _)| !is_rescan(id)) {
+            match &lane.work {
+                Work::Window(window) => closed += usize::from(!window.is_live()),
+                Work::Session(_) => sessions += 1,
+                Work::Date(_) | Work::Chunk(_) => {}
+            }
+        }
         for _ in closed..self.config.catch_up_lanes {
             let Some((lane, (token, known))) = self.windows.pop_first() else { break };
             self.begin_window(lane, token, known);

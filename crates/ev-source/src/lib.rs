@@ -2,10 +2,10 @@
 //! raw bytes and knows no JSON of events.
 //!
 //! [`SearchSource`] reads the log of Auth in lanes through `GetEvents` and recordings through
-//! `StreamSessionEvents`, or through their unstructured counterparts, or whole dates
-//! by the bulk export; [`AuthArtifacts`] fetches
-//! signed decoder artifacts over the same connection, and [`AuthLocks`] sets locks over it. Every
-//! event stays the bytes that Auth sent, a slice of the receive buffer.
+//! `StreamSessionEvents`, or through their unstructured counterparts, or whole dates by the bulk
+//! export; [`AuthArtifacts`] fetches signed decoder artifacts over the same connection, and
+//! [`AuthLocks`] sets locks over it. Every event stays the bytes that Auth sent, a slice of the
+//! receive buffer.
 //!
 //! Left to others: what an event means (`ev-decode`), which ids are known and what is retried
 //! (`ev-pipeline`), whether an artifact is to be trusted (`ev-modules`), certificates (`ev-tls`).

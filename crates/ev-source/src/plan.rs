@@ -35,7 +35,8 @@ pub(crate) struct Cut<'a> {
 
 impl Cut<'_> {
     /// The windows from `start` to now, oldest first: closed ones up to where the log is complete
-    /// for certain, and the live one behind them. A remainder that is narrow belongs to the live one. `bare_start`: nothing in front of `start` is wanted.
+    /// for certain, and the live one behind them. A remainder that is narrow belongs to the live
+    /// one. `bare_start`: nothing in front of `start` is wanted.
     pub(crate) fn windows(&self, start: i64, bare_start: bool) -> Vec<Search> {
         let tip = self.tip();
         let span = tip.saturating_sub(start);

@@ -22,6 +22,8 @@ pub(crate) struct Rescans {
     windows: BTreeMap<i64, Ended>,
     /// Windows whose first reading is under way.
     first: BTreeSet<i64>,
+    /// Further readings that are under way: start and number.
+    again: BTreeSet<(i64, u8)>,
 }
 
 #[derive(Debug)]
@@ -47,13 +49,15 @@ pub(crate) struct Due {
 impl Rescans {
     /// `delays` in seconds.
     pub(crate) fn new(delays: Vec<i64>) -> Self {
-        Self { delays, windows: BTreeMap::new(), first: BTreeSet::new() }
+        let (windows, first, again) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { delays, windows, first, again }
     }
 
     /// A reading of the window was opened, in this run or an earlier one, and is not at its end.
     pub(crate) fn began(&mut self, start: i64, pass: u8) {
         if pass > 0 {
             self.entry(start, pass).running.insert(pass);
+            self.again.insert((start, pass));
         } else {
             self.first.insert(start);
             if let Some(window) = self.windows.get_mut(&start) {
@@ -68,6 +72,7 @@ impl Rescans {
         if pass == 0 {
             self.first.remove(&start);
         }
+        self.again.remove(&(start, pass));
         let window = self.entry(start, pass);
         window.running.remove(&pass);
         window.end = end;
@@ -86,6 +91,7 @@ impl Rescans {
 
     pub(crate) fn forget(&mut self, start: i64) {
         self.first.remove(&start);
+        self.again.retain(|(of, _)| *of != start);
         self.windows.remove(&start);
     }
 
@@ -101,6 +107,11 @@ impl Rescans {
             !over
         });
         retired
+    }
+
+    /// Whether a window is being read again.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.again.is_empty()
     }
 
     /// The oldest window that is to be read again at second `now`.
@@ -155,9 +166,11 @@ mod tests {
         assert_eq!(rescans.due(END + 600), due(1));
         rescans.began(0, 1);
         assert_eq!((rescans.due(END + 99_999), rescans.next_at()), (None, None), "one at a time");
+        assert!(rescans.is_running());
         assert_eq!(rescans.retire(), []);
         rescans.ended(0, 1, END, Some(END + 700));
         assert_eq!((rescans.retire(), rescans.next_at()), (vec![], Some(END + 21_600)));
+        assert!(!rescans.is_running());
         assert_eq!(rescans.due(END + 21_600), due(2));
         rescans.began(0, 2);
         rescans.ended(0, 2, END, Some(END + 21_600));

@@ -53,17 +53,22 @@ impl SearchSource {
         let config = Arc::new(config);
         let dialler = Dialler::new(Arc::clone(&config), Arc::clone(&env))?;
         let shared = Shared::default();
+        let link = Link::new(dialler, shared.clone());
+        Ok(Self::begin(config, env, shared, link))
+    }
+
+    fn begin(config: Arc<Config>, env: Arc<dyn Env>, shared: Shared, link: Link) -> Self {
         let road =
             CurrentRoad::new(SearchRoad::of(config.road).unwrap_or(SearchRoad::Unstructured));
-        Ok(Self {
-            link: Link::new(dialler, shared.clone()),
+        Self {
+            link,
             reader: Reader::new(Arc::clone(&config), Arc::clone(&env), road),
             tasks: Tasks::default(),
             upstream: VecDeque::new(),
             config,
             env,
             shared,
-        })
+        }
     }
 
     /// A source with the same settings and credentials that begins anew, for a run behind this
@@ -72,17 +77,7 @@ impl SearchSource {
     #[must_use]
     pub fn again(&self) -> Self {
         let (config, env) = (Arc::clone(&self.config), Arc::clone(&self.env));
-        let road =
-            CurrentRoad::new(SearchRoad::of(config.road).unwrap_or(SearchRoad::Unstructured));
-        Self {
-            link: self.link.again(),
-            reader: Reader::new(Arc::clone(&config), Arc::clone(&env), road),
-            tasks: Tasks::default(),
-            upstream: VecDeque::new(),
-            config,
-            env,
-            shared: self.shared.clone(),
-        }
+        Self::begin(config, env, self.shared.clone(), self.link.again())
     }
 
     /// The decoder artifacts that Auth offers, over the connection that this source keeps. Works

@@ -4,6 +4,8 @@ mod no_proxy;
 
 use std::fmt;
 
+use http::HeaderValue;
+
 use crate::address::Address;
 use crate::dial::DialError;
 
@@ -112,8 +114,8 @@ pub(crate) struct HttpProxy {
     pub(crate) address: Address,
     /// Whether it is spoken to over TLS.
     pub(crate) tls: bool,
-    /// What stands before the `@`, `user:password` decoded.
-    pub(crate) user: Option<Vec<u8>>,
+    /// For `Proxy-Authorization`, of what stands before the `@`.
+    pub(crate) login: Option<HeaderValue>,
 }
 
 impl HttpProxy {
@@ -132,15 +134,9 @@ impl HttpProxy {
             None => (None, authority),
         };
         let address = Address::parse_loosely(host, port).ok_or("it names no host and port")?;
-        let user = user.map(decoded).transpose()?;
-        // Whoever logs in without a password sends an empty one.
-        let user = user.map(|mut user| {
-            if !user.contains(&b':') {
-                user.push(b':');
-            }
-            user
-        });
-        Ok(Self { variable: setting.variable, address, tls, user })
+        let wrong = "a `%` in its login is not followed by two hex digits";
+        let login = user.map(|user| ev_dial::basic(user).ok_or(wrong)).transpose()?;
+        Ok(Self { variable: setting.variable, address, tls, login })
     }
 }
 
@@ -156,24 +152,6 @@ impl fmt::Display for HttpProxy {
         let scheme = if self.tls { "https" } else { "http" };
         write!(f, "{scheme}://{}", self.address)
     }
-}
-
-/// Takes percent signs out.
-fn decoded(text: &str) -> Result<Vec<u8>, &'static str> {
-    let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || bytes.next().and_then(|b| char::from(b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(), digit()) else {
-            return Err("a `%` in its login is not followed by two hex digits");
-        };
-        out.push(u8::try_from(high << 4 | low).unwrap_or_default());
-    }
-    Ok(out)
 }
 
 #[cfg(test)]
@@ -216,7 +194,8 @@ mod tests {
     fn logins_are_read_and_never_shown() {
         let all = surroundings(&[("HTTPS_PROXY", "http://me:p%40ss@p:3128/")]);
         let proxy = all.proxy_for(&address("auth:3025")).expect("usable").expect("one");
-        assert_eq!(proxy.user.as_deref(), Some(&b"me:p@ss"[..]));
+        let login = proxy.login.as_ref().map(|login| login.to_str().expect("ASCII"));
+        assert_eq!(login, Some("Basic bWU6cEBzcw=="));
         for shown in [format!("{all:?}"), format!("{proxy:?}"), proxy.to_string()] {
             assert!(
                 !shown.contains("ss@") && !shown.contains("40ss") && !shown.contains("me:"),

@@ -73,19 +73,13 @@ pub(crate) struct Ticket {
     pub(crate) permit: Option<Permit>,
 }
 
-/// What is fetched.
+/// What leave is given for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A page of the live window.
+    /// A page of the live window, or the list of a date's chunks.
     Live,
-    /// A page of a window with an end.
+    /// A page of a window with an end, or a chunk.
     Closed,
-    /// A part of a recording.
-    Session,
-    /// A part of the list of a date's chunks.
-    Date,
-    /// A part of a chunk.
-    Chunk,
 }
 
 /// What a fetch brought.

@@ -5,11 +5,12 @@
 //! Window (kind 1, formats 1 and 2): flags (1 byte: bit 0 live, bit 1 starts without overlap, bit 2
 //! has the second of opening), order (1 byte: 0 ascending), start (8), end (8; 0 when live), with
 //! bit 2 the second at which the lane was opened (8), number of types (2), each type as length (2)
-//! and text, then the page key up to the end. Format 1 has no bit 2. A page key belongs to the search that made it, which is
-//! why the whole search is kept with it; the end of a live window alone may differ.
+//! and text, then the page key up to the end. Format 1 has no bit 2. A page key belongs to the
+//! search that made it, which is why the whole search is kept with it; the end of a live window
+//! alone may differ.
 //!
-//! Session (kind 2, format 1): flags (1 byte: bit 0 the indexes are in order), start index (4), events to
-//! skip (8), events settled in all (8).
+//! Session (kind 2, format 1): flags (1 byte: bit 0 the indexes are in order), start index (4),
+//! events to skip (8), events settled in all (8).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use ev_core::{LaneId, Road, SourceError, Token};

@@ -215,8 +215,11 @@ impl Window {
         self.limit = self.limit.saturating_mul(2).min(self.batch);
         (self.fails, self.failures) = (false, 0);
         let empty = items.is_empty();
-        self.newest =
-            items.iter().filter_map(|event| self.second(event, query)).chain(self.newest).max();
+        // Only where it decides something.
+        if self.end().is_none() {
+            let seconds = items.iter().filter_map(|event| self.second(event, query));
+            self.newest = seconds.chain(self.newest).max();
+        }
         let last = items.iter().rev().find_map(|event| self.second(event, query));
         let last = last.filter(|_| !self.backwards);
         let moves_on = !last_key.is_empty() && last_key != self.key;

@@ -93,11 +93,6 @@ impl ClientTls {
         current.credentials.identity.as_ref().map_or_else(Vec::new, |id| id.facts().to_vec())
     }
 
-    /// Facts of the trusted CAs in use.
-    pub fn roots_facts(&self) -> Vec<crate::CertificateFacts> {
-        self.current.load().credentials.roots.facts().to_vec()
-    }
-
     /// Whether the client certificate in use is valid now; without one there is nothing to check.
     ///
     /// # Errors

@@ -44,28 +44,13 @@ impl Identity {
         Self::build(certificate.origin(), chain, key.origin(), private)
     }
 
-    /// Takes a certificate chain (leaf first) and a key as they are; `origin` is what errors call
-    /// them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoCertificate`], [`Error::BadCertificate`], [`Error::UnsupportedKey`] and
-    /// [`Error::KeyMismatch`].
-    pub fn from_der(
-        origin: &str,
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Self, Error> {
-        Self::build(origin, chain, origin, key)
-    }
-
     fn build(
         origin: &str,
         chain: Vec<CertificateDer<'static>>,
         key_origin: &str,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, Error> {
-        let facts = all_facts(origin, &chain)?;
+        let facts = CertificateFacts::of_chain(&chain, origin)?;
         if facts.is_empty() {
             return Err(Error::NoCertificate { origin: origin.to_owned(), found: Vec::new() });
         }
@@ -167,20 +152,6 @@ impl Roots {
         roots.not_empty("the given CA parts")
     }
 
-    /// Only these CAs; `origin` is what errors call them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoCertificate`], [`Error::BadCertificate`].
-    pub fn from_der(
-        origin: &str,
-        certificates: Vec<CertificateDer<'static>>,
-    ) -> Result<Self, Error> {
-        let mut roots = Self::empty();
-        roots.add(origin, certificates)?;
-        roots.not_empty(origin)
-    }
-
     /// The CAs that the operating system trusts. Blocks. Single damaged ones are passed over,
     /// as the operator did not choose them.
     ///
@@ -214,7 +185,7 @@ impl Roots {
     }
 
     fn add(&mut self, origin: &str, certs: Vec<CertificateDer<'static>>) -> Result<(), Error> {
-        self.facts.extend(all_facts(origin, &certs)?);
+        self.facts.extend(CertificateFacts::of_chain(&certs, origin)?);
         for (index, certificate) in certs.into_iter().enumerate() {
             self.store.add(certificate.clone()).map_err(|error| Error::BadCertificate {
                 origin: origin.to_owned(),
@@ -268,18 +239,4 @@ fn certified(
     key: &PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, rustls::Error> {
     CertifiedKey::from_der(chain.to_vec(), key.clone_key(), &provider())
-}
-
-fn all_facts(
-    origin: &str,
-    certificates: &[CertificateDer<'_>],
-) -> Result<Vec<CertificateFacts>, Error> {
-    let read = |(index, der): (usize, _)| {
-        CertificateFacts::read(der).map_err(|what| Error::BadCertificate {
-            origin: origin.to_owned(),
-            number: index + 1,
-            what,
-        })
-    };
-    certificates.iter().enumerate().map(read).collect()
 }

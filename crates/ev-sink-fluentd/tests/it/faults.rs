@@ -74,7 +74,7 @@ async fn a_reused_connection_that_breaks_without_an_answer_is_replaced_at_once()
     });
     assert_eq!(verdict, Verdict::Delivered);
     assert_eq!(bodies, [r#"[{"n":2}]"#, r#"[{"n":2}]"#]);
-    assert_eq!(stage.sink.possible_duplicates(), 1);
+    assert_eq!(stage.sink.stats().possible_duplicates, 1);
     let stats = stage.sink.stats();
     assert_eq!(
         (stats.resent, stats.possible_duplicates, stats.possible_duplicate_events),
@@ -113,7 +113,7 @@ async fn an_end_without_an_answer_on_a_new_connection_is_unknown() {
     });
     let detail = unknown(verdict);
     assert!(detail.ends_with("the receiver closed the connection without an answer"), "{detail}");
-    assert_eq!(stage.sink.possible_duplicates(), 0, "not sent again by the sink");
+    assert_eq!(stage.sink.stats().possible_duplicates, 0, "not sent again by the sink");
 }
 
 #[tokio::test]

@@ -278,7 +278,7 @@ async fn connections_are_used_again_until_they_are_too_old() {
         second.ok().await;
     });
     assert_eq!(verdict, Verdict::Delivered);
-    assert_eq!(stage.sink.possible_duplicates(), 0);
+    assert_eq!(stage.sink.stats().possible_duplicates, 0);
 }
 
 #[tokio::test]

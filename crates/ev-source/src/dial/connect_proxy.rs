@@ -1,8 +1,8 @@
 //! TCP through an HTTP proxy, by CONNECT.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{HeaderValue, PROXY_AUTHORIZATION};
+use ev_core::chain;
+use ev_dial::BoxStream;
+use http::header::PROXY_AUTHORIZATION;
 use http::{Method, StatusCode, Uri};
 use http_body_util::Empty;
 use tracing::debug;
@@ -12,8 +12,6 @@ use super::error::DialError;
 use super::http1::{self, Switched};
 use crate::address::Address;
 use crate::surroundings::HttpProxy;
-use ev_core::chain;
-use ev_dial::BoxStream;
 
 /// A connection to `address` that `proxy` makes for us. The login is sent at once: to be asked for
 /// it first would only cost a round trip.
@@ -36,12 +34,8 @@ pub(super) async fn through(
     let target = Uri::builder().authority(address.to_string()).build();
     let target = target.map_err(|_| failed(format!("`{address}` is no address for it")))?;
     let mut request = http1::begin(address).method(Method::CONNECT).uri(target);
-    if let Some(user) = &proxy.user {
-        let text = format!("Basic {}", STANDARD.encode(user));
-        if let Ok(mut value) = HeaderValue::from_str(&text) {
-            value.set_sensitive(true);
-            request = request.header(PROXY_AUTHORIZATION, value);
-        }
+    if let Some(login) = &proxy.login {
+        request = request.header(PROXY_AUTHORIZATION, login.clone());
     }
     let request = request.body(Empty::new());
     let request = request.map_err(|_| failed(format!("`{address}` is no address for it")))?;
@@ -53,7 +47,7 @@ pub(super) async fn through(
         Ok(Switched::No(StatusCode::PROXY_AUTHENTICATION_REQUIRED)) => {
             let what = "it answers 407: it wants a login, in the form `http://user:password@host`";
             let refused = "it answers 407: it refuses the login that is set";
-            let what = if proxy.user.is_some() { refused } else { what };
+            let what = if proxy.login.is_some() { refused } else { what };
             Err(failed(what.to_owned()))
         }
         Ok(Switched::No(status)) => {

@@ -153,7 +153,6 @@ struct Tries<'a> {
 
 impl Tries<'_> {
     async fn all(&mut self, remembered: Option<Way>) -> Option<Dialled> {
-        let mut direct_may_be_a_proxy = true;
         if let Some(way) = &remembered
             && let Some(dialled) = self.one(way.clone()).await
         {
@@ -164,11 +163,10 @@ impl Tries<'_> {
         {
             return Some(dialled);
         }
-        if let Some(Failure { error, .. }) = self.failures.last() {
-            direct_may_be_a_proxy = error.may_be_a_proxy();
-        }
+        // Of the attempt to reach Auth directly, or where that is the way that is remembered, of that.
+        let may_be_a_proxy = self.failures.last().is_some_and(|last| last.error.may_be_a_proxy());
         let elsewhere = self.dialler.config.surroundings.tunnel_address();
-        if !direct_may_be_a_proxy && elsewhere.is_none() {
+        if !may_be_a_proxy && elsewhere.is_none() {
             return None;
         }
         self.proxy(elsewhere).await

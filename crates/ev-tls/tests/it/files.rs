@@ -112,11 +112,6 @@ fn facts_and_keys_of_an_identity() {
     let secret = String::from_utf8(leaf.key.clone()).expect("text");
     let secret = secret.lines().nth(1).expect("a key line");
     assert!(!shown.contains(secret), "{shown}");
-
-    let chain = leaf.certificate_part().certificates().expect("good");
-    let key = leaf.key_part().private_key().expect("good");
-    let same = Identity::from_der("memory", chain, key).expect("good");
-    assert_eq!(same, identity);
 }
 
 #[test]
@@ -159,7 +154,6 @@ fn a_closure_is_a_source() {
     let tls = ClientTls::new(source, ClientOptions::default(), Clock::new(|| NOW)).expect("good");
     assert!(tls.identity_facts().is_empty());
     assert!(tls.check().is_ok());
-    assert_eq!(tls.roots_facts()[0].subject, "Test CA");
     for (host, name) in [("[::1]", "::1"), ("127.0.0.1", "127.0.0.1"), ("a.example", "a.example")] {
         assert_eq!(tls.server_name(host).expect("a host").to_str(), name);
     }
