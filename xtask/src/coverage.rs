@@ -1,5 +1,6 @@
-//! `docs/coverage.md` names a test for each feature, `docs/reliability.md` one for each fault; this
-//! checks that the tests exist.
+//! `docs/coverage.md` names a test for each feature, `docs/reliability.md` one for each fault,
+//! `docs/audit-client.md` one for each case of the client it is compared with; this checks that the
+//! tests exist.
 
 use std::fs;
 
@@ -8,7 +9,8 @@ use anyhow::{Context, Result};
 use crate::root;
 
 /// The pages that name tests.
-const PAGES: [&str; 2] = ["docs/coverage.md", "docs/reliability.md"];
+const PAGES: [&str; 3] =
+    ["docs/audit-client.md", "docs/coverage.md", "docs/reliability.md"];
 
 /// Adds a line to `wrong` for each named test that is not there.
 ///
