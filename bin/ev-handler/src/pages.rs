@@ -31,7 +31,7 @@ pub(crate) fn completion(shell: Shell, root: Command, name: &str) -> Vec<u8> {
 
 /// Values are judged where all settings are, so that the words of a choice are told here only.
 fn with_words(mut root: Command) -> Command {
-    for command in ["start", "config"] {
+    for command in ["start", "config", "shadow"] {
         for option in options() {
             let Kind::Choice(words) = option.kind else { continue };
             root = root.mut_subcommand(command, |command| {
@@ -162,7 +162,9 @@ mod tests {
         let script = String::from_utf8(script).expect("text");
         for option in options() {
             if let Kind::Choice(words) = option.kind {
-                assert!(script.contains(&words.join(" ")), "{}", option.name);
+                // Of each command that takes all settings.
+                let count = script.matches(&format!("\"{}\"", words.join(" "))).count();
+                assert!(count >= 3, "{}: {count} times", option.name);
             }
         }
     }

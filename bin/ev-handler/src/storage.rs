@@ -1,5 +1,8 @@
-//! What kind of place the storage directory is.
+//! What kind of place the storage directory is, and folders in it.
 
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use rustix::fs::statfs;
@@ -13,6 +16,18 @@ pub(crate) fn fleeting(storage: &Path) -> Option<&'static str> {
     // The type's width differs between platforms, its values do not.
     #[expect(clippy::useless_conversion, reason = "it is not `i64` everywhere")]
     why(i64::try_from(kind).ok()?)
+}
+
+/// Makes a folder for its owner alone, unless it is there; with `parents`, also those above it.
+///
+/// # Errors
+///
+/// Those of the system.
+pub(crate) fn make_private(folder: &Path, parents: bool) -> io::Result<()> {
+    match DirBuilder::new().recursive(parents).mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// By the numbers that Linux gives file systems (`linux/magic.h`).

@@ -70,7 +70,6 @@ pub(crate) fn value_name(kind: Kind) -> &'static str {
         Kind::Time => "TIME",
         Kind::List => "LIST",
         Kind::Path | Kind::File => "PATH",
-        Kind::Directory => "DIR",
         Kind::DirectoryOrUrl => "DIR|URL",
         Kind::Choice(_) => "WORD",
     }

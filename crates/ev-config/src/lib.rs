@@ -68,4 +68,4 @@ pub use settings::{
     Ingest, Json, JsonFlavour, Lock, LogFormat, Road, Settings, Teleport, Timeouts, Unknown,
     VersionPolicy,
 };
-pub use value::{parse_time, redacted, split_list};
+pub use value::{in_home, parse_time, redacted, split_list};

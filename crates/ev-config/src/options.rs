@@ -53,9 +53,7 @@ pub enum Kind {
     Path,
     /// An existing file; `~` is the home directory.
     File,
-    /// An existing directory; `~` is the home directory.
-    Directory,
-    /// An existing directory, or an `https` address, told apart by `://`. Of an address neither
+    /// An existing directory (`~` is the home directory), or an `https` address, told apart by `://`. Of an address neither
     /// user nor password nor query is ever printed.
     DirectoryOrUrl,
     /// One of these words.

@@ -48,14 +48,18 @@ pub(crate) struct Places {
 impl Places {
     /// `~` and `~/…` expanded, and made absolute.
     pub(crate) fn absolute(&self, text: &str) -> PathBuf {
-        let expanded = match (&self.home, text.strip_prefix('~')) {
-            (Some(home), Some("")) => home.clone(),
-            (Some(home), Some(rest)) if rest.starts_with('/') => home.join(&rest[1..]),
-            _ => PathBuf::from(text),
-        };
-        let joined = self.cwd.join(expanded);
+        let joined = self.cwd.join(in_home(text, self.home.as_deref()));
         // `./storage` reads better as `/somewhere/storage`; `..` stays, as links may hide behind.
         joined.components().collect()
+    }
+}
+
+/// A path as people write it, with `~` and `~/…` as the home directory, if there is one.
+pub fn in_home(text: &str, home: Option<&Path>) -> PathBuf {
+    match (home, text.strip_prefix('~')) {
+        (Some(home), Some("")) => home.to_owned(),
+        (Some(home), Some(rest)) if rest.starts_with('/') => home.join(&rest[1..]),
+        _ => PathBuf::from(text),
     }
 }
 
@@ -104,7 +108,7 @@ pub(crate) fn parse(kind: Kind, written: &Written, places: &Places) -> Result<Va
         (Kind::List, Written::Text(text)) => Ok(Value::List(split_list(text))),
         // A repeated flag appends, each with its own commas; an item of an array is one item.
         (Kind::List, Written::Texts(items)) => Ok(Value::List(items.clone())),
-        (Kind::Path | Kind::File | Kind::Directory, Written::Text(text)) => {
+        (Kind::Path | Kind::File, Written::Text(text)) => {
             let path = places.absolute(text);
             exists_as(kind, &path).map(|()| Value::Path(path))
         }
@@ -113,7 +117,7 @@ pub(crate) fn parse(kind: Kind, written: &Written, places: &Places) -> Result<Va
         }
         (Kind::DirectoryOrUrl, Written::Text(text)) => {
             let path = places.absolute(text);
-            exists_as(Kind::Directory, &path).map(|()| Value::Path(path))
+            exists_as(kind, &path).map(|()| Value::Path(path))
         }
         (Kind::Choice(words), Written::Text(text)) => {
             let found = words.iter().find(|word| *word == text);
@@ -136,7 +140,7 @@ fn wanted(kind: Kind) -> &'static str {
         Kind::Duration => "a duration in quotes, such as `\"10s\"`",
         Kind::Time => "a time such as `2026-01-31T00:00:00Z`",
         Kind::List => "an array of texts, or one text with commas",
-        Kind::Path | Kind::File | Kind::Directory => "a path in quotes",
+        Kind::Path | Kind::File => "a path in quotes",
         Kind::DirectoryOrUrl => "a path or an address in quotes",
     }
 }
@@ -253,7 +257,7 @@ fn exists_as(kind: Kind, path: &Path) -> Result<(), String> {
         std::fs::metadata(path).map_err(|error| format!("`{shown}` cannot be used: {error}"))?;
     match kind {
         Kind::File if metadata.is_dir() => Err(format!("`{shown}` is a directory, not a file")),
-        Kind::Directory if !metadata.is_dir() => Err(format!("`{shown}` is not a directory")),
+        Kind::DirectoryOrUrl if !metadata.is_dir() => Err(format!("`{shown}` is not a directory")),
         _ => Ok(()),
     }
 }

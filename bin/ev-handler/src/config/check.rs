@@ -123,6 +123,7 @@ fn made(settings: &Settings, env: &Arc<dyn Env>, report: &mut Report) {
         Ok(parts) => parts.into(),
         Err(error) => vec![Err(error)],
     };
+    let is_trusted = parts.first().is_some_and(Result::is_ok);
     for error in parts.into_iter().filter_map(Result::err) {
         let text = Chain(&error).to_string();
         // What is wrong with a certificate was found above, where it is told more of it.
@@ -135,7 +136,7 @@ fn made(settings: &Settings, env: &Arc<dyn Env>, report: &mut Report) {
         }
     }
     if let Some(trust) = &settings.decoder.trust
-        && report.is_good()
+        && is_trusted
     {
         report.add(Verdict::Good, "decoder.trust", format!("`{}` can be read", trust.display()));
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, ValueEnum};
-use ev_config::{parse_duration, split_list};
+use ev_config::{in_home, parse_duration, split_list};
 use ev_configure::{Config, Error, FileNames, KeyKind, Overwrite};
 
 /// Make certificates, keys and configuration files for Fluentd and the handler
@@ -105,10 +105,7 @@ impl Args {
 
 fn directory(text: &str) -> Result<PathBuf, String> {
     let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
-    let path = match (text.strip_prefix("~/"), home) {
-        (Some(rest), Some(home)) => Path::new(&home).join(rest),
-        _ => PathBuf::from(text),
-    };
+    let path = in_home(text, home.as_deref().map(Path::new));
     match std::fs::metadata(&path) {
         Ok(found) if found.is_dir() => Ok(path),
         Ok(_) => Err("it is no directory".to_owned()),

@@ -1,8 +1,8 @@
 //! Files for events that have to be parked when there is no room for them in the state.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,12 +11,12 @@ use ev_pipeline::Overflow;
 use ev_state::ParkedFacts;
 
 use crate::parked::record::Record;
+use crate::storage;
 
 /// Folder within the storage directory.
 const FOLDER: &str = "parked";
 /// Events hold what people typed in terminals.
 const FILE_MODE: u32 = 0o600;
-const FOLDER_MODE: u32 = 0o700;
 /// Size at which another file is begun, in bytes.
 const FILE_BYTES: u64 = 256 << 20;
 /// Names that are tried for a new file: more than one only if a clock is set back.
@@ -90,12 +90,8 @@ impl Files {
 
     /// A new file, which is there after a power cut too.
     fn begin(&self) -> Result<Open, StateError> {
-        match DirBuilder::new().mode(FOLDER_MODE).create(&self.folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(failed("make the folder", &self.folder, error));
-            }
-            _ => {}
-        }
+        storage::make_private(&self.folder, false)
+            .map_err(|error| failed("make the folder", &self.folder, error))?;
         let now = self.env.now().to_string().replace(':', "-");
         let now = now.split('.').next().unwrap_or(&now).trim_end_matches('Z');
         for number in 0..NAMES {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ev_config::Settings;
 use ev_core::{
-    Cost, Credit, Date, Decoder, Env, EventDigest, Flavour, Form, Mode, Outcome, Output, RawEvent,
-    Road, Source as _, SpanQuery, SpanReader,
+    Cost, Credit, Date, Decoder, Env, Flavour, Form, Mode, Outcome, Output, RawEvent, Road,
+    Source as _, SpanQuery, SpanReader,
 };
 use ev_decode::{NativeDecoder, Options};
 use ev_pipeline::Identity;
@@ -19,7 +19,6 @@ use crate::start::{Error, parts};
 
 use super::boundary::{Log, Page, Stretch};
 use super::plan::Entry;
-use super::sha256;
 
 /// Before Auth is asked again what it offers.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -49,7 +48,7 @@ impl AuthLog {
         let mut all = settings.clone();
         let types = std::mem::take(&mut all.ingest.types);
         let mut source = Box::new(parts::source(&all, Arc::clone(env))?);
-        source.survey().await?;
+        let version = source.survey().await?.version;
         let offers = offers(&mut source, env).await?;
         let searches = offers.typed || offers.unstructured;
         if offers.unstructured && !offers.typed {
@@ -58,10 +57,13 @@ impl AuthLog {
             source.take_road(Road::Typed)?;
         }
         let (keyed, chunks) = (source.keyed_pages(), source.chunk_events());
-        let newest = ev_decode::embedded().into_iter().next_back();
+        // What Auth itself knows of events; where it is not there, the one that knows most.
+        let mut tables = ev_decode::embedded();
+        let exact = tables.iter().position(|one| *one.table.auth_version() == version);
+        let table = exact.map(|at| tables.swap_remove(at)).or_else(|| tables.pop());
         let options = Options { print_data: settings.json.print_data, login: false };
         // An id is made of Go's form, whatever is printed.
-        let typed = newest.map(|one| NativeDecoder::native(one.table, Flavour::Go, options));
+        let typed = table.map(|one| NativeDecoder::native(one.table, Flavour::Go, options));
         let unstructured = UnstructuredDecoder::new();
         Ok(Self { source, searches, keyed, chunks, span: None, types, typed, unstructured })
     }
@@ -71,14 +73,10 @@ impl AuthLog {
         let kind = peeked.map(|peeked| peeked.kind).unwrap_or_default().of(&event.bytes);
         let is_of_type =
             self.types.is_empty() || self.types.iter().any(|one| one.as_bytes() == kind);
-        let identity = match peeked.filter(|peeked| !peeked.uid.is_empty()) {
-            Some(peeked) => {
-                let digest = EventDigest::of(&sha256(peeked.uid.of(&event.bytes)));
-                let (time, index) = (peeked.time, Some(peeked.index));
-                Identity { digest, time, index, has_uid: true }
-            }
-            None => Identity::of(event, self.decode(event).as_ref()),
-        };
+        let mut identity = Identity::of(event, None);
+        if !identity.has_uid {
+            identity = Identity::of(event, self.decode(event).as_ref());
+        }
         Entry { identity, is_of_type }
     }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use ev_config::Settings;
 use ev_core::{Claim, Env, EventDigest, Flavour, Road, SinkId, Survey, Timestamp};
+use ev_modules::sha256;
 use ev_reference_state::State;
 use ev_state::SqliteStore;
 use tokio_util::sync::CancellationToken;
@@ -244,11 +245,6 @@ fn ids_of(id: &str) -> Vec<EventDigest> {
     let mut ids = vec![EventDigest::of(&sha256(id.as_bytes()))];
     ids.extend(ev_core::unstructured::digest_of_id(id.as_bytes()).map(|id| EventDigest::of(&id)));
     ids
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let sum = ring::digest::digest(&ring::digest::SHA256, bytes);
-    sum.as_ref().try_into().expect("a SHA-256 has 32 bytes")
 }
 
 #[cfg(test)]

@@ -238,6 +238,22 @@ fn exit_codes_say_whose_fault_it_is() {
     check(&["--config=good.toml", "start", "--teleport-identity=missing", "--batch=0"], 78);
 }
 
+/// What is wrong elsewhere says nothing about the trust file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trust_file_is_judged_by_itself() {
+    let stage = Stage::new("13.3.8");
+    stage.write_config(stage.auth.addr());
+    write(stage.dir.path(), "storage", "a file");
+    let args = ["config", "--check", "--offline", "--config", "handler.toml"];
+    let ran = run(stage.dir.path(), &args);
+    assert_eq!(ran.code, Some(78), "{}", ran.stdout);
+    has(&ran.stdout, &["error   storage:", "ok      decoder.trust:"]);
+    write(stage.dir.path(), "trust.json", "{");
+    let ran = run(stage.dir.path(), &args);
+    assert!(!ran.stdout.contains("ok      decoder.trust:"), "{}", ran.stdout);
+    has(&ran.stdout, &["decoder.trust"]);
+}
+
 /// A line for each setting, told before anything is opened.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_begins_with_every_setting() {

@@ -26,7 +26,6 @@ pub(crate) fn values(option: &OptionSpec) -> [&'static str; 2] {
         (_, Kind::Url) => ["https://one/x", "https://two/x"],
         (_, Kind::Path | Kind::List | Kind::Text) => ["/one", "/two"],
         (_, Kind::File) => ["identity", "other"],
-        (_, Kind::Directory) => ["dir", "."],
         (_, Kind::DirectoryOrUrl) => ["dir", "https://two/x"],
         (_, Kind::Choice(words)) => match option.default {
             Some(default) if words[0] == default => [words[1], words[1]],

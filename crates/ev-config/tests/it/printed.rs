@@ -1,6 +1,7 @@
 //! What is in force, printed as a file that gives the same settings.
 
 use ev_config::{BatchModeReason, Loaded, Settings, options};
+use proptest::prelude::ProptestConfig;
 
 use crate::precedence::{alone, values};
 use crate::rig::Rig;
@@ -52,7 +53,7 @@ fn the_printed_file_gives_the_same_settings() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
 
     /// Whatever is set, and wherever.
     #[test]

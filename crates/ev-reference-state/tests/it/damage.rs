@@ -45,7 +45,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 3))]
     #[test]
     fn whatever_stands_in_the_files_is_no_error(
         files in prop::collection::vec((0..FILES.len(), content()), 0..FILES.len()),

@@ -1,22 +1,24 @@
 //! What is going on, as a file of JSON: for whoever looks for a trouble. Holds no event, no secret
 //! and no key.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ev_core::{AuthVersion, StateError, Survey, Timestamp};
 use ev_locking::Counts;
 use ev_pipeline::{LaneStatus, ReceiverStatus, Status};
-use ev_sink_fluentd::FluentdSink;
+use ev_sink_fluentd::{FluentdSink, Stats};
 use ev_tls::CertificateFacts;
 use serde_json::{Value, json};
 
+use crate::storage;
+use crate::text::time;
+
 /// Folder within the storage directory; that of the reference handler's profiles.
 const FOLDER: &str = "profiles";
-const FOLDER_MODE: u32 = 0o700;
 /// It names users and addresses.
 const FILE_MODE: u32 = 0o600;
 
@@ -62,7 +64,7 @@ impl Moment<'_> {
             },
             "engine": engine,
             "fluentd": self.sink.map(|sink| json!({
-                "statistics": format!("{:?}", sink.stats()),
+                "statistics": statistics(&sink.stats()),
                 "certificates": certificates(&sink.identity_facts()),
             })),
             "locking": self.locking.map(|counts| json!({
@@ -84,10 +86,40 @@ fn certificates(facts: &[CertificateFacts]) -> Value {
         json!({
             "subject": facts.subject,
             "issuer": facts.issuer,
-            "not_after": Timestamp::new(facts.not_after, 0).to_string(),
+            "not_after": time(facts.not_after),
         })
     });
     facts.collect()
+}
+
+fn statistics(stats: &Stats) -> Value {
+    let round_trips = stats.round_trips.buckets().map(|(up_to, count)| {
+        json!({ "up_to_ms": up_to.map(|up_to| up_to.as_millis()), "count": count })
+    });
+    json!({
+        "requests": stats.requests,
+        "events": stats.events,
+        "body_bytes": stats.body_bytes,
+        "gzip_in_bytes": stats.gzip_in_bytes,
+        "gzip_out_bytes": stats.gzip_out_bytes,
+        "responses": {
+            "success": stats.responses.success,
+            "redirect": stats.responses.redirect,
+            "client_error": stats.responses.client_error,
+            "server_error": stats.responses.server_error,
+            "other": stats.responses.other,
+        },
+        "timeouts": stats.timeouts,
+        "broken": stats.broken,
+        "connections_opened": stats.connections_opened,
+        "connections_failed": stats.connections_failed,
+        "resent": stats.resent,
+        "possible_duplicates": stats.possible_duplicates,
+        "possible_duplicate_events": stats.possible_duplicate_events,
+        "certificate_reloads": stats.certificate_reloads,
+        "round_trips": round_trips.collect::<Value>(),
+        "round_trip_ms": stats.round_trips.smoothed().map(|mean| mean.as_secs_f64() * 1_000.0),
+    })
 }
 
 fn engine(status: &Status) -> Value {
@@ -96,7 +128,7 @@ fn engine(status: &Status) -> Value {
     let given_up = status.sessions_given_up.iter().map(|row| {
         json!({
             "session": row.session.as_str(),
-            "since": Timestamp::new(row.since_seconds, 0).to_string(),
+            "since": time(row.since_seconds),
             "attempts": row.attempts,
             "missing": row.missing,
             "reason": row.reason,
@@ -107,7 +139,7 @@ fn engine(status: &Status) -> Value {
         "decoder": status.decoder,
         "caught_up": status.caught_up,
         "lag_seconds": status.lag_seconds,
-        "newest_event": status.newest_event_seconds.map(second),
+        "newest_event": status.newest_event_seconds.map(time),
         "lanes": status.lanes.iter().map(lane).collect::<Value>(),
         "lanes_known": status.lanes_known,
         "backlog": status.backlog,
@@ -149,7 +181,7 @@ fn engine(status: &Status) -> Value {
 fn lane(lane: &LaneStatus) -> Value {
     json!({
         "lane": lane.lane.to_string(),
-        "newest_event": lane.newest_seconds.map(second),
+        "newest_event": lane.newest_seconds.map(time),
         "unsettled": lane.unsettled,
         "attempts": lane.attempts,
     })
@@ -165,10 +197,6 @@ fn receiver(receiver: &ReceiverStatus) -> Value {
     })
 }
 
-fn second(seconds: i64) -> String {
-    Timestamp::new(seconds, 0).to_string()
-}
-
 /// Writes a file for its owner only, which is there whole or not at all.
 pub(super) fn write(storage: &Path, now: Timestamp, text: &str) -> Result<PathBuf, StateError> {
     let folder = storage.join(FOLDER);
@@ -176,12 +204,8 @@ pub(super) fn write(storage: &Path, now: Timestamp, text: &str) -> Result<PathBu
         message: format!("failed to {what} `{}`", path.display()),
         source: Some(error.into()),
     };
-    match DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            return Err(failed("make the folder", &folder, error));
-        }
-        _ => {}
-    }
+    storage::make_private(&folder, true)
+        .map_err(|error| failed("make the folder", &folder, error))?;
     let millis = i128::from(now.seconds()) * 1_000 + i128::from(now.subsec_nanos() / 1_000_000);
     let path = folder.join(format!("{millis}-state.json"));
     let unfinished = folder.join(format!(".{millis}-state.json.{}", std::process::id()));

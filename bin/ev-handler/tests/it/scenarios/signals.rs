@@ -91,6 +91,9 @@ async fn a_user_signal_writes_down_what_is_going_on() {
     assert!(!dump["engine"]["lanes"].as_array().unwrap().is_empty());
     assert_eq!(dump["engine"]["parked"], 0);
     assert_eq!(dump["locking"]["waiting"], 0);
+    let statistics = &dump["fluentd"]["statistics"];
+    assert!(statistics["requests"].as_u64() >= Some(1), "{text}");
+    assert!(statistics["responses"]["success"].is_u64(), "{text}");
     // Neither secrets nor anything of an event.
     let uid = |json: &String| serde_json::from_str::<Value>(json).unwrap()["uid"].clone();
     for uid in scene.log.iter().map(uid).filter_map(|uid| uid.as_str().map(str::to_owned)) {
