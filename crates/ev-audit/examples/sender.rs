@@ -9,6 +9,7 @@
 //! | `SOCKET` | path of a Unix socket, or `tcp:HOST:PORT`; required |
 //! | `N` | how many records; default 1000 |
 //! | `RETAIN` | bytes of written records that are kept to be sent again when a connection breaks; default 524288 for a Unix socket, 8388608 for TCP, 0 is off |
+//! | `SPILL` | a directory for records that memory has no room for, and for those of a run that was killed; default none |
 //! | `DEADLINE` | seconds that the end may take; default 60 |
 //!
 //! Prints `{"sent":…,"dropped":…}`: records written, and records given up; and how many of the
@@ -23,7 +24,7 @@ use std::time::Duration;
 use ev_audit::transport::{TcpTransport, Transport, UnixTransport};
 use ev_audit::{
     Caller, CallerIdentityType, Client, Operation, OperationCategory, OperationType, Overflow,
-    Plane, Record, Target,
+    Plane, Record, SpillSettings, Target,
 };
 
 const UNIX_RETAIN: usize = 512 * 1024;
@@ -39,19 +40,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let service = "e6c9fcb1-7f08-4c1d-9e7a-123456789abc".parse()?;
     let mut builder = Client::builder(service, transport).retain_bytes(number("RETAIN", retain)?);
     // However slow the agent is, nothing is lost: this program has nothing else to do.
-    builder = builder.overflow(Overflow::Block(Duration::from_secs(600)));
+    let patience = Duration::from_secs(600);
+    let spill = env::var_os("SPILL");
+    builder = builder.overflow(match &spill {
+        Some(dir) => Overflow::Spill(SpillSettings::new(dir)),
+        None => Overflow::Block(patience),
+    });
     let client = builder.build()?;
 
     let mut refused = 0_u64;
     for seq in 0..count {
-        refused += u64::from(client.send(Plane::Data, typical(seq)).is_err());
+        refused += u64::from(client.send_timeout(Plane::Data, typical(seq), patience).is_err());
     }
     let left = client.close(Duration::from_secs(number("DEADLINE", 60)?));
     let ledger = left.ledger;
     println!(
-        r#"{{"sent":{},"dropped":{},"spilled":{},"resent":{},"unconfirmed":{},"connections":{},"writes":{},"balanced":{}}}"#,
+        r#"{{"sent":{},"dropped":{},"recovered":{},"spilled":{},"resent":{},"unconfirmed":{},"connections":{},"writes":{},"balanced":{}}}"#,
         ledger.written,
         refused + ledger.dropped.total(),
+        ledger.recovered,
         ledger.spilled,
         ledger.resent,
         ledger.unconfirmed,
