@@ -9,8 +9,7 @@ use anyhow::{Context, Result};
 use crate::root;
 
 /// The pages that name tests.
-const PAGES: [&str; 3] =
-    ["docs/audit-client.md", "docs/coverage.md", "docs/reliability.md"];
+const PAGES: [&str; 3] = ["docs/audit-client.md", "docs/coverage.md", "docs/reliability.md"];
 
 /// Adds a line to `wrong` for each named test that is not there.
 ///
