@@ -1,14 +1,12 @@
 //! The directory: its mode, its lock, and which files are in it.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::disk;
 use super::error::SpillError;
+use super::{disk, system};
 
-const DIRECTORY_MODE: u32 = 0o700;
 /// Digits in the name of a segment: as many as the largest number has.
 const DIGITS: usize = 20;
 
@@ -22,13 +20,13 @@ pub(super) struct Directory {
 impl Directory {
     /// Makes it if it is not there, looks at its mode and takes the lock.
     pub(super) fn open(path: &Path) -> Result<Self, SpillError> {
+        system::supported().map_err(SpillError::io("use spill directory", path))?;
         if !path.is_dir() {
-            let mut builder = DirBuilder::new();
-            builder.recursive(true).mode(DIRECTORY_MODE);
-            builder.create(path).map_err(SpillError::io("create spill directory", path))?;
+            let made = system::create_directory(path);
+            made.map_err(SpillError::io("create spill directory", path))?;
         }
         let metadata = fs::metadata(path).map_err(SpillError::io("examine", path))?;
-        let mode = metadata.permissions().mode() & 0o7777;
+        let mode = system::mode(&metadata);
         if mode & 0o022 != 0 {
             return Err(SpillError::Unsafe { dir: path.to_owned(), mode });
         }
@@ -71,9 +69,7 @@ impl Directory {
     /// Opens a segment that is there, and takes rights away that a file of ours does not have.
     pub(super) fn open_segment(&self, number: u64) -> io::Result<File> {
         let file = disk::open(&self.segment(number))?;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            file.set_permissions(Permissions::from_mode(disk::FILE_MODE))?;
-        }
+        system::restrict(&file)?;
         Ok(file)
     }
 

@@ -2,17 +2,17 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Mode of every file: frames name people.
-pub(super) const FILE_MODE: u32 = 0o600;
+use super::system;
 
 /// Makes a file that is not there yet.
 pub(super) fn create_new(path: &Path) -> io::Result<File> {
     #[cfg(test)]
     super::tests::fault::step()?;
-    OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    system::for_owner(&mut options).open(path)
 }
 
 /// Opens a file for reading and writing, and makes it if it is not there.
@@ -20,7 +20,8 @@ pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
     #[cfg(test)]
     super::tests::fault::step()?;
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
+    options.read(true).write(true).create(true).truncate(false);
+    system::for_owner(&mut options).open(path)
 }
 
 /// Opens a file that is there.
@@ -32,14 +33,15 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     #[cfg(test)]
     super::tests::fault::write(file, bytes, offset)?;
-    file.write_all_at(bytes, offset)
+    system::write_all_at(file, bytes, offset)
 }
 
 /// Reads as much as there is room for; less at the end of the file only.
 pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset.saturating_add(filled as u64)) {
+        let place = offset.saturating_add(filled as u64);
+        match system::read_at(file, &mut buffer[filled..], place) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

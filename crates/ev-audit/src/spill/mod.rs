@@ -39,6 +39,7 @@ mod recover;
 mod segment;
 mod settings;
 mod store;
+mod system;
 mod walk;
 
 #[cfg(test)]
