@@ -1,4 +1,4 @@
-//! Validating and encoding a record allocate nothing.
+//! Validating and encoding a record allocate nothing, and sending it next to nothing.
 
 use allocation_counter::measure;
 use ev_audit::wire::encode_record;
@@ -46,4 +46,21 @@ fn validation_that_passes_allocates_nothing() {
         let counted = measure(|| assert_eq!(record.problems(&rules), []));
         assert_eq!(counted.count_total, 0);
     }
+}
+
+#[test]
+fn a_send_allocates_at_most_once() {
+    let transport = ev_audit::transport::NoopTransport::new();
+    let client = ev_audit::Client::builder(service(), transport).build().unwrap();
+    let record = typical();
+    // The buffer of this thread grows with the first one.
+    client.send_ref(Plane::Data, &record).unwrap();
+    let sends = 2_000;
+    let count = measure(|| {
+        for _ in 0..sends {
+            client.send_ref(Plane::Data, &record).unwrap();
+        }
+    });
+    // One chunk of the queue, with its list of ends, is for more than a hundred.
+    assert!(count.count_total <= sends / 20, "{} allocations", count.count_total);
 }

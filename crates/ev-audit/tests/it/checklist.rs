@@ -1,6 +1,8 @@
 //! What the list of tests of the client that the format comes from asks for, and no other test
 //! here shows.
 
+use std::fs;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -214,4 +216,45 @@ fn dependencies_are_few() {
         ["ev-tls", "log", "metrics", "rustls", "serde", "tokio-rustls", "tracing-subscriber"]
     );
     assert!(!manifest.contains("\ndefault = "), "no feature is on by default");
+}
+
+/// Nobody acknowledges anything, so nobody here says more than *queued* and *written*.
+#[test]
+fn no_word_promises_what_the_protocol_does_not() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    let mut files = vec![root.join("../../docs/audit-client.md"), root.join("Cargo.toml")];
+    let mut folders = vec![root.join("src"), root.join("examples")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let known = if path.is_dir() { &mut folders } else { &mut files };
+            known.push(path);
+        }
+    }
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap().to_lowercase();
+        assert!(!text.contains("deliver"), "{}", file.display());
+        seen += 1;
+    }
+    assert!(seen > 50, "{seen} files");
+}
+
+#[test]
+fn only_functions_that_say_so_wait() {
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(client).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for line in text.lines().map(str::trim) {
+            if let Some(rest) = line.strip_prefix("pub async fn ") {
+                found.push(rest.split(['(', '<']).next().unwrap().to_owned());
+            }
+        }
+    }
+    found.sort_unstable();
+    assert!(found.len() >= 7, "{found:?}");
+    for name in found {
+        assert!(name.contains("wait"), "`{name}` waits and does not say so");
+    }
 }
