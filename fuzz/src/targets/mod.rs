@@ -1,6 +1,7 @@
 //! What is fuzzed, and how its inputs are made.
 
 mod answer;
+mod audit;
 mod config;
 mod envelope;
 mod identity;
@@ -76,6 +77,13 @@ pub fn targets() -> &'static [Target] {
             run: config::run,
             seeds: Vec::new,
             make: config::make,
+        },
+        Target {
+            name: "audit",
+            about: "the frames that the audit receiver reads",
+            run: audit::run,
+            seeds: Vec::new,
+            make: audit::make,
         },
     ]
 }

@@ -46,3 +46,8 @@ fn identity() {
 fn config() {
     check("config", 1_000);
 }
+
+#[test]
+fn audit() {
+    check("audit", 20_000);
+}
