@@ -40,6 +40,9 @@ pub(crate) use disk::Disk;
 use disk::{DISK_PAUSE, put_away, spill};
 use window::Window;
 
+/// The pause behind each write to an agent that breaks connections all the time.
+const SLOW_PAUSE: Duration = Duration::from_millis(10);
+
 /// How long an agent that got the last records is watched before it is told so, if they could be
 /// sent again: one that breaks connections does so when it reads.
 const QUIET: Duration = Duration::from_millis(100);
@@ -119,6 +122,7 @@ pub(crate) struct Sender {
     again: Option<Batch>,
     more_again: Chunks,
     window: Window,
+    slow_until: Option<Instant>,
     writes_since_publish: u32,
 }
 
@@ -148,6 +152,7 @@ impl Sender {
             again: None,
             more_again: Chunks::default(),
             window: Window::new(tuning.retain_bytes),
+            slow_until: None,
             writes_since_publish: 0,
             tuning,
         }
@@ -371,10 +376,15 @@ impl Sender {
                 self.idle(connection, next_heartbeat).await?;
                 continue;
             }
+            if let Some(at) = self.slow_until.take_if(|at| *at > Instant::now()) {
+                pause(connection, &self.shared, at).await?;
+                continue;
+            }
             // The first record shows whether the agent is there at all, and the heartbeat is due
             // behind it; a heartbeat that fell due inside a frame waits for its end.
             let one_frame = next_heartbeat.is_none_or(|at| at <= Instant::now());
             self.write_some(connection, one_frame).await?;
+            self.slow_until = self.window.is_shrunk().then(|| Instant::now() + SLOW_PAUSE);
             if next_heartbeat.is_none() && connection.first_record.is_some() {
                 next_heartbeat = Some(Instant::now());
             }
@@ -688,6 +698,20 @@ impl Sender {
     fn publish(&mut self) {
         self.writes_since_publish = 0;
         self.shared.publish();
+    }
+}
+
+/// Writes nothing until then, unless the connection ends or the client wants something else.
+async fn pause(connection: &mut Connection, shared: &Shared, until: Instant) -> Result<(), Lost> {
+    let attention = async {
+        while !shared.queue().wants_attention() {
+            shared.wake_sender.notified().await;
+        }
+    };
+    tokio::select! {
+        lost = connection.ended() => Err(lost),
+        () = sleep_until(until) => Ok(()),
+        () = attention => Ok(()),
     }
 }
 

@@ -100,6 +100,12 @@ impl Window {
         self.fruitless = 0;
     }
 
+    /// Whether it is smaller than its owner wants. Then whoever writes goes slowly, so that an
+    /// agent that reads at all has little unread when it dies, and a small window is enough.
+    pub(super) fn is_shrunk(&self) -> bool {
+        self.effective < self.limit
+    }
+
     /// Makes the window smaller if the connection got nowhere.
     fn shrink(&mut self) {
         let smaller = self.effective / 4 * 3;

@@ -8,6 +8,7 @@ mod direct;
 mod ending;
 mod failover;
 mod faults;
+mod fork;
 mod golden;
 mod hostile;
 mod logging;
