@@ -62,7 +62,7 @@ mod direct;
 mod logging;
 mod model;
 mod queue;
-#[cfg(feature = "receiver")]
+#[cfg(all(unix, feature = "receiver"))]
 pub mod receiver;
 mod sender;
 mod spill;
