@@ -1,6 +1,6 @@
 //! Reading RFC 3339 times in UTC; printing them is [`Timestamp`]'s own `Display`.
 
-use ev_core::Timestamp;
+use ev_core::{Date, Timestamp};
 
 /// Reads `YYYY-MM-DDThh:mm:ss[.fraction]Z`. Other offsets than `Z`, lower-case letters and leap
 /// seconds are refused: what we write never has them, and a time has one spelling.
@@ -17,18 +17,11 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let part = |from: usize, to: usize| number(&whole[from..to]);
     let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
     let (hour, minute, second) = (part(11, 13)?, part(14, 16)?, part(17, 19)?);
-    if year == 0
-        || !(1..=12).contains(&month)
-        || day == 0
-        || day > days_in_month(year, month)
-        || hour > 23
-        || minute > 59
-        || second > 59
-    {
+    if year == 0 || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let seconds = days_from_civil(i64::from(year), i64::from(month), i64::from(day)) * 86_400
-        + i64::from(hour * 3600 + minute * 60 + second);
+    let date = Date::from_ymd(year.into(), month.into(), day.into())?;
+    let seconds = date.start() + i64::from(hour * 3600 + minute * 60 + second);
     Some(Timestamp::new(seconds, nanos(fraction)?))
 }
 
@@ -50,28 +43,6 @@ fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0u32, |value, digit| {
         digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0'))
     })
-}
-
-fn days_in_month(year: u32, month: u32) -> u32 {
-    match month {
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
-            29
-        }
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01: shifts the year to start in March, so that the leap day is the last one,
-/// and counts in eras of 400 years (146,097 days).
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }
 
 #[cfg(test)]
