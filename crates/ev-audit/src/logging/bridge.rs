@@ -52,6 +52,9 @@ type OnProblem = Box<dyn Fn(LogProblem) + Send + Sync>;
 /// [`Overflow::Block`](crate::Overflow::Block). What is logged while a record is being made, by
 /// hooks or by the handler, is not turned into records, and neither is what this crate itself
 /// logs under `ev_audit`.
+///
+/// Levels make no difference here. A layer or logger that is installed for the whole program holds
+/// its client for ever: keep a clone of the client, and [`close`](Client::close) that at the end.
 pub struct LogBridge {
     client: Client,
     target: String,
