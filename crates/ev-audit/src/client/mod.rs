@@ -179,8 +179,8 @@ mod tests {
             .build()
     }
 
-    /// The memory of a fork is that of its parent; what differs is the process that it is in.
-    /// A real fork cannot be made without unsafe code.
+    /// The memory of a fork is that of its parent; what differs is the process that it is in. The
+    /// tests of the crate have a real fork, but none in which a lock is held.
     #[tokio::test]
     async fn a_fork_is_refused_without_touching_what_it_shares_with_its_parent() {
         let (transport, audited) = MemoryTransport::new();
