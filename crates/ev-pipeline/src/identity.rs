@@ -83,14 +83,6 @@ impl Identity {
         Self { digest, time, index: Some(index), has_uid: !uid.is_empty() }
     }
 
-    /// Of an event that has a uid, without decoding it.
-    pub fn of_uid(event: &RawEvent) -> Option<Self> {
-        let peeked = event.peek()?;
-        let Peeked { time, index, .. } = peeked;
-        let digest = Uid::of(event, &peeked)?.digest;
-        Some(Self { digest, time, index: Some(index), has_uid: true })
-    }
-
     #[cfg(test)]
     pub(crate) fn for_test(digest: EventDigest, index: i64, second: i64) -> Self {
         Self { digest, time: Timestamp::new(second, 0), index: Some(index), has_uid: true }

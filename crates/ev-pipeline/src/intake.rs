@@ -94,11 +94,12 @@ pub(crate) struct Decoded {
     pub(crate) failure: Option<ev_core::DecoderError>,
 }
 
-/// An event that cannot be sent now.
-struct Trouble {
-    reason: ParkReason,
-    detail: String,
-    decoder: String,
+/// Why an event cannot be sent now.
+pub(crate) struct Trouble {
+    pub(crate) reason: ParkReason,
+    pub(crate) detail: String,
+    /// What has tried.
+    pub(crate) decoder: String,
 }
 
 impl Core {
@@ -341,7 +342,7 @@ fn own_rare_events(added: &mut [(Span, Ticket)], page_bytes: usize) {
 
 /// The JSON of an event, or why it has to be parked. An incomplete one is written once more, with
 /// its mark.
-fn place(
+pub(crate) fn place(
     answer: Option<Answer>,
     way: Option<&Way>,
     buffer: &mut Vec<u8>,
@@ -368,7 +369,7 @@ fn place(
 }
 
 /// Why an event without JSON is parked.
-pub(crate) fn explain(outcome: &Outcome) -> (ParkReason, String) {
+fn explain(outcome: &Outcome) -> (ParkReason, String) {
     match outcome {
         Outcome::Unknown { at, path, .. } => {
             (ParkReason::Unknown, format!("unknown field {path} at byte {at}"))
@@ -382,7 +383,7 @@ pub(crate) fn explain(outcome: &Outcome) -> (ParkReason, String) {
 }
 
 /// Writes the object at `known` again at the end of the buffer, with the mark as its last member.
-pub(crate) fn mark_incomplete(buffer: &mut Vec<u8>, known: Span) -> Span {
+fn mark_incomplete(buffer: &mut Vec<u8>, known: Span) -> Span {
     let start = buffer.len();
     let inside = known.start as usize..(known.end as usize).saturating_sub(1);
     buffer.extend_from_within(inside);

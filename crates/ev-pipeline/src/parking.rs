@@ -15,7 +15,7 @@ use crate::Error;
 use crate::batches::{Origin, Ticket};
 use crate::engine::Core;
 use crate::identity::Identity;
-use crate::intake::{Answer, Way, explain, mark_incomplete};
+use crate::intake::{Answer, Trouble, Way, place};
 use crate::lanes::start_of;
 use crate::watch::Told;
 
@@ -222,19 +222,11 @@ impl Core {
         let mut buffer = decoded.buffer;
         let mut added = Vec::new();
         for ((parked, event), answer) in run.iter().zip(&decoded.events).zip(decoded.answers) {
-            let found = match answer {
-                Answer::Outcome(ev_core::Outcome::Decoded { json, facts }) => Ok((json, facts)),
-                Answer::Outcome(ev_core::Outcome::Unknown {
-                    known: Some(known),
-                    facts: Some(facts),
-                    ..
-                }) => Ok((mark_incomplete(&mut buffer, known), facts)),
-                Answer::Outcome(outcome) => Err(explain(&outcome)),
-                Answer::Failed(what) => Err((ParkReason::DecoderFailed, what)),
+            if matches!(answer, Answer::Untried) {
                 // No attempt, so it has its turn when those that failed have to pause.
-                Answer::Untried => continue,
-            };
-            match found {
+                continue;
+            }
+            match place(Some(answer), Some(way), &mut buffer) {
                 Ok((json, facts)) => {
                     let seen = Identity::of_facts(event, &facts);
                     let before = Identity { digest: parked.event.digest, ..seen };
@@ -271,14 +263,12 @@ impl Core {
                     let ticket = Ticket { origin, by, inexact, announces, told };
                     added.push((json, ticket));
                 }
-                Err((reason, detail)) => {
+                Err(Trouble { reason, detail, decoder }) => {
                     // One that was refused stays so, whatever befalls it next: it has been told of
                     // and has announced its recording, and must not do so again.
                     let was_refused = parked.event.reason == ParkReason::Refused;
                     let reason = if was_refused { ParkReason::Refused } else { reason };
-                    let at = self.env.now();
-                    let decoder = name.clone();
-                    let id = parked.id;
+                    let (id, at) = (parked.id, self.env.now());
                     // Until that is committed, another round would find it as it was.
                     self.retrying.insert(id);
                     self.change.attempt.push(Attempt { id, reason, detail, decoder, at });
