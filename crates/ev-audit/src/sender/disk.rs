@@ -83,33 +83,44 @@ impl Disk {
     }
 
     /// Appends the frames and waits until they are on the disk. Returns how many were taken, with
-    /// the error that stopped it.
-    async fn append(&self, parts: Vec<(Arc<Chunk>, usize)>) -> (usize, Option<SpillError>) {
+    /// the error that stopped it. They are counted before anybody can read them: otherwise some
+    /// could be written before the queue knows that they are there.
+    async fn append(
+        &self,
+        parts: Vec<(Arc<Chunk>, usize)>,
+        count: impl FnOnce(usize) + Send + 'static,
+    ) -> (usize, Option<SpillError>) {
         let appended = self.run(move |spill| {
-            let mut taken = 0;
-            for (chunk, from) in parts {
-                let wanted = chunk.end() - from;
-                match spill.append(chunk.bytes_from(from), &chunk.ends_from(from)) {
-                    Ok(amount) => {
-                        let frames = usize::try_from(amount.frames).unwrap_or(wanted).min(wanted);
-                        taken += frames;
-                        if frames < wanted {
-                            break;
-                        }
-                    }
-                    Err(error) => return (taken, Some(error)),
-                }
-            }
-            // What was appended survives the process; the machine's end only if this succeeds,
-            // and the next sync tries it again.
-            (taken, spill.sync().err())
+            let (taken, error) = append(spill, parts);
+            count(taken);
+            (taken, error)
         });
         appended.await.unwrap_or((0, None))
     }
 }
 
+fn append(spill: &mut Spill, parts: Vec<(Arc<Chunk>, usize)>) -> (usize, Option<SpillError>) {
+    let mut taken = 0;
+    for (chunk, from) in parts {
+        let wanted = chunk.end() - from;
+        match spill.append(chunk.bytes_from(from), &chunk.ends_from(from)) {
+            Ok(amount) => {
+                let frames = usize::try_from(amount.frames).unwrap_or(wanted).min(wanted);
+                taken += frames;
+                if frames < wanted {
+                    break;
+                }
+            }
+            Err(error) => return (taken, Some(error)),
+        }
+    }
+    // What was appended survives the process; the machine's end only if this succeeds,
+    // and the next sync tries it again.
+    (taken, spill.sync().err())
+}
+
 /// Moves the oldest frames to disk whenever memory is half full, until the client stops.
-pub(super) async fn spill(shared: &Shared, disk: &Disk) {
+pub(super) async fn spill(shared: &Arc<Shared>, disk: &Disk) {
     loop {
         let chunks = {
             let mut queue = shared.queue();
@@ -127,10 +138,15 @@ pub(super) async fn spill(shared: &Shared, disk: &Disk) {
         }
         let wanted: usize = chunks.iter().map(|chunk| chunk.frames()).sum();
         let parts = chunks.into_iter().map(|chunk| (chunk.clone(), chunk.start())).collect();
-        let (taken, error) = disk.append(parts).await;
+        let counting = shared.clone();
+        let count = move |taken| {
+            counting.queue().spilled(taken);
+        };
+        let (taken, error) = disk.append(parts, count).await;
         let blocked = {
             let mut queue = shared.queue();
-            queue.spilled(taken);
+            // A thread that ended by itself has not counted anything; nothing is lost with it.
+            queue.spilled(0);
             if queue.watchers > 0 {
                 shared.changed.notify_all();
             }
@@ -160,14 +176,14 @@ pub(super) async fn spill(shared: &Shared, disk: &Disk) {
 }
 
 /// Puts what is left in memory on disk, for the next client that opens the directory.
-pub(super) async fn put_away(shared: &Shared, disk: &Disk) {
+pub(super) async fn put_away(shared: &Arc<Shared>, disk: &Disk) {
     let left: Vec<Left> = shared.queue().take_to_put_away();
     if left.is_empty() {
         return;
     }
     let parts = left.iter().map(|part| (part.chunk.clone(), part.from)).collect();
-    let (taken, error) = disk.append(parts).await;
-    shared.queue().put_away(taken);
+    let counting = shared.clone();
+    let (taken, error) = disk.append(parts, move |taken| counting.queue().put_away(taken)).await;
     shared.events.tell(EventKind::Spilled, taken as u64, "at the end");
     if let Some(error) = error {
         shared.events.tell(EventKind::SpillFailed, 1, chain(&error));

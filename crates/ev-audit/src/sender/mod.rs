@@ -435,12 +435,15 @@ impl Sender {
             return;
         }
         self.disk_again_at = None;
+        // Only the sender takes from there: so many there are, and maybe more by then.
+        let there = self.shared.queue().ledger().spilled;
         let buffers = std::mem::take(&mut self.buffers);
         let done = std::mem::take(&mut self.done);
         let Some(found) = disk.next(done, buffers, limit).await else {
             self.disk_failed("a thread for the disk ended by itself");
             return;
         };
+        let empty = found.ends.is_empty() && found.lost == 0 && found.expired == 0;
         {
             let mut queue = self.shared.queue();
             queue.lost_from_spill(found.expired, DropReason::Expired);
@@ -466,12 +469,10 @@ impl Sender {
         events.tell(EventKind::Dropped(lost), found.lost, "damaged on disk");
         if let Some(error) = found.error {
             self.disk_failed(&chain(&error));
-        } else if limit > 0 && self.fresh.is_none() && self.shared.queue().first_spilled().is_some()
-        {
+        } else if limit > 0 && empty && there > 0 {
             // It says that it has nothing, although it should.
-            let missing = self.shared.queue().ledger().spilled;
-            self.shared.queue().lost_from_spill(missing, DropReason::Unreadable);
-            self.shared.events.tell(EventKind::Dropped(lost), missing, "missing on disk");
+            self.shared.queue().lost_from_spill(there, DropReason::Unreadable);
+            self.shared.events.tell(EventKind::Dropped(lost), there, "missing on disk");
         }
     }
 

@@ -59,6 +59,29 @@ async fn a_heartbeat_follows_the_first_record_of_each_connection_and_then_every_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_fails_is_told_and_sent_on_the_next_connection() {
+    let mut frame = Vec::new();
+    ev_audit::wire::encode_record(&mut frame, Plane::Data, &record(0), &service(), 0);
+    // The record fits, and a part of the heartbeat.
+    let (transport, mut agent) = pipes(frame.len() + 10);
+    let client = start(Client::builder(service(), transport));
+    let events = client.events();
+    let far = agent.accept().await;
+    send_all(&client, 0..2);
+    settle().await;
+    assert_eq!(ledger(&client).written, 1);
+    drop(far);
+    let mut far = agent.accept().await;
+    // The heartbeat is not queued again: it follows the next record, which is whole.
+    assert_eq!(tags(&messages(&mut far, 2).await), ["AsmAuditDP", "AsmAuditHB"]);
+    settle().await;
+    let ledger = ledger(&client);
+    assert_eq!((ledger.heartbeats, ledger.heartbeats_failed, ledger.written), (1, 1, 2));
+    let told: Vec<_> = std::iter::from_fn(|| events.try_next()).map(|event| event.kind).collect();
+    assert!(told.contains(&EventKind::HeartbeatFailed), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_agent_that_comes_later_gets_everything() {
     let (transport, mut agent) = pipes(PIPE);
     agent.always(Answer::Refuse);

@@ -274,3 +274,58 @@ fn with_a_thread_of_its_own() {
     let seqs: Vec<u64> = audited.take().iter().map(|audited| seq(&audited.record)).collect();
     assert_eq!(seqs, (0..3_000).collect::<Vec<_>>());
 }
+
+/// Where the process that is killed puts its records.
+const DIR: &str = "EV_AUDIT_TEST_SPILL_DIR";
+
+/// Not a test of its own: the process that the next one kills. It sends for ever and says how
+/// many records are on disk.
+#[test]
+#[ignore = "runs for ever, for another test to kill"]
+fn a_process_that_spills_until_it_is_killed() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let (transport, agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let client = builder(transport, spill(Path::new(&dir))).build().unwrap();
+    for number in 0.. {
+        client.send_timeout(Plane::Data, record(number), Duration::from_secs(60)).unwrap();
+        if number % 50 == 0 {
+            println!("\nspilled {}", client.ledger().spilled);
+        }
+    }
+}
+
+#[test]
+fn nothing_that_was_spilled_is_lost_with_a_process_that_is_killed() {
+    use std::io::BufRead as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "spilling::a_process_that_spills_until_it_is_killed"])
+        .args(["--ignored", "--nocapture"])
+        .env(DIR, dir.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    let said = lines
+        .map_while(Result::ok)
+        .filter_map(|line| line.strip_prefix("spilled ")?.parse::<u64>().ok())
+        .find(|spilled| *spilled >= 2_000);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = said.expect("it spills");
+
+    let (transport, audited) = ev_audit::transport::MemoryTransport::new();
+    let client = Client::builder(service(), transport)
+        .overflow(Overflow::Spill(spill(dir.path())))
+        .build()
+        .unwrap();
+    let recovered = client.ledger().recovered;
+    assert!(recovered >= said, "{recovered} of {said}");
+    let left = client.close(Duration::from_secs(60));
+    assert!(left.is_empty() && left.ledger.is_balanced());
+    assert_eq!((left.ledger.written, left.ledger.resent), (recovered, 0));
+    let seqs: Vec<u64> = audited.take().iter().map(|audited| seq(&audited.record)).collect();
+    assert_eq!(seqs, (0..recovered).collect::<Vec<_>>());
+}
