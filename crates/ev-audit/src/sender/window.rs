@@ -9,6 +9,9 @@ use crate::queue::Chunks;
 /// into its own memory without having used it. Rounded up.
 const UNREAD_BYTES: u64 = 512 * 1024;
 
+/// A connection that takes less than this, one write, may simply have been closed at once.
+const SAYS_NOTHING: u64 = 64 * 1024;
+
 /// So many connections in a row may get nowhere before the window shrinks: an agent that dies a
 /// few times while it starts is no reason to risk anything.
 const PATIENCE: u32 = 4;
@@ -110,8 +113,9 @@ impl Window {
     fn shrink(&mut self) {
         let smaller = self.effective / 4 * 3;
         let floor = usize::try_from(UNREAD_BYTES).unwrap_or(usize::MAX);
-        // One that broke before it could take half of that says nothing about the window.
-        if self.began_with == 0 || self.total < self.began_with / 2 {
+        // One that broke before it could take much says nothing about the window. (It may have
+        // taken far less than it was to take: a small window goes with slow writing.)
+        if self.began_with == 0 || self.total < SAYS_NOTHING.min(self.began_with / 2) {
             return;
         }
         if self.fresh >= self.total / 8 {
@@ -122,10 +126,11 @@ impl Window {
         if self.fruitless < PATIENCE {
             return;
         }
-        if self.fresh == 0 {
+        // It goes below what can be unread only when it got nowhere at all with just that.
+        if self.effective > floor {
+            self.effective = smaller.max(floor);
+        } else if self.fresh == 0 {
             self.effective = smaller;
-        } else {
-            self.effective = smaller.max(floor).min(self.effective);
         }
         self.trim();
     }
@@ -202,6 +207,33 @@ mod tests {
         window.restore();
         note(&mut window, &frames);
         assert_eq!(window.broke().0.frames(), 100);
+    }
+
+    /// The first connection took several megabytes in one go, all later ones, written to slowly,
+    /// take a fraction of it.
+    #[test]
+    fn a_window_shrinks_to_what_slow_connections_take() {
+        let mut window = Window::new(8 * 1024 * 1024);
+        let frames: Vec<Vec<u8>> = (0..200).map(|byte| vec![byte; 10_000]).collect();
+        note(&mut window, &frames);
+        let (mut again, _) = window.broke();
+        let mut first = 0;
+        let mut rounds = 0;
+        while first == 0 {
+            window.begin(again.bytes());
+            window.note(again.iter().take(60), false);
+            let (kept, lost) = window.broke();
+            assert_eq!(lost, 0);
+            let mut next = Chunks::default();
+            for (number, frame) in kept.iter().chain(again.iter().skip(60)).enumerate() {
+                next.push(number as u64, frame);
+            }
+            again = next;
+            first = again.iter().next().unwrap()[0];
+            rounds += 1;
+        }
+        assert!(window.is_shrunk() && window.effective as u64 >= UNREAD_BYTES);
+        assert_eq!(rounds, 13);
     }
 
     #[test]
