@@ -176,7 +176,19 @@ fn with_recordings(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recordings_come_in_order_with_what_was_on_the_terminal() {
-    let mut stage = stage();
+    terminals_are_shown(stage(), "StreamUnstructuredSessionEvents").await;
+}
+
+/// EVH-54: as the reference handler sends them, where the typed calls serve too.
+#[tokio::test(flavor = "multi_thread")]
+async fn evh_54_what_was_on_the_terminal_comes_by_the_typed_calls_too() {
+    let mut stage = Stage::new("18.0.0-dev");
+    stage.auth.offer(stage.table("v18dev"));
+    stage.extra = "json-flavour = \"struct\"".to_owned();
+    terminals_are_shown(stage, "StreamSessionEvents").await;
+}
+
+async fn terminals_are_shown(mut stage: Stage, method: &str) {
     stage.extra.push_str("\nskip-session-types = []");
     let (expected, count) = with_recordings(&stage, 6, now().plus_nanos(-90_000_000_000));
     let data = |bodies: &BTreeMap<String, Vec<String>>| {
@@ -198,7 +210,7 @@ async fn recordings_come_in_order_with_what_was_on_the_terminal() {
     assert_eq!(bodies, expected);
     assert_eq!((summary.totals.sessions, summary.totals.delivered), (6, count));
     let tally = stage.auth.tally();
-    assert_eq!(calls(&tally, "StreamUnstructuredSessionEvents"), 6);
+    assert_eq!(calls(&tally, method), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
