@@ -7,6 +7,8 @@
 //! Started again, it goes on where it stood. Whatever becomes of the process, no event is lost: a
 //! resume point moves over an event only once [`Printer`] has said that it is delivered.
 
+#![expect(clippy::print_stderr, reason = "a program for people, without a log")]
+
 mod decoders;
 mod printer;
 
