@@ -11,11 +11,18 @@ use ev_modules::cli as decoder;
 use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::{
-    config, configure, decode, pages, parked, program, replay, shadow, start, state, verify,
+    config, configure, decode, logging, pages, parked, program, replay, shadow, start, state,
+    verify,
 };
 
 /// Runs the command that the arguments name and says how the process is to end.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let exit = command_line(args);
+    logging::end();
+    exit
+}
+
+fn command_line(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
     let name = program::name(args.first().map(OsString::as_os_str));
     let matches = match command(name).try_get_matches_from(args) {

@@ -1,8 +1,9 @@
 //! The log: on stderr, text for people or JSON for machines.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ev_config::LogFormat;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -26,7 +27,9 @@ impl Level {
 pub(crate) fn init(format: LogFormat, debug: bool, audit: Option<audit::Layer>) -> Level {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(debug))
-        .with_writer(BoxMakeWriter::new(std::io::stderr));
+        // Else a line that cannot be written would be told on stderr, which cannot be written.
+        .log_internal_errors(false)
+        .with_writer(BoxMakeWriter::new(writer()));
     // Somebody else may have set up logging in this process; theirs is as good, and then there is
     // nothing behind the handle.
     match format {
@@ -45,6 +48,26 @@ pub(crate) fn init(format: LogFormat, debug: bool, audit: Option<audit::Layer>) 
             Level(Arc::new(move |filter| drop(handle.reload(filter))))
         }
     }
+}
+
+/// The thread that writes lines, until the end of the process.
+static WRITING: Mutex<Option<WorkerGuard>> = Mutex::new(None);
+
+/// Hands lines to a thread of their own: whoever reads the log may be slow, or stand still, and
+/// events have to go on. Of lines that nobody takes, 128,000 are kept and newer ones left out.
+fn writer() -> NonBlocking {
+    let (writer, guard) = NonBlockingBuilder::default().finish(std::io::stderr());
+    let mut writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    // Of several calls only the first has an effect, and its thread is to stay.
+    if writing.is_none() {
+        *writing = Some(guard);
+    }
+    writer
+}
+
+/// Waits shortly for lines that are not written yet: the last thing that a process does.
+pub(crate) fn end() {
+    drop(WRITING.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 
 fn filter(debug: bool) -> EnvFilter {

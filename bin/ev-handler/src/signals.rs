@@ -55,11 +55,12 @@ pub(crate) async fn obey<T>(
 }
 
 /// SIGTERM and SIGINT, caught from the moment this is made. SIGXFSZ too, which nobody waits for: a
-/// write beyond a limit on the size of files is an error then, as on a full disk, and not the end.
+/// write beyond a limit on the size of files is an error then, as on a full disk, and not the end;
+/// and SIGHUP and SIGUSR1, which only a handler obeys, so that they end no other command.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    _file_size: Signal,
+    _others: [Signal; 3],
 }
 
 impl Signals {
@@ -68,7 +69,11 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+            _others: [
+                signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+                signal(SignalKind::hangup())?,
+                signal(SignalKind::user_defined1())?,
+            ],
         })
     }
 

@@ -266,7 +266,16 @@ fn exists_as(kind: Kind, path: &Path) -> Result<(), String> {
 pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
+    let is_port = |text: &str| text.parse::<u16>().is_ok() || text.ends_with(']');
+    let at = match rest[..end].rfind('@') {
+        Some(at) => Some(at),
+        // A password with one of these characters in it, which should have been escaped.
+        None => match rest[..end].rsplit_once(':') {
+            Some((_, port)) if !is_port(port) => rest.rfind('@'),
+            _ => None,
+        },
+    };
+    match at {
         Some(at) => format!("{scheme}://***{}", &rest[at..]),
         None => url.to_owned(),
     }
@@ -286,6 +295,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn no_password_is_left() {
+        let check = |url, expected| assert_eq!(redacted(url), expected);
+        check("https://host:1/x", "https://host:1/x");
+        check("https://host:1/x@y", "https://host:1/x@y");
+        check("https://[::1]:1/x@y", "https://[::1]:1/x@y");
+        check("https://u:p@host:1/x@y", "https://***@host:1/x@y");
+        check("https://u:p/w@host:1/x", "https://***@host:1/x");
+        check("https://u:p#w?@host:1/x", "https://***@host:1/x");
+    }
 
     #[test]
     fn lists_split_at_commas_that_are_not_escaped() {

@@ -1,11 +1,11 @@
 //! The bound of what is parked, and what waits in front of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use ev_core::{NewParked, StateError};
-use tracing::{error, info};
+use ev_core::{NewParked, ParkReason, StateError};
+use tracing::{error, info, warn};
 
 use crate::engine::Core;
 use crate::lanes::Slot;
@@ -40,13 +40,16 @@ pub(crate) struct Room {
     waiting: VecDeque<(Slot, NewParked)>,
     waiting_bytes: usize,
     said: Option<Duration>,
+    /// Reasons for which events were parked in this run; each is told once.
+    reasons: BTreeSet<ParkReason>,
 }
 
 impl Room {
     /// With so much parked already.
     pub(crate) fn new(max_events: u64, max_bytes: u64, events: u64, bytes: u64) -> Self {
         let (waiting, waiting_bytes) = (VecDeque::new(), 0);
-        Self { max_events, max_bytes, events, bytes, waiting, waiting_bytes, said: None }
+        let (said, reasons) = (None, BTreeSet::new());
+        Self { max_events, max_bytes, events, bytes, waiting, waiting_bytes, said, reasons }
     }
 
     fn fits(&self, bytes: usize) -> bool {
@@ -84,6 +87,14 @@ impl Core {
     /// Parks an event, as soon as there is room.
     pub(crate) fn park(&mut self, slot: Slot, event: NewParked) {
         let bytes = event.bytes.len();
+        if self.room.reasons.insert(event.reason) {
+            warn!(
+                reason = event.reason.as_str(),
+                version = %event.version,
+                decoder = event.decoder,
+                "events are parked for this reason, the first of this run: `ev-handler parked` shows them"
+            );
+        }
         // Not past those that wait.
         if self.room.is_enough() && self.room.fits(bytes) {
             self.settle_parked(slot, event);

@@ -18,6 +18,9 @@ pub(crate) const DATABASE: &str = "state.db";
 /// on the database would drop them.
 pub(crate) const LOCK: &str = "lock";
 /// What stands in it once there is a database.
+/// Least length of a database in bytes: SQLite takes some shorter files for new ones.
+const LEAST_LEN: u64 = 512;
+
 const MARK: &[u8] = b"state.db was made\n";
 
 /// Parked events hold what people typed in terminals: nobody but the owner reads them.
@@ -54,9 +57,12 @@ impl Directory {
         // SQLite gives its other files the mode of the database, so this one is made first.
         let database = path.join(DATABASE);
         let len = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        if len(&path.join(LOCK)) > 0 && len(&database) == 0 {
+        if len(&path.join(LOCK)) > 0 && len(&database) < LEAST_LEN {
             // Made anew, it would begin at a later time and lose what lies between without a word.
-            return Err(error::damaged(&database, &"it is gone or empty, and there was one"));
+            return Err(error::damaged(
+                &database,
+                &"it is gone, or empty but for a few bytes, and there was one",
+            ));
         }
         create(&database)?;
         for name in [LOCK, DATABASE, "state.db-wal", "state.db-shm", "state.db-journal"] {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use ev_config::Settings;
+use ev_core::Timestamp;
 use ev_reference_state::{Candidate, Finding, State, candidates, directory_name, read};
 use tracing::{info, warn};
 
@@ -34,6 +35,21 @@ impl Origin {
     pub(super) fn tell_findings(&self) {
         for finding in &self.findings {
             warn!("{finding}");
+        }
+    }
+
+    /// Leaves out a time up to which it says that all is delivered, if that has not come yet: what
+    /// is stored until then would never be sent.
+    fn distrust_the_future(&mut self, now: i64) {
+        /// By how much clocks may differ, in seconds.
+        const SKEW: i64 = 3600;
+        if let Some(at) = self.state.window_time.take_if(|at| *at > now.saturating_add(SKEW)) {
+            let at = Timestamp::new(at, 0);
+            warn!(
+                directory = %self.path().display(),
+                window_time = %at,
+                "the time up to which all was delivered lies in the future: it is left out"
+            );
         }
     }
 
@@ -99,6 +115,7 @@ pub(super) async fn choose(
     settings: &Settings,
     now: i64,
 ) -> Result<(Origin, Place), Error> {
+    origins.iter_mut().for_each(|origin| origin.distrust_the_future(now));
     let given = settings.ingest.start_time_unix_secs;
     let own = directory_name(&settings.teleport.addr);
     let mut chosen = 0;

@@ -245,6 +245,16 @@ async fn a_moving_window_a_recording_and_one_that_was_missing() {
     goes_on("6-window-legacy", 250, &recordings).await;
 }
 
+/// A clock that was ahead, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_ends_in_the_future_hides_nothing() {
+    let rig = Rig::new();
+    rig.put("3-cursor-id-sessions", DIRECTORY);
+    write_file(&rig, "window_time", "2099-01-01T00:00:00Z");
+    rig.run(rig.settings()).await.unwrap();
+    assert!(rig.sent().len() >= 109, "{}", rig.sent().len());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_dry_run_left_is_no_state() {
     let rig = Rig::new();
