@@ -2,14 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ev_audit::AuditLayer;
 use ev_config::LogFormat;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-
-use crate::audit;
 
 /// How much is logged, changeable while the process runs.
 #[derive(Clone)]
@@ -24,7 +23,7 @@ impl Level {
 
 /// Starts logging for the rest of the process; `audit` sees the lines too. Only the first call has an effect, so that tests
 /// may start the program several times.
-pub(crate) fn init(format: LogFormat, debug: bool, audit: Option<audit::Layer>) -> Level {
+pub(crate) fn init(format: LogFormat, debug: bool, audit: Option<AuditLayer>) -> Level {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(debug))
         // Else a line that cannot be written would be told on stderr, which cannot be written.

@@ -1,25 +1,21 @@
 //! Security events of the handler itself, for a local agent ([`ev_audit`]).
 //!
-//! Whoever does something of the kind says so in a line of the log that has the field `audit`;
-//! [`Layer`] makes a record of the line. What the field may say is in [`operations`].
+//! Whoever does something of the kind says so in a line of the log that has the field `audit`; a
+//! record is made of the line. What the field may say is in [`operations`].
 
-mod layer;
 mod operations;
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ev_audit::transport::{TcpTransport, UnixTransport};
 use ev_audit::{
-    Caller, CallerIdentityType, Client, ClientBuilder, Operation, Overflow, Plane, Record, Rules,
-    ServiceId, Target,
+    AuditLayer, CallerIdentityType, Client, ClientBuilder, Identity, List, LogBridge, LogCounters,
+    Map, Overflow, Plane, Record, Rules, ServiceId,
 };
 use ev_config::{AuditEndpoint, Settings};
 use tracing::{info, warn};
 
-pub(crate) use self::layer::Layer;
 use crate::start::Error;
 
 /// How long the agent is waited for at the end.
@@ -28,26 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Most bytes of records that wait for the agent; the oldest make room for newer ones.
 const QUEUE_BYTES: usize = 4 << 20;
 
-/// Sends records until it is dropped, and then what still waits.
-pub(crate) struct Auditor(Arc<Inner>);
+/// The field of a line that is to be a record.
+const MARK: &str = "audit";
 
-struct Inner {
+/// Sends records until it is dropped, and then what still waits.
+pub(crate) struct Auditor {
     client: Client,
     plane: Plane,
-    caller: Caller,
-    /// Records that were not taken.
-    refused: AtomicU64,
-}
-
-/// What is told of one operation.
-struct Told {
-    operation: &'static operations::Operation,
-    /// What the operation was done to.
-    target: String,
-    /// Why it failed, where it did.
-    reason: String,
-    /// All else that the line says, by name.
-    more: Vec<(&'static str, String)>,
+    /// What all records have in common: the handler, and who runs it.
+    defaults: Record,
+    counters: LogCounters,
 }
 
 impl Auditor {
@@ -70,41 +56,39 @@ impl Auditor {
             .map_err(|error| Error::system("failed to begin sending security events", error))?;
         let address = audit.caller.unwrap_or_else(|| local_address(&settings.teleport.addr));
         let plane = if audit.is_data_plane { Plane::Data } else { Plane::Control };
-        let refused = AtomicU64::new(0);
-        Ok(Some(Self(Arc::new(Inner { client, plane, caller: caller(address), refused }))))
+        Ok(Some(Self {
+            client,
+            plane,
+            defaults: defaults(address),
+            counters: LogCounters::default(),
+        }))
     }
 
     /// Says that it is there.
     pub(crate) fn tell(&self) {
         info!(
-            service = %self.0.client.service(),
-            plane = ?self.0.plane,
+            service = %self.client.service(),
+            plane = ?self.plane,
             "own security events are sent to an agent"
         );
     }
 
     /// What makes records of lines of the log.
-    pub(crate) fn layer(&self) -> Layer {
-        Layer::new(Arc::clone(&self.0))
+    pub(crate) fn layer(&mut self) -> AuditLayer {
+        let bridge =
+            LogBridge::new(self.client.clone()).plane(self.plane).defaults(self.defaults.clone());
+        // What could not be queued is told at the end: a line about it could be about itself.
+        self.counters = bridge.counters();
+        bridge.into_layer().marked_by(MARK)
     }
 }
 
 impl Drop for Auditor {
     fn drop(&mut self) {
-        let Inner { client, refused, .. } = &*self.0;
-        let left = client.close(PATIENCE);
-        let (unwritten, refused) = (left.records.len(), refused.load(Ordering::Relaxed));
+        let left = self.client.close(PATIENCE);
+        let (unwritten, refused) = (left.records.len(), self.counters.refused());
         if unwritten > 0 || refused > 0 {
             warn!(unwritten, refused, "own security events did not all reach the agent");
-        }
-    }
-}
-
-impl Inner {
-    fn send(&self, told: Told) {
-        if self.client.send(self.plane, record(self.caller.clone(), told)).is_err() {
-            // Told at the end: a line about it here could be about itself.
-            self.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -112,33 +96,30 @@ impl Inner {
 fn with_bounds(builder: ClientBuilder) -> ClientBuilder {
     // Where the handler has no other address, its own machine's is as good.
     let rules = Rules::default().with_loopback();
-    builder.rules(rules).max_queue_bytes(QUEUE_BYTES).overflow(Overflow::DropOldest)
-}
-
-fn record(caller: Caller, told: Told) -> Record {
-    let Told { operation, target, reason, more } = told;
-    let kind = operation.target;
-    let target = if target.is_empty() { kind.to_owned() } else { target };
-    let done =
-        Operation::new(operation.name, operation.category, "System").of_type(operation.of_type);
-    let done = if operation.is_failure { done.failed(reason) } else { done.succeeded() };
-    let mut record =
-        Record::builder().caller(caller).operation(done).target(kind, Target::new(target));
-    for (name, value) in more {
-        record = record.custom(name, value);
-    }
-    record.build()
+    builder
+        .rules(rules)
+        .max_queue_bytes(QUEUE_BYTES)
+        .overflow(Overflow::DropOldest)
+        .enrich(|_, record| operations::fill_in(record))
 }
 
 /// The handler, and who runs it.
-fn caller(address: IpAddr) -> Caller {
-    let agent = concat!("ev-handler/", env!("CARGO_PKG_VERSION"));
+fn defaults(address: IpAddr) -> Record {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
     let user = format!("uid {}", rustix::process::getuid().as_raw());
-    Caller::new(address, agent, "System")
-        .identity(CallerIdentityType::SYSTEM, format!("ev-handler@{host}"), "event handler")
-        .identity(CallerIdentityType::USERNAME, user, "user that runs it")
+    let identity = |identity: String, what: &str| List::from([Identity::new(identity, what)]);
+    Record {
+        caller_ip: Some(address.into()),
+        caller_agent: concat!("ev-handler/", env!("CARGO_PKG_VERSION")).to_owned(),
+        caller_access_levels: List::from(["System".to_owned()]),
+        caller_identities: Map::from([
+            (CallerIdentityType::SYSTEM, identity(format!("ev-handler@{host}"), "event handler")),
+            (CallerIdentityType::USERNAME, identity(user, "user that runs it")),
+        ]),
+        operation_access_level: "System".to_owned(),
+        ..Record::default()
+    }
 }
 
 /// The address from which that one is reached. Nothing is sent to find out.

@@ -1,6 +1,47 @@
 //! The operations that are told of, by what the field `audit` of a line says.
 
-use ev_audit::{OperationCategory, OperationType};
+use ev_audit::{
+    HookError, List, Map, OperationCategory, OperationResult, OperationType, Record, Target, Value,
+};
+
+use super::MARK;
+
+/// Why something failed.
+const ERROR: &str = "error";
+
+/// Fills in a record that has the line's message for a name and its fields as custom data.
+///
+/// # Errors
+///
+/// When the mark names no operation.
+pub(super) fn fill_in(record: &mut Record) -> Result<(), HookError> {
+    let mark = record.custom_data.remove(MARK).map(text).unwrap_or_default();
+    let found = ALL.iter().find(|operation| operation.mark == mark);
+    let operation = found.ok_or_else(|| format!("`{mark}` is no operation"))?;
+    let message = std::mem::replace(&mut record.operation_name, operation.name.to_owned());
+    record.operation_type = operation.of_type;
+    record.operation_categories = List::from([operation.category]);
+    record.operation_result = OperationResult::SUCCESS;
+    if operation.is_failure {
+        record.operation_result = OperationResult::FAILURE;
+        record.operation_result_description = match record.custom_data.get(ERROR) {
+            Some(error) => format!("{message}: {}", text(error.clone())),
+            None => message,
+        };
+    }
+    let named = operation.target_field.and_then(|field| record.custom_data.get(field));
+    let named = named.cloned().map(text);
+    let target = Target::new(named.unwrap_or_else(|| operation.target.to_owned()));
+    record.target_resources = Map::from([(operation.target.to_owned(), List::from([target]))]);
+    Ok(())
+}
+
+fn text(value: Value) -> String {
+    match value {
+        Value::Str(text) => text,
+        other => format!("{other:?}"),
+    }
+}
 
 /// One kind of operation.
 #[derive(Debug)]
@@ -13,21 +54,17 @@ pub(super) struct Operation {
     pub(super) is_failure: bool,
     /// What it is done to.
     pub(super) target: &'static str,
-    /// The field of the line that names which one.
-    pub(super) target_field: &'static str,
+    /// The field of the line that names which one; `None` when there is only one.
+    pub(super) target_field: Option<&'static str>,
 }
 
 impl Operation {
-    pub(super) fn find(mark: &str) -> Option<&'static Self> {
-        ALL.iter().find(|operation| operation.mark == mark)
-    }
-
     const fn new(
         mark: &'static str,
         name: &'static str,
         of_type: OperationType,
         category: OperationCategory,
-        (target, target_field): (&'static str, &'static str),
+        (target, target_field): (&'static str, Option<&'static str>),
     ) -> Self {
         Self { mark, name, of_type, category, is_failure: false, target, target_field }
     }
@@ -37,8 +74,8 @@ impl Operation {
     }
 }
 
-const ARTIFACT: (&str, &str) = ("DecoderArtifact", "version");
-const CREDENTIALS: (&str, &str) = ("Credentials", "peer");
+const ARTIFACT: (&str, Option<&str>) = ("DecoderArtifact", Some("version"));
+const CREDENTIALS: (&str, Option<&str>) = ("Credentials", Some("peer"));
 const APPLICATION: OperationCategory = OperationCategory::APPLICATION_MANAGEMENT;
 const KEY: OperationCategory = OperationCategory::KEY_MANAGEMENT;
 
@@ -78,7 +115,7 @@ pub(super) const ALL: &[Operation] = &[
         "ReloadDecoderTrust",
         OperationType::UPDATE,
         KEY,
-        ("DecoderTrust", "path"),
+        ("DecoderTrust", None),
     ),
     Operation::new(
         "credentials.reloaded",
@@ -102,28 +139,73 @@ pub(super) const ALL: &[Operation] = &[
         "LockUser",
         OperationType::CREATE,
         OperationCategory::USER_MANAGEMENT,
-        ("Lock", "name"),
+        ("Lock", Some("name")),
     ),
     Operation::new(
         "parked.dropped",
         "DropParkedEvents",
         OperationType::DELETE,
         OperationCategory::RESOURCE_MANAGEMENT,
-        ("ParkedEvents", "ids"),
+        ("ParkedEvents", Some("ids")),
     ),
     Operation::new(
         "configuration.reloaded",
         "ReloadConfiguration",
         OperationType::UPDATE,
         OperationCategory::POLICY_MANAGEMENT,
-        ("Configuration", "path"),
+        ("Configuration", None),
     ),
     Operation::new(
         "configuration.refused",
         "ReloadConfiguration",
         OperationType::UPDATE,
         OperationCategory::POLICY_MANAGEMENT,
-        ("Configuration", "path"),
+        ("Configuration", None),
     )
     .failed(),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ev_audit::transport::MemoryTransport;
+    use ev_audit::{Client, LogBridge};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::super::{defaults, with_bounds};
+    use super::*;
+
+    #[test]
+    fn every_operation_is_a_record_that_is_taken() {
+        let (transport, audited) = MemoryTransport::new();
+        let service = "e6c9fcb1-7f08-4c1d-9e7a-123456789abc".parse().expect("a GUID");
+        let client = with_bounds(Client::builder(service, transport)).build().expect("a thread");
+        let defaults = defaults(std::net::Ipv4Addr::LOCALHOST.into());
+        let bridge = LogBridge::new(client).defaults(defaults);
+        let counters = bridge.counters();
+        let lines = tracing_subscriber::registry().with(bridge.into_layer().marked_by(MARK));
+        tracing::subscriber::with_default(lines, || {
+            for operation in ALL {
+                tracing::info!(audit = operation.mark, version = "18.0.0", left = 3, "it was done");
+            }
+            tracing::info!(version = "18.0.0", "nothing to tell");
+            assert_eq!(counters.refused(), 0);
+            tracing::info!(audit = "no such thing", "nothing to tell");
+            assert_eq!(counters.refused(), 1);
+            let error = "no key";
+            tracing::warn!(audit = "artifact.refused", version = "18.1.0", error, "it is refused");
+        });
+        let sent = audited.wait_for(ALL.len() + 1, Duration::from_secs(60));
+        assert_eq!(sent.len(), ALL.len() + 1);
+        for (sent, operation) in sent.iter().zip(ALL) {
+            assert_eq!(sent.record.operation_name, operation.name);
+            let failed = sent.record.operation_result == OperationResult::FAILURE;
+            assert_eq!(failed, operation.is_failure, "{}", operation.mark);
+            assert_eq!(sent.record.custom_data.get("left"), Some(&Value::I64(3)));
+        }
+        let last = &sent[ALL.len()].record;
+        assert_eq!(last.operation_result_description, "it is refused: no key");
+        assert_eq!(last.target_resources["DecoderArtifact"][0].name, "18.1.0");
+    }
+}

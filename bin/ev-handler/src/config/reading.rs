@@ -78,7 +78,7 @@ pub(crate) fn begin_log(loaded: &Loaded) -> Level {
 /// When nobody can be told.
 pub(crate) fn begin_audited_log(loaded: &Loaded) -> Result<(Level, Option<Auditor>), Error> {
     match Auditor::begin(&loaded.settings) {
-        Ok(auditor) => Ok((begin(loaded, auditor.as_ref()), auditor)),
+        Ok(mut auditor) => Ok((begin(loaded, auditor.as_mut()), auditor)),
         Err(error) => {
             begin(loaded, None);
             Err(error)
@@ -86,9 +86,9 @@ pub(crate) fn begin_audited_log(loaded: &Loaded) -> Result<(Level, Option<Audito
     }
 }
 
-fn begin(loaded: &Loaded, auditor: Option<&Auditor>) -> Level {
+fn begin(loaded: &Loaded, mut auditor: Option<&mut Auditor>) -> Level {
     let Settings { log_format, debug, .. } = loaded.settings;
-    let level = logging::init(log_format, debug, auditor.map(Auditor::layer));
+    let level = logging::init(log_format, debug, auditor.as_deref_mut().map(Auditor::layer));
     for finding in &loaded.warnings {
         warn!(setting = finding.setting, "{finding}");
     }

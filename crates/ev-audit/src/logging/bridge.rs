@@ -165,7 +165,12 @@ impl LogBridge {
 
     /// Whether events of this target are meant.
     pub(super) fn wants(&self, target: &str) -> bool {
-        is_under(target, &self.target) && !is_under(target, OWN_TARGET)
+        is_under(target, &self.target) && !Self::is_own(target)
+    }
+
+    /// Whether this crate logs under that target.
+    pub(super) fn is_own(target: &str) -> bool {
+        is_under(target, OWN_TARGET)
     }
 
     /// Makes a record of the fields that `collect` finds, and sends it.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record as Values};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
@@ -47,12 +47,34 @@ use crate::model::Value;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct AuditLayer(LogBridge);
+pub struct AuditLayer {
+    bridge: LogBridge,
+    mark: Option<&'static str>,
+}
 
 impl LogBridge {
     /// A layer for a `tracing` subscriber.
     pub fn into_layer(self) -> AuditLayer {
-        AuditLayer(self)
+        AuditLayer { bridge: self, mark: None }
+    }
+}
+
+impl AuditLayer {
+    /// Takes spans and events that have a field of this name, whatever their target. For programs
+    /// that say in a line of their log, wherever that comes from, that it is to be a record too.
+    #[must_use]
+    pub fn marked_by(mut self, field: &'static str) -> Self {
+        self.mark = Some(field);
+        self
+    }
+
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        match self.mark {
+            Some(mark) => {
+                metadata.fields().field(mark).is_some() && !LogBridge::is_own(metadata.target())
+            }
+            None => self.bridge.wants(metadata.target()),
+        }
     }
 }
 
@@ -64,7 +86,7 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if !self.0.wants(attributes.metadata().target()) {
+        if !self.wants(attributes.metadata()) {
             return;
         }
         // Values are formatted before the span is locked: their code may look at it.
@@ -77,7 +99,7 @@ where
 
     fn on_record(&self, id: &Id, values: &Values<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if !self.0.wants(span.metadata().target()) {
+        if !self.wants(span.metadata()) {
             return;
         }
         let mut fields = Fields::default();
@@ -90,13 +112,13 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if !self.0.wants(event.metadata().target()) {
+        if !self.wants(event.metadata()) {
             return;
         }
-        self.0.audit(|| {
+        self.bridge.audit(|| {
             let mut fields = Fields::default();
             for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
-                if self.0.wants(span.metadata().target())
+                if self.wants(span.metadata())
                     && let Some(SpanFields(outer)) = span.extensions().get()
                 {
                     fields.extend(outer);
