@@ -21,21 +21,14 @@ pub(super) struct Highest {
 }
 
 impl Highest {
-    /// From what the state keeps, and what else is known of earlier runs.
-    pub(super) fn load(
-        store: Option<&dyn StateStore>,
-        other: Option<AuthVersion>,
-    ) -> Result<Self, Error> {
-        let kept = match store {
+    /// What the state keeps.
+    pub(super) fn load(store: Option<&dyn StateStore>) -> Result<Self, Error> {
+        let seen = match store {
             // An unreadable state must not pass for one that has seen nothing.
             Some(store) => store.highest_version()?,
             None => None,
         };
-        let mut this = Self { seen: kept, write_at: None };
-        if let Some(other) = other {
-            this.note(&other);
-        }
-        Ok(this)
+        Ok(Self { seen, write_at: None })
     }
 
     pub(super) fn seen(&self) -> Option<&AuthVersion> {

@@ -173,7 +173,7 @@ impl Registry {
         if parts.embedded.is_empty() {
             return Err(Error::NoEmbedded);
         }
-        let highest = Highest::load(parts.store.as_deref(), settings.highest_seen.clone())?;
+        let highest = Highest::load(parts.store.as_deref())?;
         let shared = Shared { highest, ..Shared::default() };
         let Parts { embedded, sources, trust, loader, store, env } = parts;
         Ok(Self {

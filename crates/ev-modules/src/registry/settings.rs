@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ev_core::{ArtifactKind, AuthVersion, UnknownPolicy, abi};
+use ev_core::{ArtifactKind, UnknownPolicy, abi};
 
 use crate::manifest::TABLE_FORMAT;
 use crate::verify::SizeLimits;
@@ -23,14 +23,12 @@ pub struct Settings {
     /// Which version of an artifact is taken; the exact one.
     pub version_policy: VersionPolicy,
     /// Whether artifacts of versions older than the newest one seen are used; always.
-    pub downgrade: Downgrade,
-    /// A version that earlier runs have seen, beside the highest one that the state keeps
-    /// ([`ev_core::StateStore::highest_version`]); the higher of both counts.
     ///
-    /// So [`Downgrade::WithinMinor`] and [`Downgrade::Never`] hold over any number of restarts and
+    /// The state keeps the highest one ([`ev_core::StateStore::highest_version`]), so that
+    /// [`Downgrade::WithinMinor`] and [`Downgrade::Never`] hold over any number of restarts and
     /// downgrades. A version that Auth once named in error is not forgotten either; then
     /// [`Downgrade::Always`] is the way on.
-    pub highest_seen: Option<AuthVersion>,
+    pub downgrade: Downgrade,
     /// Kinds to ask for, the preferred one first; table, then module.
     pub kinds: Vec<ArtifactKind>,
     /// Module ABI versions that the host speaks; the one there is.
@@ -68,7 +66,6 @@ impl Default for Settings {
             artifact_configured: false,
             version_policy: VersionPolicy::Exact,
             downgrade: Downgrade::Always,
-            highest_seen: None,
             kinds: vec![ArtifactKind::Table, ArtifactKind::Module],
             module_abis: vec![abi::ABI_VERSION],
             table_formats: vec![TABLE_FORMAT],

@@ -325,7 +325,9 @@ async fn the_downgrade_policy() {
         let source = TestSource::new([Answer::Offer(table(&key, b"table"))]);
         let mut setup = Setup::new(&key, &[&source]);
         setup.settings.downgrade = downgrade;
-        setup.settings.highest_seen = Some(version(highest));
+        let store = MemoryStore::new();
+        store.put_highest_version(&version(highest)).unwrap();
+        setup.store = Some(Arc::new(store));
         let rig = setup.start();
         rig.until("18.1.0", expected).await;
         rig.end().await;
