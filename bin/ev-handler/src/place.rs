@@ -39,7 +39,7 @@ impl Place {
         let store = SqliteStore::open_existing(&storage).map_err(|error| match error {
             StateError::InUse { .. } => anyhow::anyhow!(
                 "{error}; stop the handler first, it goes on where it stood when it is started \
-                 again (`list`, `show` and `export` work while it runs)"
+                 again (`parked list`, `show` and `export` work while it runs)"
             ),
             other => other.into(),
         })?;

@@ -19,7 +19,7 @@ use crate::settings::{
     ArtifactPlace, ClientCertificate, Credentials, Decoder, Downgrade, EmbeddedTables, Exactness,
     Export, Ingest, Json, JsonFlavour, LogFormat, Road, Settings, Teleport, Unknown, VersionPolicy,
 };
-use crate::value::{Value, quoted, redacted_with_query};
+use crate::value::{Value, quoted, redacted};
 
 const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3600 * SECOND;
@@ -338,7 +338,7 @@ impl Build<'_> {
         let place = match self.setting("decoder-artifacts").value.clone() {
             Some(Value::Text(url)) => {
                 if let Err(message) = check_url(&url) {
-                    let message = format!("`{}` {message}", redacted_with_query(&url));
+                    let message = format!("`{}` {message}", redacted(&url));
                     self.problem("decoder-artifacts", message);
                 }
                 Some(ArtifactPlace::Https { url, ca: self.path(TLS[0]), client })

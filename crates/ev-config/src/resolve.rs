@@ -11,7 +11,7 @@ use crate::finding::Finding;
 use crate::load::Environment;
 use crate::options::{Kind, OptionSpec, Owner, Support, options};
 use crate::origin::Origin;
-use crate::value::{Places, Value, Written, parse, redacted, redacted_with_query, split_list};
+use crate::value::{Places, Value, Written, parse, redacted, split_list};
 
 /// One option as it stands.
 #[derive(Clone, Debug)]
@@ -243,10 +243,7 @@ fn utf8(value: OsString) -> Result<String, String> {
 
 fn show(kind: Kind, written: &Written) -> String {
     match written {
-        Written::Text(text) if kind == Kind::Url => redacted(text),
-        Written::Text(text) if kind == Kind::DirectoryOrUrl && text.contains("://") => {
-            redacted_with_query(text)
-        }
+        Written::Text(text) if matches!(kind, Kind::Url | Kind::DirectoryOrUrl) => redacted(text),
         Written::Text(text) | Written::Datetime(text) => text.clone(),
         Written::Texts(items) => items.join(","),
         Written::Number(number) => number.to_string(),

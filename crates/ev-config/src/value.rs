@@ -262,7 +262,8 @@ fn exists_as(kind: Kind, path: &Path) -> Result<(), String> {
     }
 }
 
-/// An address without its user and password, fit to be printed.
+/// An address without its user, its password and its query, fit to be printed: stores that sign
+/// addresses, and receivers that take tokens, have them in the query.
 pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -275,18 +276,13 @@ pub fn redacted(url: &str) -> String {
             _ => None,
         },
     };
-    match at {
-        Some(at) => format!("{scheme}://***{}", &rest[at..]),
-        None => url.to_owned(),
-    }
-}
-
-/// As [`redacted`], and without a query: stores that sign addresses have the signature there.
-pub(crate) fn redacted_with_query(url: &str) -> String {
-    let url = redacted(url);
-    match url.split_once('?') {
-        Some((before, _)) => format!("{before}?***"),
-        None => url,
+    let (user, rest) = match at {
+        Some(at) => ("***", &rest[at..]),
+        None => ("", rest),
+    };
+    match rest.split_once('?') {
+        Some((before, _)) => format!("{scheme}://{user}{before}?***"),
+        None => format!("{scheme}://{user}{rest}"),
     }
 }
 
@@ -305,6 +301,8 @@ mod tests {
         check("https://u:p@host:1/x@y", "https://***@host:1/x@y");
         check("https://u:p/w@host:1/x", "https://***@host:1/x");
         check("https://u:p#w?@host:1/x", "https://***@host:1/x");
+        check("https://u:p@host:1/x?token=t", "https://***@host:1/x?***");
+        check("https://host:1/x?token=t", "https://host:1/x?***");
     }
 
     #[test]

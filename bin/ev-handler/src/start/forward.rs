@@ -13,7 +13,7 @@ use ev_pipeline::{Engine, Exec, Parts, Summary};
 use ev_source::SearchSource;
 use ev_state::SqliteStore;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::locking::Locking;
 use super::roads::{Chooser, Watched, Wish, choose};
@@ -301,6 +301,13 @@ impl Ready<'_> {
         let snapshot = store.open_sink(&claim)?;
         if matches!(self.begins, Begins::AsSet) {
             takeover::check_start_time(settings, snapshot.start_time)?;
+            if snapshot.start_time > env.now() {
+                warn!(
+                    start_time = %snapshot.start_time,
+                    "the state begins in the future: nothing is sent before that, and `start-time` \
+                     can be given to a new storage directory alone"
+                );
+            }
         }
         info!(
             cluster = survey.cluster,

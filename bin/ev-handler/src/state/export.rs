@@ -39,6 +39,8 @@ pub(crate) fn run(args: &Args, beside: &Beside, console: &mut Console<'_>) -> Re
         bail!("`{addr}` is no address of the form host:port");
     };
     let (storage, reader) = args.place.reader(beside)?;
+    // What a running handler has done since would be missing, and sent twice by who goes on.
+    let (_, _held) = args.place.store(beside)?;
     let sinks = reader.sinks()?;
     let Some(sink) = sinks.iter().find(|sink| sink.name == SINK) else {
         bail!("nothing was stored in `{}` yet", storage.display());

@@ -161,6 +161,10 @@ fn beside_a_running_handler_there_is_only_looking() {
         assert!(out.contains("malformed"), "{out}");
         assert!(!format!("{out}{errors}").contains("typed in a terminal"), "{out}{errors}");
     }
+    let args = ["state", "export", "back", "--storage", "storage", "--addr", "a.example.com:1"];
+    let (status, _, errors) = run(dir.path(), &args);
+    assert_eq!(status, Some(1));
+    assert!(errors.contains("stop the handler first"), "what it does meanwhile: {errors}");
     for args in [&["retry", "1"][..], &["drop", "1", "--yes"]] {
         let args = [&["parked"][..], args, &["--storage", "storage"]].concat();
         let (status, out, errors) = run(dir.path(), &args);
