@@ -1,7 +1,6 @@
 //! Times as text, into instants.
 
-use crate::Timestamp;
-use crate::date::days_from_civil;
+use crate::{Date, Timestamp};
 
 impl Timestamp {
     /// Reads a time in RFC 3339 with any offset, of the years 0 to 9999; `None` for anything else.
@@ -16,17 +15,13 @@ impl Timestamp {
         let [year, month, day] = [number(bytes, 0, 4)?, number(bytes, 5, 2)?, number(bytes, 8, 2)?];
         let [hour, minute] = [number(bytes, 11, 2)?, number(bytes, 14, 2)?];
         let second = number(bytes, 17, 2)?;
-        if !(1..=12).contains(&month) || hour > 23 || minute > 59 || second > 60 {
+        if hour > 23 || minute > 59 || second > 60 {
             return None;
         }
-        let first = days_from_civil(year, month, 1);
-        let behind = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
-        if day < 1 || first + day > days_from_civil(behind.0, behind.1, 1) {
-            return None;
-        }
+        let date = Date::from_ymd(year, month, day)?;
         let (nanos, zone) = fraction(bytes.get(19..)?)?;
         let of_day = hour * 3600 + minute * 60 + second.min(59);
-        let local = (first + day - 1) * 86_400 + of_day;
+        let local = date.start() + of_day;
         Some(Self::new(local - offset(zone)?, nanos))
     }
 }

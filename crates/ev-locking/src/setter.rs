@@ -48,7 +48,7 @@ impl Setter {
     }
 
     /// Runs until `stop` is cancelled; then tries once more to set what waits, for at most five
-    /// seconds. What is left then is not set.
+    /// seconds. What is left then stays in the state, for the next process.
     pub async fn run(self, stop: CancellationToken) {
         tokio::select! {
             biased;
@@ -62,7 +62,7 @@ impl Setter {
         }
         let waiting = self.inner.desk().queue.len();
         if waiting > 0 {
-            error!(waiting, "locks could not be set before the end");
+            warn!(waiting, "locks are left to the next run");
         }
     }
 

@@ -5,13 +5,13 @@
 
 mod operations;
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use ev_audit::transport::{TcpTransport, UnixTransport};
 use ev_audit::{
     AuditLayer, CallerIdentityType, Client, ClientBuilder, Identity, List, LogBridge, LogCounters,
-    Map, Overflow, Plane, Record, Rules, ServiceId,
+    Map, Overflow, Plane, Record, Rules, ServiceId, State,
 };
 use ev_config::{AuditEndpoint, Settings};
 use tracing::{info, warn};
@@ -85,10 +85,16 @@ impl Auditor {
 
 impl Drop for Auditor {
     fn drop(&mut self) {
-        let left = self.client.close(PATIENCE);
-        let (unwritten, refused) = (left.records.len(), self.counters.refused());
-        if unwritten > 0 || refused > 0 {
-            warn!(unwritten, refused, "own security events did not all reach the agent");
+        // Who is not there now is not waited for.
+        let patience = match self.client.state().state() {
+            State::Up => PATIENCE,
+            _ => Duration::ZERO,
+        };
+        let ledger = self.client.close(patience).ledger;
+        let (dropped, unconfirmed) = (ledger.dropped.total(), ledger.unconfirmed);
+        let refused = self.counters.refused();
+        if dropped + unconfirmed + refused > 0 {
+            warn!(dropped, unconfirmed, refused, "own security events did not all reach the agent");
         }
     }
 }
@@ -122,15 +128,19 @@ fn defaults(address: IpAddr) -> Record {
     }
 }
 
-/// The address from which that one is reached. Nothing is sent to find out.
+/// The address from which that one is reached, as far as that is known without asking for a name:
+/// else that from which others are. Nothing is sent to find out.
 fn local_address(peer: &str) -> IpAddr {
-    let bound = UdpSocket::bind("[::]:0").or_else(|_| UdpSocket::bind("0.0.0.0:0"));
-    let found = bound.and_then(|socket| {
+    /// An address that is nobody's (RFC 5737).
+    const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+    let peer = peer.parse().unwrap_or(NOBODY);
+    let any = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let found = UdpSocket::bind(any).and_then(|socket| {
         socket.connect(peer)?;
         socket.local_addr()
     });
     match found {
-        Ok(address) if !address.ip().is_unspecified() => address.ip().to_canonical(),
+        Ok(address) if !address.ip().is_unspecified() => address.ip(),
         _ => Ipv4Addr::LOCALHOST.into(),
     }
 }

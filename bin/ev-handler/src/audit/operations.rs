@@ -29,8 +29,9 @@ pub(super) fn fill_in(record: &mut Record) -> Result<(), HookError> {
             None => message,
         };
     }
-    let named = operation.target_field.and_then(|field| record.custom_data.get(field));
-    let named = named.cloned().map(text);
+    // It need not be there twice.
+    let named = operation.target_field.and_then(|field| record.custom_data.remove(field));
+    let named = named.map(text);
     let target = Target::new(named.unwrap_or_else(|| operation.target.to_owned()));
     record.target_resources = Map::from([(operation.target.to_owned(), List::from([target]))]);
     Ok(())
@@ -146,7 +147,7 @@ pub(super) const ALL: &[Operation] = &[
         "DropParkedEvents",
         OperationType::DELETE,
         OperationCategory::RESOURCE_MANAGEMENT,
-        ("ParkedEvents", Some("ids")),
+        ("ParkedEvents", Some("storage")),
     ),
     Operation::new(
         "configuration.reloaded",
@@ -187,7 +188,9 @@ mod tests {
         let lines = tracing_subscriber::registry().with(bridge.into_layer().marked_by(MARK));
         tracing::subscriber::with_default(lines, || {
             for operation in ALL {
-                tracing::info!(audit = operation.mark, version = "18.0.0", left = 3, "it was done");
+                let (peer, name, storage) = ("auth", "lock", "/var/lib/ev");
+                let (audit, version) = (operation.mark, "18.0.0");
+                tracing::info!(audit, version, peer, name, storage, left = 3, "it was done");
             }
             tracing::info!(version = "18.0.0", "nothing to tell");
             assert_eq!(counters.refused(), 0);
@@ -203,6 +206,9 @@ mod tests {
             let failed = sent.record.operation_result == OperationResult::FAILURE;
             assert_eq!(failed, operation.is_failure, "{}", operation.mark);
             assert_eq!(sent.record.custom_data.get("left"), Some(&Value::I64(3)));
+            let is_named =
+                sent.record.target_resources[operation.target][0].name != operation.target;
+            assert_eq!(is_named, operation.target_field.is_some(), "{}", operation.mark);
         }
         let last = &sent[ALL.len()].record;
         assert_eq!(last.operation_result_description, "it is refused: no key");

@@ -150,6 +150,9 @@ fn confirmed(console: &mut Console<'_>) -> Result<bool> {
     Ok(is_yes(&answer))
 }
 
+/// Most runs of ids in a line of the log.
+const MAX_RUNS: usize = 200;
+
 /// Numbers as `1-3, 7`.
 fn ranges(ids: &[ParkedId]) -> String {
     let mut runs: Vec<(i64, i64)> = Vec::new();
@@ -162,7 +165,11 @@ fn ranges(ids: &[ParkedId]) -> String {
     let text = |(first, last): &(i64, i64)| {
         if first == last { first.to_string() } else { format!("{first}-{last}") }
     };
-    runs.iter().map(text).collect::<Vec<_>>().join(", ")
+    let mut shown: Vec<String> = runs.iter().take(MAX_RUNS).map(text).collect();
+    if runs.len() > MAX_RUNS {
+        shown.push(format!("and {} more runs", runs.len() - MAX_RUNS));
+    }
+    shown.join(", ")
 }
 
 #[cfg(test)]

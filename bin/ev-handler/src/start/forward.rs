@@ -358,7 +358,7 @@ impl Ready<'_> {
     }
 }
 
-fn sink() -> SinkId {
+pub(super) fn sink() -> SinkId {
     SinkId(SINK.to_owned())
 }
 

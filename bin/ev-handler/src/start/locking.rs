@@ -7,6 +7,7 @@ use ev_core::{Change, Env, Snapshot};
 use ev_locking::{Config, FailedLogin, Lockout, Setter};
 use ev_pipeline::{TakenEvent, Watcher};
 use ev_source::AuthLocks;
+use ev_state::SqliteStore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
@@ -56,14 +57,26 @@ impl Locking {
         self.lockout.clone()
     }
 
-    /// Ends it; locks that wait are tried once more.
+    /// Ends it; locks that wait are tried once more. What became of them since the engine's last
+    /// commit is kept in the state, or the next run would set them again.
     ///
     /// # Errors
     ///
-    /// [`Error::Task`] if it had panicked.
-    pub(super) async fn end(self) -> Result<(), Error> {
+    /// [`Error::Task`] if it had panicked, and those of the state.
+    pub(super) async fn end(self, store: &SqliteStore, sink: &SinkId) -> Result<(), Error> {
         drop(self.stop);
-        self.task.await.map_err(Error::Task)
+        self.task.await.map_err(Error::Task)?;
+        if !self.lockout.has_unsaved() || store.is_blank(sink)? {
+            return Ok(());
+        }
+        let Some((cluster, flavour)) = store.identity()? else { return Ok(()) };
+        let (sink, start_time) = (sink.clone(), Timestamp::EPOCH);
+        let claim = Claim { sink, cluster, flavour: Some(flavour), start_time };
+        let snapshot = store.open_sink(&claim)?;
+        let mut change = Change::default();
+        self.lockout.put_into(&mut change);
+        store.commit(&claim.sink, snapshot.epoch, &change)?;
+        Ok(())
     }
 }
 

@@ -241,7 +241,7 @@ pub async fn start_with(
         trust,
         place,
         sink: taker,
-        store,
+        store: Arc::clone(&store),
         source,
         begins: Begins::AsSet,
         locking: locking.as_ref(),
@@ -251,7 +251,7 @@ pub async fn start_with(
     let result = ready.forward(&stop).await;
     drop(ready);
     let locked = match locking {
-        Some(locking) => locking.end().await,
+        Some(locking) => locking.end(&store, &forward::sink()).await,
         None => Ok(()),
     };
     let ended = match beside {

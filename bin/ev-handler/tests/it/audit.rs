@@ -103,7 +103,7 @@ async fn an_agent_is_told_of_parked_events_that_are_dropped() {
     assert_eq!(told(&records[0]), ("DropParkedEvents", true));
     // How many, and nothing that stands in them.
     let more: Vec<&str> = records[0].custom_data.keys().map(|key| &**key).collect();
-    assert_eq!(more, ["bytes", "events", "ids", "storage"]);
+    assert_eq!(more, ["bytes", "events", "ids"]);
 }
 
 /// Without an agent nothing waits for it: what could not be sent is told at the end.

@@ -151,6 +151,30 @@ async fn a_lock_that_could_not_be_set_is_set_by_the_next_run() {
     assert_eq!((stage.fluentd.tally().events, stage.fluentd.tally().repeated), (4, 0));
 }
 
+/// What is set at the very end, when the engine commits nothing any more, is not set again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_set_while_it_stops_is_not_set_again() {
+    let stage = Stage::new("13.3.8");
+    refuse_locks(&stage, 7, 1_000_000);
+    stage.auth.append(failures(0, 4, "mallory", ago(30)));
+    stage
+        .run_settings_until(settings(&stage), async |stage| {
+            stage.received(4).await;
+            stage.auth.wait(|tally| asked(tally) >= 1).await;
+            searched_again(stage).await;
+            stage.auth.set(|switches| switches.fail.clear());
+        })
+        .await;
+    assert_eq!(stage.auth.tally().locks_set, 1);
+    stage.run_settings_until(settings(&stage), async |stage| searched_again(stage).await).await;
+    assert_eq!(stage.auth.tally().locks_set, 1);
+}
+
+/// How often a lock was to be set.
+fn asked(tally: &ev_test_support::AuthTally) -> u64 {
+    tally.methods.get("UpsertLock").map_or(0, |method| method.calls)
+}
+
 /// Waits until the tip of the log was read a few times more.
 async fn searched_again(stage: &Stage) {
     let searches = |tally: &ev_test_support::AuthTally| {

@@ -425,7 +425,9 @@ impl Reader {
                 backoff.export(env)
             }
         };
-        let fails = backoff.failures() >= ATTEMPTS && kind != Trouble::Connection;
+        // What concerns all chunks is no trouble of this one, beside which others could be begun.
+        let concerns_all = matches!(kind, Trouble::Connection | Trouble::Busy | Trouble::Denied);
+        let fails = backoff.failures() >= ATTEMPTS && !concerns_all;
         if fails && !std::mem::replace(&mut chunk.troubled, true) {
             export.plan.trouble(chunk.reading.date, true);
             warn!(lane = %id, reason, "a chunk cannot be exported, going on without it meanwhile");

@@ -50,11 +50,16 @@ impl Window {
             return Narrowed::Not;
         }
         if self.shrink() {
+            if self.is_last() {
+                self.failures = 0;
+            }
             return Narrowed::Part;
         }
         let narrowed = self.narrow(now);
         // A failing half of what failed is halved at once, a last second is not given up so soon.
-        self.failures = if self.backwards { 0 } else { ATTEMPTS - 1 };
+        if !self.is_last() {
+            self.failures = ATTEMPTS - 1;
+        }
         narrowed
     }
 
@@ -113,9 +118,55 @@ impl Window {
         if width <= 1 {
             self.part = Some(from.saturating_add(1));
             self.backwards = true;
+            // Of the last second nothing has failed yet that was proven.
+            self.failures = 0;
         } else {
             self.part = Some(from.saturating_add(width / 2));
         }
         Narrowed::Part
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::road::SearchRoad;
+    use crate::token::{Search, WindowToken};
+
+    /// A window that has been narrowed down to a second of which one event came from behind.
+    fn at_a_last_second() -> Window {
+        let search = Search { start: 1000, end: Some(1001), bare_start: false, types: Vec::new() };
+        let token = WindowToken { search, key: String::new(), opened: None };
+        let mut window = Window::resume(SearchRoad::Typed, token, true, &[], 100);
+        for _ in 0..1000 {
+            if window.is_last() {
+                break;
+            }
+            assert!(!matches!(window.failed(5000, false), Narrowed::Gap { .. }));
+        }
+        assert!(window.is_last());
+        window
+    }
+
+    #[test]
+    fn a_second_is_given_up_after_proven_failures_alone() {
+        for answers in 0..3 {
+            let mut window = at_a_last_second();
+            // After an answer more is asked for at once.
+            window.limit <<= answers;
+            for _ in 0..100 {
+                if window.is_last() {
+                    break;
+                }
+                assert!(!matches!(window.failed(5000, false), Narrowed::Gap { .. }));
+            }
+            for _ in 0..50 {
+                assert_eq!(window.failed(5000, false), Narrowed::Not, "not proven");
+            }
+            for _ in 1..ATTEMPTS {
+                assert_eq!(window.failed(5000, true), Narrowed::Not, "{answers}");
+            }
+            assert!(matches!(window.failed(5000, true), Narrowed::Gap { .. }));
+        }
     }
 }
