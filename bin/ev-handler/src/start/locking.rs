@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ev_config::Settings;
-use ev_core::{Change, Env, Snapshot};
+use ev_core::{Change, Claim, Env, SinkId, Snapshot, StateStore as _, Timestamp};
 use ev_locking::{Config, FailedLogin, Lockout, Setter};
 use ev_pipeline::{TakenEvent, Watcher};
 use ev_source::AuthLocks;
