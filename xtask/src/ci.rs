@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::steps::Steps;
-use crate::{codegen, configuration, tables, template, test};
+use crate::{codegen, configuration, deploy, tables, template, test};
 
 /// Runs all steps and says whether all passed.
 pub(crate) fn run() -> Result<bool> {
@@ -25,6 +25,7 @@ pub(crate) fn run() -> Result<bool> {
     steps.check("configuration page", || configuration::run(true))?;
     steps.check("embedded schema tables", || tables::run(true))?;
     steps.check("guest template", || template::run(true))?;
+    deploy::add(&mut steps)?;
     steps.run("demo", &["cargo", "xtask", "demo"], &[])?;
-    Ok(steps.report())
+    steps.report()
 }

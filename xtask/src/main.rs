@@ -11,6 +11,7 @@ mod configuration;
 mod coverage;
 mod decoder;
 mod demo;
+mod deploy;
 mod direction;
 mod fuzz;
 mod steps;
@@ -18,6 +19,7 @@ mod tables;
 mod template;
 mod test;
 mod tidy;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,6 +52,8 @@ enum Chore {
     Fuzz(fuzz::Args),
     /// Check the project's own rules: direction of dependencies, front pages, coverage
     Tidy,
+    /// Test what stands in `deploy/`: the chart, the units, the rules, the dashboard
+    Deploy(deploy::Args),
     /// Write the generated gRPC code from `proto/`
     Codegen {
         /// Compare instead of writing
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().chore {
         Chore::Demo(args) => demo::run(args),
         Chore::Test(args) => test::run(&args).map(exit_code),
+        Chore::Deploy(args) => deploy::run(&args).map(exit_code),
         Chore::Bench(args) => bench::run(&args),
         Chore::Ci => ci::run().map(exit_code),
         Chore::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
