@@ -299,6 +299,10 @@ impl ClientBuilder {
         }
         let shared = Shared::new(queue, self.clock);
         let events = &shared.events;
+        if let Overflow::Spill(settings) = &self.overflow {
+            let told = format!("`{}`: {}", settings.dir.display(), found.damage_text());
+            events.tell(EventKind::SpillDamaged, found.damage(), told);
+        }
         events.tell(EventKind::Recovered, found.pending.frames, "found in the spill directory");
         let expired = EventKind::Dropped(DropReason::Expired);
         events.tell(expired, found.expired.frames, "too old");

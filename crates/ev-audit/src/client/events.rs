@@ -43,6 +43,10 @@ pub enum EventKind {
     SpillFailed,
     /// The spill directory has as much as it may have; records stay in memory.
     SpillFull,
+    /// Something in the spill directory was not as it was left: a torn end was cut off, a segment
+    /// that cannot be read was set aside, or the position is gone. Counts places; the records
+    /// that it cost, if any, are told as [`Dropped`](Self::Dropped).
+    SpillDamaged,
     /// Records found in the spill directory at the start; counts records.
     Recovered,
     /// Records are written again after a connection broke; counts records.
@@ -56,7 +60,7 @@ pub enum EventKind {
 }
 
 /// All kinds, for the table of what was logged when.
-const KINDS: usize = 19;
+const KINDS: usize = 20;
 
 impl EventKind {
     /// A short name, for labels of metrics and fields of logs.
@@ -76,6 +80,7 @@ impl EventKind {
             Self::Spilled => "spilled",
             Self::SpillFailed => "spill_failed",
             Self::SpillFull => "spill_full",
+            Self::SpillDamaged => "spill_damaged",
             Self::Recovered => "recovered",
             Self::Resent => "resent",
             Self::Poisoned => "poisoned",
@@ -105,6 +110,7 @@ impl EventKind {
             Self::Poisoned => 16,
             Self::HookPanicked => 17,
             Self::Closed => 18,
+            Self::SpillDamaged => 19,
         }
     }
 }
@@ -365,6 +371,7 @@ mod tests {
             EventKind::Spilled,
             EventKind::SpillFailed,
             EventKind::SpillFull,
+            EventKind::SpillDamaged,
             EventKind::Recovered,
             EventKind::Resent,
             EventKind::Poisoned,

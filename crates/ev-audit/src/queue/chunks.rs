@@ -239,6 +239,15 @@ impl Chunks {
         }
     }
 
+    /// All chunks as they are now, oldest first. Only the one that is being filled is copied.
+    pub(crate) fn share(&self) -> impl Iterator<Item = Arc<Chunk>> {
+        let last = self.chunks.len().saturating_sub(1);
+        self.chunks.iter().enumerate().map(move |(index, chunk)| match index == last {
+            true => Arc::new(Chunk::clone(chunk)),
+            false => chunk.clone(),
+        })
+    }
+
     /// Every frame that is there, oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.chunks

@@ -196,8 +196,15 @@ impl Queue {
     }
 
     /// Drops the oldest frames that are not in flight until one of `length` bytes has room, and
-    /// hands each to `seen`. False when it never will.
+    /// hands each to `seen`. False, with nothing dropped, when that would not be enough.
     pub(crate) fn make_room(&mut self, length: usize, mut seen: impl FnMut(&[u8])) -> bool {
+        let stuck_frames = self.pending_frames - self.memory.frames();
+        let stuck_bytes = self.pending_bytes - self.memory.bytes();
+        if stuck_frames >= self.bounds.frames
+            || stuck_bytes.saturating_add(length) > self.bounds.bytes
+        {
+            return false;
+        }
         while !self.has_room(length) {
             let mut dropped = None;
             self.memory.drop_first(|number, frame| {
@@ -287,7 +294,7 @@ impl Queue {
     pub(crate) fn written(&mut self, until: usize) -> Option<u64> {
         let flight = self.in_flight.as_mut()?;
         debug_assert!(until >= flight.next && until <= flight.chunk.end());
-        let frames = until - flight.next;
+        let mut frames = until - flight.next;
         if frames == 0 {
             return Some(0);
         }
@@ -300,6 +307,8 @@ impl Queue {
                 self.pending_bytes -= bytes;
             }
             Source::Spill => {
+                // Each is counted once, whatever the directory hands out.
+                frames = frames.min(usize::try_from(self.ledger.spilled).unwrap_or(usize::MAX));
                 self.spilled.start += frames as u64;
                 self.ledger.spilled -= frames as u64;
             }
@@ -419,17 +428,18 @@ impl Queue {
         left
     }
 
-    /// The oldest `frames` on disk are gone.
-    pub(crate) fn lost_from_spill(&mut self, frames: u64, reason: DropReason) {
+    /// The oldest `frames` on disk are gone; returns how many of them were known to be there.
+    pub(crate) fn lost_from_spill(&mut self, frames: u64, reason: DropReason) -> u64 {
         let frames = frames.min(self.spilled.end - self.spilled.start);
         if frames == 0 {
-            return;
+            return 0;
         }
         let numbers = self.spilled.start..self.spilled.start + frames;
         self.spilled.start = numbers.end;
         self.ledger.spilled -= frames;
         self.ledger.dropped.add(reason, frames);
         self.receipts.resolve(numbers, Outcome::Dropped(reason));
+        frames
     }
 
     /// What is left in memory, without taking it.
@@ -444,13 +454,7 @@ impl Queue {
         for chunk in &self.transit {
             left.push(Left { from: chunk.start(), chunk: chunk.clone() });
         }
-        let mut copy = Chunks::default();
-        for (number, frame) in self.memory.iter().enumerate() {
-            copy.push(number as u64, frame);
-        }
-        while let Some(chunk) = copy.pop() {
-            left.push(Left { from: chunk.start(), chunk });
-        }
+        left.extend(self.memory.share().map(|chunk| Left { from: chunk.start(), chunk }));
         left
     }
 

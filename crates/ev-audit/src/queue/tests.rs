@@ -55,9 +55,57 @@ fn what_is_in_flight_is_not_displaced() {
     queue.take(None).unwrap();
     assert!(!queue.make_room(20, |_| panic!("nothing to drop")));
     queue.push(&[1; 5], None);
+    assert!(!queue.make_room(20, |_| panic!("it would be dropped for nothing")));
     let mut seen = Vec::new();
     assert!(queue.make_room(10, |frame| seen.push(frame.to_vec())));
     assert_eq!(seen, [[1; 5]]);
+    check(&queue);
+}
+
+#[test]
+fn nothing_is_displaced_when_too_many_are_in_flight() {
+    let mut queue = queue(1_000_000, 3);
+    for _ in 0..2 {
+        queue.push(&[0; 40_000], None);
+    }
+    queue.take(None).unwrap();
+    queue.push(&[0; 10], None);
+    assert!(queue.make_room(10, |_| ()), "two are in memory");
+    queue.push(&[1; 10], None);
+    queue.push(&[1; 10], None);
+    let chunk = Arc::new(Chunk::of(9, vec![0; 30], vec![10, 20, 30]));
+    queue.in_flight = Some(InFlight { chunk, next: 0, source: Source::Memory });
+    queue.pending_frames += 2;
+    assert!(!queue.make_room(10, |_| panic!("three are in flight, and no more fit")));
+}
+
+#[test]
+fn more_from_disk_than_is_known_to_be_there_is_not_counted() {
+    let mut queue = Queue::new(Bounds { bytes: 1_000, frames: 10 }, 2);
+    queue.fly(Arc::new(Chunk::of(0, vec![0; 3], vec![1, 2, 3])), Source::Spill);
+    assert_eq!(queue.written(3), Some(2));
+    let ledger = queue.ledger();
+    assert_eq!((ledger.written, ledger.spilled), (2, 0));
+    queue.land();
+    check(&queue);
+}
+
+#[test]
+fn a_look_at_what_is_left_copies_no_more_than_one_chunk() {
+    let mut queue = queue(usize::MAX, usize::MAX);
+    for byte in 0..200 {
+        queue.push(&[byte; 40_000], None);
+    }
+    let counted = allocation_counter::measure(|| {
+        let left = queue.left();
+        let first: Vec<u8> = left.iter().flat_map(Left::frames).map(|frame| frame[0]).collect();
+        assert_eq!(first, (0..200).collect::<Vec<u8>>());
+    });
+    assert!(counted.bytes_max < 100_000, "{counted:?}");
+    // What comes later is not seen by whoever looked before.
+    let left = queue.left();
+    queue.push(&[200; 10], None);
+    assert_eq!(left.iter().flat_map(Left::frames).count(), 200);
     check(&queue);
 }
 

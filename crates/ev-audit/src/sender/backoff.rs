@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// Whatever the settings say or a transport asks for, an agent is not left alone for longer.
+const LONGEST_PAUSE: Duration = Duration::from_hours(24);
+
 /// How attempts to connect are spread, and when a connection counts as sound.
 ///
 /// ```
@@ -23,7 +26,7 @@ pub struct Retry {
     /// The pause before the second attempt; the first one is made at once. Each further pause is
     /// twice as long, and every pause is drawn from ±50 % of that. Default: 100 ms.
     pub first: Duration,
-    /// What the pauses grow up to. Default: 60 s.
+    /// What the pauses grow up to; more than a day counts as a day. Default: 60 s.
     pub longest: Duration,
     /// A connection that took so many bytes has proved itself: more than a Unix socket holds
     /// (212,992 by default) while nobody reads. Default: 262,144.
@@ -75,9 +78,10 @@ impl Backoff {
         let pause = doublings.map_or(Duration::ZERO, |doublings| {
             let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
             let base = self.retry.first.saturating_mul(factor).min(self.retry.longest);
-            base.mul_f64(0.5 + self.fraction())
+            base.min(LONGEST_PAUSE).mul_f64(0.5 + self.fraction())
         });
-        let at = now + pause.max(asked_for.unwrap_or_default());
+        let asked_for = asked_for.unwrap_or_default().min(LONGEST_PAUSE);
+        let at = now + pause.max(asked_for);
         self.last.map_or(at, |last| at.max(last + Retry::SPACING))
     }
 
@@ -197,5 +201,17 @@ mod tests {
         let now = Instant::now();
         let asked = Duration::from_secs(7);
         assert_eq!(backoff.next_attempt(now, Some(asked)), now + asked);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_pause_is_longer_than_a_day_and_none_overflows() {
+        let day = Duration::from_hours(24);
+        let endless = Retry { first: Duration::MAX, longest: Duration::MAX, ..Retry::default() };
+        let mut backoff = Backoff::seeded(endless, 3);
+        let now = Instant::now();
+        assert_eq!(backoff.next_attempt(now, Some(Duration::MAX)), now + day);
+        backoff.attempt(now);
+        let at = backoff.next_attempt(now, None);
+        assert!(at >= now + day / 2 && at <= now + day * 3 / 2, "{:?}", at - now);
     }
 }

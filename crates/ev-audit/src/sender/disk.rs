@@ -1,6 +1,7 @@
 //! The spill directory as the sender and the spiller use it: every call that may wait for the
 //! disk is made in a thread for such calls.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub(super) struct Found {
     pub(super) lost: u64,
     /// Frames in front of them that were too old.
     pub(super) expired: u64,
+    /// Where a segment is that was given up because it cannot be read.
+    pub(super) set_aside: Option<PathBuf>,
     pub(super) error: Option<SpillError>,
 }
 
@@ -67,7 +70,8 @@ impl Disk {
                 0 => Ok(0),
                 _ => spill.read(&mut bytes, &mut ends, limit),
             };
-            Found { bytes, ends, lost: spill.take_lost().frames, expired, error: read.err() }
+            let (lost, set_aside) = (spill.take_lost().frames, spill.take_set_aside());
+            Found { bytes, ends, lost, expired, set_aside, error: read.err() }
         })
         .await
     }

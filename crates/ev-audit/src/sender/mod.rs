@@ -196,27 +196,25 @@ impl Sender {
     }
 
     async fn work(&mut self) {
-        loop {
+        let impossible = loop {
             let left = match self.connect().await {
                 Ok(connection) => self.serve(connection).await,
                 Err(left) => left,
             };
             match left {
-                Left::Drained | Left::Stopped => {
-                    self.leave_again();
-                    break;
-                }
+                Left::Drained | Left::Stopped => break None,
                 Left::Reset => {}
                 Left::Lost(lost) => {
                     self.lost(&lost);
                     self.let_go();
                 }
-                Left::Impossible(error) => {
-                    // What is pending stays where it is, for the owner to fetch.
-                    self.shared.impossible(&chain(&error));
-                    break;
-                }
+                Left::Impossible(error) => break Some(error),
             }
+        };
+        self.leave_again();
+        if let Some(error) = impossible {
+            // What is pending stays where it is, for the owner to fetch.
+            self.shared.impossible(&chain(&error));
         }
     }
 
@@ -317,7 +315,12 @@ impl Sender {
 
     fn connected(&mut self, connection: &Connection) {
         self.backoff.connected();
-        self.shared.queue().counts().connections += 1;
+        {
+            let mut queue = self.shared.queue();
+            queue.counts().connections += 1;
+            // Whoever asked for a new connection while this one was opened has it.
+            queue.reset = false;
+        }
         let kind = match self.connections {
             0 => EventKind::Connected,
             _ => EventKind::Reconnected,
@@ -439,17 +442,26 @@ impl Sender {
         let there = self.shared.queue().ledger().spilled;
         let buffers = std::mem::take(&mut self.buffers);
         let done = std::mem::take(&mut self.done);
-        let Some(found) = disk.next(done, buffers, limit).await else {
+        let Some(mut found) = disk.next(done, buffers, limit).await else {
+            // What was written is not written again because of that.
+            self.done += done;
             self.disk_failed("a thread for the disk ended by itself");
             return;
         };
         let empty = found.ends.is_empty() && found.lost == 0 && found.expired == 0;
+        let mut gone = 0;
         {
             let mut queue = self.shared.queue();
-            queue.lost_from_spill(found.expired, DropReason::Expired);
-            queue.lost_from_spill(found.lost, DropReason::Unreadable);
+            gone += queue.lost_from_spill(found.expired, DropReason::Expired);
+            gone += queue.lost_from_spill(found.lost, DropReason::Unreadable);
             // They may have been the first of those that another process handed out.
             self.maybe_written = self.maybe_written.saturating_sub(found.expired + found.lost);
+            // Never more than the ledger knows of: whatever lies behind is read the next time.
+            let known = usize::try_from(queue.ledger().spilled).unwrap_or(usize::MAX);
+            if found.ends.len() > known {
+                found.ends.truncate(known);
+                found.bytes.truncate(found.ends.last().map_or(0, |end| *end as usize));
+            }
             let first = queue.first_spilled();
             if let Some(first) =
                 first.filter(|_| !found.ends.is_empty() && queue.phase() < Phase::Closed)
@@ -467,12 +479,23 @@ impl Sender {
         let (expired, lost) = (DropReason::Expired, DropReason::Unreadable);
         events.tell(EventKind::Dropped(expired), found.expired, "too old");
         events.tell(EventKind::Dropped(lost), found.lost, "damaged on disk");
+        if let Some(path) = found.set_aside {
+            let told = format!("`{}` could not be read and was set aside", path.display());
+            events.tell(EventKind::SpillDamaged, 1, told);
+        }
         if let Some(error) = found.error {
             self.disk_failed(&chain(&error));
         } else if limit > 0 && empty && there > 0 {
             // It says that it has nothing, although it should.
-            self.shared.queue().lost_from_spill(there, DropReason::Unreadable);
-            self.shared.events.tell(EventKind::Dropped(lost), there, "missing on disk");
+            let missing = self.shared.queue().lost_from_spill(there, DropReason::Unreadable);
+            self.shared.events.tell(EventKind::Dropped(lost), missing, "missing on disk");
+            gone += missing;
+        }
+        if gone > 0 {
+            // They may have been all that anybody waited for, and what is in memory may go now.
+            self.shared.changed.notify_all();
+            self.shared.changed_async.notify_waiters();
+            self.shared.wake_sender.notify_one();
         }
     }
 
@@ -485,8 +508,12 @@ impl Sender {
     async fn tell_done(&mut self) {
         let Some(disk) = &self.disk else { return };
         let done = std::mem::take(&mut self.done);
-        if let Some(Err(error)) = disk.settle(done).await {
-            self.shared.events.tell(EventKind::SpillFailed, 1, chain(&error));
+        match disk.settle(done).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                self.shared.events.tell(EventKind::SpillFailed, 1, chain(&error));
+            }
+            None => self.done += done,
         }
     }
 

@@ -73,11 +73,13 @@ impl Directory {
         Ok(file)
     }
 
-    /// Gives a segment that says nothing of itself a name under which it is left alone.
-    pub(super) fn set_aside(&self, number: u64) -> Result<(), SpillError> {
+    /// Gives a segment that says nothing of itself a name under which it is left alone, and tells
+    /// where it is now.
+    pub(super) fn set_aside(&self, number: u64) -> Result<PathBuf, SpillError> {
         let from = self.segment(number);
         let to = from.with_extension("bad");
-        disk::rename(&from, &to).map_err(SpillError::io("rename", &from))
+        disk::rename(&from, &to).map_err(SpillError::io("rename", &from))?;
+        Ok(to)
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()>
 
 /// Reads as much as there is room for; less at the end of the file only.
 pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    #[cfg(test)]
+    super::tests::fault::read()?;
     let mut filled = 0;
     while filled < buffer.len() {
         let place = offset.saturating_add(filled as u64);

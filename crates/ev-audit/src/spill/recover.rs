@@ -33,6 +33,29 @@ pub(crate) struct Recovered {
     pub(crate) position_lost: bool,
 }
 
+impl Recovered {
+    /// In how many places the directory was not as an orderly end leaves it.
+    pub(crate) fn damage(&self) -> u64 {
+        u64::from(self.torn.bytes > 0) + self.set_aside + u64::from(self.position_lost)
+    }
+
+    /// What was found there and done about it, for people; empty when there was nothing.
+    pub(crate) fn damage_text(&self) -> String {
+        let mut parts = Vec::new();
+        if self.torn.bytes > 0 {
+            let Amount { frames, bytes } = self.torn;
+            parts.push(format!("a torn end of {bytes} bytes was cut off, records in it: {frames}"));
+        }
+        if self.set_aside > 0 {
+            parts.push(format!("damaged segments set aside: {}", self.set_aside));
+        }
+        if self.position_lost {
+            parts.push("the position is gone, so that records may come twice".to_owned());
+        }
+        parts.join("; ")
+    }
+}
+
 /// A segment file as it is known in memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment {

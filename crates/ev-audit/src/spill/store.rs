@@ -6,6 +6,7 @@ mod read;
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
+use std::path::PathBuf;
 
 use super::directory::Directory;
 use super::disk;
@@ -17,6 +18,8 @@ use super::segment::HEADER_BYTES;
 use super::settings::SpillSettings;
 use super::walk::Walker;
 use append::Writer;
+#[cfg(test)]
+pub(super) use read::READ_ATTEMPTS;
 use read::{Current, Handed};
 
 /// Tells seconds since 1970 by the wall clock.
@@ -59,6 +62,10 @@ pub(crate) struct Spill {
     done: Mark,
     pending: Amount,
     lost: Amount,
+    /// The segment that could not be read lately, and how often.
+    failed: Option<(u64, u32)>,
+    /// Where the segment is that was given up last.
+    set_aside: Option<PathBuf>,
     scratch: Vec<u8>,
 }
 
@@ -99,6 +106,8 @@ impl Spill {
             done: found.done,
             pending: found.recovered.pending,
             lost: Amount::default(),
+            failed: None,
+            set_aside: None,
             scratch: Vec::new(),
         };
         let mut recovered = found.recovered;
@@ -134,6 +143,12 @@ impl Spill {
     /// more.
     pub(crate) fn take_lost(&mut self) -> Amount {
         std::mem::take(&mut self.lost)
+    }
+
+    /// The segment that was given up since this was last asked, the last one if there were more:
+    /// the disk could not read it, so it has a name now under which it is left alone.
+    pub(crate) fn take_set_aside(&mut self) -> Option<PathBuf> {
+        self.set_aside.take()
     }
 
     /// Drops the segments that are too old, except for frames in them that were handed out, and

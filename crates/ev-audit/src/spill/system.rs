@@ -47,6 +47,21 @@ mod unix {
         file.write_all_at(bytes, offset)
     }
 
+    /// Whether an error speaks of the file, and not of a process or a machine that is short of
+    /// something: the medium, or the file system on it, is damaged.
+    pub(in crate::spill) fn is_damage(error: &io::Error) -> bool {
+        use rustix::io::Errno;
+        let damage = [
+            Errno::IO,
+            Errno::BADMSG,
+            Errno::ISDIR,
+            Errno::NXIO,
+            #[cfg(target_os = "linux")]
+            Errno::UCLEAN,
+        ];
+        Errno::from_io_error(error).is_some_and(|errno| damage.contains(&errno))
+    }
+
     /// Reads some of what stands at that place.
     pub(in crate::spill) fn read_at(
         file: &File,
@@ -88,6 +103,10 @@ mod elsewhere {
         unsupported()
     }
 
+    pub(in crate::spill) fn is_damage(_: &io::Error) -> bool {
+        false
+    }
+
     pub(in crate::spill) fn write_all_at(_: &File, _: &[u8], _: u64) -> io::Result<()> {
         unsupported()
     }
@@ -99,9 +118,9 @@ mod elsewhere {
 
 #[cfg(not(unix))]
 pub(super) use elsewhere::{
-    create_directory, for_owner, mode, read_at, restrict, supported, write_all_at,
+    create_directory, for_owner, is_damage, mode, read_at, restrict, supported, write_all_at,
 };
 #[cfg(unix)]
 pub(super) use unix::{
-    create_directory, for_owner, mode, read_at, restrict, supported, write_all_at,
+    create_directory, for_owner, is_damage, mode, read_at, restrict, supported, write_all_at,
 };

@@ -410,6 +410,21 @@ async fn a_reset_by_the_owner_makes_a_new_connection_and_keeps_the_queue() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reset_during_an_attempt_is_fulfilled_by_it() {
+    let (transport, mut agent) = pipes(PIPE);
+    agent.next([Answer::AcceptAfter(Duration::from_secs(2))]);
+    let client = start(Client::builder(service(), transport));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    client.reset();
+    let mut far = agent.accept().await;
+    send_all(&client, 0..10);
+    assert_eq!(far.seqs(10).await, (0..10).collect::<Vec<_>>());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let ledger = ledger(&client);
+    assert_eq!((ledger.connections, agent.attempts().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_queued_goes_out_in_few_writes_and_a_single_record_at_once() {
     let (transport, mut agent) = pipes(1 << 20);
     agent.always(Answer::Refuse);

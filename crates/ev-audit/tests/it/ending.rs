@@ -244,6 +244,20 @@ async fn what_cannot_be_sent_again_at_the_end_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_again_because_there_is_no_way_any_more_is_told() {
+    let (transport, mut agent) = pipes(64 * 1024);
+    let client = start(Client::builder(service(), transport).retain_bytes(512 * 1024));
+    send_all(&client, 0..20);
+    let far = agent.accept().await;
+    settle().await;
+    agent.always(Answer::Forbid);
+    drop(far);
+    assert!(client.state().until_wait(State::Closed).await);
+    let ledger = ledger(&client);
+    assert_eq!((ledger.written, ledger.resent, ledger.unconfirmed), (20, 0, 20));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_agent_that_stays_holds_nobody_up() {
     let (transport, mut agent) = pipes(64 * 1024);
     let client = start(Client::builder(service(), transport).retain_bytes(64 * 1024));

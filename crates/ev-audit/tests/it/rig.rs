@@ -56,6 +56,8 @@ pub(crate) enum Answer {
     Accept,
     /// A pipe whose far end is closed at once.
     AcceptAndClose,
+    /// A pipe, after this time.
+    AcceptAfter(Duration),
     /// A refusal that may pass.
     Refuse,
     /// A refusal that asks for a pause.
@@ -141,10 +143,13 @@ impl Transport for PipeTransport {
         let answer = planned.unwrap_or(*self.script.always.lock().unwrap());
         let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
         Box::pin(async move {
+            if let Answer::AcceptAfter(time) = answer {
+                tokio::time::sleep(time).await;
+            }
             match answer {
-                Answer::Accept | Answer::AcceptAndClose => {
+                Answer::Accept | Answer::AcceptAfter(_) | Answer::AcceptAndClose => {
                     let (near, far) = tokio::io::duplex(self.pipe_bytes);
-                    if let Answer::Accept = answer {
+                    if !matches!(answer, Answer::AcceptAndClose) {
                         self.accepted.send(far).await.expect("the test holds the other end");
                     }
                     Ok(Connected::new(near, ConnectionType::UNIX_DOMAIN_SOCKET, "pipe"))

@@ -1,6 +1,6 @@
 //! Records that go by way of the disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,11 @@ use ev_audit::{
     SpillSettings,
 };
 
-use crate::rig::{Answer, PipeTransport, ledger, pipes, record, send_all, seq, service, start};
+use tokio::time::Instant;
+
+use crate::rig::{
+    Answer, PipeTransport, ledger, pipes, record, send_all, seq, service, settle, start,
+};
 
 const PIPE: usize = 64 * 1024;
 
@@ -209,6 +213,177 @@ async fn what_is_too_old_is_dropped_and_told() {
     let mut far = agent.accept().await;
     let pending = usize::try_from(later.pending).unwrap();
     assert_eq!(far.seqs(pending).await, (away.spilled..1_000).collect::<Vec<_>>());
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir.join("spill")).expect("a directory");
+    let paths = entries.map(|entry| entry.expect("a file").path());
+    let mut segments: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|name| name == "seg")).collect();
+    segments.sort();
+    segments
+}
+
+#[tokio::test(start_paused = true)]
+async fn segments_that_somebody_removed_hold_up_neither_what_is_behind_nor_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (transport, mut agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let client = start(builder(transport, spill(dir.path())));
+    send_waiting(&client, 0..1_000).await;
+    until_spilled(&client, 800).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let away = ledger(&client);
+    for segment in segments(dir.path()) {
+        std::fs::remove_file(segment).unwrap();
+    }
+    agent.always(Answer::Accept);
+    let mut far = agent.accept().await;
+    let memory: Vec<u64> = (away.spilled..1_000).collect();
+    let limit = Duration::from_secs(60);
+    let seqs = tokio::time::timeout(limit, far.seqs(memory.len())).await;
+    assert_eq!(seqs.expect("nobody waits for what is gone"), memory);
+    assert_eq!(ledger(&client).dropped.unreadable, away.spilled);
+
+    // The same with nothing in memory behind it, and a client that ends.
+    send_all(&client, 1_000..1_001);
+    assert_eq!(far.seqs(1).await, [1_000]);
+    let left = client.close_wait_until(tokio::time::sleep(limit)).await;
+    assert!(left.is_empty() && left.ledger.is_balanced());
+}
+
+/// A directory in which a client that is gone left records `0..700`.
+async fn left_behind(dir: &Path, settings: SpillSettings) {
+    let (transport, agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let client = start(builder(transport, settings));
+    send_waiting(&client, 0..700).await;
+    let left = client.close_wait_until(tokio::time::sleep(Duration::from_secs(5))).await;
+    assert_eq!(left.spilled, 700);
+    assert!(!segments(dir).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_records_on_disk_are_all_gone_closes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    left_behind(dir.path(), spill(dir.path())).await;
+    let (transport, mut agent) = pipes(PIPE);
+    agent.next([Answer::AcceptAfter(Duration::from_secs(5))]);
+    let client = start(builder(transport, spill(dir.path())));
+    for segment in segments(dir.path()) {
+        std::fs::remove_file(segment).unwrap();
+    }
+    let closing = tokio::spawn({
+        let client = client.clone();
+        async move { client.close_wait_until(tokio::time::sleep(Duration::from_secs(600))).await }
+    });
+    let started = Instant::now();
+    let far = agent.accept().await;
+    let left = closing.await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(left.is_empty() && left.ledger.is_balanced());
+    assert_eq!(left.ledger.dropped.unreadable, 700);
+    drop(far);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_does_not_wait_for_what_has_expired() {
+    for connected in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = spill(dir.path());
+        settings.max_age = Some(Duration::from_secs(3_600));
+        let clock = Arc::new(ManualClock::at(1_700_000_000));
+        {
+            let (transport, agent) = pipes(PIPE);
+            agent.always(Answer::Refuse);
+            let client = start(builder(transport, settings.clone()).clock(clock.clone()));
+            send_waiting(&client, 0..700).await;
+            let left = client.close_wait_until(tokio::time::sleep(Duration::from_secs(5))).await;
+            assert_eq!(left.spilled, 700);
+        }
+        let (transport, mut agent) = pipes(PIPE);
+        agent.next([Answer::AcceptAfter(Duration::from_secs(5))]);
+        if !connected {
+            agent.next([Answer::Refuse; 50]);
+        }
+        let client = start(builder(transport, settings).clock(clock.clone()));
+        let flush = tokio::spawn({
+            let client = client.clone();
+            let limit = tokio::time::sleep(Duration::from_secs(100_000));
+            async move { client.flush_wait_until(limit).await }
+        });
+        settle().await;
+        clock.advance(Duration::from_secs(5_000));
+        let started = Instant::now();
+        let far = agent.accept().await;
+        let left = flush.await.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(200), "{:?}", started.elapsed());
+        assert!(left.is_empty());
+        assert_eq!(ledger(&client).dropped.expired, 700);
+        drop(far);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn damage_in_the_middle_costs_the_receipts_of_what_was_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (transport, mut agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let client = start(builder(transport, spill(dir.path())));
+    let mut receipts = Vec::new();
+    for seq in 0..1_000 {
+        receipts.push(loop {
+            match client.send_with_receipt(Plane::Data, record(seq)) {
+                Ok(receipt) => break receipt,
+                // There will be room as soon as some lie on disk.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        });
+    }
+    until_spilled(&client, 800).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let segment = segments(dir.path()).swap_remove(0);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    agent.always(Answer::Accept);
+    let mut far = agent.accept().await;
+    // The heartbeat apart, everything that is left comes.
+    let mut seqs = Vec::new();
+    while seqs.last() != Some(&999) {
+        seqs.extend(far.seqs(1).await);
+    }
+    let lost = ledger(&client).dropped.unreadable;
+    assert!(lost > 0 && lost < 500);
+    assert_eq!(seqs.len() as u64 + lost, 1_000);
+    for (seq, receipt) in (0..).zip(receipts) {
+        let wanted = match seqs.binary_search(&seq) {
+            Ok(_) => Outcome::Written,
+            Err(_) => Outcome::Dropped(DropReason::Unreadable),
+        };
+        assert_eq!(receipt.await, wanted, "{seq}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_wrong_with_the_directory_is_told_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    left_behind(dir.path(), spill(dir.path())).await;
+    let segment = segments(dir.path()).pop().unwrap();
+    let bytes = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &bytes[..bytes.len() - 1]).unwrap();
+    std::fs::remove_file(dir.path().join("spill").join("position")).unwrap();
+    let (transport, _agent) = pipes(PIPE);
+    let client = start(builder(transport, spill(dir.path())));
+    let events = client.events();
+    let told = std::iter::from_fn(|| events.try_next())
+        .find(|event| event.kind == EventKind::SpillDamaged)
+        .expect("it is told");
+    assert_eq!(told.count, 2);
+    let place = dir.path().join("spill").display().to_string();
+    assert!(told.detail.contains(&place), "{}", told.detail);
+    assert!(told.detail.contains("torn end") && told.detail.contains("position"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,18 @@
 //! Reading in order, and reading again.
 
+use std::io;
+
 use super::super::error::SpillError;
 use super::super::mark::{Amount, Mark};
+use super::super::recover::Segment;
 use super::super::segment::Entry;
+use super::super::system;
 use super::super::walk::Walker;
 use super::Spill;
+
+/// So often a segment is tried that the disk says it cannot read. Some disks find what they were
+/// asked for at a later attempt; whoever reads pauses between two.
+pub(in crate::spill) const READ_ATTEMPTS: u32 = 5;
 
 /// An entry that is being handed out.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +46,15 @@ impl Spill {
     /// least one frame if there is any, and to `ends` where each of them ends in `out`. Returns
     /// how many there were; 0 when there are none.
     ///
-    /// Damaged entries are passed over and counted, see [`Spill::take_lost`].
+    /// Damaged entries are passed over and counted, see [`Spill::take_lost`]. That happens only
+    /// before the first frame: a read ends where something is missing, so that what is lost is
+    /// older than everything that the same read returns.
     ///
     /// # Errors
     ///
-    /// When the file system fails; the next call goes on at the same place.
+    /// When the file system fails; the next call goes on at the same place. A segment that cannot
+    /// be read in [`READ_ATTEMPTS`] calls is set aside, see [`Spill::take_set_aside`], and what
+    /// was still wanted from it counts as lost.
     pub(crate) fn read(
         &mut self,
         out: &mut Vec<u8>,
@@ -53,7 +65,7 @@ impl Spill {
         let mut count = 0;
         loop {
             let Some(current) = &mut self.current else {
-                match self.next_entry() {
+                match self.next_entry(count == 0) {
                     Ok(true) => continue,
                     Ok(false) => break,
                     Err(error) if count == 0 => return Err(error),
@@ -108,8 +120,9 @@ impl Spill {
         self.walker = None;
     }
 
-    /// Goes to the next sound entry; false when there is none.
-    fn next_entry(&mut self) -> Result<bool, SpillError> {
+    /// Goes to the next sound entry; false when there is none, or when something would be lost
+    /// on the way to it and nothing may be.
+    fn next_entry(&mut self, may_lose: bool) -> Result<bool, SpillError> {
         loop {
             let mut wanted = self.segments.iter();
             let Some(segment) = wanted.find(|segment| segment.end.frame > self.cursor.frame) else {
@@ -118,21 +131,37 @@ impl Spill {
             let segment = *segment;
             // What lies between segments was done or given up.
             self.cursor = self.cursor.later(segment.first);
-            let path = self.directory.segment(segment.number);
             if self.walker.as_ref().is_none_or(|walker| walker.number() != segment.number) {
                 let opened = self.directory.open_segment(segment.number);
                 self.walker = match opened {
                     Ok(file) => Some(Walker::new(file, segment.number, segment.salt)),
                     // Somebody removed it.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-                    Err(error) => return Err(SpillError::io("open", &path)(error)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                    Err(error) => {
+                        self.unreadable(segment, "open", error, may_lose)?;
+                        continue;
+                    }
                 };
             }
             let next = match &mut self.walker {
                 Some(walker) => walker.next(self.cursor.frame, segment.end.frame, &mut self.body),
                 None => Ok(None),
             };
-            match next.map_err(SpillError::io("read", &path))? {
+            let next = match next {
+                Ok(next) => next,
+                Err(error) => {
+                    self.unreadable(segment, "read", error, may_lose)?;
+                    continue;
+                }
+            };
+            self.failed = None;
+            let reached = next.as_ref().map_or(segment.end, |entry| entry.first);
+            if !may_lose && reached.frame > self.cursor.frame {
+                // The next read finds the way again, from the beginning of the segment.
+                self.walker = None;
+                return Ok(false);
+            }
+            match next {
                 Some(entry) => {
                     self.lose_until(entry.first);
                     let index = self.cursor.frame.saturating_sub(entry.first.frame);
@@ -144,6 +173,38 @@ impl Spill {
                 None => self.lose_until(segment.end),
             }
         }
+    }
+
+    /// A segment could not be read: that is an error, until it has been one so often that the
+    /// segment is given up.
+    fn unreadable(
+        &mut self,
+        segment: Segment,
+        action: &'static str,
+        source: io::Error,
+        may_lose: bool,
+    ) -> Result<(), SpillError> {
+        let path = self.directory.segment(segment.number);
+        let before = self.failed.filter(|(number, _)| *number == segment.number);
+        let failures = before.map_or(0, |(_, failures)| failures) + u32::from(may_lose);
+        self.failed = Some((segment.number, failures));
+        // What was handed out would be missing in the file after a rewind.
+        let gives_up = may_lose && self.handed.is_empty() && system::is_damage(&source);
+        if !gives_up || failures < READ_ATTEMPTS {
+            return Err(SpillError::io(action, &path)(source));
+        }
+        self.failed = None;
+        self.walker = None;
+        if self.segments.back().is_some_and(|last| last.number == segment.number) {
+            self.close_writer();
+        }
+        self.unsynced.retain(|(number, _)| *number != segment.number);
+        // Where it cannot be renamed, it is as if it had been: nothing is read from it again.
+        self.set_aside = Some(self.directory.set_aside(segment.number).unwrap_or(path));
+        self.segments.retain(|other| other.number != segment.number);
+        self.used = self.used.saturating_sub(segment.bytes);
+        self.lose_until(segment.end);
+        Ok(())
     }
 
     /// What lies between the cursor and `mark` cannot be read.

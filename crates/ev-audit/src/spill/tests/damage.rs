@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::super::store::READ_ATTEMPTS;
+use super::fault::{self, Fault};
 use super::*;
 
 const TOTAL: u64 = 40;
@@ -184,6 +186,131 @@ fn a_segment_removed_while_it_is_in_use_is_counted() {
     assert!(lost > 0);
     spill.done(numbers.len() as u64);
     assert!(spill.pending().is_none());
+}
+
+#[test]
+fn what_is_lost_is_older_than_all_that_the_same_read_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = sample(dir.path());
+    let segments: Vec<_> = files.keys().filter(|path| is_segment(path)).collect();
+    // An entry in the middle of a segment, its last one, and a segment that is gone.
+    for damage in 0..3 {
+        put_back(dir.path(), &files);
+        let mut bytes = files[segments[1]].clone();
+        let end = bytes.len();
+        match damage {
+            0 => bytes[112 + 44] ^= 1,
+            1 => bytes[end - 1] ^= 1,
+            _ => fs::remove_file(segments[1]).unwrap(),
+        }
+        if damage < 2 {
+            fs::write(segments[1], &bytes).unwrap();
+        }
+        let settings = settings(dir.path(), 420);
+        let Ok((mut spill, _)) = Time::new().open(&settings) else { panic!("it opens") };
+        if damage == 2 {
+            put_back(dir.path(), &files);
+            drop(spill);
+            spill = open(&settings).0;
+            fs::remove_file(segments[1]).unwrap();
+        }
+        // Numbers as a queue gives them that takes what is lost from its front.
+        let mut next = DONE;
+        let mut lost_in_all = 0;
+        loop {
+            let numbers = read(&mut spill, 1 << 20).unwrap();
+            let lost = spill.take_lost().frames;
+            next += lost;
+            lost_in_all += lost;
+            let wanted: Vec<u64> = (next..next + numbers.len() as u64).collect();
+            assert_eq!(numbers, wanted, "damage {damage}");
+            if numbers.is_empty() {
+                break;
+            }
+            next += numbers.len() as u64;
+        }
+        assert_eq!(next, TOTAL);
+        assert!(lost_in_all >= BLOCK, "damage {damage}");
+    }
+}
+
+#[test]
+fn a_segment_that_the_disk_cannot_read_is_given_up_after_some_attempts() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = sample(dir.path());
+    let segments: Vec<_> = files.keys().filter(|path| is_segment(path)).collect();
+    let settings = settings(dir.path(), 420);
+    let (mut spill, _) = open(&settings);
+    // A machine that is short of something says nothing about the file.
+    fault::set(Fault::Short);
+    for _ in 0..3 * READ_ATTEMPTS {
+        read(&mut spill, 100).unwrap_err();
+    }
+    // A disk that finds it at last.
+    fault::set(Fault::None);
+    let first = read(&mut spill, 1).unwrap();
+    assert_eq!(first, [DONE]);
+    spill.rewind();
+    fault::set(Fault::Unreadable);
+    for _ in 0..READ_ATTEMPTS - 1 {
+        read(&mut spill, 100).unwrap_err();
+        assert!(spill.take_set_aside().is_none());
+    }
+    // The next one gives the first segment up and meets the second.
+    read(&mut spill, 100).unwrap_err();
+    fault::set(Fault::None);
+    let aside = segments[0].with_extension("bad");
+    assert_eq!(spill.take_set_aside(), Some(aside.clone()));
+    assert_eq!(fs::read(aside).unwrap(), files[segments[0]]);
+    let lost = spill.take_lost().frames;
+    assert!(lost > 0);
+    let rest = read_all(&mut spill);
+    assert_eq!(rest, (DONE + lost..TOTAL).collect::<Vec<_>>());
+    assert_eq!(spill.pending().frames, rest.len() as u64);
+    assert!(spill.take_lost().is_none() && spill.take_set_aside().is_none());
+
+    // Also the one that is being filled, which is the last one then.
+    spill.done(rest.len() as u64);
+    must_append(&mut spill, 40..44);
+    fault::set(Fault::Unreadable);
+    for _ in 0..READ_ATTEMPTS - 1 {
+        read(&mut spill, 100).unwrap_err();
+    }
+    assert_eq!(read(&mut spill, 100).unwrap(), [] as [u64; 0]);
+    fault::set(Fault::None);
+    assert_eq!(spill.take_lost().frames, 4);
+    must_append(&mut spill, 44..46);
+    assert_eq!(read_all(&mut spill), [44, 45]);
+    spill.done(2);
+    spill.sync().unwrap();
+    assert!(spill.pending().is_none());
+    drop(spill);
+    assert!(open(&settings).0.pending().is_none());
+}
+
+#[test]
+fn what_was_done_about_damage_is_told_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = sample(dir.path());
+    assert_eq!(examine(dir.path(), "as it was").recovered.damage(), 0);
+    put_back(dir.path(), &files);
+    let segments: Vec<_> = files.keys().filter(|path| is_segment(path)).collect();
+    let mut headless = files[segments[1]].clone();
+    (headless[3], headless[60]) = (!headless[3], !headless[60]);
+    fs::write(segments[1], headless).unwrap();
+    let torn = &files[segments[3]];
+    fs::write(segments[3], &torn[..torn.len() - 1]).unwrap();
+    fs::remove_file(dir.path().join("position")).unwrap();
+    let (_, recovered) = open(&settings(dir.path(), 420));
+    assert_eq!(recovered.damage(), 3);
+    assert_eq!(
+        recovered.damage_text(),
+        format!(
+            "a torn end of {} bytes was cut off, records in it: 4; damaged segments set aside: 1; \
+             the position is gone, so that records may come twice",
+            recovered.torn.bytes
+        )
+    );
 }
 
 #[test]

@@ -15,6 +15,10 @@ pub(in crate::spill) enum Fault {
     /// After so many steps nothing is done any more, as if the process had died. Each byte
     /// written is a step, and so is each other change.
     Dead(u64),
+    /// Reading fails as on a disk that has a broken sector.
+    Unreadable,
+    /// Reading fails because the machine is short of something.
+    Short,
 }
 
 thread_local! {
@@ -56,7 +60,16 @@ pub(in crate::spill) fn step() -> io::Result<()> {
             FAULT.set(Fault::Dead(left - 1));
             Ok(())
         }
-        Fault::None | Fault::Full(_) => Ok(()),
+        Fault::None | Fault::Full(_) | Fault::Unreadable | Fault::Short => Ok(()),
+    }
+}
+
+/// Before something is read.
+pub(in crate::spill) fn read() -> io::Result<()> {
+    match FAULT.get() {
+        Fault::Unreadable => Err(rustix::io::Errno::IO.into()),
+        Fault::Short => Err(rustix::io::Errno::NOMEM.into()),
+        Fault::None | Fault::Full(_) | Fault::Dead(_) => Ok(()),
     }
 }
 
@@ -64,7 +77,7 @@ pub(in crate::spill) fn step() -> io::Result<()> {
 pub(in crate::spill) fn write(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     let wanted = bytes.len() as u64;
     let (left, after, error): (u64, fn(u64) -> Fault, io::Error) = match FAULT.get() {
-        Fault::None => return Ok(()),
+        Fault::None | Fault::Unreadable | Fault::Short => return Ok(()),
         Fault::Full(left) => (left, Fault::Full, ErrorKind::StorageFull.into()),
         Fault::Dead(left) => (left, Fault::Dead, dead()),
     };
