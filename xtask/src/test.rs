@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 
 use crate::steps::Steps;
+use crate::tools::FLUENT_SERVER;
 use crate::{fuzz, tidy};
 
 #[derive(clap::Args)]
@@ -42,12 +43,13 @@ fn add_slow(steps: &mut Steps) -> Result<()> {
     let of_state =
         ["-p", "ev-config", "-p", "ev-reference-state", "-p", "ev-state", "-p", "ev-shadow"];
     let of_peers = ["-p", "ev-locking", "-p", "ev-pipeline", "-p", "ev-source", "-p", "ev-tls"];
+    let of_sinks = ["-p", "ev-sink-forward"];
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().to_string();
     println!("seed of the properties: {seed}");
     let environment = [("PROPTEST_RNG_SEED", seed.as_str()), ("PROPTEST_CASES", "5000")];
     steps.run(
         "properties, other cases",
-        &[&properties[..], &of_state, &of_peers].concat(),
+        &[&properties[..], &of_state, &of_peers, &of_sinks].concat(),
         &environment,
     )?;
     // Alone, since it looks at the memory of its whole process.
@@ -58,5 +60,7 @@ fn add_slow(steps: &mut Steps) -> Result<()> {
 /// The steps of the test command; the long way of `ci` contains them.
 pub(crate) fn add(steps: &mut Steps) -> Result<()> {
     steps.check("the project's own rules", tidy::run)?;
-    steps.run("tests", &["cargo", "test", "--no-fail-fast", "--locked"], &[])
+    let peer = steps.tool(&FLUENT_SERVER).map(|folder| folder.to_string_lossy().into_owned());
+    let peer: Vec<_> = peer.iter().map(|folder| ("EV_FLUENT_SERVER", folder.as_str())).collect();
+    steps.run("tests", &["cargo", "test", "--no-fail-fast", "--locked"], &peer)
 }

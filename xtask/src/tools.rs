@@ -73,6 +73,35 @@ pub(crate) const SYSTEMD_ANALYZE: Tool = Tool {
     how: How::Installed { package: "systemd" },
 };
 
+pub(crate) const FLUENT_SERVER: Tool =
+    Tool { name: "fluent-server", program: "fluent-server", how: How::Made(fluent_server) };
+
+/// The npm package with an independent receiver of the Forward protocol, below the folder of
+/// tools, of the version that its lock file names.
+fn fluent_server(home: &Path) -> Result<PathBuf> {
+    for program in ["node", "npm"] {
+        check!(on_search_path(program).is_some(), "there is no `{program}`");
+    }
+    let folder = home.join("fluent-server");
+    fs::create_dir_all(&folder)?;
+    for file in ["package.json", "package-lock.json"] {
+        let from = crate::root().join("crates/ev-sink-forward/tests/peer").join(file);
+        let wanted = fs::read(&from).with_context(|| from.display().to_string())?;
+        let to = folder.join(file);
+        if fs::read(&to).is_ok_and(|there| there == wanted) {
+            continue;
+        }
+        // What was installed by another lock file is not what is meant.
+        drop(fs::remove_dir_all(folder.join("node_modules")));
+        fs::write(to, wanted)?;
+    }
+    if !folder.join("node_modules/@fluent-org/logger/package.json").is_file() {
+        let options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+        run(Command::new("npm").args(options).current_dir(&folder))?;
+    }
+    Ok(folder)
+}
+
 /// Finds a tool, or brings it here.
 pub(crate) fn ensure(tool: &Tool) -> State {
     match find(tool).map_or_else(|| bring(tool), Ok) {

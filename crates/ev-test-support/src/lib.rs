@@ -1,5 +1,6 @@
-//! Fakes that speak the real protocols over real sockets: an Auth server, a Fluentd receiver, a
-//! Teleport Proxy, an HTTP proxy, and the certificates and events they need; knows no other `ev` crate.
+//! Fakes that speak the real protocols over real sockets: an Auth server, Fluentd
+//! receivers for HTTP and for the Forward protocol, a Teleport Proxy, an HTTP proxy, and the
+//! certificates and events they need; knows no other `ev` crate.
 //!
 //! Both fakes are servers on a listener that is passed in, driven by the test through a handle
 //! ([`FakeAuth`], [`FakeFluentd`]). As the programs `ev-fake-auth` and `ev-fake-fluentd` they run
@@ -18,6 +19,7 @@ pub mod data;
 mod door;
 mod error;
 mod fluentd;
+mod forward;
 #[path = "gen/mod.rs"]
 mod generated;
 mod lines;
@@ -38,6 +40,9 @@ pub use error::Error;
 pub use fluentd::{
     BodyError, FailRule, FakeFluentd, FluentdConfig, FluentdTally, FluentdVersion, Received,
     Section, Switches, cut,
+};
+pub use forward::{
+    FakeForward, ForwardConfig, ForwardReceived, ForwardSwitches, ForwardTally, msgpack_to_json,
 };
 pub use lines::{Lines, read_lines, write_line};
 pub use proxy::{

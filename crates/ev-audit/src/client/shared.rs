@@ -51,13 +51,16 @@ impl Shared {
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
-        self.metrics.publish(|| self.queue().ledger())
+        let ledger = self.queue().ledger();
+        self.metrics.publish(&ledger);
+        ledger
     }
 
     /// Brings the metrics up to date.
     pub(crate) fn publish(&self) {
         if metrics::ENABLED {
-            self.ledger();
+            let ledger = self.queue().ledger();
+            self.metrics.publish(&ledger);
         }
     }
 

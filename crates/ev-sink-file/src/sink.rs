@@ -1,0 +1,209 @@
+//! The sink: batches in, verdicts out.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ev_core::{
+    Batch, BoxFuture, Env, Framing, Ordering, Shape, Sink, SinkError, Timestamp, Verdict,
+};
+
+use crate::file::{self, Failure};
+use crate::place::{Place, Places};
+use crate::{Config, Error, stdout};
+
+/// Writes batches as lines.
+///
+/// One batch is written at a time. A dropped call is carried out to its end all the same.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use ev_core::{Env, Sink};
+/// use ev_sink_file::{Config, Error, FileSink};
+///
+/// fn sink(env: Arc<dyn Env>) -> Result<Box<dyn Sink>, Error> {
+///     Ok(Box::new(FileSink::new(Config::new("/var/lib/events/events.ndjson"), env)?))
+/// }
+/// ```
+pub struct FileSink {
+    shared: Arc<Shared>,
+    env: Arc<dyn Env>,
+}
+
+struct Shared {
+    config: Config,
+    places: Places,
+    /// Held while something is written.
+    writing: Mutex<()>,
+}
+
+impl FileSink {
+    /// Checks the settings; opens and makes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoFile`], [`Error::SameFile`] and [`Error::OutOfRange`], each naming the setting.
+    pub fn new(config: Config, env: Arc<dyn Env>) -> Result<Self, Error> {
+        let places = Places::new(&config.path, &config.session_path)?;
+        let least_one = [("batch-events", config.max_events), ("batch-bytes", config.max_bytes)];
+        for (setting, value) in least_one {
+            if value == 0 {
+                return Err(Error::OutOfRange { setting });
+            }
+        }
+        let shared = Arc::new(Shared { config, places, writing: Mutex::new(()) });
+        Ok(Self { shared, env })
+    }
+}
+
+impl Shared {
+    fn write(&self, batch: &Batch, now: Timestamp) -> Verdict {
+        let lines = match lines(batch) {
+            Ok(lines) => lines,
+            Err(index) => {
+                let detail = "the event has more than one line".to_owned();
+                return Verdict::Guilty { index: Some(index), detail };
+            }
+        };
+        // Nothing in here can be left half done by a panic.
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.places.of(&batch.route) {
+            Place::Stdout => match stdout::print(&lines) {
+                Ok(()) => Verdict::Delivered,
+                Err(error) => verdict("write", Path::new("-"), &error),
+            },
+            Place::File(path) => {
+                let Config { rotation, sync, .. } = self.config;
+                match file::add(&path, &lines, rotation, sync, now) {
+                    Ok(()) => Verdict::Delivered,
+                    Err(Failure::Io { what, source }) => verdict(what, &path, &source),
+                    Err(Failure::Foreign) => {
+                        let path = path.display();
+                        let detail = format!(
+                            "`{path}` ends in something that is no part of an event: is it \
+                             another program's file?"
+                        );
+                        Verdict::Refused { detail }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether audit events could be written, without writing one.
+    fn probe(&self) -> Result<(), SinkError> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Place::File(path) = self.places.audit() else { return Ok(()) };
+        let Config { rotation, sync, .. } = self.config;
+        let added = file::add(path, b"", rotation, sync, Timestamp::EPOCH);
+        added.map_err(|failure| {
+            let path = path.display();
+            match failure {
+                Failure::Io { what, source } => SinkError {
+                    message: format!("cannot {what} `{path}`"),
+                    source: Some(source.into()),
+                },
+                Failure::Foreign => SinkError {
+                    message: format!("`{path}` ends in something that is no part of an event"),
+                    source: None,
+                },
+            }
+        })
+    }
+}
+
+/// The events of a batch, one a line; the first that is more than one is refused.
+fn lines(batch: &Batch) -> Result<Vec<u8>, usize> {
+    let size: usize = batch.entries.iter().map(|entry| entry.json.len() + 1).sum();
+    let mut lines = Vec::with_capacity(size);
+    for (index, entry) in batch.entries.iter().enumerate() {
+        let event = entry.json.of(&batch.body);
+        if event.contains(&b'\n') {
+            return Err(index);
+        }
+        lines.extend_from_slice(event);
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+/// What an error means: somebody has to mend the settings, or it may be over in a while.
+fn verdict(what: &str, path: &Path, error: &io::Error) -> Verdict {
+    let detail = format!("cannot {what} `{}`: {error}", path.display());
+    match error.kind() {
+        ErrorKind::PermissionDenied
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::InvalidFilename
+        | ErrorKind::BrokenPipe => Verdict::Refused { detail },
+        _ => Verdict::Busy { after: None, suspect: false, detail },
+    }
+}
+
+impl Sink for FileSink {
+    fn shape(&self) -> Shape {
+        Shape {
+            framing: Framing::Array,
+            max_events: self.shared.config.max_events,
+            max_bytes: self.shared.config.max_bytes,
+            // What is written stays in order, and a disk does not become faster by more.
+            max_in_flight: 1,
+            ordering: Ordering::PerRoute,
+        }
+    }
+
+    fn send(&self, batch: Batch) -> BoxFuture<'_, (Batch, Verdict)> {
+        Box::pin(async move {
+            let (shared, now) = (Arc::clone(&self.shared), self.env.now());
+            // Its bytes are shared; what is copied is where the entries stand.
+            let copy = batch.clone();
+            let written = tokio::task::spawn_blocking(move || shared.write(&copy, now)).await;
+            let verdict = written.unwrap_or_else(|error| Verdict::Unknown {
+                detail: format!("writing was ended: {error}"),
+            });
+            (batch, verdict)
+        })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            let shared = Arc::clone(&self.shared);
+            match tokio::task::spawn_blocking(move || shared.probe()).await {
+                Ok(outcome) => outcome,
+                Err(error) => Err(SinkError {
+                    message: "looking at the file was ended".to_owned(),
+                    source: Some(error.into()),
+                }),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for FileSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileSink").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_waited_for_and_a_wrong_setting_is_not() {
+        let of = |error: io::Error| verdict("write", Path::new("/x"), &error);
+        // ENOSPC, EIO, EDQUOT, ENODEV, ESTALE.
+        for code in [28, 5, 122, 19, 116] {
+            let verdict = of(io::Error::from_raw_os_error(code));
+            assert!(matches!(verdict, Verdict::Busy { suspect: false, .. }), "{code}: {verdict:?}");
+        }
+        // EACCES, ENOTDIR, EISDIR, EROFS, EPIPE.
+        for code in [13, 20, 21, 30, 32] {
+            let verdict = of(io::Error::from_raw_os_error(code));
+            assert!(matches!(verdict, Verdict::Refused { .. }), "{code}: {verdict:?}");
+        }
+    }
+}

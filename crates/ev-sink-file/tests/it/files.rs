@@ -1,0 +1,172 @@
+//! What becomes of files: made, repaired, put aside, and left alone.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ev_core::testing::sink::batch;
+use ev_core::{Route, SessionId, Sink, Verdict};
+use ev_sink_file::{Config, FileSink, Rotation};
+use tempfile::TempDir;
+
+use crate::env::FixedEnv;
+
+struct Rig {
+    folder: TempDir,
+    env: Arc<FixedEnv>,
+    sink: FileSink,
+}
+
+impl Rig {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().expect("a directory");
+        let mut config = Config::new(folder.path().join("deep/er/events.ndjson"));
+        change(&mut config);
+        let env = FixedEnv::of_files();
+        let sink = FileSink::new(config, env.clone()).expect("good settings");
+        Self { folder, env, sink }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("deep/er/events.ndjson")
+    }
+
+    fn write(&self, content: &[u8]) {
+        fs::create_dir_all(self.path().parent().expect("has one")).expect("a directory");
+        fs::write(self.path(), content).expect("a writable directory");
+    }
+
+    fn content(&self) -> String {
+        fs::read_to_string(self.path()).expect("a file")
+    }
+
+    async fn send(&self, events: &[&str]) -> Verdict {
+        self.sink.send(batch(1, Route::Audit, events)).await.1
+    }
+
+    /// The contents of the files put aside, by name.
+    fn aside(&self) -> Vec<(String, String)> {
+        let folder = fs::read_dir(self.path().parent().expect("has one")).expect("readable");
+        let mut found: Vec<_> = folder
+            .map(|entry| entry.expect("readable").path())
+            .filter(|path| path.is_file() && *path != self.path())
+            .map(|path| {
+                let name = path.file_name().expect("named").to_string_lossy().into_owned();
+                (name, fs::read_to_string(&path).expect("text"))
+            })
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn files_and_directories_are_their_owners_only() {
+    let rig = Rig::new(|_| ());
+    assert_eq!(rig.send(&[r#"{"a":1}"#]).await, Verdict::Delivered);
+    let id = SessionId::try_new(b"0d5b-id").expect("an id");
+    let verdict = rig.sink.send(batch(2, Route::Session(id), &["{}"])).await.1;
+    assert_eq!(verdict, Verdict::Delivered);
+    let session = rig.folder.path().join("deep/er/sessions/0d5b-id.ndjson");
+    assert_eq!(fs::read_to_string(&session).expect("a file"), "{}\n");
+    for (path, expected) in [
+        (rig.path(), 0o600),
+        (session, 0o600),
+        (rig.folder.path().join("deep"), 0o700),
+        (rig.folder.path().join("deep/er"), 0o700),
+        (rig.folder.path().join("deep/er/sessions"), 0o700),
+    ] {
+        assert_eq!(mode(&path), expected, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_left_of_a_line_is_cut_off() {
+    let rig = Rig::new(|_| ());
+    rig.write(b"{\"a\":1}\n{\"b\":");
+    assert_eq!(rig.send(&[r#"{"b":2}"#]).await, Verdict::Delivered);
+    assert_eq!(rig.content(), "{\"a\":1}\n{\"b\":2}\n");
+    rig.write(b"{\"never whole\":");
+    rig.sink.probe().await.expect("it can be written");
+    assert_eq!(rig.content(), "", "looking at it repairs it too");
+}
+
+#[tokio::test]
+async fn a_file_of_another_program_is_left_alone() {
+    let rig = Rig::new(|_| ());
+    rig.write(b"root:x:0:0");
+    let Verdict::Refused { detail } = rig.send(&["{}"]).await else { panic!("refused") };
+    assert!(detail.contains("another program's file"), "{detail}");
+    assert!(rig.sink.probe().await.is_err());
+    assert_eq!(rig.content(), "root:x:0:0");
+}
+
+#[tokio::test]
+async fn a_large_file_is_put_aside() {
+    let rig = Rig::new(|config| config.rotation = Rotation { bytes: Some(20), age: None });
+    for number in 0..5 {
+        let event = format!(r#"{{"n":{number}}}"#);
+        assert_eq!(rig.send(&[&event]).await, Verdict::Delivered);
+    }
+    // A larger event still goes, alone.
+    let large = format!(r#"{{"x":"{}"}}"#, "y".repeat(50));
+    assert_eq!(rig.send(&[&large]).await, Verdict::Delivered);
+    assert_eq!(rig.content(), format!("{large}\n"));
+    let aside = rig.aside();
+    let contents: Vec<_> = aside.iter().map(|(_, content)| content.as_str()).collect();
+    let expected = ["{\"n\":0}\n{\"n\":1}\n", "{\"n\":2}\n{\"n\":3}\n", "{\"n\":4}\n"];
+    // All within one second, so only a number tells them apart; nothing was replaced.
+    let mut sorted = contents.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, expected);
+    for (name, _) in &aside {
+        assert!(name.starts_with("events.20") && name.ends_with(".ndjson"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_file_is_put_aside() {
+    let age = Duration::from_secs(3600);
+    let rig = Rig::new(|config| config.rotation = Rotation { bytes: None, age: Some(age) });
+    assert_eq!(rig.send(&[r#"{"n":1}"#]).await, Verdict::Delivered);
+    rig.env.advance(3000);
+    assert_eq!(rig.send(&[r#"{"n":2}"#]).await, Verdict::Delivered);
+    assert_eq!(rig.aside(), []);
+    rig.env.advance(700);
+    assert_eq!(rig.send(&[r#"{"n":3}"#]).await, Verdict::Delivered);
+    assert_eq!(rig.content(), "{\"n\":3}\n");
+    assert_eq!(rig.aside()[0].1, "{\"n\":1}\n{\"n\":2}\n");
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_moved_away_is_made_anew() {
+    let rig = Rig::new(|_| ());
+    assert_eq!(rig.send(&[r#"{"n":1}"#]).await, Verdict::Delivered);
+    fs::rename(rig.path(), rig.folder.path().join("moved")).expect("it is there");
+    assert_eq!(rig.send(&[r#"{"n":2}"#]).await, Verdict::Delivered);
+    assert_eq!(rig.content(), "{\"n\":2}\n");
+}
+
+#[tokio::test]
+async fn a_full_device_is_busy_and_loses_nothing() {
+    // Every write to it fails for want of room.
+    let rig = Rig::new(|config| config.path = "/dev/full".into());
+    let Verdict::Busy { suspect: false, detail, .. } = rig.send(&["{}"]).await else {
+        panic!("busy")
+    };
+    assert!(detail.contains("/dev/full"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_event_of_two_lines_is_named() {
+    let rig = Rig::new(|_| ());
+    let verdict = rig.send(&["{}", "{\n}"]).await;
+    assert!(matches!(verdict, Verdict::Guilty { index: Some(1), .. }), "{verdict:?}");
+    assert!(!rig.path().exists());
+}

@@ -1,0 +1,9 @@
+//! Tests of the sink against receivers on loopback.
+
+mod acks;
+mod contract;
+mod env;
+mod handshake;
+mod peer;
+mod rig;
+mod wire;

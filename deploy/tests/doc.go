@@ -1,0 +1,2 @@
+// Package tests tests what stands in deploy/.
+package tests
