@@ -157,7 +157,7 @@ impl DirectSender {
     }
 
     /// Writes a heartbeat now; the next one is due an interval later. Agents expect none before
-    /// the first record of a connection.
+    /// the first record of a connection. Waits as [`send`](Self::send) does.
     ///
     /// # Errors
     ///
@@ -190,7 +190,7 @@ impl DirectSender {
         self.next_heartbeat = None;
     }
 
-    /// Ends the connection in peace.
+    /// Ends the connection in peace. Waits until the system, or the agent behind TLS, took the end.
     ///
     /// # Errors
     ///

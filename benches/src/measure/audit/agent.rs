@@ -22,61 +22,60 @@ const WRITE_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Listener {
     dir: TempDir,
-    /// When the connection was accepted, and then how much was read by when.
-    progress: Receiver<(usize, Instant)>,
-    wanted: SyncSender<usize>,
+    /// When the connection was accepted, and then when all that is wanted was read.
+    progress: Receiver<Instant>,
+    /// Open until this is dropped.
+    here: SyncSender<()>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Listener {
-    /// Reads and throws away.
-    pub(super) fn draining() -> Result<Self> {
-        Self::start(true)
+    /// Reads and throws away, and notes when so many bytes were read.
+    pub(super) fn draining(wanted: usize) -> Result<Self> {
+        Self::start(Some(wanted))
     }
 
     /// Accepts and does not read.
     pub(super) fn stalling() -> Result<Self> {
-        Self::start(false)
+        Self::start(None)
     }
 
     #[expect(clippy::disallowed_methods, reason = "real time is what is measured here")]
-    fn start(reads: bool) -> Result<Self> {
+    fn start(wanted: Option<usize>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let listener = UnixListener::bind(dir.path().join("agent"))?;
         let (tell, progress) = sync_channel(2);
-        let (wanted, wants) = sync_channel::<usize>(1);
+        let (here, gone) = sync_channel(0);
         let thread = std::thread::spawn(move || {
             let Ok((mut stream, _)) = listener.accept() else { return };
             // Nobody may be there any more to be told.
-            tell.send((0, Instant::now())).ok();
-            if !reads {
+            tell.send(Instant::now()).ok();
+            let Some(wanted) = wanted else {
                 // Until the listener is dropped.
-                wants.recv().ok();
+                gone.recv().ok();
                 return;
-            }
+            };
             let mut buffer = vec![0; READ_BYTES];
-            let (mut total, mut want) = (0, None);
+            let (mut total, mut is_told) = (0, false);
             while let Ok(read @ 1..) = stream.read(&mut buffer) {
                 total += read;
-                want = want.or_else(|| wants.try_recv().ok());
-                if want.is_some_and(|want| total >= want) {
-                    tell.send((total, Instant::now())).ok();
-                    want = Some(usize::MAX);
+                if total >= wanted && !is_told {
+                    is_told = true;
+                    tell.send(Instant::now()).ok();
                 }
             }
         });
-        Ok(Self { dir, progress, wanted, thread: Some(thread) })
+        Ok(Self { dir, progress, here, thread: Some(thread) })
     }
 
     pub(super) fn path(&self) -> PathBuf {
         self.dir.path().join("agent")
     }
 
-    /// How long it takes from the connection until so many bytes are read; more may follow.
-    pub(super) fn until(&self, bytes: usize) -> Result<Duration> {
-        self.wanted.send(bytes)?;
-        let (_, accepted) = self.progress.recv().context("no connection")?;
-        let (_, read) = self.progress.recv().context("the connection ended too early")?;
+    /// How long it took from the connection until all that is wanted was read; more may follow.
+    pub(super) fn drained(&self) -> Result<Duration> {
+        let accepted = self.progress.recv().context("no connection")?;
+        let read = self.progress.recv().context("the connection ended too early")?;
         Ok(read.saturating_duration_since(accepted))
     }
 }
@@ -84,7 +83,7 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let (closed, _) = sync_channel(0);
-        self.wanted = closed;
+        self.here = closed;
         if let Some(thread) = self.thread.take() {
             // One that still waits for a connection gets one, which ends at once.
             drop(UnixStream::connect(self.path()));
@@ -96,13 +95,13 @@ impl Drop for Listener {
 /// How long the same bytes take that are written as fast as can be. They lie in memory as those
 /// of a full queue do: one block written again and again would stay in the processor's cache.
 pub(super) fn bare(bytes: &Arc<Vec<u8>>) -> Result<Duration> {
-    let agent = Listener::draining()?;
+    let agent = Listener::draining(bytes.len())?;
     let mut stream = UnixStream::connect(agent.path())?;
     let writer = std::thread::spawn({
         let bytes = Arc::clone(bytes);
         move || bytes.chunks(WRITE_BYTES).try_for_each(|block| stream.write_all(block))
     });
-    let took = agent.until(bytes.len())?;
+    let took = agent.drained()?;
     writer.join().ok().context("the writer panicked")??;
     Ok(took)
 }

@@ -83,7 +83,7 @@ fn encode(effort: Effort, report: &mut Report) {
 fn sends(effort: Effort, counts: Counts, report: &mut Report) -> Result<()> {
     let (mut median, mut reading, mut stalled) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..effort.rounds {
-        let mut times = timed_sends(Listener::draining()?, counts.sends)?;
+        let mut times = timed_sends(Listener::draining(usize::MAX)?, counts.sends)?;
         median.push(quantile(&mut times, 0.5));
         reading.push(quantile(&mut times, 0.99) / 1e3);
         let mut times = timed_sends(Listener::stalling()?, counts.sends)?;
@@ -167,7 +167,7 @@ fn frames(count: usize) -> Vec<u8> {
 
 /// Seconds until the agent has read a full queue, and the writes for each record.
 fn drain(count: usize) -> Result<(f64, f64)> {
-    let agent = Listener::draining()?;
+    let agent = Listener::draining(count * FRAME_BYTES)?;
     let (transport, gate) = Gated::new(UnixTransport::at(agent.path()));
     let client = Client::builder(service(), transport)
         .max_queue_records(count)
@@ -179,7 +179,7 @@ fn drain(count: usize) -> Result<(f64, f64)> {
         client.send_ref(Plane::Data, &record)?;
     }
     gate.open();
-    let took = agent.until(count * FRAME_BYTES)?;
+    let took = agent.drained()?;
     let left = client.close(LIMIT);
     ensure!(left.is_empty() && left.ledger.written == count as u64, "not all was written");
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]

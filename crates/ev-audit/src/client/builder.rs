@@ -41,6 +41,10 @@ pub enum Overflow {
     /// there before all newer ones, also by the next client that opens the directory after a
     /// crash. A record that finds no room all the same, because the disk is slow, full or at its
     /// limit, goes back to the caller at once.
+    ///
+    /// When the client is closed, what is left in memory goes to the directory too. The chunk of up
+    /// to 64 KiB that was just being written then comes behind newer records, if there were such
+    /// on disk: nothing can be put in front of what lies there.
     Spill(SpillSettings),
 }
 

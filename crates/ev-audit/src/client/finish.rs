@@ -34,8 +34,13 @@ pub struct Unsent {
 #[must_use = "it holds the records that were not written"]
 #[non_exhaustive]
 pub struct Remainder {
-    /// The records in memory that were not written, oldest first. After `close` they are nowhere
-    /// else; after `flush` they are still queued.
+    /// The records in memory that were not written, oldest first. After `flush` they are still
+    /// queued. After `close` they are nowhere else in this process, and an agent has none of them,
+    /// with one exception: when a transport held up the sender for longer than `close` waits, what
+    /// it was just writing, 64 KiB at most, may still reach the agent.
+    ///
+    /// What the agent may not have read of what *was* written is not among them, see
+    /// [`Ledger::unconfirmed`].
     pub records: Vec<Unsent>,
     /// Records that lie in the spill directory.
     pub spilled: u64,
@@ -73,8 +78,14 @@ impl fmt::Debug for Remainder {
 }
 
 impl Client {
-    /// Blocks until everything that was queued before is written, for `deadline` at most, and
-    /// returns what is left of it and of what came later. The client goes on.
+    /// Blocks until everything that was queued before is written, for `deadline` at most. The
+    /// client goes on.
+    ///
+    /// Returns nothing but the ledger and the number of records on disk when all of that was
+    /// written, or dropped for a reason that the ledger names, and otherwise copies of all records
+    /// that wait in memory, of later ones too: that takes several times the memory that they take
+    /// in the queue. *Written* is no more than what it says everywhere; with a
+    /// [retain window](crate::ClientBuilder::retain_bytes), records may be written again later.
     pub fn flush(&self, deadline: Duration) -> Remainder {
         let handle = &*self.0;
         if handle.forked_from().is_some() {
@@ -101,7 +112,9 @@ impl Client {
     /// `deadline` at most. Blocks until then and returns what is left, with the records. A second
     /// call returns at once and finds none.
     ///
-    /// Records that lie in the spill directory stay there for the next client.
+    /// Records that lie in the spill directory stay there for the next client. What is left in
+    /// memory is put there too, behind them: so records of the chunk that was just being written,
+    /// up to 64 KiB, come behind newer ones then, if such lay on disk already.
     pub fn close(&self, deadline: Duration) -> Remainder {
         let handle = &*self.0;
         if handle.forked_from().is_some() {
@@ -126,14 +139,30 @@ impl Client {
         if !handle.wait_async(limit, |queue| queue.sender_done).await {
             handle.shared.advance(Phase::Stopping);
             if handle.threaded {
-                // Answered within microseconds; blocks for longer only if a transport does.
-                handle.wait(handle.grace(), |queue| queue.sender_done);
+                // Answered within microseconds, unless a transport blocks or a disk is slow.
+                handle.wait_async(self.grace_over(), |queue| queue.sender_done).await;
             } else if handle.shared.queue().sender_started {
                 // It is polled in the caller's runtime, and answers as soon as it is.
                 handle.wait_async(std::future::pending(), |queue| queue.sender_done).await;
             }
         }
         handle.closed()
+    }
+}
+
+impl Client {
+    /// Ready when the sender of its own thread has had its time to let go. There may be no timer
+    /// in the caller's runtime, so a thread waits.
+    fn grace_over(&self) -> impl Future<Output = ()> + use<> {
+        let (over, is_over) = tokio::sync::oneshot::channel::<()>();
+        let client = self.clone();
+        let watch = move || {
+            client.0.wait(client.0.grace(), |queue| queue.sender_done);
+            drop(over);
+        };
+        // Without a thread to be had, it is over at once.
+        drop(std::thread::Builder::new().name("ev-audit-close".to_owned()).spawn(watch));
+        async { drop(is_over.await) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Counters through the `metrics` facade: the ledger, kept up to date there.
+//! Counters and gauges through the `metrics` facade: the ledger, kept up to date there.
 
 #[cfg(feature = "metrics")]
 mod facade {
@@ -10,15 +10,17 @@ mod facade {
 
     pub(crate) const ENABLED: bool = true;
 
-    /// What was published so far. Counters go up by what is new, so that several clients of a
-    /// process add up.
+    /// What was published so far. Counters and gauges move by what is new, so that several clients
+    /// of a process add up. With a client go its records in the gauges.
     #[derive(Debug, Default)]
     pub(crate) struct Published(Mutex<Ledger>);
 
     impl Published {
-        #[expect(clippy::cast_precision_loss, reason = "gauges are doubles, and 2^53 is far away")]
-        pub(crate) fn publish(&self, ledger: &Ledger) {
+        /// Publishes the ledger that `read` gives, and returns it. It is read while nobody else
+        /// publishes: an older one that came behind a newer one would count things twice.
+        pub(crate) fn publish(&self, read: impl FnOnce() -> Ledger) -> Ledger {
             let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let ledger = read();
             let news = |now: u64, before: u64| now.saturating_sub(before);
             macro_rules! count {
                 ($($name:literal $(, $reason:expr)? => $($field:ident).+;)*) => {$(
@@ -51,11 +53,33 @@ mod facade {
                 "ev_audit_connect_failures_total" => connect_failures;
                 "ev_audit_disconnects_total" => disconnects;
             }
-            gauge!("ev_audit_pending_records").set(ledger.pending as f64);
-            gauge!("ev_audit_pending_bytes").set(ledger.pending_bytes as f64);
-            gauge!("ev_audit_spilled_records").set(ledger.spilled as f64);
-            *last = *ledger;
+            shift(&last, &ledger);
+            *last = ledger;
+            ledger
         }
+    }
+
+    impl Drop for Published {
+        fn drop(&mut self) {
+            let last = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+            // What lies on disk is told by whoever opens the directory next.
+            shift(last, &Ledger::default());
+        }
+    }
+
+    /// Moves the gauges from one ledger to the next.
+    fn shift(last: &Ledger, ledger: &Ledger) {
+        #[expect(clippy::cast_precision_loss, reason = "gauges are doubles, and 2^53 is far away")]
+        let shift = |gauge: metrics::Gauge, before: u64, now: u64| {
+            if now > before {
+                gauge.increment((now - before) as f64);
+            } else if now < before {
+                gauge.decrement((before - now) as f64);
+            }
+        };
+        shift(gauge!("ev_audit_pending_records"), last.pending, ledger.pending);
+        shift(gauge!("ev_audit_pending_bytes"), last.pending_bytes, ledger.pending_bytes);
+        shift(gauge!("ev_audit_spilled_records"), last.spilled, ledger.spilled);
     }
 }
 
@@ -70,7 +94,9 @@ mod facade {
 
     impl Published {
         #[expect(clippy::unused_self, reason = "the same call as with the feature")]
-        pub(crate) fn publish(&self, _: &Ledger) {}
+        pub(crate) fn publish(&self, read: impl FnOnce() -> Ledger) -> Ledger {
+            read()
+        }
     }
 }
 

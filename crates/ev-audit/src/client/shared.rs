@@ -51,16 +51,13 @@ impl Shared {
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
-        let ledger = self.queue().ledger();
-        self.metrics.publish(&ledger);
-        ledger
+        self.metrics.publish(|| self.queue().ledger())
     }
 
     /// Brings the metrics up to date.
     pub(crate) fn publish(&self) {
         if metrics::ENABLED {
-            let ledger = self.queue().ledger();
-            self.metrics.publish(&ledger);
+            self.ledger();
         }
     }
 

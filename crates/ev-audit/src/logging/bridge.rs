@@ -179,8 +179,8 @@ impl LogBridge {
             count(&self.counters.0.nested, 1);
             return;
         };
-        let fields = collect();
-        count(&self.counters.0.panicked, fields.panicked());
+        let mut fields = collect();
+        self.count_panics(&mut fields);
         let (plane, record, wrong) = fields.into_record(self.plane, &self.defaults);
         count(&self.counters.0.wrong_fields, wrong.len() as u64);
         for field in wrong {
@@ -193,6 +193,12 @@ impl LogBridge {
                 self.tell(LogProblem::Refused(refused));
             }
         }
+    }
+
+    /// Counts the values that panicked while their text was made, each once: those of a span when
+    /// it gets them, and not with every event inside.
+    pub(super) fn count_panics(&self, fields: &mut Fields) {
+        count(&self.counters.0.panicked, fields.take_panicked());
     }
 
     fn tell(&self, problem: LogProblem) {

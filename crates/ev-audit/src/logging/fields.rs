@@ -60,12 +60,11 @@ impl Fields {
         for (name, value) in &others.entries {
             self.set(name.clone(), value.clone());
         }
-        self.panicked += others.panicked;
     }
 
-    /// How many values panicked.
-    pub(super) fn panicked(&self) -> u64 {
-        self.panicked
+    /// How many values panicked since this was last asked.
+    pub(super) fn take_panicked(&mut self) -> u64 {
+        std::mem::take(&mut self.panicked)
     }
 
     /// The record, its plane, and the fields that were wrong.

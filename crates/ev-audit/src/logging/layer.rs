@@ -92,6 +92,7 @@ where
         // Values are formatted before the span is locked: their code may look at it.
         let mut fields = Fields::default();
         attributes.record(&mut Collect(&mut fields));
+        self.bridge.count_panics(&mut fields);
         if let Some(span) = context.span(id) {
             span.extensions_mut().replace(SpanFields(fields));
         }
@@ -104,6 +105,7 @@ where
         }
         let mut fields = Fields::default();
         values.record(&mut Collect(&mut fields));
+        self.bridge.count_panics(&mut fields);
         let mut extensions = span.extensions_mut();
         match extensions.get_mut::<SpanFields>() {
             Some(SpanFields(present)) => present.extend(&fields),

@@ -49,7 +49,7 @@ where
         blanks(record, found)?;
     }
     if rules.max_text_chars < rules.frame_bytes() {
-        texts(record, rules.max_text_chars, found)?;
+        texts(record, rules, found)?;
     }
     let mut is_bounded = true;
     for (key, value) in &record.custom_data {
@@ -195,10 +195,38 @@ where
     Continue(())
 }
 
-fn texts<B, F>(record: &Record, limit: usize, found: &mut F) -> ControlFlow<B>
+fn texts<B, F>(record: &Record, rules: &Rules, found: &mut F) -> ControlFlow<B>
 where
     F: FnMut(Problem) -> ControlFlow<B>,
 {
+    fn custom<B>(
+        value: &Value,
+        levels: usize,
+        check: &mut impl FnMut(&'static str, &str) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        match value {
+            Value::Str(text) => check("text of custom data", text)?,
+            // What is deeper is a problem of its own.
+            Value::Array(entries) if levels > 0 => {
+                for entry in entries {
+                    custom(entry, levels - 1, check)?;
+                }
+            }
+            Value::Map(entries) if levels > 0 => {
+                for (key, entry) in entries {
+                    match key {
+                        Value::Str(key) => check("key of custom data", key)?,
+                        key => custom(key, levels - 1, check)?,
+                    }
+                    custom(entry, levels - 1, check)?;
+                }
+            }
+            _ => {}
+        }
+        Continue(())
+    }
+
+    let limit = rules.max_text_chars;
     let mut check = |field: &'static str, text: &str| {
         // No text has more characters than bytes.
         if text.len() <= limit {
@@ -237,9 +265,7 @@ where
     }
     for (key, value) in &record.custom_data {
         check("key of custom data", key)?;
-        if let Value::Str(text) = value {
-            check("text of custom data", text)?;
-        }
+        custom(value, rules.depth(), &mut check)?;
     }
     Continue(())
 }

@@ -53,13 +53,15 @@ impl Judge {
         tally: &mut Tally,
     ) -> Vec<Received> {
         self.offset = offset;
-        let Decoded { messages, departures, .. } = decoded;
-        for departure in departures {
-            if departure.rule == FormRule::MapOrder && checks.any_map_order {
-                continue;
-            }
+        let Decoded { messages, departures, more_departures, .. } = decoded;
+        let counts = |rule| !(rule == FormRule::MapOrder && checks.any_map_order);
+        for departure in departures.into_iter().filter(|departure| counts(departure.rule)) {
             let rule = departure.rule.name();
             tally.violation(self.violation(departure.offset, rule, departure.detail));
+        }
+        for (rule, more) in more_departures.into_iter().filter(|(rule, _)| counts(*rule)) {
+            tally.violation(self.violation(0, rule.name(), format!("{more} more of them")));
+            tally.violations += more.saturating_sub(1);
         }
         if messages.is_empty() || messages.len() > 1 && !checks.multi_entry {
             let detail = format!("{} entries in a frame", messages.len());

@@ -361,7 +361,8 @@ impl Sender {
 
     async fn pump(&mut self, connection: &mut Connection) -> Result<Left, Lost> {
         let unfinished = self.again.iter().flat_map(Batch::unwritten).map(<[u8]>::len);
-        self.window.begin(unfinished.sum::<usize>() + self.more_again.bytes());
+        let again = unfinished.sum::<usize>() + self.more_again.bytes();
+        self.window.begin(connection.destination, again);
         // Restamped ones, if any, are those that the last connection did not take.
         self.restamp();
         let mut next_heartbeat: Option<Instant> = None;

@@ -2,12 +2,30 @@
 
 use std::collections::VecDeque;
 
+use crate::model::ConnectionType;
 use crate::queue::Chunks;
 
-/// What may be unread behind a broken connection: a Unix socket holds 212,992 bytes by default
-/// and goes over that by one write of ours (64 KiB), and the agent may have read as much again
-/// into its own memory without having used it. Rounded up.
-const UNREAD_BYTES: u64 = 512 * 1024;
+/// What may be unread behind a broken connection over a Unix socket: it holds 212,992 bytes by
+/// default and goes over that by one write of ours (64 KiB), and the agent may have read as much
+/// again into its own memory without having used it. Rounded up.
+const UNREAD_UNIX: u64 = 512 * 1024;
+
+/// The same over TCP: half a megabyte on this side, as much on its way, and the agent's side,
+/// which grows to 6 MiB by default. And over whatever else a transport opens, of which nothing is
+/// known.
+const UNREAD_ELSEWHERE: u64 = 8 * 1024 * 1024;
+
+/// What may be unread behind a broken connection of that type.
+fn unread(destination: ConnectionType) -> u64 {
+    match destination {
+        ConnectionType::UNIX_DOMAIN_SOCKET => UNREAD_UNIX,
+        _ => UNREAD_ELSEWHERE,
+    }
+}
+
+/// Writes are counted together up to so many bytes: what is remembered of a connection over which
+/// single records go stays small.
+const GRAIN: u64 = 4 * 1024;
 
 /// A connection that takes less than this, one write, may simply have been closed at once.
 const SAYS_NOTHING: u64 = 64 * 1024;
@@ -32,6 +50,8 @@ pub(super) struct Window {
     effective: usize,
     kept: Chunks,
     number: u64,
+    /// What may be unread on the present connection.
+    unread: u64,
     /// Frames and bytes of the last writes.
     writes: VecDeque<(u64, u64)>,
     bytes: u64,
@@ -47,11 +67,12 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, effective: limit, ..Self::default() }
+        Self { limit, effective: limit, unread: UNREAD_ELSEWHERE, ..Self::default() }
     }
 
-    /// A connection begins, with so many bytes to be sent again.
-    pub(super) fn begin(&mut self, again: usize) {
+    /// A connection of that type begins, with so many bytes to be sent again.
+    pub(super) fn begin(&mut self, destination: ConnectionType, again: usize) {
+        self.unread = unread(destination);
         self.began_with = again as u64;
     }
 
@@ -70,9 +91,15 @@ impl Window {
         self.total += bytes;
         self.fresh += if fresh { bytes } else { 0 };
         self.bytes += bytes;
-        self.writes.push_back((count, bytes));
+        match self.writes.back_mut() {
+            Some((last, length)) if *length + bytes <= GRAIN => {
+                *last += count;
+                *length += bytes;
+            }
+            _ => self.writes.push_back((count, bytes)),
+        }
         while let Some((_, first)) = self.writes.front()
-            && self.bytes - first >= UNREAD_BYTES
+            && self.bytes - first >= self.unread
         {
             self.bytes -= first;
             self.writes.pop_front();
@@ -93,8 +120,12 @@ impl Window {
 
     /// The connection ended well: what was written last may still be read.
     pub(super) fn forget(&mut self) {
-        *self =
-            Self { effective: self.effective, fruitless: self.fruitless, ..Self::new(self.limit) };
+        *self = Self {
+            effective: self.effective,
+            fruitless: self.fruitless,
+            unread: self.unread,
+            ..Self::new(self.limit)
+        };
     }
 
     /// The connection has shown that its agent lives: the window has its full size again.
@@ -112,7 +143,7 @@ impl Window {
     /// Makes the window smaller if the connection got nowhere.
     fn shrink(&mut self) {
         let smaller = self.effective / 4 * 3;
-        let floor = usize::try_from(UNREAD_BYTES).unwrap_or(usize::MAX);
+        let floor = usize::try_from(self.unread).unwrap_or(usize::MAX);
         // One that broke before it could take much says nothing about the window. (It may have
         // taken far less than it was to take: a small window goes with slow writing.)
         if self.began_with == 0 || self.total < SAYS_NOTHING.min(self.began_with / 2) {
@@ -142,7 +173,7 @@ impl Window {
         let maybe_unread: u64 = self.writes.iter().map(|(frames, _)| frames).sum();
         let kept = std::mem::take(&mut self.kept);
         // The count goes by whole writes; a window of that size has whatever can be unread.
-        let lost = match self.effective as u64 >= UNREAD_BYTES {
+        let lost = match self.effective as u64 >= self.unread {
             true => 0,
             false => maybe_unread.saturating_sub(kept.frames() as u64),
         };
@@ -155,13 +186,22 @@ impl Window {
 mod tests {
     use super::*;
 
+    const UNIX: ConnectionType = ConnectionType::UNIX_DOMAIN_SOCKET;
+
+    /// A window on a connection over a Unix socket.
+    fn window(limit: usize) -> Window {
+        let mut window = Window::new(limit);
+        window.begin(UNIX, 0);
+        window
+    }
+
     fn note(window: &mut Window, frames: &[Vec<u8>]) {
         window.note(frames.iter().map(Vec::as_slice), true);
     }
 
     #[test]
     fn the_last_frames_within_the_limit_are_kept() {
-        let mut window = Window::new(100);
+        let mut window = window(100);
         for byte in 0..20 {
             note(&mut window, &[vec![byte; 30]]);
         }
@@ -175,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_window_of_what_can_be_unread_leaves_nothing_in_doubt() {
-        let mut window = Window::new(512 * 1024);
+        let mut window = window(512 * 1024);
         for byte in 0..40 {
             note(&mut window, &[vec![byte; 60_000]]);
         }
@@ -188,14 +228,14 @@ mod tests {
 
     #[test]
     fn a_window_that_gets_nowhere_shrinks_until_it_does() {
-        let mut window = Window::new(2_000_000);
+        let mut window = window(2_000_000);
         let frames: Vec<Vec<u8>> = (0..100).map(|byte| vec![byte; 10_000]).collect();
         note(&mut window, &frames);
         let (mut again, _) = window.broke();
         let mut rounds = 0;
         // Each connection takes a million bytes, all of them for the second time.
         while again.frames() == 100 {
-            window.begin(again.bytes());
+            window.begin(UNIX, again.bytes());
             window.note(again.iter(), false);
             let (next, lost) = window.broke();
             assert_eq!(lost, 0);
@@ -213,14 +253,14 @@ mod tests {
     /// take a fraction of it.
     #[test]
     fn a_window_shrinks_to_what_slow_connections_take() {
-        let mut window = Window::new(8 * 1024 * 1024);
+        let mut window = window(8 * 1024 * 1024);
         let frames: Vec<Vec<u8>> = (0..200).map(|byte| vec![byte; 10_000]).collect();
         note(&mut window, &frames);
         let (mut again, _) = window.broke();
         let mut first = 0;
         let mut rounds = 0;
         while first == 0 {
-            window.begin(again.bytes());
+            window.begin(UNIX, again.bytes());
             window.note(again.iter().take(60), false);
             let (kept, lost) = window.broke();
             assert_eq!(lost, 0);
@@ -232,16 +272,16 @@ mod tests {
             first = again.iter().next().unwrap()[0];
             rounds += 1;
         }
-        assert!(window.is_shrunk() && window.effective as u64 >= UNREAD_BYTES);
+        assert!(window.is_shrunk() && window.effective as u64 >= UNREAD_UNIX);
         assert_eq!(rounds, 13);
     }
 
     #[test]
     fn a_window_that_gets_on_keeps_its_size() {
-        let mut window = Window::new(1_000_000);
+        let mut window = window(1_000_000);
         for round in 0..50 {
             // Restarts of the agent, with a few new frames between: all of them are kept.
-            window.begin(round * 1_000);
+            window.begin(UNIX, round * 1_000);
             let kept: Vec<Vec<u8>> = vec![vec![0; 1_000]; round];
             window.note(kept.iter().map(Vec::as_slice), false);
             note(&mut window, &[vec![0; 1_000]]);
@@ -250,27 +290,64 @@ mod tests {
         }
         // Accepted and closed: nothing was learnt.
         for _ in 0..50 {
-            window.begin(900_000);
+            window.begin(UNIX, 900_000);
             window.note([[0; 1_000].as_slice()].into_iter(), false);
             window.broke();
         }
-        assert!(window.effective as u64 >= UNREAD_BYTES, "{}", window.effective);
+        assert!(window.effective as u64 >= UNREAD_UNIX, "{}", window.effective);
     }
 
     #[test]
     fn without_a_limit_only_the_count_is_kept() {
-        let mut window = Window::new(0);
+        let mut window = window(0);
         for _ in 0..10_000 {
             note(&mut window, &[vec![0; 500], vec![0; 500]]);
         }
         let (again, lost) = window.broke();
         assert!(again.is_empty());
-        assert_eq!(lost, 1_050, "as many whole writes as reach over 512 KiB");
+        assert_eq!(lost, 1_056, "as many writes of about 4 KiB as reach over 512 KiB");
+    }
+
+    #[test]
+    fn over_tcp_more_may_be_unread() {
+        for (destination, lost_without, lost_with) in
+            [(UNIX, 9, 0), (ConnectionType::TCP, 140, 132), (ConnectionType::UNKNOWN, 140, 132)]
+        {
+            for (limit, wanted) in [(0, lost_without), (UNREAD_UNIX, lost_with)] {
+                let mut window = Window::new(usize::try_from(limit).unwrap());
+                window.begin(destination, 0);
+                for byte in 0..200 {
+                    note(&mut window, &[vec![byte; 60_000]]);
+                }
+                let (again, lost) = window.broke();
+                assert_eq!(lost, wanted, "{destination}, {limit}");
+                assert_eq!(again.frames(), if limit == 0 { 0 } else { 8 });
+            }
+            let mut window = Window::new(8 * 1024 * 1024);
+            window.begin(destination, 0);
+            for byte in 0..200 {
+                note(&mut window, &[vec![byte; 60_000]]);
+            }
+            assert_eq!(window.broke().1, 0, "{destination}");
+        }
+    }
+
+    #[test]
+    fn little_is_remembered_of_many_small_writes() {
+        let mut window = Window::new(0);
+        window.begin(ConnectionType::TCP, 0);
+        for _ in 0..100_000 {
+            note(&mut window, &[vec![0; 500]]);
+        }
+        assert!(window.writes.len() <= 2_200, "{}", window.writes.len());
+        let lost = window.broke().1;
+        let least = UNREAD_ELSEWHERE / 500;
+        assert!((least..least + 20).contains(&lost), "{lost}");
     }
 
     #[test]
     fn a_connection_that_ended_well_leaves_nothing() {
-        let mut window = Window::new(100);
+        let mut window = window(100);
         note(&mut window, &[vec![0; 10]]);
         window.forget();
         let (again, lost) = window.broke();

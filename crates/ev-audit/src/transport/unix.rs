@@ -52,7 +52,7 @@ impl UnixTransport {
     }
 
     /// Opens the stream alone, with the path it leads to, for transports that look at the peer
-    /// before they use it.
+    /// before they use it. Waits for the agent for as long as the system does.
     ///
     /// # Errors
     ///

@@ -4,6 +4,8 @@
 //! error, but not there yet. Hostile bytes cost no more than a multiple of themselves, since no
 //! length is believed before its bytes are there, and a bounded depth of recursion.
 
+use std::collections::BTreeMap;
+
 use super::cursor::{Cursor, Stop, Type};
 use super::departure::{Departure, FormRule};
 use super::error::{DecodeError, DecodeErrorKind};
@@ -20,13 +22,21 @@ const FRAME_LEVELS: usize = 5;
 /// Seconds of the last year with four digits.
 const LAST_SECOND: i64 = 253_402_300_799;
 
+/// Departures of a frame that are told in words; more of them are counted.
+pub const MAX_DEPARTURES: usize = 200;
+
+/// Characters of a text out of a frame that are repeated in words.
+const SHOWN_CHARS: usize = 60;
+
 /// A frame that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
     /// Its entries; a client sends one, and this is not among the departures.
     pub messages: Vec<Message>,
-    /// What is not as it should be.
+    /// What is not as it should be, up to [`MAX_DEPARTURES`].
     pub departures: Vec<Departure>,
+    /// How many more departures there are, by rule.
+    pub more_departures: BTreeMap<FormRule, u64>,
     /// The bytes of the frame.
     pub len: usize,
 }
@@ -85,11 +95,21 @@ fn or_short<T>(read: Result<T, Stop>) -> Result<Option<T>, DecodeError> {
 }
 
 fn read(bytes: &[u8], max_bytes: usize, tells: bool) -> Result<Option<Decoded>, DecodeError> {
-    let mut decoder =
-        Decoder { cursor: Cursor::new(bytes, max_bytes), tells, departures: Vec::new() };
+    let mut decoder = Decoder {
+        cursor: Cursor::new(bytes, max_bytes),
+        tells,
+        departures: Vec::new(),
+        more: BTreeMap::new(),
+    };
     let messages = decoder.frame();
-    let Decoder { cursor, departures, .. } = decoder;
-    or_short(messages.map(|messages| Decoded { messages, departures, len: cursor.at() }))
+    let Decoder { cursor, departures, more: more_departures, .. } = decoder;
+    let len = cursor.at();
+    or_short(messages.map(|messages| Decoded { messages, departures, more_departures, len }))
+}
+
+/// The beginning of a text that somebody else wrote, which may be as long as a frame.
+pub(super) fn shown(text: &str) -> &str {
+    text.char_indices().nth(SHOWN_CHARS).map_or(text, |(end, _)| &text[..end])
 }
 
 /// What a tag announces.
@@ -105,12 +125,16 @@ pub(super) struct Decoder<'a> {
     /// Whether departures are wanted.
     tells: bool,
     departures: Vec<Departure>,
+    /// Departures that are only counted.
+    more: BTreeMap<FormRule, u64>,
 }
 
 impl<'a> Decoder<'a> {
     pub(super) fn tell(&mut self, rule: FormRule, offset: usize, detail: impl FnOnce() -> String) {
-        if self.tells {
-            self.departures.push(Departure { rule, offset, detail: detail() });
+        if self.departures.len() < MAX_DEPARTURES {
+            self.tell_if(rule, offset, || Some(detail()));
+        } else if self.tells {
+            *self.more.entry(rule).or_default() += 1;
         }
     }
 
@@ -124,7 +148,11 @@ impl<'a> Decoder<'a> {
         if self.tells
             && let Some(detail) = detail()
         {
-            self.departures.push(Departure { rule, offset, detail });
+            if self.departures.len() < MAX_DEPARTURES {
+                self.departures.push(Departure { rule, offset, detail });
+            } else {
+                *self.more.entry(rule).or_default() += 1;
+            }
         }
     }
 
@@ -220,10 +248,12 @@ impl<'a> Decoder<'a> {
                 has_format = true;
                 let format = self.text("TimeFormat")?;
                 if format != "DateTime" {
-                    self.tell(FormRule::Envelope, at, || format!("TimeFormat is {format:?}"));
+                    self.tell(FormRule::Envelope, at, || {
+                        format!("TimeFormat is {:?}", shown(format))
+                    });
                 }
             } else {
-                self.tell(FormRule::Envelope, at, || format!("option {key:?}"));
+                self.tell(FormRule::Envelope, at, || format!("option {:?}", shown(key)));
                 self.cursor.skip(MAX_DEPTH)?;
             }
         }
@@ -265,7 +295,9 @@ impl<'a> Decoder<'a> {
                     let key = self.text(what)?;
                     let place = keys.iter().position(|known| known[1..] == *key.as_bytes());
                     let Some(place) = place else {
-                        self.tell(FormRule::KeyUnknown, at, || format!("{what} has {key:?}"));
+                        self.tell(FormRule::KeyUnknown, at, || {
+                            format!("{what} has {:?}", shown(key))
+                        });
                         self.cursor.skip(MAX_DEPTH)?;
                         continue;
                     };
@@ -399,7 +431,7 @@ impl<'a> Decoder<'a> {
             }
             return Ok(Value::Array(entries));
         }
-        let mut entries = std::collections::BTreeMap::new();
+        let mut entries = BTreeMap::new();
         for _ in 0..count {
             let at = self.cursor.at();
             let key = self.value(levels)?;

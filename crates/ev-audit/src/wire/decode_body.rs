@@ -1,7 +1,7 @@
 //! The bodies of records and heartbeats.
 
 use super::cursor::{Stop, Type};
-use super::decode::Decoder;
+use super::decode::{Decoder, shown};
 use super::departure::FormRule;
 use super::error::DecodeErrorKind;
 use super::layout::{HEARTBEAT, IDENTITY, MAX_DEPTH, NO_ADDRESS, TARGET, record as keys};
@@ -88,7 +88,8 @@ impl Decoder<'_> {
         };
         self.tell_if(FormRule::Address, at, || {
             let canonical = address.to_string();
-            (canonical != text).then(|| format!("{text:?} instead of {canonical:?}"))
+            (canonical != text)
+                .then(|| format!("{:?} instead of {:?}", shown(text), shown(&canonical)))
         });
         Ok(Some(address))
     }
@@ -164,7 +165,9 @@ impl Decoder<'_> {
             let at = self.cursor.at();
             let key = self.text(what)?;
             if entries.last_key_value().is_some_and(|(last, _): (&String, _)| last.as_str() > key) {
-                self.tell(FormRule::MapOrder, at, || format!("{key:?} of {what} comes late"));
+                self.tell(FormRule::MapOrder, at, || {
+                    format!("{:?} of {what} comes late", shown(key))
+                });
             }
             let it = value(self)?;
             if entries.insert(key.to_owned(), it).is_some() {

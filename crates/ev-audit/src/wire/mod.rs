@@ -15,7 +15,7 @@ mod layout;
 mod message;
 mod write;
 
-pub use decode::{Decoded, decode, decode_frame, frame_len};
+pub use decode::{Decoded, MAX_DEPARTURES, decode, decode_frame, frame_len};
 pub use departure::{Departure, FormRule};
 pub(crate) use encode::record_len;
 pub use encode::{encode, encode_diagnostic, encode_heartbeat, encode_record, encode_records};

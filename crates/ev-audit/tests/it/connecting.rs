@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use ev_audit::{Client, EventKind, ManualClock, Message, Plane, Retry, Stamp, State};
+use ev_audit::{
+    Client, ConnectionType, EventKind, ManualClock, Message, Plane, Retry, Stamp, State,
+};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
@@ -153,16 +155,21 @@ async fn the_frame_that_was_cut_goes_first_and_whole_on_the_next_connection() {
     settle().await;
     let written = ledger(&client).written;
     assert!(written < 400);
-    let mut cut = Vec::new();
     // What lies in the pipe is read behind the client's back, then the connection dies.
     let mut some = vec![0; PIPE];
     let count = far.pipe.read(&mut some).await.unwrap();
-    cut.extend_from_slice(&some[..count]);
     drop(far);
+    let (mut at, mut last) = (0, 0);
+    while let Some((message, length)) = ev_audit::wire::decode(&some[at..count]).unwrap() {
+        last = seq(message.record().unwrap());
+        at += length;
+    }
+    assert!(at < count, "the frame behind it was cut");
 
     let mut far = agent.accept().await;
     let first = far.seqs(1).await[0];
-    assert!(first >= written, "what was written whole is not repeated without a retain window");
+    assert_eq!(first, last + 1, "the one that was cut");
+    assert_eq!(first, written, "what was written whole is not repeated without a retain window");
     let last = far.seqs(usize::try_from(399 - first).unwrap()).await;
     assert_eq!(last.last(), Some(&399));
     let ledger = ledger(&client);
@@ -189,6 +196,32 @@ async fn what_may_be_unread_is_counted_or_sent_again() {
         let ledger = ledger(&client);
         assert_eq!((ledger.resent, ledger.unconfirmed), (resent, unconfirmed));
         assert_eq!(ledger.written, 21, "each counted once");
+    }
+}
+
+/// A window that covers a Unix socket is too small for TCP, and the ledger says so.
+#[tokio::test(start_paused = true)]
+async fn over_tcp_a_small_retain_window_leaves_some_unconfirmed() {
+    const WINDOW: usize = 512 * 1024;
+    for (destination, is_told) in
+        [(ConnectionType::UNIX_DOMAIN_SOCKET, false), (ConnectionType::TCP, true)]
+    {
+        let (transport, mut agent) = pipes(2 << 20);
+        let transport = transport.over(destination);
+        let client = start(Client::builder(service(), transport).retain_bytes(WINDOW));
+        let far = agent.accept().await;
+        send_all(&client, 0..10_000);
+        settle().await;
+        let taken = ledger(&client).written;
+        drop(far);
+        let mut far = agent.accept().await;
+        let first = far.seqs(1).await[0];
+        assert!(first > 1_000, "the window holds the last ones");
+        assert_eq!(far.rest_until(9_999).await, 10_000 - first - 1);
+        settle().await;
+        let ledger = ledger(&client);
+        assert_eq!((ledger.written, ledger.resent), (10_000, taken - first));
+        assert_eq!(ledger.unconfirmed, if is_told { first } else { 0 }, "{destination}");
     }
 }
 

@@ -65,6 +65,40 @@ fn close_comes_back_even_from_a_transport_that_blocks_its_thread() {
     drop(release);
 }
 
+/// The caller's runtime goes on meanwhile, and lets go of the transport here.
+#[test]
+fn an_async_close_does_not_block_the_runtime_of_its_caller() {
+    struct Stuck(std::sync::mpsc::Receiver<()>, std::sync::mpsc::SyncSender<()>);
+    impl Transport for Stuck {
+        fn connect(&mut self) -> ev_audit::transport::Connecting<'_> {
+            self.1.send(()).ok();
+            self.0.recv().ok();
+            Box::pin(std::future::pending())
+        }
+    }
+    let (release, blocked) = std::sync::mpsc::sync_channel(1);
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let client = Client::builder(service(), Stuck(blocked, tell)).build().unwrap();
+    send_all(&client, 0..10);
+    told.recv().expect("it connects");
+    // A runtime without timers.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let released = std::cell::Cell::new(false);
+    let left = runtime.block_on(async {
+        let closing = async {
+            let left = client.close_wait_until(std::future::ready(())).await;
+            assert!(released.get(), "something else ran while it waited");
+            left
+        };
+        let other = async {
+            release.send(()).expect("it is blocked");
+            released.set(true);
+        };
+        tokio::join!(closing, other).0
+    });
+    assert_eq!(seqs(&left), (0..10).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_transport_that_panics_closes_the_client_and_loses_nothing() {
     struct Broken;

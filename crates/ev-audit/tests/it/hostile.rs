@@ -2,8 +2,8 @@
 
 use allocation_counter::measure;
 use ev_audit::wire::{
-    DecodeError, DecodeErrorKind, MAX_DEPTH, MAX_FRAME_BYTES, decode, decode_frame, encode_record,
-    frame_len,
+    DecodeError, DecodeErrorKind, FormRule, MAX_DEPARTURES, MAX_DEPTH, MAX_FRAME_BYTES, decode,
+    decode_frame, encode_record, frame_len,
 };
 use ev_audit::{Plane, Value};
 use proptest::prelude::*;
@@ -255,6 +255,39 @@ fn memory_is_bounded_by_what_came() {
     });
     let most = u64::try_from(frame.len()).unwrap() * 2_000;
     assert!(used.bytes_max < most, "{} of {most}", used.bytes_max);
+}
+
+/// So does what is told of a frame in which nothing is as it should be.
+#[test]
+fn departures_are_told_up_to_a_number_and_counted_beyond() {
+    // Numbers in their shortest form, each of which is a departure.
+    let many = 500_000_u32;
+    let numbers = [&[0xdd][..], &many.to_be_bytes(), &vec![0x07; 500_000]].concat();
+    let frame = changed(b"\xcd\x00\x07", &numbers);
+    let base = measure(|| assert!(decode(&frame).unwrap().is_some()));
+    let told = measure(|| {
+        let decoded = decode_frame(&frame, frame.len()).unwrap().unwrap();
+        assert_eq!(decoded.departures.len(), MAX_DEPARTURES);
+        let rest = u64::from(many) - MAX_DEPARTURES as u64;
+        assert_eq!(decoded.more_departures, [(FormRule::FixInt, rest)].into());
+    });
+    assert!(told.bytes_max < base.bytes_max + 100_000, "{} {}", told.bytes_max, base.bytes_max);
+
+    // Texts as long as the frame are not repeated.
+    let key = [&[0xdb][..], &1_000_000_u32.to_be_bytes(), &vec![b'\n'; 1_000_000]].concat();
+    let frame = changed(b"\xa8env_ikey", &[&key, &b"\xc0\xa8env_ikey"[..]].concat());
+    let frame = {
+        let mut frame = frame;
+        let at = frame.iter().position(|byte| *byte == 0x8e).expect("the map of a record");
+        frame[at] = 0x8f;
+        frame
+    };
+    let told = measure(|| {
+        let decoded = decode_frame(&frame, frame.len()).unwrap().unwrap();
+        assert_eq!(decoded.departures[0].rule, FormRule::KeyUnknown);
+        assert!(decoded.departures[0].detail.len() < 300);
+    });
+    assert!(told.bytes_max < 100_000, "{}", told.bytes_max);
 }
 
 #[test]

@@ -88,6 +88,15 @@ pub(crate) struct PipeTransport {
     script: Arc<Script>,
     accepted: mpsc::Sender<DuplexStream>,
     pipe_bytes: usize,
+    destination: ConnectionType,
+}
+
+impl PipeTransport {
+    /// The same, which says that it is of that type.
+    pub(crate) fn over(self, destination: ConnectionType) -> Self {
+        let Self { ref script, ref accepted, pipe_bytes, .. } = self;
+        Self { script: script.clone(), accepted: accepted.clone(), pipe_bytes, destination }
+    }
 }
 
 impl Drop for PipeTransport {
@@ -105,7 +114,9 @@ pub(crate) fn pipes(pipe_bytes: usize) -> (PipeTransport, Agent) {
         attempts: Mutex::default(),
         gone: AtomicBool::new(false),
     });
-    let transport = PipeTransport { script: script.clone(), accepted: sender, pipe_bytes };
+    let destination = ConnectionType::UNIX_DOMAIN_SOCKET;
+    let transport =
+        PipeTransport { script: script.clone(), accepted: sender, pipe_bytes, destination };
     (transport, Agent { script, accepted })
 }
 
@@ -152,7 +163,7 @@ impl Transport for PipeTransport {
                     if !matches!(answer, Answer::AcceptAndClose) {
                         self.accepted.send(far).await.expect("the test holds the other end");
                     }
-                    Ok(Connected::new(near, ConnectionType::UNIX_DOMAIN_SOCKET, "pipe"))
+                    Ok(Connected::new(near, self.destination, "pipe"))
                 }
                 Answer::Refuse => Err(ConnectError::retry("pipe", refused())),
                 Answer::RefuseFor(pause) => Err(ConnectError::Retry {
@@ -202,6 +213,17 @@ impl FarEnd {
             }
         }
         seqs
+    }
+
+    /// Reads to the record with that number and says how many it read.
+    pub(crate) async fn rest_until(&mut self, last: u64) -> u64 {
+        let mut count = 0;
+        loop {
+            count += 1;
+            if self.seqs(1).await == [last] {
+                return count;
+            }
+        }
     }
 
     /// The numbers of all further records until the connection ends.

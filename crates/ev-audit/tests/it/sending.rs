@@ -348,7 +348,8 @@ async fn what_happens_to_the_record_after_send_changes_nothing() {
     kept.caller_access_levels = Vec::new().into();
     agent.always(Answer::Accept);
     for _ in 0..3 {
-        // Sent whole over the first connection, and the same over each later one.
+        // Each connection begins with a record that was sent before it was opened: whichever it
+        // is, it is as it was at its send.
         client.send_ref(Plane::Data, &before).unwrap();
         let mut far = agent.accept().await;
         let message = far.message().await.unwrap();
@@ -384,7 +385,7 @@ fn a_send_allocates_nothing_but_the_memory_of_the_queue() {
 async fn settings_out_of_range_are_refused_by_name() {
     let builder = || Client::builder(service(), NoopTransport::new());
     let name = |error: BuildError| match error {
-        BuildError::Setting { setting, .. } | BuildError::TooLong { setting, .. } => setting,
+        BuildError::Setting { setting, .. } => setting,
         other => panic!("{other}"),
     };
     let wrong = [
@@ -392,15 +393,47 @@ async fn settings_out_of_range_are_refused_by_name() {
         ("max_queue_records", builder().max_queue_records(0)),
         ("connect_timeout", builder().connect_timeout(Duration::ZERO)),
         ("write_deadline", builder().write_deadline(Duration::ZERO)),
-        ("write_deadline", builder().write_deadline(Duration::MAX)),
         ("heartbeat_interval", builder().heartbeat_interval(Duration::from_millis(999))),
-        ("linger", builder().linger(Duration::MAX)),
         ("retry.first", builder().retry(Retry { first: Duration::ZERO, ..Retry::default() })),
         ("retry.longest", builder().retry(Retry { longest: Duration::ZERO, ..Retry::default() })),
     ];
     for (setting, builder) in wrong {
         assert_eq!(name(builder.build_detached().unwrap_err()), setting);
     }
+    let year = Duration::from_secs(365 * 24 * 3600);
+    let longer = year + Duration::from_nanos(1);
+    let lasting = |longest| Retry { longest, ..Retry::default() };
+    for (setting, too_long, longest) in [
+        ("connect_timeout", builder().connect_timeout(longer), builder().connect_timeout(year)),
+        ("write_deadline", builder().write_deadline(longer), builder().write_deadline(year)),
+        (
+            "heartbeat_interval",
+            builder().heartbeat_interval(Duration::MAX),
+            builder().heartbeat_interval(year),
+        ),
+        ("retry.longest", builder().retry(lasting(longer)), builder().retry(lasting(year))),
+        ("linger", builder().linger(longer), builder().linger(year)),
+    ] {
+        match too_long.build_detached().unwrap_err() {
+            BuildError::TooLong { setting: named, longest } => {
+                assert_eq!((named, longest), (setting, year));
+            }
+            other => panic!("{setting}: {other}"),
+        }
+        assert!(longest.build_detached().is_ok(), "{setting}");
+    }
+    // The least of each, none at all, and what is set when nothing is.
+    let least = Duration::from_nanos(1);
+    let smallest = builder()
+        .max_queue_bytes(1)
+        .max_queue_records(1)
+        .connect_timeout(least)
+        .write_deadline(least)
+        .heartbeat_interval(Duration::from_secs(1))
+        .linger(Duration::ZERO)
+        .retry(Retry { first: least, longest: least, ..Retry::default() });
+    assert!(smallest.build_detached().is_ok());
+    assert!(builder().build_detached().is_ok());
     let nobody = Client::builder(ServiceId::default(), NoopTransport::new());
     assert!(matches!(nobody.build().unwrap_err(), BuildError::NoServiceId));
 }

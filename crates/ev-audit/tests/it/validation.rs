@@ -420,5 +420,22 @@ fn long_texts_are_refused_in_strict_mode() {
         &|record, text| record.custom_data = Map::from([(text, Value::Nil)]),
         "key of custom data",
     );
+    // However deep it lies.
+    let nested = |record: &mut Record, value: Value| {
+        let inner = Value::Array(vec![Value::U8(1), value]);
+        record.custom_data = Map::from([("k".to_owned(), Value::Array(vec![inner]))]);
+    };
+    let entry = |key: Value, value: Value| Value::Map([(key, value)].into());
+    check(&|record, text| nested(record, Value::Str(text)), "text of custom data");
+    check(
+        &|record, text| nested(record, entry(Value::U8(1), Value::Str(text))),
+        "text of custom data",
+    );
+    check(
+        &|record, text| nested(record, entry(Value::Str(text), Value::Nil)),
+        "key of custom data",
+    );
+    let in_key = |text| entry(Value::Array(vec![Value::Str(text)]), Value::Nil);
+    check(&|record, text| nested(record, in_key(text)), "text of custom data");
     check(&|record, text| at(record, &format!("fe80::1%{text}")), "zone of the caller IP address");
 }

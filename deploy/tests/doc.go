@@ -1,2 +1,0 @@
-// Package tests tests what stands in deploy/.
-package tests
