@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ev-oracle", &[]),
     ("ev-pipeline", &["ev-core"]),
     ("ev-reference-state", &["ev-core"]),
+    ("ev-schema", &["ev-core", "ev-decode"]),
     ("ev-shadow", &["ev-core", "ev-dial", "ev-tls"]),
     ("ev-sink-file", &["ev-core"]),
     ("ev-sink-fluentd", &["ev-core", "ev-dial", "ev-tls"]),

@@ -11,8 +11,8 @@ use ev_modules::cli as decoder;
 use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::{
-    config, configure, decode, logging, pages, parked, program, replay, shadow, start, state,
-    verify,
+    config, configure, decode, logging, pages, parked, program, replay, schema, shadow, start,
+    state, verify,
 };
 
 /// Runs the command that the arguments name and says how the process is to end.
@@ -66,6 +66,9 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Exit {
         Some(("state", matches)) => {
             state::run(matches).unwrap_or_else(|error| fail(&format_args!("{error:#}")))
         }
+        Some(("schema", matches)) => {
+            schema::run(matches).unwrap_or_else(|error| fail(&format_args!("{error:#}")))
+        }
         Some(("replay", matches)) => replay::command(matches),
         Some(("shadow", matches)) => shadow::command(matches),
         Some(("verify", matches)) => verify::command(matches),
@@ -89,6 +92,7 @@ pub(crate) fn command(name: &'static str) -> Command {
     let decode = Command::new("decode").about("Decode events given as base64, one a line");
     let decoder = Command::new("decoder").about("Build, sign, verify and list decoder artifacts");
     let parked = Command::new("parked");
+    let schema = Command::new("schema");
     let state = Command::new("state");
     let replay = Command::new("replay");
     let verify = Command::new("verify");
@@ -107,6 +111,7 @@ pub(crate) fn command(name: &'static str) -> Command {
         .subcommand(parked::Command::augment_subcommands(parked).subcommand_required(true))
         .subcommand(state::Command::augment_subcommands(state).subcommand_required(true))
         .subcommand(replay::Args::augment_args(replay))
+        .subcommand(schema::Command::augment_subcommands(schema).subcommand_required(true))
         .subcommand(shadow::define())
         .subcommand(verify::Args::augment_args(verify))
         .subcommand(pages::completion_command())

@@ -7,6 +7,8 @@ use ev_decode::{NativeDecoder, Options, Table};
 use ev_modules::{Load, LoadError, SizeLimits, Verified};
 use ev_wasm_host::{Limits, ModuleHost, self_test, self_test_events};
 
+use crate::novelty::Novelties;
+
 /// Table formats that the native decoder reads.
 pub(crate) const TABLE_FORMATS: [u32; 1] = [Table::FORMAT];
 
@@ -18,6 +20,7 @@ pub(crate) struct Loader {
     options: Options,
     reference: Arc<dyn Decoder>,
     events: Vec<RawEvent>,
+    novelties: Novelties,
 }
 
 impl Loader {
@@ -35,7 +38,14 @@ impl Loader {
         } else {
             ModuleHost::new(Limits::default())?
         };
-        Ok(Self { host, flavour, options, reference, events: self_test_events() })
+        Ok(Self {
+            host,
+            flavour,
+            options,
+            reference,
+            events: self_test_events(),
+            novelties: Novelties::default(),
+        })
     }
 
     /// What may be received, before it is known what it is.
@@ -90,6 +100,7 @@ impl Load for Loader {
         let same_schema = verified.manifest().schema_sha256 == reference.schema_sha256;
         self_test(&*decoder, &*self.reference, &self.events, same_schema)
             .map_err(|error| failed("the self-test failed", error))?;
+        self.novelties.tell(&verified);
         Ok(decoder)
     }
 }

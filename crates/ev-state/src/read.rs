@@ -137,6 +137,19 @@ pub(crate) fn artifact(
         .optional()
 }
 
+/// All artifacts that are kept.
+pub(crate) fn artifacts(
+    connection: &Connection,
+) -> rusqlite::Result<Vec<(AuthVersion, SignedArtifact)>> {
+    connection
+        .prepare_cached("SELECT envelope, payload, version FROM artifact ORDER BY version")?
+        .query_map([], |row| {
+            let artifact = SignedArtifact { envelope: blob(row, 0)?, payload: blob(row, 1)? };
+            Ok((AuthVersion::new(row.get::<_, String>(2)?), artifact))
+        })?
+        .collect()
+}
+
 /// The highest Auth version seen.
 pub(crate) fn highest_version(connection: &Connection) -> rusqlite::Result<Option<AuthVersion>> {
     connection

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 use ev_core::{
-    Flavour, LedgerHour, ParkedId, SessionId, SessionLedger, SessionTrouble, SinkId, StateError,
+    AuthVersion, Flavour, LedgerHour, ParkedId, SessionId, SessionLedger, SessionTrouble,
+    SignedArtifact, SinkId, StateError,
 };
 use rusqlite::Connection;
 
@@ -143,6 +144,17 @@ impl StateReader {
         trouble::of_named(&self.connection, sink).map_err(|cause| {
             error::rows(&self.place.database, "read the recordings in trouble", cause)
         })
+    }
+
+    /// The decoder artifacts that are kept, with the version each is for. They were verified when
+    /// they came; who runs one verifies it again.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be read.
+    pub fn artifacts(&self) -> Result<Vec<(AuthVersion, SignedArtifact)>, StateError> {
+        read::artifacts(&self.connection)
+            .map_err(|cause| error::rows(&self.place.database, "read decoder artifacts", cause))
     }
 
     fn failed(&self, cause: rusqlite::Error) -> StateError {

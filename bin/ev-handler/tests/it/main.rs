@@ -26,6 +26,7 @@ mod replay_command;
 mod road;
 mod roads;
 mod scenarios;
+mod schema_command;
 mod shadow_command;
 mod stage;
 mod surroundings;

@@ -1,0 +1,93 @@
+//! Every recorded event against the schema of its type.
+
+use ev_decode::Options;
+use serde_json::{Value, json};
+
+use crate::data::{FLAVOURS, Judge, LABELS, events, schema, validator};
+
+#[test]
+fn every_recorded_event_is_as_its_schema_says() {
+    for label in LABELS {
+        let mut files = vec![label];
+        if label == "v18dev" {
+            files.extend(["merge", "realistic-v18dev"]);
+        } else {
+            files.push("unknown");
+        }
+        for flavour in FLAVOURS {
+            for print_data in [false, true] {
+                let options = Options { print_data, ..Options::default() };
+                let mut judge = Judge::new(label, flavour, options);
+                for file in &files {
+                    events(file).iter().for_each(|event| judge.judge(event));
+                }
+                assert!(judge.validated > 1_900, "{label} {flavour}: {}", judge.validated);
+                assert!(judge.too_deep < 20, "{label} {flavour}: {}", judge.too_deep);
+            }
+        }
+    }
+}
+
+#[test]
+fn examples_are_as_their_schema_says_and_have_every_member() {
+    for label in LABELS {
+        let schema = schema(label);
+        for (event, flavour) in
+            schema.events().iter().flat_map(|event| FLAVOURS.map(|flavour| (event, flavour)))
+        {
+            let text = schema.example(event, flavour);
+            let example: Value = serde_json::from_str(&text).expect("an example for each type");
+            let json_schema = schema.json_schema(event, flavour);
+            let result = validator(&json_schema).validate(&example).map_err(|e| e.to_string());
+            assert_eq!(result, Ok(()), "{} {text}", event.name());
+            assert_eq!(json_schema["examples"], json!([example]));
+            let properties = json_schema["properties"].as_object().expect("an object");
+            for key in properties.keys().filter(|key| *key != "ev_incomplete" && *key != "data") {
+                assert!(example.get(key).is_some(), "{} has `{key}`: {text}", event.name());
+            }
+        }
+    }
+}
+
+/// A schema that takes everything would pass the other tests.
+#[test]
+fn what_is_not_of_the_version_is_refused() {
+    let schema = schema("v18dev");
+    let login = schema.find("user.login").expect("a type");
+    for flavour in FLAVOURS {
+        let validator = validator(&schema.json_schema(login, flavour));
+        let good: Value = serde_json::from_str(&schema.example(login, flavour)).expect("JSON");
+        assert!(validator.is_valid(&good));
+        let damaged = |damage: &dyn Fn(&mut Value)| {
+            let mut event = good.clone();
+            damage(&mut event);
+            assert!(!validator.is_valid(&event), "{event:#}");
+        };
+        damaged(&|event| event["nobody_knows"] = json!(1));
+        damaged(&|event| event["success"] = json!("yes"));
+        damaged(&|event| event["success"] = json!(null));
+        damaged(&|event| event["ei"] = json!(1.5));
+        damaged(&|event| event["time"] = json!("yesterday"));
+        damaged(&|event| event["time"] = json!("2026-01-02T03:04:05.670Z"));
+        damaged(&|event| event["ev_incomplete"] = json!(false));
+        damaged(&|event| {
+            event.as_object_mut().expect("an object").remove("time");
+        });
+    }
+}
+
+#[test]
+fn the_bundle_takes_events_of_all_types() {
+    let schema = schema("v13");
+    for flavour in FLAVOURS {
+        let bundle = schema.bundle(flavour);
+        let validator = validator(&bundle);
+        for event in schema.events() {
+            let example: Value =
+                serde_json::from_str(&schema.example(event, flavour)).expect("JSON");
+            assert!(validator.is_valid(&example), "{}", event.name());
+        }
+        assert!(!validator.is_valid(&json!({ "event": "user.login" })));
+        assert_eq!(bundle["$defs"].as_object().expect("types").len(), schema.events().len());
+    }
+}

@@ -1,0 +1,6 @@
+//! JSON Schemas held against what the decoder writes, by an independent validator.
+
+mod data;
+mod describes;
+mod generated;
+mod told;
