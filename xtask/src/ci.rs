@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::steps::Steps;
-use crate::{codegen, configuration, deploy, tables, template, test};
+use crate::{codegen, deploy, pages, tables, template, test};
 
 /// Runs all steps and says whether all passed.
 pub(crate) fn run() -> Result<bool> {
@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<bool> {
     let doc = ["cargo", "doc", "--locked", "--no-deps"];
     steps.run("documentation", &doc, &[("RUSTDOCFLAGS", "-D warnings")])?;
     steps.check("generated gRPC code", || codegen::run(true))?;
-    steps.check("configuration page", || configuration::run(true))?;
+    steps.check("pages made from tables", || pages::run(true))?;
     steps.check("embedded schema tables", || tables::run(true))?;
     steps.check("guest template", || template::run(true))?;
     deploy::add(&mut steps)?;

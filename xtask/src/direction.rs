@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ev-core", &[]),
     ("ev-decode", &["ev-core"]),
     ("ev-decoder-module", &["ev-core", "ev-decode"]),
+    ("ev-diag", &["ev-core"]),
     ("ev-dial", &["ev-core", "ev-tls"]),
     ("ev-locking", &["ev-core"]),
     ("ev-modules", &["ev-core", "ev-decode"]),

@@ -7,13 +7,13 @@ mod bench;
 mod cargo;
 mod ci;
 mod codegen;
-mod configuration;
 mod coverage;
 mod decoder;
 mod demo;
 mod deploy;
 mod direction;
 mod fuzz;
+mod pages;
 mod steps;
 mod tables;
 mod template;
@@ -60,8 +60,9 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-    /// Write `docs/configuration.md` from the table of options
-    Configuration {
+    /// Write the pages of `docs/` that are made from tables: of the options, of the metrics
+    #[command(alias = "configuration")]
+    Pages {
         /// Compare instead of writing
         #[arg(long)]
         check: bool,
@@ -93,7 +94,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Chore::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
         Chore::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
-        Chore::Configuration { check } => configuration::run(check).map(|()| ExitCode::SUCCESS),
+        Chore::Pages { check } => pages::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Tables { check } => tables::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Template { check } => template::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Decoder(command) => decoder::run(command).map(|()| ExitCode::SUCCESS),

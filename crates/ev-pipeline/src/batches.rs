@@ -23,6 +23,8 @@ pub(crate) struct Ticket {
     pub(crate) inexact: bool,
     /// The recording that this event announces.
     pub(crate) announces: Option<SessionId>,
+    /// Second of its time.
+    pub(crate) second: i64,
     /// What the log says of it once it is delivered.
     pub(crate) told: Option<Box<Told>>,
 }

@@ -111,8 +111,10 @@ impl Core {
         let change = Arc::new(change);
         let (sink, epoch, writing) = (self.sink_id.clone(), self.epoch, change.clone());
         let write = move |store: &dyn StateStore| store.commit(&sink, epoch, &writing);
+        let begun = self.env.monotonic();
         self.with_state("written", write, stop).await?;
         self.summary.commits += 1;
+        self.summary.commit_time += self.env.monotonic().saturating_sub(begun);
         self.tell_gaps(&change.session_ledger);
         self.park_waiting();
         for id in change.resolve.iter().chain(change.attempt.iter().map(|tried| &tried.id)) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::intake::SESSION_UPLOAD;
-use crate::{Overflow, Watcher};
+use crate::{Overflow, Pulse, Watcher};
 
 /// How the engine behaves. [`Config::default`] is what the binary starts from.
 #[derive(Clone, Debug)]
@@ -80,6 +80,8 @@ pub struct Config {
     pub tell_rates: bool,
     /// Who looks on while events are taken. Default nobody.
     pub watcher: Option<Arc<dyn Watcher>>,
+    /// By which others see that the engine turns, also while it waits for its state.
+    pub pulse: Pulse,
 }
 
 impl Config {
@@ -118,6 +120,7 @@ impl Default for Config {
             exit_on_last_event: false,
             tell_rates: false,
             watcher: None,
+            pulse: Pulse::default(),
         }
     }
 }

@@ -192,7 +192,8 @@ impl Core {
         self.busy.remove(&parcel.batch.route);
         self.batches.released(&parcel.batch.route, parcel.held);
         self.summary.sent += parcel.tickets.len() as u64;
-        self.rates.delivered(&parcel.batch.route, parcel.tickets.len());
+        let newest = parcel.tickets.iter().map(|ticket| ticket.second).max();
+        self.rates.delivered(&parcel.batch.route, parcel.tickets.len(), newest);
         for ticket in parcel.tickets {
             ticket.tell_sent(&parcel.batch.route);
             self.settle_delivered(ticket);
@@ -202,11 +203,9 @@ impl Core {
 
     fn settle_delivered(&mut self, ticket: Ticket) {
         let Ticket { by, inexact, .. } = ticket;
-        self.change_events += 1;
         match ticket.origin {
             Origin::Lane { slot, .. } => {
-                self.summary.passed += 1;
-                self.book.settle(slot, Settled::Delivered { by, inexact });
+                self.settle_now(slot, Settled::Delivered { by, inexact });
             }
             Origin::Parked { id, learned, lines, bytes, .. } => {
                 if let Some((old, new)) = lines {
@@ -218,6 +217,7 @@ impl Core {
                     self.book.remember(&lane, digest);
                     self.left_over.remember(&lane, digest);
                 }
+                self.change_events += 1;
                 let totals = &mut self.summary.totals;
                 count_decoder(totals, by, inexact);
                 totals.parked = totals.parked.saturating_sub(1);

@@ -24,7 +24,7 @@ use crate::receiver::Receivers;
 use crate::reopen::StoppedLanes;
 use crate::room::Room;
 use crate::status::Questions;
-use crate::{Config, Error, Exec, Inspector, Summary};
+use crate::{Config, Error, Exec, Inspector, Summary, Unknown};
 
 /// Pages a source may ask for at one time while there is room.
 const PAGES_OF_CREDIT: usize = 4;
@@ -113,6 +113,7 @@ pub(crate) struct Core {
     pub(crate) caught_up: bool,
     questions: Questions,
     pub(crate) rates: Rates,
+    pub(crate) unknown: Unknown,
     pub(crate) summary: Summary,
 }
 
@@ -130,7 +131,8 @@ impl Engine {
         let is_new = snapshot.reading != Some(reading);
         let change = Change { reading: is_new.then_some(reading), ..Change::default() };
         let (rows, left_over) = LeftOver::part(rows, reading);
-        let book = LaneBook::restore(&rows);
+        let mut book = LaneBook::restore(&rows);
+        book.wait_since(env.now().seconds());
         let taken_over = left_over.begin().map(|second| Timestamp::new(second, 0));
         source.resume(Resume {
             road,
@@ -179,6 +181,7 @@ impl Engine {
             caught_up: false,
             questions,
             rates: Rates::new(env.monotonic(), snapshot.totals.sessions),
+            unknown: Unknown::default(),
             summary: Summary { totals: snapshot.totals, ..Summary::default() },
             road,
             decoders,
@@ -211,6 +214,7 @@ impl Engine {
         core.read_recordings(&stop).await?;
         let mut generation = core.decoders.generation();
         let ended = loop {
+            core.config.pulse.beat();
             core.open_announced(&mut *self.source);
             core.reopen_stopped(&mut *self.source);
             core.hold_recordings(&mut *self.source);
@@ -417,6 +421,7 @@ impl Core {
                 self.hope_again(&lane);
                 let token = source.open(&lane, None);
                 self.book.open(lane, token);
+                self.book.wait_since(self.env.now().seconds());
                 self.changed();
             }
         }

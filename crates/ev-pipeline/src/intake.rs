@@ -184,6 +184,9 @@ impl Core {
                 self.settle_now(slot, Settled::Filtered);
                 continue;
             }
+            if let Some(Answer::Outcome(outcome)) = &answer {
+                self.unknown.note(&event, outcome);
+            }
             match place(answer, way.as_ref(), &mut buffer) {
                 Ok((json, facts)) => {
                     let by = way.as_ref().map_or(DecoderKind::Native, Way::kind);
@@ -193,7 +196,8 @@ impl Core {
                     let told = Told::of(&event, &facts);
                     let version = version.clone();
                     let origin = Origin::Lane { slot, event, version };
-                    added.push((json, Ticket { origin, by, inexact, announces, told }));
+                    let second = facts.time.seconds();
+                    added.push((json, Ticket { origin, by, inexact, announces, second, told }));
                 }
                 Err(trouble) => {
                     let digest = slot.digest(&event.bytes);
@@ -307,7 +311,7 @@ impl Core {
     }
 
     pub(crate) fn settle_now(&mut self, slot: Slot, how: Settled) {
-        self.summary.passed += 1;
+        self.summary.settled(&how);
         self.change_events += 1;
         self.book.settle(slot, how);
     }

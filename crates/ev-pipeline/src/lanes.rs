@@ -43,7 +43,9 @@ pub(crate) struct LaneBook {
     next_key: LaneKey,
     opened: Vec<LaneKey>,
     passed: Passed,
-    /// Events of windows that are not settled.
+    /// Events that were taken and are not settled.
+    in_hand: usize,
+    /// Those of them that are of windows, by id.
     unsettled: DigestMap<Holder>,
     /// Not among `lanes`.
     done_chunks: DoneChunks,
@@ -268,6 +270,7 @@ impl LaneBook {
         let segment = lane.open_segment();
         lane.segments.back_mut()?.unsettled += 1;
         lane.unsettled += 1;
+        self.in_hand += 1;
         if !lane.knows_ids() {
             let proof = Proof::Nothing;
             return Some(Slot { lane: key, segment, digest: None, border: false, proof });
@@ -323,6 +326,7 @@ impl LaneBook {
 
     /// An event is delivered, filtered or parked.
     pub(crate) fn settle(&mut self, slot: Slot, how: Settled) {
+        self.in_hand = self.in_hand.saturating_sub(1);
         let Some(lane) = self.lanes.get_mut(&slot.lane) else { return };
         let Some(segment) = lane.segment_mut(slot.segment) else { return };
         let Some(digest) = slot.digest else {

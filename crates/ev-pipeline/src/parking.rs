@@ -260,7 +260,8 @@ impl Core {
                     }
                     let told = Told::of(event, &facts);
                     let (by, inexact) = (way.kind(), way.inexact);
-                    let ticket = Ticket { origin, by, inexact, announces, told };
+                    let second = facts.time.seconds();
+                    let ticket = Ticket { origin, by, inexact, announces, second, told };
                     added.push((json, ticket));
                 }
                 Err(Trouble { reason, detail, decoder }) => {

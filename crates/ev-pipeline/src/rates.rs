@@ -20,6 +20,15 @@ pub(crate) struct Rates {
     sessions_before: u64,
     /// Second of the newest event of the audit log that was taken.
     newest: Option<i64>,
+    /// Second of the newest event that was delivered, of the audit log and of recordings.
+    pub(crate) newest_sent: Sent,
+}
+
+/// Seconds of the newest events that were delivered in this run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sent {
+    pub(crate) audit: Option<i64>,
+    pub(crate) sessions: Option<i64>,
 }
 
 /// Events of the audit log.
@@ -34,7 +43,9 @@ struct Counts {
 impl Rates {
     pub(crate) fn new(now: Duration, sessions: u64) -> Self {
         let audit = Counts::default();
-        Self { next: now + MINUTE, audit, recorded: 0, sessions_before: sessions, newest: None }
+        let (newest, newest_sent) = (None, Sent::default());
+        let next = now + MINUTE;
+        Self { next, audit, recorded: 0, sessions_before: sessions, newest, newest_sent }
     }
 
     /// So many events of that route came, known ones included.
@@ -44,12 +55,19 @@ impl Rates {
         }
     }
 
-    /// So many events of that route were delivered.
-    pub(crate) fn delivered(&mut self, route: &Route, events: usize) {
-        match route {
-            Route::Audit => self.audit.delivered += events as u64,
-            Route::Session(_) => self.recorded += events as u64,
-        }
+    /// So many events of that route were delivered, the newest of that second.
+    pub(crate) fn delivered(&mut self, route: &Route, events: usize, newest: Option<i64>) {
+        let sent = match route {
+            Route::Audit => {
+                self.audit.delivered += events as u64;
+                &mut self.newest_sent.audit
+            }
+            Route::Session(_) => {
+                self.recorded += events as u64;
+                &mut self.newest_sent.sessions
+            }
+        };
+        *sent = newest.max(*sent);
     }
 
     /// A setting leaves an event of that route out.
@@ -85,12 +103,12 @@ impl Core {
             return;
         }
         let sessions = self.summary.totals.sessions;
-        let Rates { audit, recorded, sessions_before, newest, .. } = self.rates;
+        let Rates { audit, recorded, sessions_before, newest, newest_sent, .. } = self.rates;
         let Counts { scanned, delivered, skipped, parked } = audit;
         let date = newest.map(|second| Date::of(second).to_string());
         info!(events_per_minute = delivered, scanned, skipped, parked, date, "Event processing");
         let sessions_per_minute = sessions.saturating_sub(sessions_before);
         info!(sessions_per_minute, session_events_per_minute = recorded, "Session processing");
-        self.rates = Rates { newest, ..Rates::new(now, sessions) };
+        self.rates = Rates { newest, newest_sent, ..Rates::new(now, sessions) };
     }
 }

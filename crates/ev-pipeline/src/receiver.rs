@@ -40,8 +40,8 @@ pub(crate) struct Receiver {
     gate: Duration,
     /// How often it refused to take anything since it last did.
     refusals: u32,
-    /// Since it last took something, a request has failed.
-    troubled: bool,
+    /// Since it last took something, requests have failed: since when, and how the last one did.
+    troubled: Option<(Duration, String)>,
     trouble: Trouble,
 }
 
@@ -65,7 +65,7 @@ impl Receiver {
             trial: false,
             gate: Duration::ZERO,
             refusals: 0,
-            troubled: false,
+            troubled: None,
             trouble: Trouble::default(),
         }
     }
@@ -114,9 +114,10 @@ impl Receiver {
         delayed.into_iter().chain(aside).min()
     }
 
-    /// Whether a request has failed since it last took something.
-    pub(crate) fn is_troubled(&self) -> bool {
-        self.troubled
+    /// Whether a request has failed since it last took something: since when, and how the last
+    /// one did.
+    pub(crate) fn troubled(&self) -> Option<(Duration, &str)> {
+        self.troubled.as_ref().map(|(since, how)| (*since, how.as_str()))
     }
 
     /// A batch is on its way.
@@ -161,7 +162,7 @@ impl Receiver {
         self.refusals = 0;
         self.pace.answered(sent, now, pressing);
         self.trouble.over();
-        if std::mem::take(&mut self.troubled) {
+        if self.troubled.take().is_some() {
             // Whatever waits for its return need not wait longer; the pace keeps it from being
             // overrun.
             for ((at, id), parcel) in std::mem::take(&mut self.delayed) {
@@ -188,7 +189,8 @@ impl Receiver {
         parcel: &Parcel,
         now: Duration,
     ) {
-        self.troubled = true;
+        let since = self.troubled.take().map_or(now, |(since, _)| since);
+        self.troubled = Some((since, format!("{kind}: {detail}")));
         self.trouble.say(kind, alarm, detail, parcel, now);
     }
 }

@@ -33,11 +33,14 @@ impl Core {
     ) -> Result<T, Error> {
         let work = Arc::new(work);
         let mut attempts = 0u32;
+        let pulse = &self.config.pulse;
         loop {
+            pulse.beat();
             let (store, work) = (self.store.clone(), work.clone());
             match self.exec.run(move || work(&*store)).await {
                 Ok(done) => {
                     if attempts > 0 {
+                        pulse.set_state_trouble(None);
                         info!(attempts, "state can be {how} again");
                     }
                     return Ok(done);
@@ -47,6 +50,10 @@ impl Core {
                         error = &error as &dyn std::error::Error,
                         attempts, "state cannot be {how}, delivery stands still"
                     );
+                    pulse.set_state_trouble(Some(format!(
+                        "it cannot be {how}: {}",
+                        ev_core::chain(&error)
+                    )));
                     let pause = RETRY_BASE.saturating_mul(1 << attempts.min(10)).min(RETRY_CAP);
                     let pause = pause / 2 + self.env.jitter(pause / 2);
                     tokio::select! {

@@ -1,11 +1,13 @@
 //! What an engine is doing, for whoever asks while it runs.
 
+use std::time::Duration;
+
 use ev_core::{AuthVersion, LaneId, Road, SessionTrouble};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::Summary;
 use crate::engine::Core;
 use crate::receiver::Receiver;
+use crate::{Summary, Unknown};
 
 /// Questions that may wait. Nobody has many.
 const QUESTIONS: usize = 4;
@@ -19,16 +21,33 @@ pub struct Status {
     pub decoder: Option<String>,
     /// Whether the end of the log was reached.
     pub caught_up: bool,
-    /// Age of the oldest place that is still to be read or settled, in seconds; 0 at the end of
-    /// the log, `None` before anything was opened.
+    /// Age of the oldest place of the audit log that is still to be read or settled, in seconds; 0
+    /// at its end, `None` before anything was opened.
     pub lag_seconds: Option<i64>,
+    /// How long the recording that is read for the longest has been waited for in this run, in
+    /// seconds; 0 while none is read. Those that cannot be read are left out.
+    pub sessions_lag_seconds: i64,
     /// Second of the newest event of the audit log that was taken, since 1970-01-01T00:00:00Z.
     pub newest_event_seconds: Option<i64>,
+    /// Second of the newest event of the audit log that was delivered in this run.
+    pub newest_delivered_seconds: Option<i64>,
+    /// The same of recordings.
+    pub newest_session_delivered_seconds: Option<i64>,
+    /// Where reading of the oldest open stretch of the audit log stands, as a second.
+    pub position_seconds: Option<i64>,
+    /// Windows that are read or have something unsettled.
+    pub windows: usize,
+    /// The same of the export's chunks.
+    pub chunks: usize,
+    /// The same of recordings, without those that cannot be read.
+    pub recordings: usize,
     /// Lanes that are read, the first thousand of them.
     pub lanes: Vec<LaneStatus>,
     /// How many lanes there are, those that were read to their end included.
     pub lanes_known: usize,
-    /// Events taken and not settled, and marks that wait for them.
+    /// Events taken and not settled.
+    pub unsettled: usize,
+    /// Events that each lane waits for, and marks that wait for them.
     pub backlog: usize,
     /// Memory held by batches, in bytes.
     pub held_bytes: usize,
@@ -42,6 +61,9 @@ pub struct Status {
     pub sessions_stopped: usize,
     /// Recordings given up, by any run.
     pub sessions_given_up: Vec<SessionTrouble>,
+    /// How often events of each type came that the decoder did not know wholly, in this run:
+    /// parked, or sent with a mark.
+    pub unknown: Unknown,
     /// What is done.
     pub summary: Summary,
 }
@@ -60,7 +82,7 @@ pub struct LaneStatus {
 }
 
 /// A receiver.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ReceiverStatus {
     /// Requests under way.
     pub in_flight: usize,
@@ -70,18 +92,31 @@ pub struct ReceiverStatus {
     pub delayed: usize,
     /// Batches under suspicion.
     pub aside: usize,
-    /// Whether the last request failed.
-    pub troubled: bool,
+    /// Since when and how requests fail, if none has succeeded since.
+    pub trouble: Option<ReceiverTrouble>,
+}
+
+/// How requests fail.
+#[derive(Clone, Debug)]
+pub struct ReceiverTrouble {
+    /// For how long.
+    pub lasts: Duration,
+    /// How the last one failed, for people; holds no event content.
+    pub reason: String,
 }
 
 impl ReceiverStatus {
-    fn of(receiver: &Receiver) -> Self {
+    fn of(receiver: &Receiver, now: Duration) -> Self {
+        let trouble = receiver.troubled().map(|(since, reason)| ReceiverTrouble {
+            lasts: now.saturating_sub(since),
+            reason: reason.to_owned(),
+        });
         Self {
             in_flight: receiver.in_flight,
             limit: receiver.pace.limit(),
             delayed: receiver.delayed.len(),
             aside: receiver.aside.len(),
-            troubled: receiver.is_troubled(),
+            trouble,
         }
     }
 }
@@ -127,28 +162,44 @@ impl Core {
             Road::Unstructured | Road::Export => Some(self.unstructured.identity().to_string()),
         };
         let (audit, sessions) = self.receivers.both();
+        let (now, second) = (self.env.monotonic(), self.env.now().seconds());
+        let (windows, chunks) = self.book.stretches_read();
+        let (recordings, waited_since) =
+            self.book.recordings_read(|lane| self.stopped.attempts(lane).is_some());
+        let waited = waited_since.map_or(0, |since| second.saturating_sub(since).max(0));
+        let newest_sent = self.rates.newest_sent;
         Status {
             version: self.version.clone(),
             decoder,
             caught_up: self.caught_up,
             lag_seconds: self.lag_seconds(),
+            sessions_lag_seconds: waited,
             newest_event_seconds: self.rates.newest(),
+            newest_delivered_seconds: newest_sent.audit,
+            newest_session_delivered_seconds: newest_sent.sessions,
+            position_seconds: self.book.oldest_second(),
+            windows,
+            chunks,
+            recordings,
             lanes,
             lanes_known: self.book.len(),
+            unsettled: self.book.in_hand(),
             backlog: self.book.backlog(),
             held_bytes: self.batches.held_bytes(),
-            audit: ReceiverStatus::of(audit),
-            sessions: ReceiverStatus::of(sessions),
+            audit: ReceiverStatus::of(audit, now),
+            sessions: ReceiverStatus::of(sessions, now),
             waiting_to_park: self.room.waiting(),
             sessions_stopped: self.stopped.len(),
             sessions_given_up: self.stopped.given_up().cloned().collect(),
+            unknown: self.unknown.clone(),
             summary: self.summary,
         }
     }
 
     fn lag_seconds(&self) -> Option<i64> {
         let oldest = self.book.oldest_second().or(self.rates.newest())?;
-        if self.caught_up && self.book.backlog() == 0 {
+        let recordings = self.book.backlog_of_recordings();
+        if self.caught_up && self.book.backlog() == recordings {
             return Some(0);
         }
         Some(self.env.now().seconds().saturating_sub(oldest).max(0))

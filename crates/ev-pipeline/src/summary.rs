@@ -1,18 +1,31 @@
 //! What a run did.
 
+use std::time::Duration;
+
 use ev_core::Totals;
+
+use crate::tally::Settled;
 
 /// Counts of one run of the engine, and the sums of its state.
 ///
-/// At any moment, per run: `read = passed + repeated + in flight`.
+/// At any moment, per run: `read = passed + repeated + unsettled`, where `unsettled` is that of
+/// [`crate::Status`], and `passed = delivered + filtered + parked + given_up`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Events taken from the source, repetitions included.
     pub read: u64,
     /// Of those: already known by their id, and not sent again.
     pub repeated: u64,
-    /// Events settled in this run: delivered, filtered or parked.
+    /// Events settled in this run: delivered, filtered, parked or given up.
     pub passed: u64,
+    /// Of those: acknowledged.
+    pub delivered: u64,
+    /// Of those: left out because a setting says so.
+    pub filtered: u64,
+    /// Of those: parked. Some may have been resolved since.
+    pub parked: u64,
+    /// Of those: written to files, because there was no room to park them.
+    pub given_up: u64,
     /// Events acknowledged in this run, resolved ones included.
     pub sent: u64,
     /// Events of requests whose outcome nobody knows, each sent again: possible duplicates.
@@ -25,6 +38,8 @@ pub struct Summary {
     pub recording_gaps: u64,
     /// Commits to the state.
     pub commits: u64,
+    /// How long those took together, waiting for a state that could not be written included.
+    pub commit_time: Duration,
     /// Sums over the life of the state.
     pub totals: Totals,
 }
@@ -37,13 +52,29 @@ impl Summary {
             read: before.read + self.read,
             repeated: before.repeated + self.repeated,
             passed: before.passed + self.passed,
+            delivered: before.delivered + self.delivered,
+            filtered: before.filtered + self.filtered,
+            parked: before.parked + self.parked,
+            given_up: before.given_up + self.given_up,
             sent: before.sent + self.sent,
             unknown_outcomes: before.unknown_outcomes + self.unknown_outcomes,
             retries: before.retries + self.retries,
             sessions_given_up: before.sessions_given_up + self.sessions_given_up,
             recording_gaps: before.recording_gaps + self.recording_gaps,
             commits: before.commits + self.commits,
+            commit_time: before.commit_time + self.commit_time,
             totals: self.totals,
+        }
+    }
+
+    /// An event is settled.
+    pub(crate) fn settled(&mut self, how: &Settled) {
+        self.passed += 1;
+        match how {
+            Settled::Delivered { .. } => self.delivered += 1,
+            Settled::Filtered => self.filtered += 1,
+            Settled::Parked(_) => self.parked += 1,
+            Settled::Exported(_) => self.given_up += 1,
         }
     }
 }

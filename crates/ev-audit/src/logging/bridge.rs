@@ -25,7 +25,7 @@ type OnProblem = Box<dyn Fn(LogProblem) + Send + Sync>;
 /// Turns events that a program logs under a chosen target into records.
 ///
 /// [`into_layer`](Self::into_layer) makes a layer for `tracing` out of it and
-/// [`into_logger`](Self::into_logger) a logger for `log`. Both read the same fields:
+/// `into_logger` a logger for `log`. Both read the same fields:
 ///
 /// | field | becomes |
 /// |---|---|

@@ -5,7 +5,7 @@ fn the_page_is_what_the_table_says() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
     let page = std::fs::read_to_string(path).expect("the page is there");
     let is_same = page == ev_config::document();
-    assert!(is_same, "the options have changed: run `cargo xtask configuration`");
+    assert!(is_same, "the options have changed: run `cargo xtask pages`");
 }
 
 #[test]

@@ -84,6 +84,8 @@ pub(super) struct Lane {
     pub(super) restored: bool,
     /// Second of the newest event that has come.
     pub(super) newest: i64,
+    /// The second in which this run began to read it.
+    pub(super) since: i64,
     /// Whether what comes may lie in front of what was read before: true at the beginning and when
     /// a page brings something known, until one brings nothing known.
     pub(super) overlapping: bool,
@@ -121,6 +123,7 @@ impl Lane {
             moved: false,
             restored: false,
             newest: i64::MIN,
+            since: i64::MAX,
             overlapping: true,
             hint: 0,
             recent: RecentIds::default(),

@@ -37,6 +37,47 @@ impl LaneBook {
         };
         self.lanes.values().filter(|lane| lane.is_read()).filter_map(place).min()
     }
+
+    /// Lanes of which that is not known are waited for since that second.
+    pub(crate) fn wait_since(&mut self, now: i64) {
+        for lane in self.lanes.values_mut() {
+            lane.since = lane.since.min(now);
+        }
+    }
+
+    /// How many recordings are read, and since when the first of them is waited for. Those on
+    /// which `is_stopped` answers yes are not.
+    pub(crate) fn recordings_read(
+        &self,
+        is_stopped: impl Fn(&LaneId) -> bool,
+    ) -> (usize, Option<i64>) {
+        let lanes = self.lanes.values();
+        let lanes = lanes.filter(|lane| matches!(lane.id, LaneId::Session(_)) && lane.is_read());
+        let (mut count, mut since) = (0, i64::MAX);
+        for lane in lanes.filter(|lane| !is_stopped(&lane.id)) {
+            count += 1;
+            since = since.min(lane.since);
+        }
+        (count, (since < i64::MAX).then_some(since))
+    }
+
+    /// How many windows are read, and how many chunks.
+    pub(crate) fn stretches_read(&self) -> (usize, usize) {
+        let mut read = (0, 0);
+        for lane in self.lanes.values().filter(|lane| lane.is_read()) {
+            match lane.id {
+                LaneId::Window { .. } => read.0 += 1,
+                LaneId::Chunk { .. } => read.1 += 1,
+                LaneId::Session(_) => {}
+            }
+        }
+        read
+    }
+
+    /// Events that were taken and are not settled.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.in_hand
+    }
 }
 
 impl Lane {

@@ -191,6 +191,10 @@ async fn live(world: &Arc<World>, store: &Arc<SimStore>, end: Option<End>) {
             if left.is_none() || (end.is_none() && left != Some(0)) {
                 oracle.wrong(format!("read {read}, passed {passed}, repeated {repeated}"));
             }
+            let Summary { delivered, filtered, parked, given_up, .. } = summary;
+            if passed != delivered + filtered + parked + given_up {
+                oracle.wrong(format!("{summary:?} does not add up"));
+            }
             oracle.ended_in_order();
             oracle.new_life(world);
         }

@@ -1,0 +1,22 @@
+//! Why the address cannot be served.
+
+use std::io;
+use std::net::SocketAddr;
+
+/// Why the address cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another program has it, or it is not one of this machine.
+    #[error("failed to listen on `{address}`")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no thread or runtime to be had.
+    #[error("failed to start the thread that serves diagnostics")]
+    Thread(#[source] io::Error),
+}

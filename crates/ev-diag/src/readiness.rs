@@ -1,0 +1,299 @@
+//! Whether events can flow, and if not, which part keeps them from it and why.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Certificate, Engine, Phase, Receiver, Sink, Snapshot};
+
+/// Of the lifetime of a certificate, the part at whose end it is time to renew it: the last fifth.
+const LAST_PART: i64 = 5;
+
+/// Whether events can flow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Readiness {
+    /// No part keeps them from it.
+    pub ready: bool,
+    /// The parts of the road, from Auth to the receivers.
+    pub parts: Vec<Part>,
+}
+
+/// A part of the road.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// Its name: `auth`, `credentials`, `decoder`, `state`, `sink <name>`.
+    pub name: String,
+    /// How it is.
+    pub light: Light,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// How a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Light {
+    /// It works.
+    Ok,
+    /// It works, and somebody should look at it soon.
+    Warning,
+    /// It keeps events from flowing.
+    Down,
+}
+
+impl Light {
+    /// Whether events can pass it.
+    pub fn is_usable(self) -> bool {
+        self != Self::Down
+    }
+}
+
+impl Readiness {
+    /// What a snapshot says of it.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let mut parts = vec![
+            run(snapshot),
+            auth(snapshot),
+            credentials(snapshot),
+            decoder(snapshot),
+            state(snapshot),
+        ];
+        parts.extend(snapshot.sinks.iter().map(|sink| self::sink(sink, snapshot)));
+        Self { ready: parts.iter().all(|part| part.light.is_usable()), parts }
+    }
+}
+
+fn part(name: &str, (light, reason): (Light, String)) -> Part {
+    Part { name: name.to_owned(), light, reason }
+}
+
+fn run(snapshot: &Snapshot) -> Part {
+    let said = match snapshot.phase {
+        Phase::Starting => (Light::Down, "nothing has flowed yet".to_owned()),
+        Phase::Running if snapshot.dry_run => {
+            (Light::Warning, "dry run: nothing is sent and nothing kept".to_owned())
+        }
+        Phase::Running => (Light::Ok, "running".to_owned()),
+        Phase::Stopping => (Light::Down, "stopping: finishing what is under way".to_owned()),
+        Phase::Ended => (Light::Down, "no process is running".to_owned()),
+    };
+    part("run", said)
+}
+
+fn auth(snapshot: &Snapshot) -> Part {
+    let auth = &snapshot.auth;
+    let version = auth.version.as_deref().unwrap_or("of unknown version");
+    let address = &auth.address;
+    let said = match (snapshot.phase, auth.connected, auth.disconnected_seconds) {
+        (Phase::Ended, ..) => (Light::Warning, format!("{address} was {version} when last seen")),
+        (_, true, _) => {
+            let cluster = auth.cluster.as_deref().unwrap_or("the cluster");
+            let road = auth.road.as_deref().unwrap_or("yet unknown");
+            (Light::Ok, format!("connected to {cluster} {version} at {address}, {road} calls"))
+        }
+        (_, false, Some(seconds)) => {
+            (Light::Down, format!("no connection to {address} for {seconds} s"))
+        }
+        (_, false, None) => (Light::Down, format!("{address} was not reached yet")),
+    };
+    part("auth", said)
+}
+
+fn credentials(snapshot: &Snapshot) -> Part {
+    let now = snapshot.time.0;
+    let of_sinks = snapshot
+        .sinks
+        .iter()
+        .flat_map(|sink| sink.certificates.iter().map(move |held| (&*sink.name, held)));
+    let all = snapshot.auth.certificates.iter().map(|held| ("auth", held)).chain(of_sinks);
+    // What is worst comes first, and of equals what ends first.
+    let worst = all
+        .map(|(whose, held)| (rate(held, now), held.not_after, whose, held))
+        .min_by_key(|(light, not_after, ..)| (std::cmp::Reverse(*light), *not_after));
+    let unwatched = snapshot.unwatched.join(", ");
+    let said = match worst {
+        _ if !unwatched.is_empty() => {
+            (Light::Warning, format!("nobody looks for new files any more: {unwatched}"))
+        }
+        None => (Light::Ok, "none are used".to_owned()),
+        Some((light, not_after, whose, Certificate { subject, .. })) => {
+            let word = match light {
+                Light::Ok => "first to expire",
+                Light::Warning => "expires soon",
+                Light::Down => "has expired",
+            };
+            (light, format!("{word}: `{subject}` for {whose} on {not_after}"))
+        }
+    };
+    part("credentials", said)
+}
+
+/// A certificate is a matter of concern in its last fifth.
+fn rate(held: &Certificate, now: i64) -> Light {
+    let (begin, end) = (held.not_before.0, held.not_after.0);
+    let concern = end.saturating_sub(end.saturating_sub(begin) / LAST_PART);
+    match now {
+        now if now > end => Light::Down,
+        now if now >= concern => Light::Warning,
+        _ => Light::Ok,
+    }
+}
+
+fn decoder(snapshot: &Snapshot) -> Part {
+    let decoder = &snapshot.decoder;
+    let unknown: u64 = decoder.unknown.values().sum();
+    let refused = decoder.artifacts.refused;
+    let said = match &decoder.in_use {
+        None => (Light::Ok, "none was needed yet".to_owned()),
+        Some(in_use) if in_use == "pending" => {
+            (Light::Warning, "the one for this version of Auth is on its way".to_owned())
+        }
+        Some(in_use) if unknown > 0 => {
+            let types = decoder.unknown.len();
+            let what = format!("{in_use}; {unknown} events of {types} types not wholly known");
+            (Light::Warning, what)
+        }
+        Some(in_use) if refused > 0 => {
+            (Light::Warning, format!("{in_use}; {refused} signed decoders were refused"))
+        }
+        Some(in_use) => (Light::Ok, in_use.clone()),
+    };
+    part("decoder", said)
+}
+
+fn state(snapshot: &Snapshot) -> Part {
+    let storage = &snapshot.storage;
+    let said = match &snapshot.storage_trouble {
+        Some(trouble) => (Light::Down, format!("`{storage}`: {trouble}")),
+        None => (Light::Ok, format!("`{storage}`")),
+    };
+    part("state", said)
+}
+
+fn sink(sink: &Sink, snapshot: &Snapshot) -> Part {
+    let failing = |receiver: &Receiver, what: &str| {
+        receiver.trouble.as_ref().map(|trouble| {
+            let (seconds, reason) = (trouble.seconds, &trouble.reason);
+            (Light::Down, format!("{what} not delivered for {seconds} s: {reason}"))
+        })
+    };
+    let silent = || {
+        let is_silent = sink.engine == Engine::Silent && snapshot.storage_trouble.is_none();
+        is_silent.then(|| (Light::Down, "its engine does not answer".to_owned()))
+    };
+    let parked: u64 = sink.parked.values().sum();
+    let said = silent()
+        .or_else(|| failing(&sink.audit, "events are"))
+        .or_else(|| failing(&sink.recordings, "recordings are"))
+        .or_else(|| (parked > 0).then(|| (Light::Warning, format!("{parked} events are parked"))))
+        .unwrap_or_else(|| {
+            let lag = match sink.lag_seconds {
+                _ if sink.caught_up => "at the end of the log".to_owned(),
+                Some(lag) => format!("{lag} s behind"),
+                None => "nothing was read yet".to_owned(),
+            };
+            (Light::Ok, format!("{} events delivered, {lag}", sink.counters.sent))
+        });
+    part(&format!("sink {}", sink.name), said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ReceiverTrouble, UnixTime};
+
+    fn well() -> Snapshot {
+        let certificate = Certificate {
+            subject: "bot".to_owned(),
+            not_before: UnixTime(0),
+            not_after: UnixTime(1000),
+            ..Certificate::default()
+        };
+        let auth = crate::Auth {
+            address: "auth:3025".to_owned(),
+            connected: true,
+            certificates: vec![certificate],
+            ..crate::Auth::default()
+        };
+        let sink = Sink { name: "fluentd".to_owned(), engine: Engine::Running, ..Sink::default() };
+        Snapshot {
+            time: UnixTime(500),
+            phase: Phase::Running,
+            auth,
+            sinks: vec![sink],
+            ..Snapshot::default()
+        }
+    }
+
+    /// Whether it is ready, and the parts that are not well.
+    fn unwell(snapshot: &Snapshot) -> (bool, Vec<(String, Light, String)>) {
+        let Readiness { ready, parts } = Readiness::of(snapshot);
+        let parts = parts.into_iter().filter(|part| part.light != Light::Ok);
+        (ready, parts.map(|part| (part.name, part.light, part.reason)).collect())
+    }
+
+    #[track_caller]
+    fn check(snapshot: &Snapshot, ready: bool, name: &str, light: Light, reason: &str) {
+        let expected = (ready, vec![(name.to_owned(), light, reason.to_owned())]);
+        assert_eq!(unwell(snapshot), expected);
+    }
+
+    #[test]
+    fn all_is_well() {
+        assert_eq!(unwell(&well()), (true, vec![]));
+    }
+
+    #[test]
+    fn each_trouble_is_that_of_its_part_and_says_why() {
+        let mut lost = well();
+        (lost.auth.connected, lost.auth.disconnected_seconds) = (false, Some(12));
+        check(&lost, false, "auth", Light::Down, "no connection to auth:3025 for 12 s");
+
+        let mut full = well();
+        full.storage = "/var/lib/ev".to_owned();
+        full.storage_trouble = Some("it cannot be written: no space".to_owned());
+        full.sinks[0].engine = Engine::Silent;
+        let reason = "`/var/lib/ev`: it cannot be written: no space";
+        check(&full, false, "state", Light::Down, reason);
+
+        let mut hung = well();
+        hung.sinks[0].engine = Engine::Silent;
+        check(&hung, false, "sink fluentd", Light::Down, "its engine does not answer");
+
+        let mut away = well();
+        let reason = "unreachable: connection refused".to_owned();
+        away.sinks[0].audit.trouble = Some(ReceiverTrouble { seconds: 7, reason });
+        let reason = "events are not delivered for 7 s: unreachable: connection refused";
+        check(&away, false, "sink fluentd", Light::Down, reason);
+
+        let mut parked = well();
+        parked.sinks[0].parked.insert("unknown".to_owned(), 3);
+        check(&parked, true, "sink fluentd", Light::Warning, "3 events are parked");
+
+        let mut stopping = well();
+        stopping.phase = Phase::Stopping;
+        let reason = "stopping: finishing what is under way";
+        check(&stopping, false, "run", Light::Down, reason);
+    }
+
+    #[test]
+    fn a_certificate_is_of_concern_in_its_last_fifth() {
+        let at = |second| {
+            let mut snapshot = well();
+            snapshot.time = UnixTime(second);
+            unwell(&snapshot)
+        };
+        assert_eq!(at(799), (true, vec![]));
+        let (ready, parts) = at(800);
+        assert!(ready && parts[0].1 == Light::Warning, "{parts:?}");
+        assert_eq!(parts[0].2, "expires soon: `bot` for auth on 1970-01-01T00:16:40Z");
+        let (ready, parts) = at(1001);
+        assert!(!ready && parts[0].1 == Light::Down, "{parts:?}");
+    }
+
+    #[test]
+    fn a_watch_that_has_ended_is_told() {
+        let mut snapshot = well();
+        snapshot.unwatched = vec!["fluentd".to_owned()];
+        let reason = "nobody looks for new files any more: fluentd";
+        check(&snapshot, true, "credentials", Light::Warning, reason);
+    }
+}

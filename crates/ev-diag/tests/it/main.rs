@@ -1,0 +1,5 @@
+//! The address as those who ask it see it.
+
+mod metrics;
+mod rig;
+mod server;
