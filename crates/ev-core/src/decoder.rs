@@ -111,6 +111,12 @@ pub trait DecoderSet: Send + Sync {
 
     /// Tells that the decoder in use for `version` failed, so that its artifact is fetched again.
     fn report_failure(&self, version: &AuthVersion, error: &DecoderError);
+
+    /// Tells that Auth of `version` has sent what the decoder of [`Choice::Exact`] does not wholly
+    /// know: whatever its name says, it has another schema than Auth. A set that can do better, or
+    /// has a policy for such events, answers [`DecoderSet::choose`] otherwise from then on. To be
+    /// told again changes nothing.
+    fn report_unknown(&self, _version: &AuthVersion) {}
 }
 
 /// A decoder for a version, or why there is none.

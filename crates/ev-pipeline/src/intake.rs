@@ -55,6 +55,13 @@ impl Way {
         }
     }
 
+    /// Whether Auth is shown to have another schema than this decoder, which was taken for exact.
+    fn is_outgrown_by(&self, answers: &[Answer]) -> bool {
+        let is_unknown =
+            |answer: &Answer| matches!(answer, Answer::Outcome(Outcome::Unknown { .. }));
+        !self.inexact && answers.iter().any(is_unknown)
+    }
+
     pub(crate) fn kind(&self) -> DecoderKind {
         self.decoder.identity().kind
     }
@@ -146,6 +153,9 @@ impl Core {
         };
         if let Some(error) = &decoded.failure {
             self.decoders.report_failure(&version, error);
+        }
+        if way.as_ref().is_some_and(|way| way.is_outgrown_by(&decoded.answers)) {
+            self.decoders.report_unknown(&version);
         }
         let Decoded { events, answers, mut buffer, .. } = decoded;
         let items = items(plan, events, answers);

@@ -167,6 +167,15 @@ impl Core {
             Form::OneOf => self.way_for_parked(&group.version),
             Form::Unstructured => Some((self.way_unstructured(), group.version.clone())),
         };
+        // Parked by an earlier run: the same decoder would not know them now either.
+        if let Some((way, chosen_for)) = &chosen
+            && group.reason == ParkReason::Unknown
+            && *chosen_for == group.version
+            && !way.inexact
+            && way.name() == group.decoder
+        {
+            self.decoders.report_unknown(chosen_for);
+        }
         chosen.filter(|(way, _)| is_worth_trying(group, way, &way.name()))
     }
 

@@ -133,12 +133,18 @@ pub(crate) async fn choose(
 ///
 /// Whenever the source tells who Auth is, a road is chosen before anything that was read from that
 /// Auth is passed on: so nothing is parked for want of a decoder that the other road does not need.
+/// The same when the decoder by which protobuf is read turns out not to be that of Auth after all.
+/// Not when a better one comes while another road is taken: that can wait until Auth is asked again.
 pub(crate) struct Watched {
     source: Box<dyn Source>,
     road: Road,
     chooser: Chooser,
     better: watch::Sender<bool>,
     choosing: Option<BoxFuture<'static, Road>>,
+    /// Of whom was told last.
+    version: AuthVersion,
+    /// Resolves when there may be another decoder.
+    decoders_changed: BoxFuture<'static, ()>,
     /// For whom the road was chosen, until the source has told of them too.
     chosen_for: Option<AuthVersion>,
     /// What came while a road is chosen.
@@ -155,8 +161,19 @@ impl Watched {
         chooser: Chooser,
     ) -> (Self, watch::Receiver<bool>) {
         let (better, told) = watch::channel(false);
-        let (choosing, chosen_for, held) = (None, Some(version), VecDeque::new());
-        (Self { source, road, chooser, better, choosing, chosen_for, held }, told)
+        let decoders_changed = chooser.decoders.changed(chooser.decoders.generation());
+        let watched = Self {
+            source,
+            road,
+            better,
+            choosing: None,
+            chosen_for: Some(version.clone()),
+            version,
+            decoders_changed,
+            held: VecDeque::new(),
+            chooser,
+        };
+        (watched, told)
     }
 
     async fn next(&mut self, credit: Credit) -> Result<SourceEvent, SourceError> {
@@ -169,8 +186,14 @@ impl Watched {
                 if let Some(event) = self.held.pop_front() {
                     return Ok(event);
                 }
-                let event = self.source.next(credit).await?;
-                self.hold(event);
+                tokio::select! {
+                    biased;
+                    () = &mut self.decoders_changed => self.look_at_decoders(),
+                    event = self.source.next(credit) => {
+                        let event = event?;
+                        self.hold(event);
+                    }
+                }
                 continue;
             };
             // The source has to be asked too, or nobody would connect again.
@@ -195,10 +218,25 @@ impl Watched {
         if let SourceEvent::Upstream(survey) = &event
             && self.chosen_for.take().as_ref() != Some(&survey.version)
         {
-            let (chooser, version) = (self.chooser.clone(), survey.version.clone());
-            self.choosing = Some(Box::pin(async move { chooser.choose(&version).await }));
+            self.version = survey.version.clone();
+            self.choose();
         }
         self.held.push_back(event);
+    }
+
+    fn look_at_decoders(&mut self) {
+        let decoders = &self.chooser.decoders;
+        self.decoders_changed = decoders.changed(decoders.generation());
+        if self.road == Road::Typed
+            && matches!(decoders.choose(&self.version), Choice::Inexact { .. })
+        {
+            self.choose();
+        }
+    }
+
+    fn choose(&mut self) {
+        let (chooser, version) = (self.chooser.clone(), self.version.clone());
+        self.choosing = Some(Box::pin(async move { chooser.choose(&version).await }));
     }
 }
 

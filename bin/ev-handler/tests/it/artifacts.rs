@@ -1,4 +1,4 @@
-use ev_test_support::data::Maker;
+use ev_test_support::data::{Made, Maker};
 
 use crate::stage::{Stage, make, sorted, templates, texts};
 
@@ -97,6 +97,67 @@ async fn without_an_artifact_known_events_flow_and_unknown_ones_are_kept() {
         .await;
     assert_eq!(summary.totals.parked, 0);
     assert_eq!(summary.totals.resolved, 141 - before);
+    let wanted = sorted(texts(&made));
+    let exact = stage.bodies()["events.log"].iter().filter(|b| wanted.contains(b)).count();
+    assert!(exact > 100, "{exact}");
+}
+
+/// Auth calls itself by the version of an embedded table and sends events beyond it, as a build
+/// from a later state of the sources does. Returns how many, and the events.
+fn beyond(stage: &Stage, seed: u32, count: usize) -> Vec<Made> {
+    let made = make(&mut Maker::new(seed), &templates("v15dev"), count, 1, 5);
+    stage.auth.append(made.iter().map(|event| event.event()));
+    made
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_beyond_the_exact_table_is_under_the_policy_for_unknown_events() {
+    let run = async |unknown, more_than| {
+        let stage = Stage::new("13.3.8");
+        let made = beyond(&stage, 20, 141);
+        let mut settings = stage.settings();
+        settings.decoder.unknown = unknown;
+        let summary = stage
+            .run_settings_until(settings, async |stage| {
+                stage.fluentd.wait(|tally| tally.events > more_than).await;
+                let calls = stage.auth.tally().methods["GetEvents"].calls;
+                stage.auth.wait(|tally| tally.methods["GetEvents"].calls > calls + 3).await;
+            })
+            .await;
+        assert_eq!(summary.passed, made.len() as u64, "nothing is lost");
+        assert!(summary.totals.balances());
+        assert!(summary.totals.parked > 0, "those of an unknown type are kept in any case");
+        let is_marked = |body: &&String| body.contains("\"ev_incomplete\":true");
+        let marked = stage.bodies()["events.log"].iter().filter(is_marked).count();
+        (summary.totals.delivered, marked)
+    };
+    let (known, marked) = run(ev_config::Unknown::Park, 20).await;
+    assert_eq!(marked, 0);
+    let (_, marked) = run(ev_config::Unknown::Incomplete, known).await;
+    assert!(marked > 0);
+    // Nobody offers an artifact.
+    let (_, marked) = run(ev_config::Unknown::Auto, known).await;
+    assert!(marked > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_beyond_the_exact_table_waits_for_the_artifact_of_its_version() {
+    let stage = Stage::new("13.3.8");
+    let made = beyond(&stage, 21, 141);
+    let mut settings = stage.settings();
+    settings.decoder.unknown = ev_config::Unknown::Park;
+    let summary = stage
+        .run_settings_until(settings.clone(), async |stage| {
+            stage.fluentd.wait(|tally| tally.events > 20).await;
+        })
+        .await;
+    assert!(summary.totals.parked > 0, "{summary:?}");
+
+    // After a restart nothing of that is known but what was parked, and that is enough.
+    stage.auth.offer(stage.module_for("v15dev", "13.3.8"));
+    let summary = stage.run_settings_until(settings, async |stage| stage.received(141).await).await;
+    assert_eq!(summary.totals.parked, 0);
+    assert!(summary.totals.resolved > 0 && summary.totals.balances(), "{summary:?}");
     let wanted = sorted(texts(&made));
     let exact = stage.bodies()["events.log"].iter().filter(|b| wanted.contains(b)).count();
     assert!(exact > 100, "{exact}");

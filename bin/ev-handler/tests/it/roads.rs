@@ -118,6 +118,44 @@ async fn upgrades_and_downgrades_of_auth_change_the_road_without_loss_or_repetit
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_road_is_taken_when_auth_sends_what_is_beyond_its_exact_table() {
+    for offered in [&[Api::Typed, Api::Unstructured][..], &ALL] {
+        let mut stage = choosing("13.3.8", offered);
+        stage.extra = "json-flavour = \"struct\"".to_owned();
+        let mut maker = Maker::new(404);
+        let first = make(&mut maker, &with_json("v13"), 100, 2, 5);
+        add(&stage, &first);
+        stage
+            .run_until(async |stage| {
+                stage.received(100).await;
+                // All calls so far were for protobuf.
+                assert_eq!(events(&stage.auth.tally(), "GetUnstructuredEvents"), 0);
+                assert_eq!(events(&stage.auth.tally(), "ExportUnstructuredEvents"), 0);
+                let beyond = make(&mut maker, &with_json("v18dev"), 141, 0, 1);
+                add(stage, &beyond);
+                let methods = offered.last().expect("some").methods();
+                stage
+                    .auth
+                    .wait(|tally| methods.iter().any(|method| events(tally, method) > 0))
+                    .await;
+                // From here on there is nothing that is not known.
+                let sent = stage.fluentd.tally().events - stage.fluentd.tally().repeated;
+                let later = make(&mut maker, &with_json("v18dev"), 141, 0, 1);
+                add(stage, &later);
+                let wanted: BTreeSet<String> = later.iter().map(|made| made.uid.clone()).collect();
+                stage.received(usize::try_from(sent).unwrap() + 141).await;
+                let bodies = stage.bodies().remove("events.log").unwrap_or_default();
+                let whole = bodies.iter().filter(|body| {
+                    !body.contains("ev_incomplete")
+                        && wanted.iter().any(|uid| body.contains(uid.as_str()))
+                });
+                assert_eq!(whole.count(), 141);
+            })
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_road_after_a_restart_sends_nothing_of_the_day_again() {
     let orders: [[&[Api]; 4]; 2] = [
         [&[Api::Typed], &[Api::Unstructured], &[Api::Export], &[Api::Typed]],

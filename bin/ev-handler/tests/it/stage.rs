@@ -189,6 +189,13 @@ embedded = "oldest"
         self.sign(ev_core::ArtifactKind::Module, ev_core::abi::ABI_VERSION, label, payload)
     }
 
+    /// A signed module of an embedded schema, for an Auth that says to be of that version.
+    pub(crate) fn module_for(&self, label: &str, version: &str) -> Artifact {
+        let payload = build_module(template(), &table(label)).unwrap();
+        let (kind, abi) = (ev_core::ArtifactKind::Module, ev_core::abi::ABI_VERSION);
+        self.sign_for(ev_core::AuthVersion::new(version), kind, abi, label, payload)
+    }
+
     /// A signed table of an embedded schema.
     pub(crate) fn table(&self, label: &str) -> Artifact {
         self.sign(ev_core::ArtifactKind::Table, ev_decode::Table::FORMAT, label, table(label))
@@ -201,11 +208,23 @@ embedded = "oldest"
         label: &str,
         payload: Vec<u8>,
     ) -> Artifact {
+        let version = ev_decode::Table::parse(&table(label)).unwrap().auth_version().clone();
+        self.sign_for(version, kind, abi, label, payload)
+    }
+
+    fn sign_for(
+        &self,
+        auth_version: ev_core::AuthVersion,
+        kind: ev_core::ArtifactKind,
+        abi: u32,
+        label: &str,
+        payload: Vec<u8>,
+    ) -> Artifact {
         let parsed = ev_decode::Table::parse(&table(label)).unwrap();
         let envelope = self.key.sign(&Manifest {
             kind,
             abi,
-            auth_version: parsed.auth_version().clone(),
+            auth_version,
             schema_sha256: parsed.schema_sha256(),
             sha256: sha256(&payload),
             size: payload.len() as u64,

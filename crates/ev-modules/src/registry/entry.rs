@@ -194,6 +194,21 @@ impl Entry {
         }
     }
 
+    /// The choice for a version whose embedded table, `own`, does not know all that Auth sends. As
+    /// for any other version, but what `own` does know need not wait: nothing that may come is
+    /// nearer.
+    pub(super) fn choice_beyond(&self, settings: &Settings, own: &Arc<dyn Decoder>) -> Choice {
+        let inexact = |unknown| Choice::Inexact { decoder: Arc::clone(own), unknown };
+        match self.choice(settings, own) {
+            Choice::Pending => inexact(UnknownPolicy::Park),
+            // An envelope that names the same schema again is no help, and no absence either.
+            Choice::Exact(decoder) if decoder.identity() == own.identity() => {
+                inexact(settings.unknown.unwrap_or(UnknownPolicy::Park))
+            }
+            choice => choice,
+        }
+    }
+
     /// Takes up an attempt if one is due.
     pub(super) fn start_attempt(&mut self, now: Duration) -> Option<Task> {
         self.next_attempt().filter(|at| *at <= now)?;

@@ -142,6 +142,8 @@ struct Inner {
 struct Shared {
     entries: Entries,
     highest: Highest,
+    /// Versions with an embedded table that have sent what the table does not wholly know.
+    outgrown: BTreeSet<AuthVersion>,
     /// Versions below it that were told of.
     older: BTreeSet<AuthVersion>,
 }
@@ -245,14 +247,17 @@ impl Registry {
 impl DecoderSet for Registry {
     fn choose(&self, version: &AuthVersion) -> Choice {
         let inner = &self.inner;
-        let embedded = inner.embedded.iter().find(|embedded| embedded.auth_version == *version);
+        let own = inner.embedded_of(version);
         let mut shared = inner.lock();
         inner.note_version(&mut shared, version);
-        if let Some(embedded) = embedded {
-            return Choice::Exact(Arc::clone(&embedded.decoder));
+        if let Some(own) = own
+            && !shared.outgrown.contains(version)
+        {
+            return Choice::Exact(Arc::clone(&own.decoder));
         }
-        let nearest = &inner.nearest(version).decoder;
+        let nearest = &own.unwrap_or_else(|| inner.nearest(version)).decoder;
         match inner.entry(&mut shared, version) {
+            Some(entry) if own.is_some() => entry.choice_beyond(&inner.settings, nearest),
             Some(entry) => entry.choice(&inner.settings, nearest),
             None => Choice::Inexact { decoder: Arc::clone(nearest), unknown: UnknownPolicy::Park },
         }
@@ -285,6 +290,23 @@ impl DecoderSet for Registry {
             inner.bump();
         }
     }
+
+    /// Only a table that is embedded under the name of the version can be outgrown without anybody
+    /// having been asked for a better one. An artifact was signed for just that version: what it
+    /// does not know waits for another one.
+    fn report_unknown(&self, version: &AuthVersion) {
+        let inner = &self.inner;
+        if inner.embedded_of(version).is_none() || !inner.lock().outgrown.insert(version.clone()) {
+            return;
+        }
+        warn!(
+            %version,
+            "auth sends what the embedded table of its version does not know: an artifact is wanted"
+        );
+        // Asking is what makes it wanted.
+        self.choose(version);
+        inner.bump();
+    }
 }
 
 impl Inner {
@@ -295,6 +317,10 @@ impl Inner {
 
     fn bump(&self) {
         self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    fn embedded_of(&self, version: &AuthVersion) -> Option<&Embedded> {
+        self.embedded.iter().find(|embedded| embedded.auth_version == *version)
     }
 
     fn nearest(&self, version: &AuthVersion) -> &Embedded {
@@ -337,7 +363,7 @@ impl Inner {
         let nobody_to_ask = self.sources.is_empty() && self.store.is_none();
         let new = || Entry::new(now, nobody_to_ask);
         let (entry, asked) = shared.entries.ask(version, now, new)?;
-        if asked == Asked::New {
+        if asked == Asked::New && !shared.outgrown.contains(version) {
             let nearest = &self.nearest(version).auth_version;
             info!(%version, %nearest, "no embedded table for this Auth version: an artifact is wanted");
         }

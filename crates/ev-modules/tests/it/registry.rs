@@ -22,6 +22,64 @@ async fn an_embedded_table_of_exactly_that_version_needs_nobody() {
     rig.end().await;
 }
 
+/// What is asked of the table embedded for 18.0.0-dev, as for any version from now on.
+const OUTGROWN_PARKED: &str = "inexact native 18.0.0-dev Park";
+
+#[tokio::test(start_paused = true)]
+async fn an_embedded_table_that_auth_has_outgrown_is_as_good_as_a_near_one() {
+    // Nobody has an artifact: the policy for unknown events holds.
+    let source = TestSource::new([Answer::Nothing]);
+    let rig = Setup::new(&key(), &[&source]).start();
+    assert_eq!(rig.state("18.0.0-dev"), "exact native 18.0.0-dev");
+    let seen = rig.registry.generation();
+    rig.registry.report_unknown(&version("18.0.0-dev"));
+    assert_ne!(rig.registry.generation(), seen, "whoever has parked some looks again");
+    assert_eq!(rig.state("18.0.0-dev"), OUTGROWN_PARKED, "known events do not wait");
+    rig.until("18.0.0-dev", "inexact native 18.0.0-dev Incomplete").await;
+    assert_eq!(rig.state("13.3.8"), "exact native 13.3.8", "others are what they were");
+    let seen = rig.registry.generation();
+    rig.registry.report_unknown(&version("18.0.0-dev"));
+    rig.registry.report_unknown(&version("18.1.0"));
+    assert_eq!(rig.registry.generation(), seen, "that is nothing new");
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_artifact_of_a_version_takes_the_place_of_its_outgrown_table() {
+    let key = key();
+    let of_dev = |schema: [u8; 32]| {
+        let manifest = Manifest {
+            auth_version: version("18.0.0-dev"),
+            schema_sha256: schema,
+            ..manifest(&key, b"table")
+        };
+        signed(&key, &manifest, b"table")
+    };
+    let source = TestSource::new([Answer::Offer(of_dev([7; 32]))]);
+    let rig = Setup::new(&key, &[&source]).start();
+    assert_eq!(rig.state("18.0.0-dev"), "exact native 18.0.0-dev");
+    rig.registry.report_unknown(&version("18.0.0-dev"));
+    rig.until("18.0.0-dev", "exact table 18.0.0-dev").await;
+    rig.end().await;
+
+    // One that only names the schema that was outgrown is of no use.
+    let same = of_dev(embedded("18.0.0-dev").schema_sha256);
+    for (unknown, expected) in [
+        (None, OUTGROWN_PARKED),
+        (Some(UnknownPolicy::Incomplete), "inexact native 18.0.0-dev Incomplete"),
+    ] {
+        let source = TestSource::with_envelopes(Answer::Offer(same.clone()));
+        let mut setup = Setup::new(&key, &[&source]);
+        setup.settings.unknown = unknown;
+        let rig = setup.start();
+        rig.registry.report_unknown(&version("18.0.0-dev"));
+        let seen = rig.registry.generation();
+        rig.registry.changed(seen).await;
+        assert_eq!(rig.state("18.0.0-dev"), expected);
+        rig.end().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn pending_until_a_good_artifact_arrives() {
     let key = key();
