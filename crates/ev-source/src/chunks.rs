@@ -9,13 +9,13 @@ use tracing::warn;
 
 use crate::Config;
 use crate::backoff::Backoff;
-use crate::export::{Ending, Reading};
+use crate::export::{Ending, Reading, Taken};
 use crate::link::{Shared, Troubles};
 use crate::rpc::{self, Trouble};
 
 /// Events that are taken at once.
 const EVENTS: usize = 1000;
-/// Attempts in a row without an event after which a chunk is left.
+/// Attempts in a row that got no further after which a chunk is left.
 const ATTEMPTS: u32 = 5;
 
 /// Reads chunks beside the lanes, over the connection of the source that made it. Waits while there
@@ -101,8 +101,8 @@ impl ChunkReader {
                 self.reading.forget_stream();
                 continue;
             }
-            let (items, ending) = self.reading.take(part, &version);
-            if !items.is_empty() {
+            let Taken { items, moved, ending } = self.reading.take(part, &version);
+            if moved {
                 self.backoff.reset();
                 self.trouble.clear();
                 self.attempts = 0;

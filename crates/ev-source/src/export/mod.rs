@@ -8,4 +8,4 @@ mod reading;
 pub(crate) use filter::Filter;
 pub use place::ExportPlace;
 pub(crate) use plan::{Left, Limits, Plan, Turn};
-pub(crate) use reading::{Ending, Reading};
+pub(crate) use reading::{Ending, Reading, Taken};

@@ -32,6 +32,17 @@ pub(crate) struct Reading {
     large: bool,
 }
 
+/// What a part brought.
+pub(crate) struct Taken {
+    /// Its events, each with the cursor behind it.
+    pub(crate) items: Vec<ExportEventUnstructured>,
+    /// Whether the chunk stands elsewhere now. Where it does not, the same events come again, so
+    /// that their coming is no sign that anything is well.
+    pub(crate) moved: bool,
+    /// What comes behind them.
+    pub(crate) ending: Ending,
+}
+
 /// How a chunk goes on.
 pub(crate) enum Ending {
     /// There may be more.
@@ -98,18 +109,19 @@ impl Reading {
         }
     }
 
-    /// Takes a part that was read under that version: its events, each with the cursor behind it.
+    /// Takes a part that was read under that version.
     pub(crate) fn take(
         &mut self,
         part: Part<ExportEventUnstructured>,
         version: &AuthVersion,
-    ) -> (Vec<ExportEventUnstructured>, Ending) {
-        if !part.items.is_empty() {
-            self.large = false;
-        }
-        if let Some(last) = part.items.iter().rev().find(|item| !item.cursor.is_empty()) {
+    ) -> Taken {
+        let last = part.items.iter().rev().find(|item| !item.cursor.is_empty());
+        let moved = last.is_some_and(|last| last.cursor != self.cursor);
+        if let Some(last) = last {
             self.cursor.clone_from(&last.cursor);
         }
+        // What comes again and again from the same place is not behind the large event.
+        self.large &= !moved;
         let ending = match part.then {
             Then::More(stream) => {
                 self.stream = Some((version.clone(), stream));
@@ -123,6 +135,6 @@ impl Reading {
                 Ending::Failed { status, kind, at_once }
             }
         };
-        (part.items, ending)
+        Taken { items: part.items, moved, ending }
     }
 }

@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::{Lane, Reader, State, Work, page};
 use crate::connection::Connection;
-use crate::export::{Ending, ExportPlace, Filter, Left, Limits, Plan, Reading, Turn};
+use crate::export::{Ending, ExportPlace, Filter, Left, Limits, Plan, Reading, Taken, Turn};
 use crate::generated::teleport::auditlog::v1::{EventExportChunk, ExportEventUnstructured};
 use crate::rpc::{self, Trouble};
 use crate::stream::{self, Bounds, Part, Then};
@@ -21,7 +21,7 @@ use crate::tasks::{Tasks, Ticket};
 const LIST_NAMES: usize = 4096;
 /// Bytes of names after which no more are.
 const LIST_BYTES: usize = 1 << 20;
-/// Attempts without a single event after which a chunk keeps no other one and no date waiting.
+/// Attempts that got no further after which a chunk keeps no other one and no date waiting.
 const ATTEMPTS: u32 = 4;
 /// Attempts after which a cursor that Auth refuses is taken for one that it will never take.
 const CURSOR_ATTEMPTS: u32 = 3;
@@ -344,13 +344,15 @@ impl Reader {
             return;
         };
         let Some(export) = &mut self.export else { return };
-        let (items, ending) = chunk.reading.take(part, &ticket.version);
-        if !items.is_empty() {
+        let Taken { items, moved, ending } = chunk.reading.take(part, &ticket.version);
+        if moved {
             backoff.reset();
             trouble.clear();
             if std::mem::take(&mut chunk.troubled) {
                 export.plan.trouble(chunk.reading.date, false);
             }
+        }
+        if !items.is_empty() {
             let (events, marks) = chunk.take(items, &export.filter);
             let repeats = std::mem::take(&mut chunk.repeats);
             self.told_of_tip = false;

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ev_core::{LaneId, Locks as _, Token, UserLock};
+use ev_core::{Env as _, LaneId, Locks as _, Token, UserLock};
 use ev_test_support::{Api, AuthTally, CallFault, SeenCall, Unstructured};
 
 use crate::env::NOW;
@@ -399,6 +399,37 @@ async fn a_very_large_event_is_read_and_one_beyond_all_bounds_holds_up_nothing()
     let open = |reader: &Reader| reader.lanes.keys().filter(|lane| chunk(lane).is_some()).count();
     read_on(&rig, &mut reader, |reader| reader.events.len() == 4 && open(reader) == 1).await;
     assert_eq!(counts(&reader), once(["a", "b", "c", "large"].map(String::from)));
+}
+
+/// Without cursors, each attempt brings the same events from the beginning.
+#[tokio::test]
+async fn a_chunk_that_brings_the_same_events_again_and_again_is_in_trouble() {
+    let rig = rig();
+    let mut config = rig.config();
+    config.max_message_bytes = 1 << 20;
+    rig.auth.set(|switches| {
+        switches.omit_cursors = true;
+        switches.export_chunk = 2;
+    });
+    // Beyond all bounds, behind one that is read each time.
+    rig.auth.append([event("a", TODAY - DAY, 0), padded("huge", TODAY - DAY + 1, 0, 9 << 20)]);
+    let all = fill(&rig, 0, 4);
+    let calls = || seen(&rig, "ExportUnstructuredEvents").len();
+    let mut reader = rig.exporting(config, vec![], vec![], TODAY - DAY);
+    // Dates behind it are not opened before it is in trouble.
+    read_on(&rig, &mut reader, |reader| has(reader, "d0-3")).await;
+    let of_bad = counts(&reader)["a"];
+    assert!(of_bad <= 6, "{of_bad} attempts");
+    assert_eq!(counts(&reader).len(), all.len() + 1);
+    // An hour with pauses of 45 s to 90 s has at most 80 attempts, and not one without a pause.
+    let (before, begun) = (calls(), rig.env.now().seconds());
+    read_on(&rig, &mut reader, |_| rig.env.now().seconds() >= begun + 3600).await;
+    let made = calls() - before;
+    assert!((10..=80).contains(&made), "{made}");
+
+    rig.auth.set(|switches| switches.omit_cursors = false);
+    let done = counts(&reader)["a"];
+    read_on(&rig, &mut reader, |reader| counts(reader)["a"] > done).await;
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ impl AuditLogService for AuditLogApi {
         let date = day(date);
         let asked = json!({ "date": text(date), "chunk": chunk, "cursor": cursor });
         self.0.enter(METHOD, asked).await?;
-        let (events, broken) = {
+        let (events, broken, omit_cursors) = {
             let inner = self.0.lock();
             let bad = format!("{}/{chunk}", text(date));
             let broken = if inner.switches.bad_chunks.contains(&bad) {
@@ -89,7 +89,8 @@ impl AuditLogService for AuditLogApi {
                 let after = inner.switches.break_exports_after;
                 after.map(|after| (after, Status::unavailable("the export broke off")))
             };
-            (inner.store.export(date, &chunk, &cursor), broken)
+            let omit_cursors = inner.switches.omit_cursors;
+            (inner.store.export(date, &chunk, &cursor), broken, omit_cursors)
         };
         let events = events.map_err(|error| {
             let status = match error {
@@ -105,6 +106,7 @@ impl AuditLogService for AuditLogApi {
             let event = event.unstructured().ok_or_else(|| no_form(&format!("event {number}")))?;
             shared.sent(METHOD, 1);
             shared.change(|inner| inner.served.insert(number));
+            let cursor = if omit_cursors { String::new() } else { cursor };
             Ok(ExportEventUnstructured { event, cursor })
         });
         let end = broken.map(|(_, status)| Err(status));

@@ -39,6 +39,8 @@ pub struct AuthSwitches {
     pub export_chunk: usize,
     /// Streams of the bulk export break off with `UNAVAILABLE` after so many events.
     pub break_exports_after: Option<usize>,
+    /// The events of chunks come without the cursor behind them.
+    pub omit_cursors: bool,
     /// Chunks, as `<date>/<name>`, whose streams break off with `INTERNAL` behind its first event.
     pub bad_chunks: Vec<String>,
     /// Dates, as `YYYY-MM-DD`, whose lists of chunks break off with `INTERNAL` behind the first name.
@@ -74,6 +76,7 @@ impl Default for AuthSwitches {
             damaged_recordings: Vec::new(),
             export_chunk: 500,
             break_exports_after: None,
+            omit_cursors: false,
             bad_chunks: Vec::new(),
             bad_lists: Vec::new(),
             bad_seconds: Vec::new(),
