@@ -1,17 +1,14 @@
 //! Searches beside the lanes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ev_core::{AuthVersion, Env};
 
 use crate::Config;
-use crate::backoff::Backoff;
 use crate::budget::Budget;
 use crate::link::Shared;
 use crate::road::{CurrentRoad, SearchRoad};
-use crate::rpc::{self, Searched, Trouble};
-use crate::tasks::Kind;
+use crate::rpc::{self, Searched};
 use crate::window::Query;
 
 /// What a search beside the lanes needs: the connection of the source that made it, its request
@@ -45,7 +42,7 @@ impl Beside {
     ) -> Asked {
         let (connection, version, permit) = loop {
             self.shared.connected().await;
-            let permit = self.budget.begin_when_free(Kind::Closed).await;
+            let permit = self.budget.begin_beside().await;
             if let Some((connection, version)) = self.shared.up() {
                 break (connection, version, permit);
             }
@@ -62,17 +59,5 @@ impl Beside {
             self.budget.answered();
         }
         Asked { road, version, query, searched: is_same.then_some(searched) }
-    }
-
-    /// How long to wait before the same is asked again.
-    pub(crate) fn pause(&self, trouble: Trouble, backoff: &mut Backoff) -> Duration {
-        match trouble {
-            Trouble::Busy => {
-                self.budget.refused();
-                backoff.next(&*self.env)
-            }
-            Trouble::Denied => backoff.slow(&*self.env),
-            _ => backoff.next(&*self.env),
-        }
     }
 }

@@ -1,11 +1,9 @@
 //! Pages of the log by keys that come from elsewhere.
 
 use ev_core::{AuthVersion, RawEvent};
-use tracing::warn;
 
-use crate::backoff::Backoff;
 use crate::beside::{Asked, Beside};
-use crate::link::Troubles;
+use crate::failing::{Asker, Failing};
 use crate::rpc::{self, Searched, Trouble};
 use crate::window::Query;
 
@@ -62,8 +60,7 @@ impl KeyedPages {
     /// When Auth refuses the key, fails at it several times in a row, or cannot send even one event
     /// of the page.
     pub async fn page(&self, query: &KeyedQuery) -> Result<KeyedPage, KeyRefused> {
-        let mut backoff = Backoff::default();
-        let mut trouble = Troubles::default();
+        let mut failing = Failing::default();
         let mut limit = self.0.config.batch;
         let mut failures = 0;
         loop {
@@ -82,29 +79,28 @@ impl KeyedPages {
                 }
                 Err(status) => status,
             };
-            let (kind, reason) = (Trouble::of(&status), rpc::describe(&status));
-            match kind {
+            let reason = || rpc::describe(&status);
+            match Trouble::of(&status) {
                 Trouble::TooLarge if limit > 1 => {
                     limit = (limit / 2).max(1);
                     continue;
                 }
                 Trouble::Invalid | Trouble::Missing | Trouble::TooLarge => {
-                    return Err(KeyRefused { reason });
+                    return Err(KeyRefused { reason: reason() });
                 }
                 // A key that the storage behind Auth chokes on gets no better; a storage that
                 // stumbles does.
                 Trouble::Failed => {
                     failures += 1;
                     if failures >= ATTEMPTS {
-                        return Err(KeyRefused { reason });
+                        return Err(KeyRefused { reason: reason() });
                     }
                 }
                 Trouble::Busy | Trouble::Denied | Trouble::Connection | Trouble::Other => {}
             }
-            if trouble.is_news(&reason) {
-                warn!(reason, "a page of the log cannot be read now, trying again");
-            }
-            let pause = self.0.pause(kind, &mut backoff);
+            let Beside { budget, env, .. } = &self.0;
+            let name: &dyn std::fmt::Display = &"beside/page";
+            let pause = failing.of_search(&status, &Asker { name, budget, env: &**env }).pause;
             self.0.env.sleep(pause).await;
         }
     }

@@ -16,13 +16,13 @@ use ev_core::{
 };
 use futures_util::future::{AbortHandle, Abortable};
 use tonic::{Status, Streaming};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::Config;
-use crate::backoff::Backoff;
 use crate::budget::Budget;
 use crate::connection::Connection;
-use crate::link::{Link, Troubles};
+use crate::failing::{Asker, Failed, Failing};
+use crate::link::Link;
 use crate::rescan::{Due, Rescans};
 use crate::road::{CurrentRoad, SearchRoad};
 use crate::rpc::{self, Searched, Trouble};
@@ -42,9 +42,6 @@ const SESSION_EVENTS: usize = 128;
 const SESSION_BYTES: usize = 256 * 1024;
 /// Attempts without a single event after which a recording is given back to the engine.
 const SESSION_ATTEMPTS: u32 = 5;
-
-/// Pause before a search is begun anew for the second time; it doubles with each time.
-const RESTART_PAUSE: Duration = Duration::from_secs(30);
 
 /// Longest time until the wall clock is looked at again for windows to re-scan.
 const RESCAN_LOOK: Duration = Duration::from_secs(60);
@@ -81,10 +78,7 @@ struct Lane {
     work: Work,
     state: State,
     step: u64,
-    backoff: Backoff,
-    trouble: Troubles,
-    /// How often the search was begun anew because Auth refused its key.
-    restarts: u32,
+    failing: Failing,
 }
 
 enum Work {
@@ -298,9 +292,7 @@ impl Reader {
                 // Of the export, which is no search.
                 Work::Date(_) | Work::Chunk(_) => continue,
             }
-            lane.backoff.reset();
-            lane.trouble.clear();
-            lane.restarts = 0;
+            lane.failing = Failing::default();
             match &lane.state {
                 State::Ready => continue,
                 State::Fetching(abort) => abort.abort(),
@@ -336,18 +328,26 @@ impl Reader {
     /// nobody can take yet are held back, at most one for each lane that is being read.
     pub(crate) fn schedule(&mut self, credit: Credit, link: &Link, tasks: &mut Tasks) {
         self.promote();
-        let Some((connection, survey)) = link.up() else { return };
+        let is_refused = self.ask(credit, link, tasks);
+        self.budget.lanes_asked(is_refused);
+    }
+
+    /// The same. Returns whether there was no room in the budget for some of it.
+    fn ask(&mut self, credit: Credit, link: &Link, tasks: &mut Tasks) -> bool {
+        let Some((connection, survey)) = link.up() else { return false };
         let held = self.out.iter().filter(|event| matches!(event, SourceEvent::Page(_))).count();
         if held >= credit.pages {
-            return;
+            return false;
         }
         self.promote_chunks();
+        let mut is_refused = false;
         for _ in 0..self.ready.len() {
-            let Some(id) = self.ready.pop_front() else { return };
+            let Some(id) = self.ready.pop_front() else { break };
             let Some(lane) = self.active.get_mut(&id) else { continue };
             let permit = match lane.work.needs() {
                 Some(kind) => {
                     let Some(permit) = self.budget.begin(kind) else {
+                        is_refused = true;
                         self.ready.push_back(id);
                         continue;
                     };
@@ -369,6 +369,7 @@ impl Reader {
             let (config, env) = (&self.config, &self.env);
             lane.fetch(id, ticket, &connection, config, env, tasks);
         }
+        is_refused
     }
 
     /// A new connection: nobody has to wait for it any longer.
@@ -459,13 +460,11 @@ impl Reader {
         version: &AuthVersion,
         tasks: &mut Tasks,
     ) {
-        let Some(Lane { work: Work::Window(window), backoff, trouble, .. }) =
-            self.active.get_mut(&id)
+        let Some(Lane { work: Work::Window(window), failing, .. }) = self.active.get_mut(&id)
         else {
             return;
         };
-        backoff.reset();
-        trouble.clear();
+        failing.answered();
         let width = i64::try_from(self.config.live_width.as_secs()).unwrap_or(i64::MAX);
         let answer = window.take(query, items, last_key, width);
         if !answer.events.is_empty() || !answer.marks.is_empty() {
@@ -519,67 +518,13 @@ impl Reader {
         version: &AuthVersion,
         tasks: &mut Tasks,
     ) {
-        let Some(Lane { work: Work::Window(window), backoff, trouble, restarts, .. }) =
-            self.active.get_mut(&id)
+        let Some(Lane { work: Work::Window(window), failing, .. }) = self.active.get_mut(&id)
         else {
             return;
         };
-        window.lost();
-        let reason = rpc::describe(status);
-        let news = trouble.is_news(&reason);
-        let kind = Trouble::of(status);
-        let env = &*self.env;
-        let now = env.now().seconds();
-        let mut narrowed = Narrowed::Not;
-        let pause = match kind {
-            Trouble::Connection => backoff.next(env),
-            Trouble::Busy => {
-                self.budget.refused();
-                if news {
-                    warn!(lane = %id, reason, "auth takes fewer searches at once, slowing down");
-                }
-                backoff.next(env)
-            }
-            Trouble::TooLarge => {
-                narrowed = window.too_large(now);
-                if narrowed == Narrowed::Part { Duration::ZERO } else { backoff.next(env) }
-            }
-            Trouble::Invalid if window.restart() => {
-                warn!(lane = %id, reason, "auth refuses the page key, searching anew");
-                // The first time soon; should it not be the key, the window is not read again and
-                // again.
-                let pause = RESTART_PAUSE.saturating_mul(1 << (*restarts).min(7));
-                let first = std::mem::replace(restarts, restarts.saturating_add(1)) == 0;
-                if first { backoff.next(env) } else { pause }
-            }
-            Trouble::Denied => {
-                if news {
-                    warn!(
-                        lane = %id, reason,
-                        "auth does not let us read events: give the user a role that allows \
-                         `list` and `read` on `event` and `session`"
-                    );
-                }
-                backoff.slow(env)
-            }
-            Trouble::Invalid | Trouble::Failed => {
-                if news {
-                    warn!(lane = %id, reason, "search failed, trying again");
-                }
-                narrowed = window.failed(now, proven);
-                if narrowed == Narrowed::Part {
-                    // Auth is not asked ever more slowly for ever less.
-                    backoff.reset();
-                }
-                backoff.next(env)
-            }
-            Trouble::Missing | Trouble::Other => {
-                if news {
-                    warn!(lane = %id, reason, "search failed, trying again");
-                }
-                backoff.next(env)
-            }
-        };
+        let asker = Asker { name: &id, budget: &self.budget, env: &*self.env };
+        let Failed { kind, reason, pause, narrowed } =
+            failing.of_window(window, status, proven, &asker);
         if let Narrowed::Gap { second, then } = narrowed {
             let gap = Gap { from: second, to: second.saturating_add(1), reason };
             let gap = LaneGap { lane: id.clone(), version: version.clone(), gap };
@@ -597,10 +542,11 @@ impl Reader {
     }
 
     fn looked(&mut self, id: LaneId, part: Part<Bytes>, ticket: &Ticket, tasks: &mut Tasks) {
-        let Some(Lane { work: Work::Session(session), backoff, .. }) = self.active.get_mut(&id)
+        let Some(Lane { work: Work::Session(session), failing, .. }) = self.active.get_mut(&id)
         else {
             return;
         };
+        let backoff = &mut failing.backoff;
         let mut events = part.items;
         let passed = usize::try_from(session.skip).unwrap_or(usize::MAX).min(events.len());
         session.skip -= passed as u64;
@@ -636,10 +582,11 @@ impl Reader {
     }
 
     fn session_failed(&mut self, id: LaneId, status: &Status, tasks: &mut Tasks) {
-        let Some(Lane { work: Work::Session(session), backoff, .. }) = self.active.get_mut(&id)
+        let Some(Lane { work: Work::Session(session), failing, .. }) = self.active.get_mut(&id)
         else {
             return;
         };
+        let backoff = &mut failing.backoff;
         session.stream = None;
         session.repeats = true;
         let kind = Trouble::of(status);
@@ -696,14 +643,7 @@ impl Reader {
     }
 
     fn begin(&mut self, id: LaneId, work: Work) {
-        let lane = Lane {
-            work,
-            state: State::Ready,
-            step: 0,
-            backoff: Backoff::default(),
-            trouble: Troubles::default(),
-            restarts: 0,
-        };
+        let lane = Lane { work, state: State::Ready, step: 0, failing: Failing::default() };
         self.active.insert(id.clone(), lane);
         self.make_ready(id);
     }

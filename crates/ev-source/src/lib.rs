@@ -44,6 +44,7 @@ mod credentials;
 mod dial;
 mod error;
 mod export;
+mod failing;
 #[path = "gen/mod.rs"]
 mod generated;
 mod identity;

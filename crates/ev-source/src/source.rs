@@ -156,7 +156,14 @@ impl SearchSource {
     /// what it waited for is dealt with at once.
     async fn step(&mut self) {
         let Self { link, reader, tasks, upstream, .. } = self;
-        match tasks.next().await {
+        let budget = reader.budget();
+        let done = tokio::select! {
+            biased;
+            done = tasks.next() => done,
+            // Who calls this tries again what was refused.
+            () = budget.may_be_free() => return,
+        };
+        match done {
             Done::Dialled(outcome) => {
                 if let Some(survey) = link.dialled(*outcome, tasks) {
                     upstream.push_back(survey);
@@ -182,6 +189,8 @@ impl SearchSource {
 
     async fn survey(&mut self) -> Survey {
         self.link.start(&mut self.tasks);
+        // No lane asks for anything meanwhile.
+        self.reader.budget().lanes_asked(false);
         loop {
             if let Some((_, survey)) = self.link.up() {
                 return survey.clone();

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use ev_core::{BoxFuture, Gap, RawEvent, SourceError, SpanPage, SpanQuery, SpanReader};
 use tonic::Status;
-use tracing::warn;
 
-use crate::backoff::Backoff;
 use crate::beside::{Asked, Beside};
-use crate::link::Troubles;
-use crate::rpc::{self, Searched, Trouble};
+use crate::failing::{Asker, Failed, Failing};
+use crate::rpc::Searched;
 use crate::token::{Search, WindowToken};
 use crate::window::{Narrowed, Then, Window};
 
@@ -17,8 +15,9 @@ use crate::window::{Narrowed, Then, Window};
 pub(crate) struct SearchSpan {
     beside: Beside,
     window: Window,
-    backoff: Backoff,
-    trouble: Troubles,
+    failing: Failing,
+    /// For the log.
+    name: String,
     /// Before the next search.
     pause: Option<Duration>,
     over: bool,
@@ -34,8 +33,8 @@ impl SearchSpan {
         Self {
             window: Window::resume(road, token, true, &types, batch),
             beside,
-            backoff: Backoff::default(),
-            trouble: Troubles::default(),
+            failing: Failing::default(),
+            name: format!("beside/{from}-{to}"),
             pause: None,
             over: to <= from,
         }
@@ -63,8 +62,7 @@ impl SearchSpan {
             let mut page = SpanPage { version, events: Vec::new(), gaps: Vec::new() };
             match answer {
                 Ok(found) => {
-                    self.backoff.reset();
-                    self.trouble.clear();
+                    self.failing.answered();
                     let answer = self.window.take(&query, found.items, found.last_key, i64::MAX);
                     let raw = |bytes| RawEvent { form: road.form(), bytes };
                     page.events = answer.events.into_iter().map(raw).collect();
@@ -88,24 +86,11 @@ impl SearchSpan {
     }
 
     fn failed(&mut self, status: &Status, proven: bool) -> Option<Gap> {
-        self.window.lost();
-        let (kind, reason) = (Trouble::of(status), rpc::describe(status));
-        let now = self.beside.env.now().seconds();
-        if kind != Trouble::TooLarge && self.trouble.is_news(&reason) {
-            warn!(reason, "a stretch of the log cannot be read now, trying again");
-        }
-        let narrowed = match kind {
-            Trouble::TooLarge => self.window.too_large(now),
-            Trouble::Invalid if self.window.restart() => Narrowed::Not,
-            Trouble::Invalid | Trouble::Failed => self.window.failed(now, proven),
-            _ => Narrowed::Not,
-        };
-        if narrowed == Narrowed::Part {
-            // Auth is not asked ever more slowly for ever less.
-            self.backoff.reset();
-        }
-        let is_known = kind == Trouble::TooLarge && narrowed == Narrowed::Part;
-        self.pause = (!is_known).then(|| self.beside.pause(kind, &mut self.backoff));
+        let Beside { budget, env, .. } = &self.beside;
+        let asker = Asker { name: &self.name, budget, env: &**env };
+        let Failed { pause, narrowed, reason, .. } =
+            self.failing.of_window(&mut self.window, status, proven, &asker);
+        self.pause = (!pause.is_zero()).then_some(pause);
         let Narrowed::Gap { second, then } = narrowed else { return None };
         self.over = matches!(then, Then::End | Then::Roll(_));
         Some(Gap { from: second, to: second.saturating_add(1), reason })

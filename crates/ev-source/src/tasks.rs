@@ -80,6 +80,8 @@ pub(crate) enum Kind {
     Live,
     /// A page of a window with an end, or a chunk.
     Closed,
+    /// A search beside the lanes.
+    Beside,
 }
 
 /// What a fetch brought.

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use super::{Lane, Reader, State, Work, page};
 use crate::connection::Connection;
 use crate::export::{Ending, ExportPlace, Filter, Left, Limits, Plan, Reading, Taken, Turn};
+use crate::failing::Failing;
 use crate::generated::teleport::auditlog::v1::{EventExportChunk, ExportEventUnstructured};
 use crate::rpc::{self, Trouble};
 use crate::stream::{self, Bounds, Part, Then};
@@ -236,9 +237,7 @@ impl Reader {
         ticket: &Ticket,
         tasks: &mut Tasks,
     ) {
-        let Some(Lane { work: Work::Date(listing), backoff, trouble, .. }) =
-            self.active.get_mut(&id)
-        else {
+        let Some(Lane { work: Work::Date(listing), failing, .. }) = self.active.get_mut(&id) else {
             return;
         };
         let Some(export) = &mut self.export else { return };
@@ -251,8 +250,7 @@ impl Reader {
         }
         // A list that breaks off behind the same names each time gets nowhere.
         if news {
-            backoff.reset();
-            trouble.clear();
+            failing.answered();
         }
         match part.then {
             Then::More(stream) => {
@@ -261,8 +259,7 @@ impl Reader {
                 self.make_ready(id);
             }
             Then::End => {
-                backoff.reset();
-                trouble.clear();
+                failing.answered();
                 export.plan.list_ends(day);
                 let again = export.plan.is_undecided(day);
                 debug!(lane = %id, chunks = listing.names, again, "date looked at for chunks");
@@ -281,11 +278,10 @@ impl Reader {
     }
 
     fn list_failed(&mut self, id: LaneId, status: &Status, tasks: &mut Tasks) {
-        let Some(Lane { work: Work::Date(listing), backoff, trouble, .. }) =
-            self.active.get_mut(&id)
-        else {
+        let Some(Lane { work: Work::Date(listing), failing, .. }) = self.active.get_mut(&id) else {
             return;
         };
+        let Failing { backoff, trouble, .. } = failing;
         let reason = rpc::describe(status);
         let news = trouble.is_news(&reason);
         let kind = Trouble::of(status);
@@ -338,16 +334,13 @@ impl Reader {
         ticket: &Ticket,
         tasks: &mut Tasks,
     ) {
-        let Some(Lane { work: Work::Chunk(chunk), backoff, trouble, .. }) =
-            self.active.get_mut(&id)
-        else {
+        let Some(Lane { work: Work::Chunk(chunk), failing, .. }) = self.active.get_mut(&id) else {
             return;
         };
         let Some(export) = &mut self.export else { return };
         let Taken { items, moved, ending } = chunk.reading.take(part, &ticket.version);
         if moved {
-            backoff.reset();
-            trouble.clear();
+            failing.answered();
             if std::mem::take(&mut chunk.troubled) {
                 export.plan.trouble(chunk.reading.date, false);
             }
@@ -384,11 +377,10 @@ impl Reader {
     }
 
     fn chunk_failed(&mut self, id: LaneId, status: &Status, kind: Trouble, tasks: &mut Tasks) {
-        let Some(Lane { work: Work::Chunk(chunk), backoff, trouble, .. }) =
-            self.active.get_mut(&id)
-        else {
+        let Some(Lane { work: Work::Chunk(chunk), failing, .. }) = self.active.get_mut(&id) else {
             return;
         };
+        let Failing { backoff, trouble, .. } = failing;
         let Some(export) = &mut self.export else { return };
         chunk.repeats = true;
         let reason = rpc::describe(status);
