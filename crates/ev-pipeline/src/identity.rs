@@ -5,6 +5,7 @@ use ev_core::peek::Peeked;
 use ev_core::{EventDigest, Facts, Form, Outcome, RawEvent, Span, Timestamp, unstructured};
 
 use crate::digest::sha256;
+use crate::plan::Sight;
 
 /// What is known of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +42,12 @@ impl Uid {
 impl Identity {
     /// Of an event of which a decoder made `outcome`; `None` if none has tried, or it failed.
     pub fn of(event: &RawEvent, outcome: Option<&Outcome>) -> Self {
-        Self::of_hashed(event, outcome, None)
+        Self::of_seen(event, outcome, &Sight::default())
     }
 
-    /// The same of one whose uid may have been hashed before.
-    pub(crate) fn of_hashed(event: &RawEvent, outcome: Option<&Outcome>, uid: Option<Uid>) -> Self {
+    /// The same of one that was looked at before, as far as it was.
+    pub(crate) fn of_seen(event: &RawEvent, outcome: Option<&Outcome>, sight: &Sight) -> Self {
+        let uid = sight.uid;
         let facts = outcome.and_then(Outcome::facts);
         if let Some(facts) = facts.filter(|f| f.digest.is_some() || !f.uid.is_empty()) {
             // Other than the decoder, we take the last case, whether or not anybody knows it.
@@ -54,7 +56,7 @@ impl Identity {
                 None => Self::of_facts(event, &facts),
             };
         }
-        let peeked = event.peek();
+        let peeked = sight.peeked.or_else(|| event.peek());
         let of_uid = || peeked.and_then(|peeked| Uid::of(event, &peeked));
         let uid = uid.or_else(of_uid).map(|uid| uid.digest);
         // Auth has told what it prints of an unstructured event. Of others without a uid the bytes

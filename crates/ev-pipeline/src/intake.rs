@@ -160,7 +160,7 @@ impl Core {
         let Decoded { events, answers, mut buffer, .. } = decoded;
         let items = items(plan, events, answers);
         let known = self.known_by_place(&places, &items, repeats, stop).await?;
-        let newest = items.iter().filter_map(Item::second).max();
+        let newest = items.iter().map(Item::second).max();
 
         let mut added = Vec::new();
         for Item { position, what } in items {
@@ -169,7 +169,7 @@ impl Core {
             }
             let New { event, answer, seen, is_filtered, .. } = match what {
                 What::New(new) => new,
-                What::Known(digest) => {
+                What::Known { digest, .. } => {
                     self.book.recognise(key, &digest);
                     self.book.leave_to_other(key, &digest);
                     self.summary.repeated += 1;

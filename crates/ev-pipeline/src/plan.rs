@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use ev_core::peek::Peeked;
-use ev_core::{EventDigest, RawEvent, Route};
+use ev_core::{EventDigest, RawEvent, Route, Timestamp};
 
 use crate::engine::Core;
 use crate::identity::{Identity, Uid};
@@ -12,7 +12,7 @@ use crate::intake::Answer;
 use crate::known::{LaneKey, Places};
 
 /// What can be told of an event without decoding it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sight {
     pub(crate) peeked: Option<Peeked>,
     /// `None` also where nobody asks for it.
@@ -22,7 +22,8 @@ pub(crate) struct Sight {
 /// What is to be done with one event of a page.
 pub(crate) struct Planned {
     position: usize,
-    uid: Option<Uid>,
+    /// What was told of it; nothing if nobody looked.
+    sight: Sight,
     fate: Fate,
 }
 
@@ -44,7 +45,11 @@ pub(crate) struct Item {
 #[expect(clippy::large_enum_variant, reason = "nearly all are new, and they are moved once")]
 pub(crate) enum What {
     /// It is known by its uid.
-    Known(EventDigest),
+    Known {
+        digest: EventDigest,
+        /// Its second.
+        second: i64,
+    },
     /// It may be new.
     New(New),
 }
@@ -63,13 +68,16 @@ impl Item {
     fn new_one(&self) -> Option<&New> {
         match &self.what {
             What::New(new) => Some(new),
-            What::Known(_) => None,
+            What::Known { .. } => None,
         }
     }
 
-    /// Second of an event that may be new.
-    pub(crate) fn second(&self) -> Option<i64> {
-        self.new_one().map(|new| new.seen.time.seconds())
+    /// Its second. What is known counts as much as what is new: Auth has come so far.
+    pub(crate) fn second(&self) -> i64 {
+        match &self.what {
+            What::New(new) => new.seen.time.seconds(),
+            What::Known { second, .. } => *second,
+        }
     }
 }
 
@@ -110,7 +118,8 @@ impl Core {
         known: &BTreeSet<EventDigest>,
     ) -> (Vec<Planned>, Vec<RawEvent>) {
         if sights.is_empty() {
-            let plan = |position| Planned { position, uid: None, fate: Fate::Decoded };
+            let (sight, fate) = (Sight::default(), || Fate::Decoded);
+            let plan = |position| Planned { position, sight, fate: fate() };
             return ((0..events.len()).map(plan).collect(), events);
         }
         let (mut plan, mut fresh) = (Vec::with_capacity(events.len()), Vec::new());
@@ -127,7 +136,7 @@ impl Core {
                 fresh.push(event);
                 Fate::Decoded
             };
-            plan.push(Planned { position, uid, fate });
+            plan.push(Planned { position, sight: *sight, fate });
         }
         (plan, fresh)
     }
@@ -153,10 +162,13 @@ pub(crate) fn items(plan: Vec<Planned>, events: Vec<RawEvent>, answers: Vec<Answ
     let mut decoded = events.into_iter();
     let mut answers = answers.into_iter();
     let mut items = Vec::with_capacity(plan.len());
-    for Planned { position, uid, fate } in plan {
+    for Planned { position, sight, fate } in plan {
         let (is_filtered, event, answer) = match fate {
             Fate::Known(digest) => {
-                items.push(Item { position, what: What::Known(digest) });
+                // By its uid, so it was looked at.
+                let time = sight.peeked.map_or(Timestamp::ZERO_YEAR_ONE, |peeked| peeked.time);
+                let what = What::Known { digest, second: time.seconds() };
+                items.push(Item { position, what });
                 continue;
             }
             Fate::Filtered(event) => (true, event, None),
@@ -166,10 +178,43 @@ pub(crate) fn items(plan: Vec<Planned>, events: Vec<RawEvent>, answers: Vec<Answ
             }
         };
         let outcome = answer.as_ref().and_then(Answer::outcome);
-        let seen = Identity::of_hashed(&event, outcome, uid);
-        let was_looked_for = uid.is_some_and(|uid| uid.digest == seen.digest);
+        let seen = Identity::of_seen(&event, outcome, &sight);
+        let was_looked_for = sight.uid.is_some_and(|uid| uid.digest == seen.digest);
         let new = New { is_filtered, event, answer, seen, was_looked_for };
         items.push(Item { position, what: What::New(new) });
     }
     items
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use ev_core::{Form, Span};
+
+    use super::*;
+
+    fn sight(second: i64) -> Sight {
+        let span = Span::default();
+        let time = Timestamp::new(second, 0);
+        Sight { peeked: Some(Peeked { case: 1, kind: span, uid: span, index: 7, time }), uid: None }
+    }
+
+    #[test]
+    fn the_newest_of_a_page_may_be_one_that_is_known() {
+        let known = Fate::Known(EventDigest([1; 16]));
+        let plan = vec![Planned { position: 0, sight: sight(1000), fate: known }];
+        let items = items(plan, Vec::new(), Vec::new());
+        assert_eq!(items.iter().map(Item::second).max(), Some(1000));
+    }
+
+    #[test]
+    fn what_a_setting_leaves_out_is_looked_at_once() {
+        // Nothing could be told of these bytes a second time.
+        let event = RawEvent { form: Form::OneOf, bytes: Bytes::from_static(b"\xff") };
+        let plan = vec![Planned { position: 0, sight: sight(1000), fate: Fate::Filtered(event) }];
+        let items = items(plan, Vec::new(), Vec::new());
+        let new = new_ones(&items).next().expect("it may be new");
+        assert!(new.is_filtered);
+        assert_eq!((new.seen.time, new.seen.index), (Timestamp::new(1000, 0), Some(7)));
+    }
 }
