@@ -1,7 +1,7 @@
 //! The source: requests for artifacts in, files of the layout out.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ev_core::{
@@ -13,6 +13,7 @@ use ev_modules::{
     read_versions, version_dir,
 };
 use ev_tls::{ClientOptions, ClientTls, Clock, CredentialWatch};
+use tokio::sync::Mutex;
 
 use crate::address::Base;
 use crate::line::Line;
@@ -23,7 +24,8 @@ const ADVICE: &str = "give the handler a new client certificate, signed by the C
 
 /// Fetches artifacts from an HTTPS address.
 ///
-/// Each call dials anew, after reading the certificates again. Dropping its future closes the
+/// Each call dials anew, after reading the certificates again; files in new trouble are read once
+/// more after a second, as they may be in the middle of being replaced. Dropping its future closes the
 /// connection and leaves nothing behind.
 ///
 /// What is not there (404) is not offered. Everything else that is not the file is an error that
@@ -35,6 +37,13 @@ pub struct HttpsSource {
     watch: Mutex<CredentialWatch>,
     timeouts: Timeouts,
     env: Arc<dyn Env>,
+}
+
+/// Files may hang, so they are read where nothing else waits.
+async fn read(tls: &Arc<ClientTls>) -> Result<bool, ev_tls::Error> {
+    let tls = Arc::clone(tls);
+    // The runtime is ending, or reading panicked: nothing has changed.
+    tokio::task::spawn_blocking(move || tls.reload()).await.unwrap_or(Ok(false))
 }
 
 /// An envelope, and the name of the file that it belongs to.
@@ -68,11 +77,11 @@ impl HttpsSource {
     /// A line with the certificates as they are now.
     async fn line(&self) -> Line<'_> {
         if let Some(tls) = &self.tls {
-            let reading = Arc::clone(tls);
-            let read = tokio::task::spawn_blocking(move || reading.reload()).await;
-            let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
-            // The runtime is ending, or reading panicked: nothing has changed.
-            watch.take(read.unwrap_or(Ok(false)), tls);
+            // Others wait for what is read: it is what they would read.
+            let mut watch = self.watch.lock().await;
+            let settle = || self.env.sleep(CredentialWatch::SETTLE);
+            let read = watch.settled(tls, || read(tls), settle).await;
+            watch.take(read, tls);
             watch.expiry(tls);
         }
         Line::new(&self.base, self.tls.as_deref(), &self.timeouts, &*self.env)

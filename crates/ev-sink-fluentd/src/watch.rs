@@ -54,13 +54,8 @@ impl CertificateWatch {
 
     async fn look(&mut self, asked: bool) -> News {
         let Some(tls) = self.sink.tls.clone() else { return News::Same };
-        let mut read = read(&tls).await;
-        if let Err(error) = &read
-            && self.watch.is_new(error, &tls)
-        {
-            self.sink.env.sleep(CredentialWatch::SETTLE).await;
-            read = self::read(&tls).await;
-        }
+        let settle = || self.sink.env.sleep(CredentialWatch::SETTLE);
+        let read = self.watch.settled(&tls, || read(&tls), settle).await;
         let news =
             if asked { self.watch.take_asked(read, &tls) } else { self.watch.take(read, &tls) };
         if matches!(news, News::Taken(_)) {

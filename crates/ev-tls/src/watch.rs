@@ -53,6 +53,31 @@ impl CredentialWatch {
         Self { peer, advice, trouble: None, said: None }
     }
 
+    /// What reading the files brings, by `read`, and where they are in new trouble, by another one
+    /// once `settle` has taken [`CredentialWatch::SETTLE`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the last reading.
+    pub async fn settled<R, S>(
+        &self,
+        tls: &ClientTls,
+        read: impl Fn() -> R,
+        settle: impl FnOnce() -> S,
+    ) -> Result<bool, Error>
+    where
+        R: Future<Output = Result<bool, Error>>,
+        S: Future<Output = ()>,
+    {
+        match read().await {
+            Err(error) if self.is_new(&error, tls) => {
+                settle().await;
+                read().await
+            }
+            read => read,
+        }
+    }
+
     /// Whether this trouble was not reported yet.
     pub fn is_new(&self, error: &Error, tls: &ClientTls) -> bool {
         !is_old_expiry(error, tls) && self.trouble.as_deref() != Some(&*reason(error))

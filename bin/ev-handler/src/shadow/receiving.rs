@@ -11,14 +11,16 @@ use ev_shadow::{
     Comparison, Forward, ForwardTimeouts, Limits, Paths, Receiver, ReceiverConfig, ReceiverCounts,
     ServerFiles, server_tls,
 };
-use ev_tls::{ClientOptions, ClientTls, Clock, CredentialFiles};
+use ev_tls::{ClientOptions, ClientTls, Clock, CredentialFiles, CredentialWatch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::Args;
-use crate::chain::Chain;
 use crate::start::{Error, parts};
+
+const ADVICE: &str = "give the handler a new client certificate, signed by the CA that Fluentd \
+                      trusts";
 
 /// The receiver as it runs, and what runs beside it. Dropping it ends both.
 pub(super) struct Receiving {
@@ -134,16 +136,20 @@ fn forward(
 }
 
 async fn watch(tls: Arc<ClientTls>, interval: Duration, env: Arc<dyn Env>) {
+    let mut watch = CredentialWatch::new("Fluentd", ADVICE);
     loop {
+        watch.expiry(&tls);
         env.sleep(interval).await;
-        let files = Arc::clone(&tls);
-        match tokio::task::spawn_blocking(move || files.reload()).await {
-            Ok(Ok(true)) => info!("using new certificates for Fluentd"),
-            Ok(Ok(false)) => {}
-            Ok(Err(error)) => warn!(error = %Chain(&error), "new certificates are not usable"),
-            Err(error) => warn!(%error, "certificates could not be read"),
-        }
+        let read = watch.settled(&tls, || read(&tls), || env.sleep(CredentialWatch::SETTLE)).await;
+        watch.take(read, &tls);
     }
+}
+
+/// Files may hang, so they are read where nothing else waits.
+async fn read(tls: &Arc<ClientTls>) -> Result<bool, ev_tls::Error> {
+    let tls = Arc::clone(tls);
+    // The runtime is ending, or reading panicked: nothing has changed.
+    tokio::task::spawn_blocking(move || tls.reload()).await.unwrap_or(Ok(false))
 }
 
 /// Those of the settings, as far as the other handler waits.

@@ -11,15 +11,27 @@ pub(crate) const START: Timestamp = Timestamp::new(1_780_272_000, 0);
 
 pub(crate) struct ManualEnv {
     elapsed: watch::Sender<Duration>,
+    /// What is slept for since the clock was moved last.
+    sleeps: watch::Sender<Vec<Duration>>,
 }
 
 impl ManualEnv {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { elapsed: watch::Sender::new(Duration::ZERO) })
+        let (elapsed, sleeps) =
+            (watch::Sender::new(Duration::ZERO), watch::Sender::new(Vec::new()));
+        Arc::new(Self { elapsed, sleeps })
     }
 
     pub(crate) fn advance(&self, by: Duration) {
+        self.sleeps.send_modify(Vec::clear);
         self.elapsed.send_modify(|elapsed| *elapsed += by);
+    }
+
+    /// Resolves once somebody sleeps for just so long.
+    pub(crate) async fn asleep(&self, duration: Duration) {
+        let mut sleeps = self.sleeps.subscribe();
+        let slept = sleeps.wait_for(|sleeps| sleeps.contains(&duration)).await;
+        assert!(slept.is_ok(), "the clock is there");
     }
 }
 
@@ -34,6 +46,7 @@ impl Env for ManualEnv {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.sleeps.send_modify(|sleeps| sleeps.push(duration));
         let mut elapsed = self.elapsed.subscribe();
         let until = *elapsed.borrow_and_update() + duration;
         Box::pin(async move {

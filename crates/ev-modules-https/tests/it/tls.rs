@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use ev_core::{ArtifactKind, ArtifactSource};
 use ev_modules::SigningKey;
 use ev_modules_https::{Error, HttpsSource};
+use ev_tls::CredentialWatch;
 
 use crate::env::ManualEnv;
 use crate::server::{Pki, Rig, Server, make, payload, request};
@@ -17,7 +18,8 @@ fn table(key: &SigningKey) -> crate::server::Made {
 async fn a_server_of_another_ca_gets_no_request() {
     let rig = Rig::new().await;
     rig.server.offer("/ev", &table(&rig.key));
-    let stranger = Pki::new().source(&rig.url("/ev"));
+    let other = Pki::new();
+    let stranger = other.source(&rig.url("/ev"));
     let error = stranger.fetch(request()).await.unwrap_err().to_string();
     assert!(error.contains("TLS handshake failed"), "{error}");
     assert!(error.contains(&rig.url("/ev/18.1.0/table-v2.evt.dsse.json")), "{error}");
@@ -72,13 +74,61 @@ async fn certificates_are_read_again_for_each_call() {
     let rig = Rig::new().await;
     rig.server.offer("/ev", &table(&rig.key));
     let other = Pki::new();
-    let source = other.source(&rig.url("/ev"));
+    let env = ManualEnv::new();
+    let source = HttpsSource::new(other.config(&rig.url("/ev")), env.clone()).unwrap();
     assert!(source.fetch(request()).await.is_err());
     std::fs::copy(rig.pki.path("ca.crt"), other.path("ca.crt")).unwrap();
     assert_eq!(payload(source.fetch(request()).await.unwrap()), b"table");
     // What cannot be read leaves those that were.
     std::fs::write(other.path("ca.crt"), "no certificate").unwrap();
-    assert_eq!(payload(source.fetch(request()).await.unwrap()), b"table");
+    assert_eq!(payload(settled(&env, source.fetch(request())).await.unwrap()), b"table");
+}
+
+/// Lets the time pass that files in new trouble are given, whenever something waits for it.
+async fn settled<T>(env: &ManualEnv, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = env.asleep(CredentialWatch::SETTLE) => env.advance(CredentialWatch::SETTLE),
+        }
+    }
+}
+
+#[tokio::test]
+async fn files_that_are_being_replaced_are_looked_at_again_before_they_are_judged() {
+    let pki = Pki::new();
+    pki.write_client();
+    let key = SigningKey::generate().unwrap();
+    let server = Server::start(Some(pki.strict_server())).await;
+    server.offer("", &table(&key));
+    let mut config = pki.config(&format!("https://127.0.0.1:{}", server.addr.port()));
+    config.tls.certificate = Some(pki.path("client.crt"));
+    config.tls.key = Some(pki.path("client.key"));
+    let env = ManualEnv::new();
+    let source = HttpsSource::new(config, env.clone()).unwrap();
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    // The new certificate is there, and its key is about to come.
+    let old_key = std::fs::read(pki.path("client.key")).unwrap();
+    pki.write_client();
+    let new_key = std::fs::read(pki.path("client.key")).unwrap();
+    std::fs::write(pki.path("client.key"), old_key).unwrap();
+    let fetched = source.fetch(request());
+    tokio::pin!(fetched);
+    tokio::select! {
+        biased;
+        early = &mut fetched => panic!("not looked at again: {early:?}"),
+        () = env.asleep(CredentialWatch::SETTLE) => {}
+    }
+    std::fs::write(pki.path("client.key"), new_key).unwrap();
+    env.advance(CredentialWatch::SETTLE);
+    assert_eq!(payload(fetched.await.unwrap()), b"table");
+    assert_eq!(lines.with("credential files cannot be used"), 0);
+    assert_eq!(lines.with("credentials have changed"), 1);
 }
 
 #[tokio::test]
@@ -158,7 +208,8 @@ async fn files_that_cannot_be_used_are_told_once_and_with_the_cause() {
     let mut config = pki.config(&format!("https://127.0.0.1:{}", server.addr.port()));
     config.tls.certificate = Some(pki.path("client.crt"));
     config.tls.key = Some(pki.path("client.key"));
-    let source = HttpsSource::new(config, ManualEnv::new()).unwrap();
+    let env = ManualEnv::new();
+    let source = HttpsSource::new(config, env.clone()).unwrap();
     let certificate = pki.path("client.crt");
     let good = std::fs::read(&certificate).unwrap();
     let lines = Lines::default();
@@ -167,7 +218,7 @@ async fn files_that_cannot_be_used_are_told_once_and_with_the_cause() {
     let _guard = tracing::subscriber::set_default(subscriber);
     std::fs::write(&certificate, "nonsense").unwrap();
     for _ in 0..3 {
-        assert_eq!(payload(source.fetch(request()).await.unwrap()), b"table");
+        assert_eq!(payload(settled(&env, source.fetch(request())).await.unwrap()), b"table");
     }
     assert_eq!(lines.with("credential files cannot be used"), 1);
     assert_eq!(lines.with(&certificate.display().to_string()), 1, "and what is wrong with which");
