@@ -208,8 +208,15 @@ pub fn parse_time(text: &str) -> Result<i64, String> {
     let time: jiff::Timestamp =
         text.parse().map_err(|_| wrong("is not a date and time that exists"))?;
     // The library cuts towards 1970; whole seconds are those before the instant.
-    Ok(time.as_second() - i64::from(time.subsec_nanosecond() < 0))
+    let second = time.as_second() - i64::from(time.subsec_nanosecond() < 0);
+    match second {
+        ..FIRST_SECOND => Err(wrong("lies before the year 1 in UTC, where no log begins")),
+        _ => Ok(second),
+    }
 }
+
+/// 0001-01-01T00:00:00Z: no time before it can be sent to Auth (`google.protobuf.Timestamp`).
+const FIRST_SECOND: i64 = -62_135_596_800;
 
 enum Shape {
     Full,
@@ -336,6 +343,9 @@ mod tests {
         refused("2024-02-29T12:00:00", "no offset");
         refused("2024-02-29", "not a time");
         refused("yesterday", "not a time");
+        check("0001-01-01T00:00:00Z", FIRST_SECOND);
+        refused("0000-12-31T23:59:59Z", "before the year 1");
+        refused("0001-01-01T00:00:00+00:01", "before the year 1");
         refused("2024-02-30T12:00:00Z", "exists");
         refused("2024-02-29T25:00:00Z", "exists");
         refused("2016-12-31T23:59:60Z", "not a time");
