@@ -94,7 +94,7 @@ impl Forward {
         timeouts: ForwardTimeouts,
     ) -> Result<Self, Error> {
         let server = |setting, url: &str| {
-            let wrong = |what| Error::Url { setting, url: without_user(url), what };
+            let wrong = |what| Error::Url { setting, url: ev_dial::without_secrets(url), what };
             let uri: Uri = url.parse().map_err(|_| wrong("is no address"))?;
             let secure = match uri.scheme_str() {
                 Some("https") if tls.is_none() => return Err(wrong("needs certificates")),
@@ -290,10 +290,15 @@ fn broken(error: hyper::Error) -> Trouble {
     Trouble { status: StatusCode::BAD_GATEWAY, what }
 }
 
-/// A password in an address must not reach a log.
-pub(crate) fn without_user(url: &str) -> String {
-    match url.rsplit_once('@') {
-        Some((_, behind)) => format!("…@{behind}"),
-        None => url.to_owned(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_an_address_is_in_no_text() {
+        let error =
+            Forward::new("ftp://f/x?token=s3cret", "http://f/s", None, ForwardTimeouts::default());
+        let error = error.expect_err("no such scheme").to_string();
+        assert!(error.contains("ftp://f/x?…") && !error.contains("s3cret"), "{error}");
     }
 }

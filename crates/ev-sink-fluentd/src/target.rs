@@ -96,21 +96,7 @@ fn with_id(path: &PathAndQuery, id: &SessionId) -> Option<PathAndQuery> {
 }
 
 fn invalid(setting: &'static str, url: &str, what: &str) -> Error {
-    // A password in the address must not reach a log, nor must a token in the query. Where an `@`
-    // stands behind a `?`, nobody knows which of both it belongs to.
-    if let (Some(query), Some(at)) = (url.find('?'), url.rfind('@'))
-        && at > query
-    {
-        return Error::InvalidUrl { setting, url: "…".to_owned(), what: what.to_owned() };
-    }
-    let url = match url.rsplit_once('@') {
-        Some((_, behind)) => format!("…@{behind}"),
-        None => url.to_owned(),
-    };
-    let url = match url.split_once('?') {
-        Some((front, _)) => format!("{front}?…"),
-        None => url,
-    };
+    let url = ev_dial::without_secrets(url);
     Error::InvalidUrl { setting, url, what: what.to_owned() }
 }
 

@@ -4,7 +4,6 @@ use ev_core::{Route, SessionId};
 use http::Uri;
 
 use crate::Error;
-use crate::forward::without_user;
 
 /// Where the other handler posts to: the paths of its `url` and `session-url`. Host and port are
 /// of no interest, as it is this receiver that is dialled.
@@ -30,7 +29,7 @@ impl Paths {
     /// [`Error::Url`].
     pub fn new(url: &str, session_url: &str) -> Result<Self, Error> {
         let path = |setting, url: &str| -> Result<String, Error> {
-            let wrong = |what| Error::Url { setting, url: without_user(url), what };
+            let wrong = |what| Error::Url { setting, url: ev_dial::without_secrets(url), what };
             let uri: Uri = url.parse().map_err(|_| wrong("is no address"))?;
             // Ours alone: the other handler puts the id behind the address, whatever it is.
             if uri.path_and_query().is_some_and(|path| path.as_str().contains("{session-id}")) {
