@@ -80,6 +80,7 @@ func TestChartEachSettingLandsInTheConfiguration(t *testing.T) {
 		{"eventHandler: {timeout: 5s}", "timeout", "5s"},
 		{"eventHandler: {batch: 100}", "batch", int64(100)},
 		{"eventHandler: {windowSize: 1h30m}", "window-size", "1h30m"},
+		{"eventHandler: {windowSize: 1.5h}", "window-size", "1.5h"},
 		{"eventHandler: {debug: true}", "debug", true},
 		{"eventHandler: {types: [user.login, cert.create]}", "types", "user.login,cert.create"},
 		{"eventHandler: {types: []}", "types", ""},

@@ -13,6 +13,7 @@ import (
 func TestChartTakesTheValuesOfTheGuide(t *testing.T) {
 	all := render(t, "helm/guide-plain.yaml")
 	recorded(t, "deploy/tests/testdata/rendered/guide-plain.yaml", all.text)
+	recorded(t, "deploy/tests/testdata/rendered/guide-plain.toml", all.configText())
 	config := all.config()
 	for name, want := range map[string]any{
 		"storage": home + "/storage", "timeout": "10s", "batch": int64(20), "concurrency": int64(5),
@@ -57,5 +58,8 @@ func TestChartTakesTheValuesThatConfigureWrites(t *testing.T) {
 }
 
 func TestChartEverythingAtOnce(t *testing.T) {
-	recorded(t, "deploy/tests/testdata/rendered/everything.yaml", render(t, "everything.yaml").text)
+	all := render(t, "everything.yaml")
+	recorded(t, "deploy/tests/testdata/rendered/everything.yaml", all.text)
+	// The handler's own tests read it.
+	recorded(t, "deploy/tests/testdata/rendered/everything.toml", all.configText())
 }

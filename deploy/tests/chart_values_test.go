@@ -143,7 +143,7 @@ func (s schema) kind() string {
 				}
 			}
 			return strings.Join(quoted, ", ")
-		case strings.HasPrefix(s.Pattern, "^([0-9]+(\\.") || strings.HasPrefix(s.Pattern, "^(([0-9]+(\\."):
+		case strings.Contains(s.Pattern, "(ns|us|µs|ms|s|m|h)"):
 			return "duration"
 		case one == "array" && s.Items.Type == "string":
 			return "list of texts"
