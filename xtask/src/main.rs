@@ -12,9 +12,11 @@ mod decoder;
 mod demo;
 mod deploy;
 mod direction;
+mod dist;
 mod fuzz;
 mod pages;
 mod steps;
+mod supply;
 mod tables;
 mod template;
 mod test;
@@ -67,6 +69,14 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Write `THIRD-PARTY-NOTICES.md` from what the packages say
+    Notices {
+        /// Compare instead of writing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check licences, bans, sources, notices and packages
+    Supply,
     /// Compile the embedded schema tables from `proto/`
     Tables {
         /// Compare instead of writing
@@ -79,6 +89,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Build what is handed to others: static programs, bills of materials, sums, the image
+    Dist(dist::Args),
     /// Build, sign, verify and list decoder artifacts
     #[command(subcommand)]
     Decoder(decoder::Command),
@@ -95,8 +107,11 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
         Chore::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Pages { check } => pages::run(check).map(|()| ExitCode::SUCCESS),
+        Chore::Notices { check } => supply::notices::run(check).map(|()| ExitCode::SUCCESS),
+        Chore::Supply => supply::run().map(exit_code),
         Chore::Tables { check } => tables::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Template { check } => template::run(check).map(|()| ExitCode::SUCCESS),
+        Chore::Dist(args) => dist::run(&args).map(exit_code),
         Chore::Decoder(command) => decoder::run(command).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

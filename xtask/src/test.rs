@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::steps::Steps;
 use crate::tools::FLUENT_SERVER;
-use crate::{fuzz, tidy};
+use crate::{dist, fuzz, tidy};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -54,7 +54,8 @@ fn add_slow(steps: &mut Steps) -> Result<()> {
     )?;
     // Alone, since it looks at the memory of its whole process.
     let bombs = ["cargo", "test", "--locked", "-p", "ev-wasm-host", "--test", "it", "--"];
-    steps.run("memory bombs", &[&bombs[..], &["--ignored", "bombs"]].concat(), &[])
+    steps.run("memory bombs", &[&bombs[..], &["--ignored", "bombs"]].concat(), &[])?;
+    dist::add_slow(steps)
 }
 
 /// The steps of the test command; the long way of `ci` contains them.

@@ -181,6 +181,29 @@ fn with_lists(args: &[&str], folder: &Path) -> Result<()> {
     run(apt().args(args))
 }
 
+/// Fetches a package of another architecture than this machine's and unpacks it. Lists of its own
+/// are used for that, so that the machine's are as before.
+pub(crate) fn fetch_foreign(package: &str, architecture: &str, into: &Path) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    for folder in ["lists/partial", "cache/archives/partial", "fetched"] {
+        fs::create_dir_all(scratch.path().join(folder))?;
+    }
+    let fetched = scratch.path().join("fetched");
+    let apt = |args: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        apt.current_dir(&fetched).arg("--quiet").args(["-o", "APT::Sandbox::User=root"]);
+        for (option, folder) in [("Dir::State::lists", "lists"), ("Dir::Cache", "cache")] {
+            apt.arg("-o").arg(format!("{option}={}", scratch.path().join(folder).display()));
+        }
+        apt.arg("-o").arg(format!("APT::Architectures::={architecture}"));
+        run(apt.args(args))
+    };
+    apt(&["update"])?;
+    apt(&["download", &format!("{package}:{architecture}")])?;
+    let archive = fs::read_dir(&fetched)?.next().context("nothing was fetched")??.path();
+    run(Command::new("dpkg-deb").arg("-x").arg(archive).arg(into))
+}
+
 fn libraries(triple: &str) -> Result<PathBuf> {
     let mut rustc = Command::new("rustc");
     rustc.current_dir(crate::root()).args(["--print", "target-libdir", "--target", triple]);

@@ -84,7 +84,7 @@ pub enum BuildError {
 
 /// The guest template of this release.
 pub fn template() -> &'static [u8] {
-    include_bytes!("../../ev-decoder-module/template/decoder-template.wasm")
+    include_bytes!("../template/decoder-template.wasm")
 }
 
 /// Adds a table to a template, without the names of its fields: a guest tells places, not names.
