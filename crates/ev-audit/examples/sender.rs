@@ -6,9 +6,10 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `SOCKET` | path of a Unix socket, or `tcp:HOST:PORT`; required |
+//! | `SOCKET` | path of a Unix socket, `tcp:HOST:PORT`, or `tls:HOST:PORT` with the feature `tls`; required |
+//! | `CA`, `CERT`, `KEY` | PEM files for TLS: who signs the agent's certificate, and for mutual TLS our own and its key; default the system's authorities and none |
 //! | `N` | how many records; default 1000 |
-//! | `RETAIN` | bytes of written records that are kept to be sent again when a connection breaks; default 524288 for a Unix socket, 8388608 for TCP, 0 is off |
+//! | `RETAIN` | bytes of written records that are kept to be sent again when a connection breaks; default 524288 for a Unix socket, 8388608 for TCP and TLS, 0 is off |
 //! | `SPILL` | a directory for records that memory has no room for, and for those of a run that was killed; default none |
 //! | `DEADLINE` | seconds that the end may take; default 60 |
 //!
@@ -33,9 +34,10 @@ const TCP_RETAIN: usize = 8 * 1024 * 1024;
 fn main() -> Result<(), Box<dyn Error>> {
     let socket = env::var("SOCKET").map_err(|_| "SOCKET is not set")?;
     let count: i64 = number("N", 1000)?;
-    let (transport, retain): (Box<dyn Transport>, usize) = match socket.strip_prefix("tcp:") {
-        Some(address) => (Box::new(TcpTransport::new(address)), TCP_RETAIN),
-        None => (Box::new(UnixTransport::at(&socket)), UNIX_RETAIN),
+    let (transport, retain): (Box<dyn Transport>, usize) = match socket.split_once(':') {
+        Some(("tcp", address)) => (Box::new(TcpTransport::new(address)), TCP_RETAIN),
+        Some(("tls", address)) => (tls(address)?, TCP_RETAIN),
+        _ => (Box::new(UnixTransport::at(&socket)), UNIX_RETAIN),
     };
     let service = "e6c9fcb1-7f08-4c1d-9e7a-123456789abc".parse()?;
     let mut builder = Client::builder(service, transport).retain_bytes(number("RETAIN", retain)?);
@@ -67,6 +69,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         ledger.is_balanced(),
     );
     Ok(())
+}
+
+#[cfg(feature = "tls")]
+fn tls(address: &str) -> Result<Box<dyn Transport>, Box<dyn Error>> {
+    let file = |name: &str| env::var_os(name).map(std::path::PathBuf::from);
+    let files = ev_tls::CredentialFiles {
+        ca: file("CA"),
+        certificate: file("CERT"),
+        key: file("KEY"),
+        passphrase: None,
+    };
+    let options = ev_tls::ClientOptions::default();
+    Ok(Box::new(ev_audit::transport::TlsTransport::new(address, files, options)?))
+}
+
+#[cfg(not(feature = "tls"))]
+fn tls(_: &str) -> Result<Box<dyn Transport>, Box<dyn Error>> {
+    Err("this was built without the feature `tls`".into())
 }
 
 /// A record whose frame has 575 bytes.

@@ -79,10 +79,11 @@ impl Connection {
     /// Waits until what was written has left the stream's own buffers, if it has any.
     pub(super) async fn flush(&mut self) -> Result<(), Lost> {
         poll_fn(|cx| {
-            if let Poll::Ready(lost) = self.poll_ended(cx) {
-                return Poll::Ready(Err(lost));
+            // What is out is out, even if the agent closes its side in the same moment.
+            if let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx) {
+                return Poll::Ready(flushed.map_err(Lost::Failed));
             }
-            Pin::new(&mut self.stream).poll_flush(cx).map_err(Lost::Failed)
+            self.poll_ended(cx).map(Err)
         })
         .await
     }

@@ -40,8 +40,9 @@ pub(crate) use disk::Disk;
 use disk::{DISK_PAUSE, put_away, spill};
 use window::Window;
 
-/// The pause behind each write to an agent that breaks connections all the time.
-const SLOW_PAUSE: Duration = Duration::from_millis(10);
+/// The pause behind each KiB that is written to an agent that breaks connections all the time, in
+/// microseconds: 10 ms for the largest write.
+const SLOW_PAUSE_US: u64 = 156;
 
 /// How long an agent that got the last records is watched before it is told so, if they could be
 /// sent again: one that breaks connections does so when it reads.
@@ -387,8 +388,10 @@ impl Sender {
             // The first record shows whether the agent is there at all, and the heartbeat is due
             // behind it; a heartbeat that fell due inside a frame waits for its end.
             let one_frame = next_heartbeat.is_none_or(|at| at <= Instant::now());
+            let before = connection.bytes;
             self.write_some(connection, one_frame).await?;
-            self.slow_until = self.window.is_shrunk().then(|| Instant::now() + SLOW_PAUSE);
+            let pause = Duration::from_micros((connection.bytes - before) / 1024 * SLOW_PAUSE_US);
+            self.slow_until = self.window.is_shrunk().then(|| Instant::now() + pause);
             if next_heartbeat.is_none() && connection.first_record.is_some() {
                 next_heartbeat = Some(Instant::now());
             }
@@ -759,6 +762,9 @@ async fn part(connection: &mut Connection, shared: &Shared) -> Result<(), Lost> 
 
 /// Writes some of `bytes`. The deadline starts anew with each call: it runs out only when the
 /// agent took nothing at all. 0 when the sender was woken instead and should look around.
+///
+/// What is still in the stream's own buffers when the connection ends counts as not written: a
+/// stream that has such buffers lets go of what it took in one write as a whole.
 async fn write(
     connection: &mut Connection,
     bytes: &[u8],
@@ -791,7 +797,7 @@ async fn write(
             () = &mut limit => return Err(Lost::Stalled),
             () = shared.wake_sender.notified() => {
                 if shared.queue().phase() >= Phase::Stopping {
-                    return Ok(taken);
+                    return Ok(0);
                 }
             }
         }

@@ -35,6 +35,11 @@ pub use tls::TlsTransport;
 pub use unix::UnixTransport;
 
 /// A byte stream to an agent.
+///
+/// One that has buffers of its own should take no more in one write than the other side gets as a
+/// whole or not at all, as a stream over TLS takes one record: when it breaks
+/// before a flush is ready, what that write took counts as not written and goes out again on the
+/// next connection.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}

@@ -2,16 +2,24 @@
 
 use std::fmt;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use ev_tls::{
     ClientOptions, ClientTls, CredentialSource, CredentialWatch, describe_tls_error, find_tls_error,
 };
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::{ConnectError, Connected, Connecting, TcpTransport, Transport};
 use crate::clock::{Clock, SystemClock};
 use crate::model::ConnectionType;
+
+/// What a record of TLS holds at most (RFC 8446, 5.1).
+const RECORD_BYTES: usize = 16 * 1024;
 
 /// Connects to an agent over TLS.
 ///
@@ -103,7 +111,42 @@ impl TlsTransport {
             };
             failed(io::Error::new(source.kind(), HandshakeFailed { what, source }))
         })?;
-        Ok(Connected::new(stream, ConnectionType::TCP, peer))
+        Ok(Connected::new(OneRecord(stream), ConnectionType::TCP, peer))
+    }
+}
+
+/// Takes one record of TLS in each write.
+///
+/// Whether a record left this side is known, and one of which a part is missing is never read. If
+/// a write made several, the first could be with the agent when the second fails, and nobody
+/// would know.
+struct OneRecord(TlsStream<TcpStream>);
+
+impl AsyncRead for OneRecord {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for OneRecord {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, &bytes[..bytes.len().min(RECORD_BYTES)])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 

@@ -241,6 +241,30 @@ async fn what_was_sent_again_is_kept_until_it_is_sent_again_once_more() {
     assert_eq!(ledger(&client).written, 30);
 }
 
+/// An agent that breaks each connection is written to slowly, by bytes and not by writes: streams
+/// that take little at once, as those over TLS, are no slower.
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_breaks_connections_is_written_to_slowly_however_little_a_write_takes() {
+    for pipe in [16 * 1024, PIPE] {
+        let (transport, mut agent) = pipes(pipe);
+        let client = start(Client::builder(service(), transport).retain_bytes(8 << 20));
+        send_all(&client, 0..20_000);
+        // The first takes all that there is to be sent again, the next ones a part of it.
+        let mut far = agent.accept().await;
+        far.seqs(15_000).await;
+        for _ in 0..8 {
+            drop(far);
+            far = agent.accept().await;
+            far.seqs(1_000).await;
+        }
+        let before = Instant::now();
+        far.seqs(1_000).await;
+        let took = before.elapsed();
+        assert!(took >= Duration::from_millis(50), "{took:?} for 340 kB");
+        assert!(took <= Duration::from_millis(150), "{took:?} for 340 kB");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_agent_is_noticed_without_any_send() {
     let (transport, mut agent) = pipes(PIPE);

@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ev_audit::receiver::{Cut, CutAt, Faults, HalfClose, Receiver, Side, Tally};
-use ev_audit::transport::{Connected, Connecting, TcpTransport, Transport, UnixTransport};
+use ev_audit::transport::{
+    Connected, Connecting, TcpTransport, TlsTransport, Transport, UnixTransport,
+};
 use ev_audit::{Client, EventKind, Ledger, Plane, Retry};
+use ev_tls::{ClientOptions, CredentialFiles};
 
+use crate::pki::Ca;
 use crate::rig::{record, send_all, seq, service};
 
 /// Far beyond what anything here takes.
@@ -40,6 +44,25 @@ fn tcp() -> (Receiver, Client) {
     let receiver = Receiver::tcp().start().expect("a free port");
     let address = receiver.address().expect("it is TCP").to_string();
     (receiver, client(TcpTransport::new(address), 8 * 1024 * 1024))
+}
+
+/// A receiver behind TLS.
+fn tls(dir: &Path) -> (Receiver, Client) {
+    let ca = Ca::new("audit CA");
+    let leaf = ca.issue("127.0.0.1");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der()], leaf.key())
+        .expect("a server");
+    let receiver = Receiver::tcp().tls(Arc::new(config)).start().expect("a free port");
+    let address = receiver.address().expect("it is TCP").to_string();
+    std::fs::write(dir.join("ca.pem"), &ca.pem).expect("a file");
+    let files = CredentialFiles { ca: Some(dir.join("ca.pem")), ..Default::default() };
+    let transport = TlsTransport::new(address, files, ClientOptions::default());
+    (receiver, client(transport.expect("good credentials"), 8 * 1024 * 1024))
 }
 
 /// All of them came, in order, and twice only as the ledger says.
@@ -177,7 +200,7 @@ fn an_agent_that_is_slow_is_waited_for() {
 #[test]
 fn resets_in_mid_frame() {
     let dir = tempfile::tempdir().unwrap();
-    for (receiver, client) in [unix(dir.path()), tcp()] {
+    for (receiver, client) in [unix(dir.path()), tcp(), tls(dir.path())] {
         let at = CutAt::MidFrame { records: 700, bytes: 100 };
         receiver.set_faults(Faults { cut: Some(Cut::reset(at).times(5)), ..Faults::default() });
         send_all(&client, 0..10_000);
@@ -191,12 +214,13 @@ fn resets_in_mid_frame() {
 fn half_closed_connections() {
     for side in [Side::Write, Side::Read] {
         let dir = tempfile::tempdir().unwrap();
-        let (receiver, client) = unix(dir.path());
-        let half = HalfClose { side, records: 300, times: 2 };
-        receiver.set_faults(Faults { half_close: Some(half), ..Faults::default() });
-        send_all(&client, 0..10_000);
-        let (tally, _) = check(&receiver, &client, 10_000);
-        assert_eq!(tally.half_closed, 2, "{side:?}");
+        for (receiver, client) in [unix(dir.path()), tcp(), tls(dir.path())] {
+            let half = HalfClose { side, records: 300, times: 2 };
+            receiver.set_faults(Faults { half_close: Some(half), ..Faults::default() });
+            send_all(&client, 0..10_000);
+            let (tally, _) = check(&receiver, &client, 10_000);
+            assert_eq!(tally.half_closed, 2, "{side:?}");
+        }
     }
 }
 

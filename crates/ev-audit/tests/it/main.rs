@@ -1,6 +1,7 @@
 //! Tests of the crate from outside.
 
 mod allocations;
+mod buffering;
 mod checklist;
 mod connecting;
 mod data;

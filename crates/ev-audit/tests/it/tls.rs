@@ -209,3 +209,22 @@ async fn an_address_that_is_none_is_permanent() {
     let error = transport.connect().await.expect_err("no such host can be");
     assert!(!error.is_retryable(), "{error:?}");
 }
+
+/// So that it is always known what is out: see the documentation of streams.
+#[tokio::test]
+async fn a_write_takes_one_record_of_tls() {
+    let (dir, ca) = (tempfile::tempdir().unwrap(), Ca::new("audit CA"));
+    let server = Server::new(&ca.issue("127.0.0.1"), None).await;
+    let mut transport = transport(&server, files(dir.path(), &ca, None));
+    let client = async {
+        let mut stream = transport.connect().await.expect("a connection").stream;
+        assert_eq!(stream.write(&[7; 100_000]).await.unwrap(), 16 * 1024);
+        stream.flush().await.unwrap();
+        assert_eq!(stream.write(&[7; 100]).await.unwrap(), 100);
+        stream.flush().await.unwrap();
+        stream.shutdown().await.unwrap();
+        stream
+    };
+    let (got, _stream) = tokio::join!(server.serve(), client);
+    assert_eq!(got.unwrap().0.len(), 16 * 1024 + 100);
+}
