@@ -55,6 +55,7 @@
 
 #![forbid(unsafe_code)]
 
+mod chain;
 mod client;
 mod clock;
 mod direct;

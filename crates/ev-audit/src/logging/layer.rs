@@ -12,6 +12,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::bridge::LogBridge;
 use super::fields::Fields;
+use crate::chain::Chain;
 use crate::model::Value;
 
 /// Turns events of a chosen target into records; see [`LogBridge`] for what their fields mean.
@@ -165,20 +166,5 @@ impl Visit for Collect<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.0.set_text(field.name(), format_args!("{value:?}"));
-    }
-}
-
-/// An error and its causes.
-struct Chain<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::chain::Chain;
 use crate::client::{EventKind, Shared};
 use crate::queue::{Chunk, Left};
 use crate::spill::{Spill, SpillError};
-
-use super::chain;
 
 /// What is moved and synced in one go: much enough that waiting for the disk costs little, and
 /// little enough that a record is soon safe.
@@ -161,7 +160,7 @@ pub(super) async fn spill(shared: &Arc<Shared>, disk: &Disk) {
         shared.wake_sender.notify_one();
         shared.events.tell(EventKind::Spilled, taken as u64, "");
         match error {
-            Some(error) => shared.events.tell(EventKind::SpillFailed, 1, chain(&error)),
+            Some(error) => shared.events.tell(EventKind::SpillFailed, 1, Chain(&error).to_string()),
             None if blocked => shared.events.tell(EventKind::SpillFull, 1, ""),
             None => {}
         }
@@ -190,6 +189,6 @@ pub(super) async fn put_away(shared: &Arc<Shared>, disk: &Disk) {
     let (taken, error) = disk.append(parts, move |taken| counting.queue().put_away(taken)).await;
     shared.events.tell(EventKind::Spilled, taken as u64, "at the end");
     if let Some(error) = error {
-        shared.events.tell(EventKind::SpillFailed, 1, chain(&error));
+        shared.events.tell(EventKind::SpillFailed, 1, Chain(&error).to_string());
     }
 }

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::chain::Chain;
 use crate::client::{EventKind, Shared, State};
 use crate::model::ConnectionType;
 use crate::queue::{Chunk, Chunks, DropReason, Phase, Source};
@@ -215,7 +216,7 @@ impl Sender {
         self.leave_again();
         if let Some(error) = impossible {
             // What is pending stays where it is, for the owner to fetch.
-            self.shared.impossible(&chain(&error));
+            self.shared.impossible(&Chain(&error).to_string());
         }
     }
 
@@ -256,7 +257,7 @@ impl Sender {
                     self.asked_for = error.retry_after();
                     self.shared.queue().counts().connect_failures += 1;
                     self.shared.set_state(State::Degraded);
-                    self.shared.events.tell(EventKind::ConnectFailed, 1, chain(&error));
+                    self.shared.events.tell(EventKind::ConnectFailed, 1, Chain(&error).to_string());
                     // Nothing from disk is in flight now, and this comes round every so often.
                     self.look_at_disk(0).await;
                     self.shared.publish();
@@ -488,7 +489,7 @@ impl Sender {
             events.tell(EventKind::SpillDamaged, 1, told);
         }
         if let Some(error) = found.error {
-            self.disk_failed(&chain(&error));
+            self.disk_failed(&Chain(&error).to_string());
         } else if limit > 0 && empty && there > 0 {
             // It says that it has nothing, although it should.
             let missing = self.shared.queue().lost_from_spill(there, DropReason::Unreadable);
@@ -515,7 +516,7 @@ impl Sender {
         match disk.settle(done).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
-                self.shared.events.tell(EventKind::SpillFailed, 1, chain(&error));
+                self.shared.events.tell(EventKind::SpillFailed, 1, Chain(&error).to_string());
             }
             None => self.done += done,
         }
@@ -802,16 +803,4 @@ async fn write(
             }
         }
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
