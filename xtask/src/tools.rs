@@ -55,8 +55,8 @@ pub(crate) enum State {
     Missing(String),
 }
 
-pub(crate) const GO: Tool =
-    Tool { name: "go", program: "go", how: How::Installed { package: "golang-go" } };
+/// Debian's own is too old for what is built with it here, so that it is not brought.
+pub(crate) const GO: Tool = Tool { name: "go", program: "go", how: How::Made(|_| go()) };
 
 pub(crate) const HELM: Tool = Tool {
     name: "helm",
@@ -134,7 +134,7 @@ fn bring(tool: &Tool) -> Result<PathBuf> {
         How::Go { package, version } => {
             let bin = home.join(format!("{}-{version}/bin", tool.name));
             let package = format!("{package}@{version}");
-            run(Command::new("go").args(["install", &package]).env("GOBIN", &bin))?;
+            run(Command::new(go()?).args(["install", &package]).env("GOBIN", &bin))?;
         }
         How::Cargo { package, version } => {
             let folder = home.join(format!("{}-{version}", tool.name));
@@ -154,6 +154,13 @@ fn bring(tool: &Tool) -> Result<PathBuf> {
         How::Made(make) => return make(&home),
     }
     find(tool).with_context(|| format!("what was installed has no `{}`", tool.program))
+}
+
+/// Go, which is often installed beside the search path.
+fn go() -> Result<PathBuf> {
+    let usual = PathBuf::from("/usr/local/go/bin/go");
+    let found = on_search_path("go").or(Some(usual).filter(|path| path.is_file()));
+    found.context("there is no Go, see https://go.dev/dl")
 }
 
 fn unpack(package: &str, into: &Path) -> Result<()> {
