@@ -193,7 +193,7 @@ fn receiver(receiver: &ReceiverStatus) -> Value {
         "limit": receiver.limit,
         "delayed": receiver.delayed,
         "under_suspicion": receiver.aside,
-        "troubled": receiver.troubled,
+        "troubled": receiver.trouble.is_some(),
     })
 }
 
