@@ -51,6 +51,7 @@
 //! - `log`: the same for the `log` crate (`AuditLogger`).
 //! - `metrics`: the ledger through the `metrics` facade.
 //! - `serde`: records as serde sees them, under the names of the wire.
+//! - `proto`: records as protobuf messages, for programs in other languages (`proto::Record`).
 //! - `receiver`: a receiver with faults on demand, for tests (`receiver::Receiver`).
 
 #![forbid(unsafe_code)]
@@ -62,6 +63,8 @@ mod direct;
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod logging;
 mod model;
+#[cfg(feature = "proto")]
+pub mod proto;
 mod queue;
 #[cfg(all(unix, feature = "receiver"))]
 pub mod receiver;

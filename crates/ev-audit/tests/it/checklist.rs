@@ -213,7 +213,16 @@ fn dependencies_are_few() {
     assert_eq!(names(false), ["crc32fast", "rustix", "thiserror", "tokio", "tracing"]);
     assert_eq!(
         names(true),
-        ["ev-tls", "log", "metrics", "rustls", "serde", "tokio-rustls", "tracing-subscriber"]
+        [
+            "ev-tls",
+            "log",
+            "metrics",
+            "prost",
+            "rustls",
+            "serde",
+            "tokio-rustls",
+            "tracing-subscriber"
+        ]
     );
     assert!(!manifest.contains("\ndefault = "), "no feature is on by default");
 }

@@ -16,6 +16,7 @@ mod logging;
 mod model;
 mod peer;
 mod pki;
+mod proto;
 mod receiver;
 mod rig;
 mod round_trip;
