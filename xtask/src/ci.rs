@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::steps::Steps;
-use crate::{codegen, deploy, dist, pages, supply, tables, template, test};
+use crate::{api, codegen, deploy, dist, pages, supply, tables, template, test};
 
 /// Runs all steps and says whether all passed.
 pub(crate) fn run() -> Result<bool> {
@@ -26,6 +26,7 @@ pub(crate) fn run() -> Result<bool> {
     steps.check("embedded schema tables", || tables::run(true))?;
     steps.check("guest template", || template::run(true))?;
     deploy::add(&mut steps)?;
+    steps.check("public API", || api::run(true))?;
     supply::add(&mut steps)?;
     dist::add(&mut steps)?;
     steps.run("demo", &["cargo", "xtask", "demo"], &[])?;

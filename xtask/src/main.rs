@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
+mod api;
 mod bench;
 mod cargo;
 mod ci;
@@ -69,6 +70,12 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Write what the library crates offer into `docs/api`
+    Api {
+        /// Compare instead of writing
+        #[arg(long)]
+        check: bool,
+    },
     /// Write `THIRD-PARTY-NOTICES.md` from what the packages say
     Notices {
         /// Compare instead of writing
@@ -107,6 +114,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
         Chore::Codegen { check } => codegen::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Pages { check } => pages::run(check).map(|()| ExitCode::SUCCESS),
+        Chore::Api { check } => api::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Notices { check } => supply::notices::run(check).map(|()| ExitCode::SUCCESS),
         Chore::Supply => supply::run().map(exit_code),
         Chore::Tables { check } => tables::run(check).map(|()| ExitCode::SUCCESS),

@@ -7,6 +7,7 @@
 mod archive;
 mod build;
 mod content;
+mod guide;
 mod image;
 pub(crate) mod packages;
 mod sbom;

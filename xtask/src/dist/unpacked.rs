@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::archive::{OTHER_NAMES, unpack};
 use super::build::{Built, PACKAGE};
-use super::{image, trial};
+use super::{guide, image, trial};
 use crate::tools::{How, Tool};
 
 /// Where the guide's `docker run` line mounts the folder it stands in.
@@ -44,7 +44,7 @@ fn namespaces(_: &Path) -> Result<PathBuf> {
 }
 
 /// The unpacked image.
-struct Container {
+pub(super) struct Container {
     root: PathBuf,
     /// What is mounted; belongs to the user.
     work: PathBuf,
@@ -61,7 +61,8 @@ pub(crate) fn check(built: &Built, layout: &Path) -> Result<()> {
     let container = Container::unpack(built, layout, folder.path())?;
     container.names()?;
     container.decodes()?;
-    container.is_confined()
+    container.is_confined()?;
+    guide::check(&container)
 }
 
 impl Container {
@@ -79,8 +80,9 @@ impl Container {
         fs::create_dir_all(&root)?;
         fs::create_dir_all(&work)?;
         unpack(&layer, &root)?;
-        // Whoever runs containers makes the folders to mount on.
+        // Whoever runs containers makes the folders to mount on, and the names of hosts.
         fs::create_dir_all(root.join(MOUNTED))?;
+        fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n")?;
         let user = config["config"]["User"].as_str().context("the image names a user")?;
         let (user, group) = user.split_once(':').context("the image names a group")?;
         let (user, group) = (user.parse()?, group.parse()?);
@@ -101,8 +103,34 @@ impl Container {
         command
     }
 
+    /// What runs the image with these arguments.
+    pub(super) fn start(&self, args: &[&str]) -> Command {
+        self.command(&self.entrypoint, args)
+    }
+
+    /// The mounted folder, from outside.
+    pub(super) fn work(&self) -> &Path {
+        &self.work
+    }
+
+    /// Puts a file into the mounted folder that only the user may read.
+    pub(super) fn give(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.work.join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(chown(&path, Some(self.user), Some(self.group))?)
+    }
+
+    /// An error unless the file is there and belongs to the user.
+    pub(super) fn owns(&self, name: &str) -> Result<()> {
+        let about = fs::metadata(self.work.join(name)).with_context(|| format!("no `{name}`"))?;
+        let owner = (about.uid(), about.gid());
+        ensure!(owner == (self.user, self.group), "`{name}` belongs to {owner:?}");
+        Ok(())
+    }
+
     fn run(&self, args: &[&str], input: &str) -> Result<Output> {
-        trial::output(&mut self.command(&self.entrypoint, args), input)
+        trial::output(&mut self.start(args), input)
     }
 
     fn names(&self) -> Result<()> {
@@ -127,8 +155,7 @@ impl Container {
     fn is_confined(&self) -> Result<()> {
         let output = self.run(&["decoder", "keygen", "--out", "."], "")?;
         ensure!(output.status.success(), "nothing can be written into the mount: {output:?}");
-        let key = fs::metadata(self.work.join("decoder-key.pem"))?;
-        ensure!((key.uid(), key.gid()) == (self.user, self.group), "written as {}", key.uid());
+        self.owns("decoder-key.pem")?;
         for folder in ["/tmp", "/var/lib/ev-handler", "/"] {
             let output = self.run(&["decoder", "keygen", "--out", folder], "")?;
             let says = String::from_utf8_lossy(&output.stderr).into_owned();
