@@ -11,8 +11,8 @@ use ev_modules::cli as decoder;
 use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::{
-    config, configure, decode, logging, pages, parked, program, replay, schema, shadow, start,
-    state, verify,
+    config, configure, decode, doctor, logging, pages, parked, program, replay, schema, shadow,
+    start, state, verify,
 };
 
 /// Runs the command that the arguments name and says how the process is to end.
@@ -41,6 +41,7 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Exit {
         Some(("start", matches)) => start::command(matches),
         Some(("config", matches)) => config::command(matches),
         Some(("configure", matches)) => configure::command(matches),
+        Some(("doctor", matches)) => doctor::command(matches),
         Some(("completion", matches)) => match matches.get_one::<clap_complete::Shell>("shell") {
             Some(shell) => write_out(&pages::completion(*shell, command(name), name)),
             None => fail(&"no shell was given"),
@@ -106,6 +107,7 @@ pub(crate) fn command(name: &'static str) -> Command {
         .subcommand(ev_config::start_command())
         .subcommand(config::define())
         .subcommand(configure::define())
+        .subcommand(doctor::define())
         .subcommand(decode::Args::augment_args(decode))
         .subcommand(decoder::Command::augment_subcommands(decoder).subcommand_required(true))
         .subcommand(parked::Command::augment_subcommands(parked).subcommand_required(true))

@@ -12,6 +12,7 @@ mod cli;
 mod config;
 mod configure;
 mod decode;
+mod doctor;
 mod exit;
 mod fetching;
 mod loading;

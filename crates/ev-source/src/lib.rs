@@ -4,7 +4,8 @@
 //! [`SearchSource`] reads the log of Auth in lanes through `GetEvents` and recordings through
 //! `StreamSessionEvents`, or through their unstructured counterparts, or whole dates by the bulk
 //! export; [`AuthArtifacts`] fetches signed decoder artifacts over the same connection, and
-//! [`AuthLocks`] sets locks over it. Every event stays the bytes that Auth sent, a slice of the
+//! [`AuthLocks`] sets locks over it. [`Visit`] is one look at Auth, for whoever has to
+//! say what is wrong. Every event stays the bytes that Auth sent, a slice of the
 //! receive buffer.
 //!
 //! Left to others: what an event means (`ev-decode`), which ids are known and what is retried
@@ -67,6 +68,7 @@ mod stream;
 mod surroundings;
 mod tasks;
 mod token;
+mod visit;
 mod window;
 
 pub use artifacts::AuthArtifacts;
@@ -83,3 +85,4 @@ pub use place::SearchPlace;
 pub use presence::AuthPresence;
 pub use source::SearchSource;
 pub use surroundings::Surroundings;
+pub use visit::{Granted, Question, Unreached, Visit, VisitError};

@@ -73,6 +73,12 @@ impl Shared {
         }
     }
 
+    /// Of a connection that nobody makes again.
+    pub(crate) fn visit(&self, connection: Arc<Connection>, version: AuthVersion) {
+        self.lock().version = Some(version);
+        self.set(Some(connection));
+    }
+
     fn set(&self, connection: Option<Arc<Connection>>) {
         self.lock().connection = connection;
         self.0.connected.notify_waiters();

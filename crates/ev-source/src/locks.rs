@@ -66,7 +66,7 @@ fn error(status: Status) -> LockError {
     }
 }
 
-fn wire(lock: &UserLock) -> LockV2 {
+pub(crate) fn wire(lock: &UserLock) -> LockV2 {
     let metadata = Metadata {
         name: lock.name.clone(),
         namespace: NAMESPACE.to_owned(),

@@ -64,6 +64,12 @@ pub(crate) async fn ping(connection: &Connection) -> Result<Survey, Status> {
     Ok(Survey { cluster: answer.cluster_name, version })
 }
 
+/// The `date` of an answer, where something on the way has dated it.
+pub(crate) async fn date(connection: &Connection) -> Option<String> {
+    let answer = auth(connection).ping(PingRequest {}).await.ok()?;
+    Some(answer.metadata().get("date")?.to_str().ok()?.to_owned())
+}
+
 pub(crate) async fn search(
     connection: &Connection,
     road: SearchRoad,

@@ -85,6 +85,26 @@ impl Directory {
     }
 }
 
+/// Whether a process has the state open. Without a state nobody has.
+pub(crate) fn is_in_use(storage: &Path) -> Result<bool, StateError> {
+    let path = storage.join(DIRECTORY).join(LOCK);
+    let lock = match File::open(&path) {
+        Ok(lock) => lock,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(cause) => return Err(error::file(&path, "open", cause)),
+    };
+    // Shared, so that two who only look never take each other for a handler; and given back at
+    // once, though a handler that starts in this very moment may find it.
+    match lock.try_lock_shared() {
+        Ok(()) => {
+            drop(lock.unlock());
+            Ok(false)
+        }
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(cause)) => Err(error::file(&path, "lock", cause)),
+    }
+}
+
 impl Drop for Directory {
     fn drop(&mut self) {
         // Closing alone is not enough: a child that another thread is about to start holds a copy

@@ -47,6 +47,15 @@ impl StateReader {
         Ok(Self { connection, place })
     }
 
+    /// Whether a process has the state under a storage directory open.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Storage`] when that cannot be told.
+    pub fn is_in_use(storage: impl AsRef<Path>) -> Result<bool, StateError> {
+        directory::is_in_use(storage.as_ref())
+    }
+
     /// The cluster that the state belongs to, and the JSON flavour that was begun with; `None` if
     /// no sink was opened yet.
     ///

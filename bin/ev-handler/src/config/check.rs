@@ -28,30 +28,89 @@ pub(crate) enum Verdict {
     Bad,
 }
 
+/// What is wrong with a certificate or a key, as far as it is known what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Its time is over.
+    Expired,
+    /// It will be soon.
+    EndsSoon,
+    /// Its time has not begun.
+    NotYet,
+    /// Key and certificate do not belong together.
+    Mismatch,
+    /// The key is encrypted and no passphrase is there, or not the right one.
+    Passphrase,
+    /// Certificates of a chain do not follow each other.
+    Chain,
+    /// Others may read a secret.
+    Open,
+    /// Our certificate is of another CA than that of the server.
+    OtherCa,
+    /// Whatever else.
+    Unusable,
+}
+
+/// One thing that was tried.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) verdict: Verdict,
+    pub(crate) setting: String,
+    pub(crate) text: String,
+    pub(crate) fault: Option<Fault>,
+}
+
 /// What was found, in the order in which it was tried.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    lines: Vec<(Verdict, String, String)>,
+    pub(crate) lines: Vec<Line>,
 }
 
 impl Report {
     pub(crate) fn add(&mut self, verdict: Verdict, setting: &str, text: impl Into<String>) {
-        self.lines.push((verdict, setting.to_owned(), text.into()));
+        let (setting, text) = (setting.to_owned(), text.into());
+        self.lines.push(Line { verdict, setting, text, fault: None });
+    }
+
+    /// As [`Report::add`], with what is to be done about it.
+    pub(crate) fn fault(
+        &mut self,
+        verdict: Verdict,
+        setting: &str,
+        fault: Fault,
+        text: impl Into<String>,
+    ) {
+        self.add(verdict, setting, text);
+        if let Some(line) = self.lines.last_mut() {
+            line.fault = Some(fault);
+        }
     }
 
     pub(crate) fn bad(&mut self, setting: &str, error: &(dyn std::error::Error + 'static)) {
-        self.add(Verdict::Bad, setting, Chain(error).to_string());
+        let fault = match error.downcast_ref::<ev_tls::Error>() {
+            Some(ev_tls::Error::Expired { .. }) => Fault::Expired,
+            Some(ev_tls::Error::NotYetValid { .. }) => Fault::NotYet,
+            Some(ev_tls::Error::KeyMismatch { .. }) => Fault::Mismatch,
+            Some(
+                ev_tls::Error::EncryptedKey { .. }
+                | ev_tls::Error::WrongPassphrase { .. }
+                | ev_tls::Error::EmptyPassphrase { .. },
+            ) => Fault::Passphrase,
+            Some(ev_tls::Error::BrokenChain { .. }) => Fault::Chain,
+            _ => Fault::Unusable,
+        };
+        self.fault(Verdict::Bad, setting, fault, Chain(error).to_string());
     }
 
     /// Whether everything can be used.
     pub(crate) fn is_good(&self) -> bool {
-        self.lines.iter().all(|(verdict, ..)| *verdict != Verdict::Bad)
+        self.lines.iter().all(|line| line.verdict != Verdict::Bad)
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (verdict, setting, text) in &self.lines {
+        for Line { verdict, setting, text, .. } in &self.lines {
             let word = match verdict {
                 Verdict::Good => "ok",
                 Verdict::Odd => "warning",
@@ -59,7 +118,7 @@ impl fmt::Display for Report {
             };
             writeln!(f, "{word:<8}{setting}: {text}")?;
         }
-        let bad = self.lines.iter().filter(|(verdict, ..)| *verdict == Verdict::Bad).count();
+        let bad = self.lines.iter().filter(|line| line.verdict == Verdict::Bad).count();
         match bad {
             0 => writeln!(f, "the configuration can be used"),
             1 => writeln!(f, "1 thing cannot be used"),
@@ -130,7 +189,7 @@ fn made(settings: &Settings, env: &Arc<dyn Env>, report: &mut Report) {
         let is_known = report
             .lines
             .iter()
-            .any(|(verdict, _, known)| *verdict == Verdict::Bad && text.ends_with(known.as_str()));
+            .any(|line| line.verdict == Verdict::Bad && text.ends_with(line.text.as_str()));
         if !is_known {
             report.add(Verdict::Bad, "start", text);
         }
@@ -174,7 +233,7 @@ fn addresses(settings: &Settings, report: &mut Report) {
 }
 
 /// `host:port` of an address that has been judged already.
-fn authority(url: &str) -> Option<String> {
+pub(crate) fn authority(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;

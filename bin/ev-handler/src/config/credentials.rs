@@ -6,11 +6,11 @@ use ev_config::{ClientCertificate, Credentials, Fluentd};
 use ev_source::IdentityFile;
 use ev_tls::{CertificateFacts, Identity, PassphraseSource, Pem, Roots, format_time, open_mode};
 
-use super::check::{Report, Verdict};
+use super::check::{Fault, Report, Verdict};
 use crate::start::parts;
 
 /// Who we are for Auth.
-pub(super) fn teleport(credentials: &Credentials, now: i64, report: &mut Report) {
+pub(crate) fn teleport(credentials: &Credentials, now: i64, report: &mut Report) {
     match credentials {
         Credentials::Files { cert, key, ca } => {
             let client = ClientCertificate { cert: cert.clone(), key: key.clone() };
@@ -26,7 +26,7 @@ fn identity_file(path: &Path, now: i64, report: &mut Report) {
         Ok(bytes) => bytes,
         Err(error) => {
             let text = format!("`{}` cannot be read: {error}", path.display());
-            return report.add(Verdict::Bad, SETTING, text);
+            return report.fault(Verdict::Bad, SETTING, Fault::Unusable, text);
         }
     };
     let file = match IdentityFile::parse(&bytes) {
@@ -45,7 +45,7 @@ fn identity_file(path: &Path, now: i64, report: &mut Report) {
 }
 
 /// What the receiver is shown, and what it must show.
-pub(super) fn fluentd(settings: &Fluentd, now: i64, report: &mut Report) {
+pub(crate) fn fluentd(settings: &Fluentd, now: i64, report: &mut Report) {
     let is_https = |url: &str| url.starts_with("https:");
     if is_https(&settings.url) || is_https(&settings.session_url) {
         let passphrase = parts::passphrase(settings);
@@ -57,7 +57,7 @@ pub(super) fn fluentd(settings: &Fluentd, now: i64, report: &mut Report) {
 
 /// One side of TLS with its files. A client certificate that does not come from the CA that signs
 /// the server's is rare, and right only if the server trusts another one.
-pub(super) fn files(
+pub(crate) fn files(
     table: &str,
     ca: Option<&Path>,
     client: Option<&ClientCertificate>,
@@ -71,7 +71,7 @@ pub(super) fn files(
     {
         let text = "the certificate was signed by none of the CAs in `ca`, so the server must \
                     trust another one";
-        report.add(Verdict::Odd, &setting(table, "cert"), text);
+        report.fault(Verdict::Odd, &setting(table, "cert"), Fault::OtherCa, text);
     }
 }
 
@@ -117,7 +117,7 @@ fn only_ours(setting: &str, path: &Path, report: &mut Report) {
         let text = format!(
             "`{path}` can be used by others than its owner (mode {mode:04o}), give it mode 0600"
         );
-        report.add(Verdict::Odd, setting, text);
+        report.fault(Verdict::Odd, setting, Fault::Open, text);
     }
 }
 
@@ -156,7 +156,7 @@ fn certificate(
     if !is_good {
         // Told already.
     } else if now >= leaf.warn_from() {
-        report.add(Verdict::Odd, setting, format!("{text}, which is soon"));
+        report.fault(Verdict::Odd, setting, Fault::EndsSoon, format!("{text}, which is soon"));
     } else {
         report.add(Verdict::Good, setting, text);
     }
@@ -174,7 +174,7 @@ fn authorities(setting: &str, roots: &Result<Roots, ev_tls::Error>, now: i64, re
     for facts in &expired {
         let verdict = if good.is_empty() { Verdict::Bad } else { Verdict::Odd };
         let text = format!("CA `{}` expired at {}", facts.subject, format_time(facts.not_after));
-        report.add(verdict, setting, text);
+        report.fault(verdict, setting, Fault::Expired, text);
     }
     for facts in good {
         let text = format!("CA `{}`, valid until {}", facts.subject, format_time(facts.not_after));

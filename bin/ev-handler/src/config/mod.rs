@@ -1,12 +1,14 @@
 //! `ev-handler config`: the settings that `start` would have, printed or tried.
 
-mod check;
-mod credentials;
+pub(crate) mod check;
+pub(crate) mod credentials;
 mod reading;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-pub(crate) use self::reading::{Beside, begin_audited_log, begin_log, load, load_beside, read};
+pub(crate) use self::reading::{
+    Beside, Unusable, begin_audited_log, begin_log, load, load_beside, read,
+};
 use crate::cli::say;
 use crate::exit::Exit;
 

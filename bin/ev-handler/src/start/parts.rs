@@ -66,7 +66,8 @@ pub(crate) fn passphrase(settings: &Fluentd) -> Option<PassphraseSource> {
     Some(PassphraseSource::Known(known))
 }
 
-pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<SearchSource, Error> {
+/// How Auth is reached and read.
+pub(crate) fn source_config(settings: &Settings) -> ev_source::Config {
     let credentials = match &settings.teleport.credentials {
         Credentials::Identity(path) => ev_source::Credentials::Identity(path.clone()),
         Credentials::Files { cert, key, ca } => ev_source::Credentials::Files {
@@ -93,7 +94,11 @@ pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<SearchSou
         .map(|interval| interval.clamp(Duration::from_secs(1), ev_source::Config::DEFAULT_REFRESH));
     config.proxy_ca.clone_from(&settings.teleport.proxy_ca);
     config.surroundings = Surroundings::read(|name| std::env::var(name).ok());
-    SearchSource::new(config, env).map_err(|error| match error {
+    config
+}
+
+pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<SearchSource, Error> {
+    SearchSource::new(source_config(settings), env).map_err(|error| match error {
         ev_source::Error::Expired(error) => Error::Expired {
             whose: "teleport",
             advice: "sign new credentials, with `tctl auth sign` (whose `--ttl` is 12 h unless \

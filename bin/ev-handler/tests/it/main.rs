@@ -9,6 +9,7 @@ mod config_command;
 mod configure_command;
 mod decode_command;
 mod docs;
+mod doctor;
 mod dry_run;
 mod export;
 mod faults;

@@ -123,7 +123,7 @@ async fn a_password_in_an_address_is_never_logged() {
 const PASSPHRASE: &str = "correct-horse";
 
 /// A key as `openssl pkcs8 -topk8` encrypts it.
-fn encrypted(leaf: &Leaf) -> String {
+pub(crate) fn encrypted(leaf: &Leaf) -> String {
     let kdf = pbes2::Pbkdf2Params::hmac_sha256(2048, b"saltsalt").unwrap().into();
     let encryption = pbes2::EncryptionScheme::Aes256Cbc { iv: [7; 16] };
     let key = leaf.key_der();

@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http::header::{HOST, HeaderValue, USER_AGENT};
+use http::header::{DATE, HOST, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
@@ -17,7 +17,7 @@ use crate::connection::AGENT;
 use ev_dial::BoxStream;
 
 /// Headers that every request has.
-pub(super) fn begin(host: &Address) -> http::request::Builder {
+pub(crate) fn begin(host: &Address) -> http::request::Builder {
     // A valid host has no character that a header cannot hold; if it does, the request is refused
     // when it is built.
     let host = HeaderValue::from_str(&host.to_string()).unwrap_or(HeaderValue::from_static(""));
@@ -38,6 +38,19 @@ pub(super) async fn ask(
         Ok((head.status, body.to_bytes()))
     });
     // The request is what matters; the connection only has to be driven meanwhile.
+    match select(answer, pin!(connection)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right((_, answer)) => answer.await,
+    }
+}
+
+/// The date of an answer, whatever it is.
+pub(crate) async fn date(stream: BoxStream, request: Request<Empty<Bytes>>) -> Option<String> {
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
+    let answer = pin!(async move {
+        let response = send(sender, request).await.ok()?.1;
+        Some(response.headers().get(DATE)?.to_str().ok()?.to_owned())
+    });
     match select(answer, pin!(connection)).await {
         Either::Left((answer, _)) => answer,
         Either::Right((_, answer)) => answer.await,

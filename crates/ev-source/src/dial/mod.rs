@@ -8,7 +8,7 @@
 mod connect_proxy;
 mod error;
 mod find;
-mod http1;
+pub(crate) mod http1;
 mod http2;
 mod probe;
 mod tcp;

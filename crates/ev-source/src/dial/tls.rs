@@ -38,9 +38,20 @@ impl Dialler {
         Ok(Box::new(stream))
     }
 
+    /// The same for another protocol than gRPC's.
+    pub(crate) async fn own_tls(
+        &self,
+        stream: BoxStream,
+        protocol: &[u8],
+    ) -> Result<BoxStream, DialError> {
+        let name = self.tls.server_name(credentials::SERVER_NAME).map_err(DialError::Prepare)?;
+        let connector = TlsConnector::from(self.tls.config_with_alpn(vec![protocol.to_vec()]));
+        Ok(Box::new(connector.connect(name, stream).await.map_err(DialError::Tls)?))
+    }
+
     /// TLS as browsers speak it. Reads the CAs anew each time: it is needed seldom, and they may
     /// have changed.
-    pub(super) async fn web_tls(&self) -> Result<WebTls, DialError> {
+    pub(crate) async fn web_tls(&self) -> Result<WebTls, DialError> {
         let files = CredentialFiles { ca: self.config.proxy_ca.clone(), ..Default::default() };
         let clock = credentials::clock(&self.env);
         let read = move || ClientTls::new(files, ClientOptions::default(), clock);
@@ -55,10 +66,10 @@ impl Dialler {
 
 /// TLS to a Proxy's web service or an HTTP proxy, whose certificates anybody may check.
 #[derive(Clone)]
-pub(super) struct WebTls(Arc<ClientTls>);
+pub(crate) struct WebTls(Arc<ClientTls>);
 
 impl WebTls {
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         address: &Address,
         alpn: &[&str],

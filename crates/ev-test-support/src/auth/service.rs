@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 use tokio_stream::iter;
+use tonic::metadata::AsciiMetadataValue;
 use tonic::{Request, Response, Status};
 
 use super::artifacts::{Artifact, ArtifactKind};
@@ -34,16 +35,22 @@ pub(super) struct AuthApi(pub(super) Arc<Shared>);
 impl AuthService for AuthApi {
     async fn ping(&self, _: Request<PingRequest>) -> Result<Response<PingResponse>, Status> {
         self.0.enter("Ping", json!({})).await?;
-        let server_version = self.0.change(|inner| {
+        let (server_version, date) = self.0.change(|inner| {
             let version = inner.switches.version.clone();
             *inner.tally.pings.entry(version.clone()).or_default() += 1;
-            version
+            (version, inner.switches.date.clone())
         });
-        Ok(Response::new(PingResponse {
+        let mut response = Response::new(PingResponse {
             cluster_name: self.0.cluster.clone(),
             server_version,
             proxy_public_addr: format!("proxy.{}:443", self.0.cluster),
-        }))
+        });
+        if let Ok(date) = date.parse::<AsciiMetadataValue>()
+            && !date.is_empty()
+        {
+            response.metadata_mut().insert("date", date);
+        }
+        Ok(response)
     }
 
     async fn get_domain_name(

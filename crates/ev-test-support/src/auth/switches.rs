@@ -58,6 +58,8 @@ pub struct AuthSwitches {
     pub flip_artifact_byte: bool,
     /// Artifacts are not offered.
     pub withhold_artifacts: bool,
+    /// The `date` of answers to `Ping`, when not empty; else the machine's own.
+    pub date: String,
 }
 
 impl Default for AuthSwitches {
@@ -85,6 +87,7 @@ impl Default for AuthSwitches {
             empty_pages: 0,
             flip_artifact_byte: false,
             withhold_artifacts: false,
+            date: String::new(),
         }
     }
 }
