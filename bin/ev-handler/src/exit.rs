@@ -10,7 +10,8 @@ pub enum Exit {
     /// Something failed: the message is on stderr or in the log. Also wrong use of the command
     /// line, as the reference handler has it.
     Failure,
-    /// What was to be checked could not be, so that nothing is known of it.
+    /// What was to be checked could not be, so that nothing is known of it; or there are warnings
+    /// alone.
     Unchecked,
     /// The configuration is wrong (`EX_CONFIG` of sysexits).
     Config,

@@ -77,8 +77,11 @@ pub(crate) fn command(matches: &ArgMatches) -> Exit {
             tell_loaded(&loaded, &mut findings);
             let settings = loaded.settings;
             let road = Road { settings: &settings, probe: matches.get_flag("probe") };
+            let walked = block_on(async {
+                road.walk(&mut findings).await;
+                Ok(())
+            });
             // The runtime is the only thing that can fail here.
-            let walked = block_on(async { Ok(road.walk(&mut findings).await) });
             if let Err(error) = walked {
                 let cure = "give the process more threads, memory or file descriptors";
                 findings.problem(Step::Configuration, Chain(&error).to_string(), cure);
@@ -112,7 +115,12 @@ fn tell_loaded(loaded: &Loaded, findings: &mut Findings) {
 
 fn tell_unusable(error: &Unusable, findings: &mut Findings) {
     const CURE: &str = "correct it where it says; docs/configuration.md lists all settings";
+    const AWAITED: &str = "have it written: `tctl auth sign --format=file \
+                           --user=teleport-event-handler --out=identity --ttl=8760h`, or `tbot`";
     match error {
+        Unusable::Config(error) if error.may_pass() => {
+            findings.problem(Step::Configuration, error.to_string(), AWAITED);
+        }
         Unusable::Config(ConfigError::Invalid { problems }) => {
             for problem in problems {
                 findings.problem(Step::Configuration, problem.to_string(), CURE);

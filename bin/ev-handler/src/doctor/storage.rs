@@ -171,13 +171,21 @@ fn state(path: &Path, findings: &mut Findings) -> Option<Owner> {
         findings.ok(Step::State, what);
         return None;
     }
-    let identity = StateReader::open(path).and_then(|reader| reader.identity());
-    match identity {
-        Ok(Some((cluster, flavour))) => {
+    let found =
+        StateReader::open(path).and_then(|reader| Ok((reader.identity()?, reader.sinks()?)));
+    match found {
+        Ok((Some((cluster, flavour)), sinks)) => {
             findings.ok(Step::State, format!("of cluster `{cluster}`, JSON flavour `{flavour}`"));
+            let parked: u64 = sinks.iter().map(|sink| sink.totals.parked).sum();
+            if parked > 0 {
+                let what = format!("events that could not be decoded or delivered wait: {parked}");
+                let cure = "`ev-handler parked list` says why each is parked; they go out by \
+                            themselves when the reason is gone";
+                findings.warning(Step::State, what, cure);
+            }
             Some(Owner { cluster })
         }
-        Ok(None) => {
+        Ok((None, _)) => {
             findings.ok(Step::State, "nothing was read yet");
             None
         }

@@ -486,3 +486,53 @@ async fn people_read_lines() {
     assert!(text.lines().last().unwrap().starts_with("1 problem"), "{text}");
     assert_eq!(output.status.code(), Some(1));
 }
+
+/// The page names each step, and no finding in other words than those that are printed.
+#[test]
+fn the_page_says_what_is_printed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("docs/troubleshooting.md")).unwrap();
+    let mut sources = String::new();
+    for folder in [
+        "bin/ev-handler/src/config",
+        "bin/ev-handler/src/doctor",
+        "bin/ev-handler/src",
+        "crates/ev-config/src",
+        "crates/ev-core/src",
+        "crates/ev-dial/src",
+        "crates/ev-modules/src",
+        "crates/ev-sink-fluentd/src/examine",
+        "crates/ev-source/src/dial",
+        "crates/ev-tls/src",
+    ] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    // Texts that go over several lines.
+    let parts: Vec<&str> = sources.split("\\\n").map(str::trim_start).collect();
+    let sources = parts.concat();
+    let mut steps = std::collections::BTreeSet::new();
+    let (_, table) = page.split_once("| symptom | step |").expect("the table");
+    for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [_, named, says, cure] = cells[..] else { panic!("four cells: {row}") };
+        assert!(!cure.trim().is_empty(), "{row}");
+        let named: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+        for step in &named {
+            assert!(sources.contains(&format!("=> \"{step}\"")), "there is no step `{step}`");
+        }
+        steps.extend(named);
+        for words in says.split('"').skip(1).step_by(2) {
+            assert!(sources.contains(words), "nobody says «{words}»");
+        }
+    }
+    let (_, names) = sources.split_once("fn name(self)").expect("the names of steps");
+    let (names, _) = names.split_once("impl Serialize").expect("where they end");
+    let known: Vec<&str> = names.split('"').skip(1).step_by(2).collect();
+    let missing: Vec<_> = known.iter().filter(|step| !steps.contains(**step)).collect();
+    assert_eq!(missing, [&"auth.version", &"auth.calls", &"decoder.trust"], "told by themselves");
+}
