@@ -7,8 +7,9 @@ use ev_audit::{CallerIdentityType, Message, OperationResult, Plane, Record};
 use ev_test_support::certs::{Identity, Validity};
 use tokio::process::{Child, Command};
 
+use crate::logins::failures;
 use crate::parked_command::a_state;
-use crate::stage::{CLUSTER, PATIENCE, Stage, write};
+use crate::stage::{CLUSTER, PATIENCE, Stage, now, write};
 
 const SERVICE: &str = "e6c9fcb1-7f08-4c1d-9e7a-123456789abc";
 
@@ -90,6 +91,22 @@ async fn an_agent_is_told_of_artifacts_credentials_and_settings() {
     let mut reloaded: Vec<_> = all[2..].iter().map(told).collect();
     reloaded.sort_unstable();
     assert_eq!(reloaded, [("ReloadConfiguration", true), ("ReloadCredentials", true)]);
+    end(child).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_told_of_users_that_are_locked() {
+    let (mut stage, agent) = stage();
+    stage.extra = "[lock]\nenabled = true\nperiod = \"1m\"\n".to_owned();
+    let at = now().plus_nanos(-30_000_000_000);
+    stage.auth.append(failures(0, 4, "mallory", at));
+    let child = program(&stage, &["start"]).spawn().unwrap();
+    let records = records(&agent, 2).await;
+    let lock =
+        records.iter().find(|record| record.operation_name == "LockUser").expect("it is told");
+    assert_eq!(told(lock), ("LockUser", true));
+    assert_eq!(lock.target_resources["Lock"][0].name, "event-handler-auto-lock-mallory-");
+    assert_eq!(stage.auth.tally().locks_set, 1);
     end(child).await;
 }
 

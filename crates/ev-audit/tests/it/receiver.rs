@@ -206,6 +206,28 @@ fn departures_are_told_with_their_place() {
     assert_eq!(given(Receiver::tcp().checks(checks), &bytes).violations, 0);
 }
 
+/// Also those that a frame has too many of to be told in words.
+#[test]
+fn departures_are_counted_however_many_there_are() {
+    let mut keys = vec![0xde, 0x01, 0x2c];
+    for number in (0..300).rev() {
+        keys.extend(format!("\u{1}{number:03}").into_bytes());
+        let at = keys.len() - 4;
+        keys[at] = 0xa3;
+        keys.push(0xc0);
+    }
+    let mut record = record();
+    record.custom_data.insert("b".to_owned(), Value::Nil);
+    let mut bytes = frame(&record);
+    let place = bytes.windows(4).position(|it| it == b"\x81\xa1b\xc0").unwrap();
+    bytes.splice(place..place + 4, keys);
+    let tally = given(Receiver::tcp(), &bytes);
+    assert_eq!((tally.records, tally.violations), (1, 299));
+    assert!(rules(&tally).iter().all(|rule| *rule == "map-order"));
+    let checks = Checks { any_map_order: true, ..Checks::default() };
+    assert_eq!(given(Receiver::tcp().checks(checks), &bytes).violations, 0);
+}
+
 #[test]
 fn what_cannot_be_read_is_passed_over_and_what_cannot_be_framed_ends_it() {
     let mut unreadable = frame(&record());
