@@ -186,3 +186,20 @@ async fn secrets_that_others_may_read_are_told_at_the_start() {
         }
     }
 }
+
+/// As the Helm chart sets it; the authority of this Fluentd is none that a system knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn exp_74_the_system_s_authorities_may_be_replaced() {
+    let stage = Stage::new("13.3.8");
+    let made = make(&mut Maker::new(502), &templates("v13"), 20, 1, 5400);
+    stage.auth.append(made.iter().map(Made::event));
+    let path = stage.write_config(stage.auth.addr());
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("ca = \"fluentd-ca.crt\"\n", "")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ev-handler"));
+    command.args(["start", "--exit-on-last-event", "--config", "handler.toml"]);
+    command.current_dir(stage.dir.path()).env_clear().env("SSL_CERT_FILE", "fluentd-ca.crt");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(stage.fluentd.tally().events, 20);
+}
