@@ -1,9 +1,10 @@
 //! The log: on stderr, text for people or JSON for machines.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ev_audit::AuditLayer;
 use ev_config::LogFormat;
+use ev_diag::Recent;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -37,16 +38,22 @@ pub(crate) fn init(format: LogFormat, debug: bool, audit: Option<AuditLayer>) ->
             let builder =
                 builder.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
             let handle = builder.reload_handle();
-            drop(builder.finish().with(audit).try_init());
+            drop(builder.finish().with(audit).with(recent().layer()).try_init());
             Level(Arc::new(move |filter| drop(handle.reload(filter))))
         }
         LogFormat::Json => {
             let builder = builder.json().flatten_event(true).with_filter_reloading();
             let handle = builder.reload_handle();
-            drop(builder.finish().with(audit).try_init());
+            drop(builder.finish().with(audit).with(recent().layer()).try_init());
             Level(Arc::new(move |filter| drop(handle.reload(filter))))
         }
     }
+}
+
+/// The last warnings and errors of this process.
+pub(crate) fn recent() -> Recent {
+    static RECENT: OnceLock<Recent> = OnceLock::new();
+    RECENT.get_or_init(Recent::new).clone()
 }
 
 /// The thread that writes lines, until the end of the process.
@@ -79,8 +86,9 @@ fn filter(debug: bool) -> EnvFilter {
 }
 
 /// Our crates that log, and the target of the line of each delivered event.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "ev_audit",
+    "ev_diag",
     "ev_locking",
     "ev_modules",
     "ev_pipeline",

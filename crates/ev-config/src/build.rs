@@ -5,6 +5,7 @@ mod audit;
 mod fluentd;
 mod lock;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
     let mut build = Build { resolved };
     // Everything is built before anything is judged, so that all problems are told at once.
     let storage = build.storage();
+    let diag_addr = build.diag_addr();
     let teleport = build.teleport();
     let ingest = build.ingest();
     let fluentd = build.fluentd();
@@ -50,6 +52,7 @@ pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
             "json" => LogFormat::Json,
             _ => LogFormat::Text,
         },
+        diag_addr,
         teleport: teleport?,
         fluentd: fluentd?,
         ingest: ingest?,
@@ -89,6 +92,28 @@ impl Build<'_> {
             self.note("storage", message);
         }
         Some(path)
+    }
+
+    /// As Go's `net.Listen` takes it, of names only `localhost`.
+    fn diag_addr(&mut self) -> Option<SocketAddr> {
+        let text = self.text("diag-addr")?;
+        let (host, port) = text.rsplit_once(':').unwrap_or((&text, ""));
+        let spelt = match host {
+            "" => format!("0.0.0.0:{port}"),
+            "localhost" => format!("127.0.0.1:{port}"),
+            _ => text.clone(),
+        };
+        match spelt.parse() {
+            Ok(address) => Some(address),
+            Err(_) => {
+                let message = format!(
+                    "`{text}` is no address with a port: give one like `127.0.0.1:3000`, \
+                     `[::1]:3000` or `:3000`"
+                );
+                self.problem("diag-addr", message);
+                None
+            }
+        }
     }
 
     fn teleport(&mut self) -> Option<Teleport> {

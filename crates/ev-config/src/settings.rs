@@ -1,6 +1,6 @@
 //! The settings of `start`: plain data, checked, every path absolute.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ pub struct Settings {
     pub debug: bool,
     /// Form of the log lines.
     pub log_format: LogFormat,
+    /// Where metrics, health and status are served; `None` serves nothing.
+    pub diag_addr: Option<SocketAddr>,
     /// The Auth service.
     pub teleport: Teleport,
     /// The receiver.

@@ -102,6 +102,15 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         ),
         "text",
     ),
+    ours(
+        "diag-addr",
+        Kind::Text,
+        &["EV_DIAG_ADDR"],
+        "diag-addr",
+        Group::General,
+        "Address on which metrics, health and a status page are served, as `127.0.0.1:3000`; \
+         `:3000` is that port on all addresses. Without it nothing is served.",
+    ),
     // Teleport.
     default(
         reference(

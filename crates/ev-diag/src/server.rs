@@ -74,6 +74,8 @@ impl Server {
                     Err(error) => warn!(%error, "diagnostics are not served"),
                 }
             });
+            // Work that hangs with a disk must not hold up the end.
+            runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new()
             .name("diagnostics".to_owned())

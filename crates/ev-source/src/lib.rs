@@ -82,7 +82,7 @@ pub use keyed::{KeyRefused, KeyedPage, KeyedPages, KeyedQuery};
 pub use locks::AuthLocks;
 pub use offers::{AuthRoads, Offers};
 pub use place::SearchPlace;
-pub use presence::AuthPresence;
+pub use presence::{AuthPresence, Reconnects};
 pub use source::SearchSource;
 pub use surroundings::Surroundings;
 pub use visit::{Granted, Question, Unreached, Visit, VisitError};

@@ -15,6 +15,7 @@ use crate::AuthCredentials;
 use crate::backoff::Backoff;
 use crate::connection::Connection;
 use crate::dial::{DialError, Dialled, Dialler, Way, describe_all};
+use crate::presence::Reconnects;
 use crate::rpc;
 use crate::tasks::{Attempt, Done, Look, Tasks};
 
@@ -43,6 +44,9 @@ struct Place {
 struct Moment {
     connection: Option<Arc<Connection>>,
     version: Option<AuthVersion>,
+    /// When the last one was lost.
+    lost_at: Option<Duration>,
+    reconnects: Reconnects,
 }
 
 impl Shared {
@@ -76,11 +80,34 @@ impl Shared {
     /// Of a connection that nobody makes again.
     pub(crate) fn visit(&self, connection: Arc<Connection>, version: AuthVersion) {
         self.lock().version = Some(version);
-        self.set(Some(connection));
+        self.set(connection);
     }
 
-    fn set(&self, connection: Option<Arc<Connection>>) {
-        self.lock().connection = connection;
+    pub(crate) fn lost_at(&self) -> Option<Duration> {
+        let moment = self.lock();
+        moment.lost_at.filter(|_| moment.connection.is_none())
+    }
+
+    pub(crate) fn reconnects(&self) -> Reconnects {
+        self.lock().reconnects
+    }
+
+    fn count(&self, count: impl FnOnce(&mut Reconnects)) {
+        count(&mut self.lock().reconnects);
+    }
+
+    fn set(&self, connection: Arc<Connection>) {
+        self.lock().connection = Some(connection);
+        self.0.connected.notify_waiters();
+    }
+
+    /// There is none any more.
+    fn lose(&self, now: Duration) {
+        let mut moment = self.lock();
+        if moment.connection.take().is_some() {
+            moment.lost_at = Some(now);
+        }
+        drop(moment);
         self.0.connected.notify_waiters();
     }
 }
@@ -150,7 +177,7 @@ impl Link {
     pub(crate) fn start(&mut self, tasks: &mut Tasks) {
         if !std::mem::replace(&mut self.started, true) {
             // It may be that of another one, which is gone.
-            self.shared.set(None);
+            self.shared.lose(self.dialler.env.monotonic());
             self.watch.expiry(&self.dialler.tls);
             self.dial(tasks);
             self.look_later(tasks);
@@ -199,7 +226,7 @@ impl Link {
                 // The version first: nobody may read over the new connection under the old one.
                 self.learn(&survey);
                 // One that was there before lives on until its last call has ended.
-                self.shared.set(Some(connection));
+                self.shared.set(connection);
                 tasks.push(async move {
                     closed.await;
                     Done::Closed(id)
@@ -211,6 +238,7 @@ impl Link {
                 Some(survey)
             }
             Err(error) => {
+                self.shared.count(|why| why.failed += 1);
                 self.not_dialled(&error);
                 self.renew |= self.shared.get().is_some();
                 // Those that have expired are of no use until the files hold others; whoever looks
@@ -310,6 +338,7 @@ impl Link {
             self.trouble.clear();
             self.backoff.reset();
             self.renew = true;
+            self.shared.count(|why| why.credentials += 1);
             if !self.dialling {
                 self.dial(tasks);
             }
@@ -337,7 +366,8 @@ impl Link {
             return;
         }
         warn!(address = self.dialler.config.address, "connection to auth lost, connecting again");
-        self.shared.set(None);
+        self.shared.lose(self.dialler.env.monotonic());
+        self.shared.count(|why| why.lost += 1);
         if self.dialler.env.monotonic().saturating_sub(self.since) >= GOOD_CONNECTION {
             self.backoff.reset();
         }

@@ -1,5 +1,7 @@
 //! Whether Auth is there, for whoever shows it.
 
+use std::time::Duration;
+
 use ev_core::AuthVersion;
 
 use crate::link::Shared;
@@ -7,6 +9,18 @@ use crate::link::Shared;
 /// Tells whether a [`crate::SearchSource`] that is in use elsewhere has a connection.
 #[derive(Clone, Debug)]
 pub struct AuthPresence(Shared);
+
+/// Why connections had to be made anew, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reconnects {
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Connections that were lost.
+    pub lost: u64,
+    /// Changed credentials.
+    pub credentials: u64,
+}
 
 impl AuthPresence {
     pub(crate) fn new(shared: Shared) -> Self {
@@ -16,5 +30,16 @@ impl AuthPresence {
     /// The version that Auth reported on the living connection; `None` while there is none.
     pub fn version(&self) -> Option<AuthVersion> {
         self.0.up().map(|(_, version)| version)
+    }
+
+    /// Since when there is no connection, by the monotonic clock; `None` while there is one, and
+    /// before the first.
+    pub fn lost_at(&self) -> Option<Duration> {
+        self.0.lost_at()
+    }
+
+    /// Why connections had to be made anew.
+    pub fn reconnects(&self) -> Reconnects {
+        self.0.reconnects()
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::start::dry::Throwaway;
 use crate::start::forward::{Begins, Ready};
+use crate::start::known::Known;
 use crate::start::{Error, decoders, parts};
 use crate::upstream::refused;
 
@@ -51,7 +52,7 @@ pub(super) async fn run(
         },
         locking: None,
         env: Arc::clone(env),
-        known: Arc::default(),
+        known: Known::default(),
     };
     let summary = ready.forward(stop).await?.unwrap_or_default();
     if !stop.is_cancelled() {

@@ -1,6 +1,6 @@
 //! From the first word with Auth to the end of the engine, by one road after the other.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ev_config::Settings;
@@ -15,9 +15,9 @@ use ev_state::SqliteStore;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::known::{Known, Running};
 use super::locking::Locking;
 use super::roads::{Chooser, Watched, Wish, choose};
-use super::steward::Known;
 use super::{Error, SINK, decoders, flavour, overflow, parts};
 use crate::fetching::Fetching;
 use crate::takeover;
@@ -36,7 +36,7 @@ pub(crate) struct Ready<'a> {
     pub(crate) locking: Option<&'a Locking>,
     pub(crate) env: Arc<dyn Env>,
     /// What others see of the run.
-    pub(crate) known: Arc<Mutex<Known>>,
+    pub(crate) known: Known,
 }
 
 /// How a new state begins.
@@ -133,7 +133,7 @@ impl Ready<'_> {
         let mut before = None;
         let mut start_time = None;
         loop {
-            match self.by_one_road(begun, wish, &mut start_time, stop).await? {
+            match self.by_one_road(begun, wish, &mut start_time, before, stop).await? {
                 None => return Ok(before),
                 Some(Ended::Done(summary)) => return Ok(Some(behind(summary, before))),
                 Some(Ended::Left(summary)) => before = Some(behind(summary, before)),
@@ -168,7 +168,7 @@ impl Ready<'_> {
                 return Err(refused(format!("auth did not answer within {seconds} s")));
             }
         };
-        self.tell(|known| known.survey = Some(survey.clone()));
+        self.known.lock().survey = Some(survey.clone());
         Ok(Some((source, survey)))
     }
 
@@ -178,6 +178,7 @@ impl Ready<'_> {
         begun: &mut Begun,
         wish: Wish,
         start_time: &mut Option<Timestamp>,
+        before: Option<Summary>,
         stop: &CancellationToken,
     ) -> Result<Option<Ended>, Error> {
         let First { mut source, survey, road } = match begun.first.take() {
@@ -213,7 +214,8 @@ impl Ready<'_> {
         };
         let run_stop = stop.child_token();
         let registry = begun.fetching.registry.clone();
-        let run = self.engine(source, registry, snapshot, road)?.run(run_stop.clone());
+        self.known.lock().registry = Some(registry.clone());
+        let run = self.engine(source, registry, snapshot, road, before)?.run(run_stop.clone());
         tokio::pin!(run);
         let Some(mut better) = better else { return Ok(Some(Ended::Done(run.await?))) };
         let told = async {
@@ -253,10 +255,6 @@ impl Ready<'_> {
             () = stop.cancelled() => Ok(None),
             road = choose(wish, &chooser, source, &survey.version, &*self.env) => road.map(Some),
         }
-    }
-
-    fn tell(&self, tell: impl FnOnce(&mut Known)) {
-        tell(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn fetching(&self, flavour: Flavour) -> Result<Fetching, Error> {
@@ -328,6 +326,7 @@ impl Ready<'_> {
         registry: Registry,
         snapshot: Snapshot,
         road: Road,
+        before: Option<Summary>,
     ) -> Result<Engine, Error> {
         let Self { settings, sink: taker, store, locking, env, .. } = self;
         let mut config = parts::engine(settings);
@@ -337,6 +336,7 @@ impl Ready<'_> {
             config.overflow = Some(Arc::new(files));
         }
         config.watcher = locking.map(Locking::watcher);
+        let (pulse, start_time) = (config.pulse.clone(), snapshot.start_time);
         let engine = Engine::new(Parts {
             source,
             decoders: Arc::new(registry),
@@ -350,9 +350,14 @@ impl Ready<'_> {
             exec: Exec::Threads,
             config,
         })?;
-        self.tell(|known| {
-            known.engine = Some(engine.inspector());
-            known.lockout = locking.map(Locking::lockout);
+        self.known.lock().lockout = locking.map(Locking::lockout);
+        self.known.begins(Running {
+            sink: sink(),
+            inspector: engine.inspector(),
+            pulse,
+            road,
+            start_time,
+            before,
         });
         Ok(engine)
     }

@@ -5,20 +5,24 @@ pub(crate) mod decoders;
 pub(crate) mod dry;
 pub(crate) mod flavour;
 pub(crate) mod forward;
+pub(crate) mod known;
 pub(crate) mod locking;
 mod overflow;
 pub(crate) mod parts;
 pub(crate) mod receiver;
 pub(crate) mod roads;
+pub(crate) mod status;
 pub(crate) mod steward;
 mod tell;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use clap::ArgMatches;
 use ev_config::{Loaded, Settings};
 use ev_core::{Env, Sink};
+use ev_diag::Server;
 use ev_pipeline::{Summary, TokioEnv};
 use ev_state::SqliteStore;
 use tokio_util::sync::CancellationToken;
@@ -31,9 +35,11 @@ use crate::{config, logging, signals};
 use self::control::{Control, Reread};
 use self::dry::{DrySink, Throwaway};
 use self::forward::{Begins, Ready};
+use self::known::Known;
 use self::locking::Locking;
 use self::receiver::Beside;
-use self::steward::{Charge, Known, Steward};
+use self::status::{Gatherer, Notify, Sources, Turning};
+use self::steward::{Charge, Steward};
 
 /// The sink's name in the state.
 pub(crate) const SINK: &str = "fluentd";
@@ -222,20 +228,36 @@ pub async fn start_with(
         None if settings.dry_run_print => Arc::new(DrySink::printing(stop.clone())),
         None => Arc::new(DrySink::silent()),
     };
-    let known = Arc::<Mutex<Known>>::default();
-    let charge = Charge {
-        storage,
+    let known = Known::default();
+    let beside = sends.as_ref().map(|sink| Beside::start(sink, &settings.fluentd, &env));
+    let gatherer = Arc::new(Gatherer::new(Sources {
+        storage: storage.display().to_string(),
         address: settings.teleport.addr.clone(),
         dry_run: settings.dry_run,
-        sink: sends.clone(),
+        sinks: sends.iter().map(|sink| (forward::sink(), Arc::clone(sink))).collect(),
+        watching: beside.as_ref().map(Beside::watching).unwrap_or_default(),
+        store: Arc::clone(&store),
         credentials: source.credentials(),
         presence: source.presence(),
-        known: Arc::clone(&known),
+        known: known.clone(),
+        recent: logging::recent(),
+        stop: stop.clone(),
+        env: env.clone(),
+    }));
+    // Before anything begins: an address that cannot be had is for the operator to mend.
+    let server = settings.diag_addr.map(|address| serve(address, &gatherer)).transpose()?;
+    let notify = Notify::from_environment();
+    let charge = Charge {
+        storage,
+        sink: sends.clone(),
+        credentials: source.credentials(),
+        gatherer: Arc::clone(&gatherer),
+        notify: notify.clone(),
         env: env.clone(),
     };
     let steward = Steward::begin(charge, control);
     let locking = Locking::begin(&settings, source.locks(), &env);
-    let beside = sends.as_ref().map(|sink| Beside::start(sink, &settings.fluentd, &env));
+    let turning = Turning::begin(&gatherer, &notify);
     let ready = Ready {
         settings: &settings,
         trust,
@@ -258,11 +280,20 @@ pub async fn start_with(
         Some(beside) => beside.end().await,
         None => Ok(()),
     };
-    let ended = steward.end().await.and(locked).and(ended);
+    let ended = steward.end().await.and(turning.end().await).and(locked).and(ended);
+    drop(server);
     let summary = result?.unwrap_or_default();
     ended?;
     log_summary(&summary, sends.map_or(0, |sink| sink.stats().possible_duplicate_events));
     Ok(summary)
+}
+
+/// Serves what is going on.
+fn serve(address: SocketAddr, gatherer: &Arc<Gatherer>) -> Result<Server, Error> {
+    let server = Server::start(address, Arc::clone(gatherer) as _)
+        .map_err(|error| Error::setting("diag-addr", error))?;
+    info!(address = %server.address(), "serving metrics, health and status");
+    Ok(server)
 }
 
 fn log_summary(summary: &Summary, by_sink: u64) {

@@ -5,13 +5,13 @@
 //! that would refuse or misread events loses none of them: what it does not acknowledge stays where
 //! it is. Whoever starts the program wants to hear of it at once, so it is an error in the log.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ev_config::Fluentd;
 use ev_core::Env;
 use ev_sink_fluentd::{CertificateWatch, Examination, Finding, FluentdSink, Topic, Weight};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use super::Error;
@@ -22,6 +22,28 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// The tasks beside the engine. Dropping it aborts them.
 pub(crate) struct Beside {
     tasks: JoinSet<()>,
+    watching: Watching,
+}
+
+/// Whether files are still looked at, for whoever shows it.
+#[derive(Clone, Default)]
+pub(crate) struct Watching(Arc<Mutex<Vec<(String, AbortHandle)>>>);
+
+impl Watching {
+    fn add(&self, whose: &str, task: AbortHandle) {
+        self.lock().push((whose.to_owned(), task));
+    }
+
+    /// Those of whom nobody looks for new files any more.
+    pub(crate) fn ended(&self) -> Vec<String> {
+        let ended =
+            |(whose, task): &(String, AbortHandle)| task.is_finished().then(|| whose.clone());
+        self.lock().iter().filter_map(ended).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(String, AbortHandle)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Beside {
@@ -30,11 +52,17 @@ impl Beside {
         let mut tasks = JoinSet::new();
         let watch = CertificateWatch::new(Arc::clone(sink));
         let interval = settings.refresh;
-        tasks.spawn(async move { match watch.run(interval).await {} });
+        let watch = tasks.spawn(async move { match watch.run(interval).await {} });
+        let watching = Watching::default();
+        watching.add(super::SINK, watch);
         if settings.probe {
             tasks.spawn(examine(Arc::clone(sink), Arc::clone(env)));
         }
-        Self { tasks }
+        Self { tasks, watching }
+    }
+
+    pub(crate) fn watching(&self) -> Watching {
+        self.watching.clone()
     }
 
     /// Ends them and waits for that.

@@ -4,43 +4,29 @@
 mod dump;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use ev_core::{Env, Survey};
-use ev_locking::Lockout;
-use ev_pipeline::Inspector;
+use ev_core::Env;
 use ev_sink_fluentd::FluentdSink;
-use ev_source::{AuthCredentials, AuthPresence};
+use ev_source::AuthCredentials;
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::Error;
 use super::control::{Command, Control};
+use super::status::{Gatherer, Notify};
 use crate::chain::Chain;
-
-/// How long the engine is waited for: it does not answer while its state cannot be written.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What is known of a run, as far as it has come.
-#[derive(Default)]
-pub(crate) struct Known {
-    pub(super) survey: Option<Survey>,
-    pub(super) engine: Option<Inspector>,
-    pub(super) lockout: Option<Lockout>,
-}
 
 /// What a steward needs.
 pub(super) struct Charge {
     /// Where what is going on is written down.
     pub(super) storage: PathBuf,
-    pub(super) address: String,
-    pub(super) dry_run: bool,
     /// `None` in a dry run, which sends nothing.
     pub(super) sink: Option<Arc<FluentdSink>>,
     pub(super) credentials: AuthCredentials,
-    pub(super) presence: AuthPresence,
-    pub(super) known: Arc<Mutex<Known>>,
+    /// Who knows what is going on.
+    pub(super) gatherer: Arc<Gatherer>,
+    pub(super) notify: Notify,
     pub(super) env: Arc<dyn Env>,
 }
 
@@ -76,17 +62,17 @@ impl Drop for Steward {
 
 impl Charge {
     async fn run(self, mut control: Control) {
-        let began = self.env.monotonic();
         loop {
             match control.next().await {
                 Command::Reload => self.reload(&control).await,
-                Command::Dump => self.dump(began).await,
+                Command::Dump => self.dump().await,
             }
         }
     }
 
     async fn reload(&self, control: &Control) {
         info!("reading credentials, certificates and the log level again");
+        self.notify.reloading();
         if let Some(reread) = control.reread()
             && let Err(error) = tokio::task::spawn_blocking(move || reread()).await
         {
@@ -96,43 +82,12 @@ impl Charge {
         if let Some(sink) = &self.sink {
             sink.reload_soon();
         }
+        self.notify.reloaded();
     }
 
-    async fn dump(&self, began: Duration) {
-        let (survey, engine, lockout) = {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            (known.survey.clone(), known.engine.clone(), known.lockout.clone())
-        };
-        let is_there = engine.is_some();
-        let status = async {
-            match engine {
-                Some(engine) => engine.status().await,
-                None => None,
-            }
-        };
-        let status = tokio::select! {
-            biased;
-            status = status => status,
-            () = self.env.sleep(PATIENCE) => {
-                warn!("the engine does not answer: it waits for its state");
-                None
-            }
-        };
+    async fn dump(&self) {
         let now = self.env.now();
-        let moment = dump::Moment {
-            now,
-            uptime: self.env.monotonic().saturating_sub(began),
-            dry_run: self.dry_run,
-            address: &self.address,
-            connected: self.presence.version(),
-            auth_certificates: self.credentials.facts(),
-            survey,
-            engine_is_there: is_there,
-            status,
-            sink: self.sink.as_deref(),
-            locking: lockout.map(|lockout| lockout.counts()),
-        };
-        let text = moment.to_json();
+        let text = dump::to_json(&self.gatherer.gather_all().await);
         let storage = self.storage.clone();
         let written = tokio::task::spawn_blocking(move || dump::write(&storage, now, &text)).await;
         match written {

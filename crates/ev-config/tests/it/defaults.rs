@@ -18,6 +18,7 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
         storage: "/var/lib/ev".into(),
         debug: false,
         log_format: LogFormat::Text,
+        diag_addr: None,
         teleport: Teleport {
             addr: "localhost:3025".into(),
             credentials: Credentials::Identity(rig.path("identity")),
@@ -147,6 +148,7 @@ fn everything_can_be_set_by_the_file() {
         export.backlog = 0
         export.poll = "1s"
         json-flavour = "struct"
+        diag-addr = ":3000"
         print-data = true
 
         [teleport]
@@ -194,12 +196,13 @@ fn everything_can_be_set_by_the_file() {
         "#,
     );
     let loaded = rig.load();
-    let line = Origin::File { path: rig.path("ev.toml").into(), line: 36 };
+    let line = Origin::File { path: rig.path("ev.toml").into(), line: 37 };
     assert_eq!(loaded.origin("fluentd-ca").to_string(), line.to_string());
     let expected = Settings {
         storage: "/s".into(),
         debug: true,
         log_format: LogFormat::Json,
+        diag_addr: Some("0.0.0.0:3000".parse().unwrap()),
         teleport: Teleport {
             addr: "[::1]:443".into(),
             credentials: Credentials::Files {

@@ -45,7 +45,10 @@ use self::highest::Highest;
 pub use self::settings::{Backoff, Downgrade, Exactness, Settings, VersionPolicy};
 use self::trusting::TrustWatch;
 use crate::Error;
+use crate::envelope::Envelope;
 use crate::hex;
+use crate::key_id::KeyId;
+use crate::manifest::Manifest;
 use crate::trust::Trust;
 use crate::verify::Verified;
 use crate::version::{compare_versions, nearest, same_minor};
@@ -122,6 +125,8 @@ pub struct Counts {
     pub accepted: u64,
     /// Failed a check or failed to load.
     pub refused: u64,
+    /// Calls of a decoder that failed as a whole, those compiled into the program included.
+    pub failures: u64,
 }
 
 struct Inner {
@@ -152,6 +157,7 @@ struct Shared {
 struct Counters {
     accepted: AtomicU64,
     refused: AtomicU64,
+    failures: AtomicU64,
 }
 
 impl Counters {
@@ -240,7 +246,19 @@ impl Registry {
         Counts {
             accepted: self.inner.counts.accepted.load(Memory::Relaxed),
             refused: self.inner.counts.refused.load(Memory::Relaxed),
+            failures: self.inner.counts.failures.load(Memory::Relaxed),
         }
+    }
+
+    /// The key by which the artifact in use for that version is signed; `None` if there is none.
+    /// Asks for nothing.
+    pub fn signer(&self, version: &AuthVersion) -> Option<KeyId> {
+        let shared = self.inner.lock();
+        let envelope = shared.entries.get(version)?.in_use()?.envelope.clone();
+        drop(shared);
+        // It was verified, and the manifest has to name the key that counted.
+        let envelope = Envelope::parse(&envelope).ok()?;
+        Some(Manifest::parse(&envelope.body).ok()?.key_id)
     }
 }
 
@@ -279,6 +297,7 @@ impl DecoderSet for Registry {
 
     fn report_failure(&self, version: &AuthVersion, error: &DecoderError) {
         let inner = &self.inner;
+        inner.counts.failures.fetch_add(1, Memory::Relaxed);
         let now = inner.env.monotonic();
         let mut shared = inner.lock();
         let Some(entry) = shared.entries.get_mut(version) else { return };

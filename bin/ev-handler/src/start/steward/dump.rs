@@ -5,15 +5,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use ev_core::{AuthVersion, StateError, Survey, Timestamp};
-use ev_locking::Counts;
-use ev_pipeline::{LaneStatus, ReceiverStatus, Status};
-use ev_sink_fluentd::{FluentdSink, Stats};
-use ev_tls::CertificateFacts;
+use ev_core::{SinkId, StateError, Timestamp};
+use ev_diag::Readiness;
+use ev_pipeline::{LaneStatus, Status};
 use serde_json::{Value, json};
 
+use crate::start::status::Gathered;
 use crate::storage;
 use crate::text::time;
 
@@ -22,109 +20,22 @@ const FOLDER: &str = "profiles";
 /// It names users and addresses.
 const FILE_MODE: u32 = 0o600;
 
-/// A moment of a run.
-pub(super) struct Moment<'a> {
-    pub(super) now: Timestamp,
-    pub(super) uptime: Duration,
-    pub(super) dry_run: bool,
-    pub(super) address: &'a str,
-    pub(super) connected: Option<AuthVersion>,
-    pub(super) auth_certificates: Vec<CertificateFacts>,
-    pub(super) survey: Option<Survey>,
-    pub(super) engine_is_there: bool,
-    pub(super) status: Option<Status>,
-    pub(super) sink: Option<&'a FluentdSink>,
-    pub(super) locking: Option<Counts>,
-}
-
-impl Moment<'_> {
-    pub(super) fn to_json(&self) -> String {
-        let schemas: Vec<String> = ev_decode::embedded()
-            .iter()
-            .map(|embedded| embedded.table.auth_version().to_string())
-            .collect();
-        let engine = match &self.status {
-            Some(status) => engine(status),
-            None if self.engine_is_there => json!("does not answer"),
-            None => json!("not started"),
-        };
-        let value = json!({
-            "time": self.now.to_string(),
-            "version": env!("CARGO_PKG_VERSION"),
-            "embedded_schemas": schemas,
-            "process": std::process::id(),
-            "uptime_seconds": self.uptime.as_secs(),
-            "dry_run": self.dry_run,
-            "auth": {
-                "address": self.address,
-                "connected": self.connected.is_some(),
-                "version": self.connected.as_ref().map(AuthVersion::as_str),
-                "cluster": self.survey.as_ref().map(|survey| &survey.cluster),
-                "certificates": certificates(&self.auth_certificates),
-            },
-            "engine": engine,
-            "fluentd": self.sink.map(|sink| json!({
-                "statistics": statistics(&sink.stats()),
-                "certificates": certificates(&sink.identity_facts()),
-            })),
-            "locking": self.locking.map(|counts| json!({
-                "failed_logins": counts.failed_logins,
-                "nameless": counts.nameless,
-                "users": counts.users,
-                "locks_set": counts.set,
-                "failures": counts.failures,
-                "waiting": counts.waiting,
-                "lost": counts.lost,
-            })),
-        });
-        format!("{value:#}\n")
+/// What is going on, with all that is read.
+pub(super) fn to_json(gathered: &Gathered) -> String {
+    let Gathered { snapshot, statuses } = gathered;
+    let readiness = Readiness::of(snapshot);
+    let engines: Vec<Value> = statuses.iter().map(|(sink, status)| engine(sink, status)).collect();
+    let mut value = json!({ "readiness": readiness, "engines": engines });
+    if let (Value::Object(all), Ok(Value::Object(more))) =
+        (&mut value, serde_json::to_value(snapshot))
+    {
+        all.extend(more);
     }
+    format!("{value:#}\n")
 }
 
-fn certificates(facts: &[CertificateFacts]) -> Value {
-    let facts = facts.iter().map(|facts| {
-        json!({
-            "subject": facts.subject,
-            "issuer": facts.issuer,
-            "not_after": time(facts.not_after),
-        })
-    });
-    facts.collect()
-}
-
-fn statistics(stats: &Stats) -> Value {
-    let round_trips = stats.round_trips.buckets().map(|(up_to, count)| {
-        json!({ "up_to_ms": up_to.map(|up_to| up_to.as_millis()), "count": count })
-    });
-    json!({
-        "requests": stats.requests,
-        "events": stats.events,
-        "body_bytes": stats.body_bytes,
-        "gzip_in_bytes": stats.gzip_in_bytes,
-        "gzip_out_bytes": stats.gzip_out_bytes,
-        "responses": {
-            "success": stats.responses.success,
-            "redirect": stats.responses.redirect,
-            "client_error": stats.responses.client_error,
-            "server_error": stats.responses.server_error,
-            "other": stats.responses.other,
-        },
-        "timeouts": stats.timeouts,
-        "broken": stats.broken,
-        "connections_opened": stats.connections_opened,
-        "connections_failed": stats.connections_failed,
-        "resent": stats.resent,
-        "possible_duplicates": stats.possible_duplicates,
-        "possible_duplicate_events": stats.possible_duplicate_events,
-        "certificate_reloads": stats.certificate_reloads,
-        "round_trips": round_trips.collect::<Value>(),
-        "round_trip_ms": stats.round_trips.smoothed().map(|mean| mean.as_secs_f64() * 1_000.0),
-    })
-}
-
-fn engine(status: &Status) -> Value {
-    let Status { summary, .. } = status;
-    let totals = &summary.totals;
+/// What the snapshot leaves out, because it has no bound that a page could live with.
+fn engine(sink: &SinkId, status: &Status) -> Value {
     let given_up = status.sessions_given_up.iter().map(|row| {
         json!({
             "session": row.session.as_str(),
@@ -135,46 +46,13 @@ fn engine(status: &Status) -> Value {
         })
     });
     json!({
-        "version": status.version.as_ref().map(AuthVersion::as_str),
-        "decoder": status.decoder,
-        "caught_up": status.caught_up,
-        "lag_seconds": status.lag_seconds,
-        "newest_event": status.newest_event_seconds.map(time),
+        "sink": sink.0,
         "lanes": status.lanes.iter().map(lane).collect::<Value>(),
         "lanes_known": status.lanes_known,
         "backlog": status.backlog,
-        "held_bytes": status.held_bytes,
-        "audit_receiver": receiver(&status.audit),
-        "session_receiver": receiver(&status.sessions),
-        "parked": totals.parked,
         "waiting_to_park": status.waiting_to_park,
-        "sessions_stopped": status.sessions_stopped,
+        "newest_event": status.newest_event_seconds.map(time),
         "sessions_given_up": given_up.collect::<Value>(),
-        "this_run": {
-            "read": summary.read,
-            "repeated": summary.repeated,
-            "passed": summary.passed,
-            "sent": summary.sent,
-            "retries": summary.retries,
-            "unknown_outcomes": summary.unknown_outcomes,
-            "sessions_given_up": summary.sessions_given_up,
-            "recording_gaps": summary.recording_gaps,
-            "commits": summary.commits,
-        },
-        "totals": {
-            "passed": totals.passed,
-            "delivered": totals.delivered,
-            "filtered": totals.filtered,
-            "parked": totals.parked,
-            "resolved": totals.resolved,
-            "dropped": totals.dropped,
-            "given_up": totals.given_up,
-            "native": totals.by_native,
-            "table": totals.by_table,
-            "module": totals.by_module,
-            "inexact": totals.inexact,
-            "sessions": totals.sessions,
-        },
     })
 }
 
@@ -184,16 +62,6 @@ fn lane(lane: &LaneStatus) -> Value {
         "newest_event": lane.newest_seconds.map(time),
         "unsettled": lane.unsettled,
         "attempts": lane.attempts,
-    })
-}
-
-fn receiver(receiver: &ReceiverStatus) -> Value {
-    json!({
-        "in_flight": receiver.in_flight,
-        "limit": receiver.limit,
-        "delayed": receiver.delayed,
-        "under_suspicion": receiver.aside,
-        "troubled": receiver.trouble.is_some(),
     })
 }
 

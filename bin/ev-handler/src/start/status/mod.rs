@@ -1,0 +1,304 @@
+//! What a run is doing, put together for whoever asks: the address for diagnostics, the file that
+//! SIGUSR1 writes, and systemd.
+
+mod engine;
+mod notify;
+mod parked;
+mod turning;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ev_core::{AuthVersion, BoxFuture, Env, SinkId};
+use ev_diag::{
+    Artifacts, Auth, Certificate, Decoder, Delivery, Engine, History, Locking, Phase, Pulse,
+    Recent, Reconnects, Responses, Sink, Snapshot, Times, TimesBucket, UnixTime, Views, Watchdog,
+};
+use ev_pipeline::Status;
+use ev_sink_fluentd::{FluentdSink, Stats};
+use ev_source::{AuthCredentials, AuthPresence};
+use ev_state::SqliteStore;
+use ev_tls::CertificateFacts;
+use tokio_util::sync::CancellationToken;
+
+use self::parked::Parked;
+use super::known::{Known, Running};
+use super::receiver::Watching;
+
+pub(crate) use self::notify::Notify;
+pub(crate) use self::turning::Turning;
+
+/// How long an engine is waited for: it does not answer while its state cannot be used.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Something that has not turned for so long hangs. No page takes as long to decode.
+const STALLED: Duration = Duration::from_secs(30);
+
+/// Who knows what.
+pub(super) struct Sources {
+    pub(super) storage: String,
+    pub(super) address: String,
+    pub(super) dry_run: bool,
+    /// Each with the name by which the state knows it; none in a dry run, which sends nothing.
+    pub(super) sinks: Vec<(SinkId, Arc<FluentdSink>)>,
+    pub(super) watching: Watching,
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) credentials: AuthCredentials,
+    pub(super) presence: AuthPresence,
+    pub(super) known: Known,
+    pub(super) recent: Recent,
+    pub(super) stop: CancellationToken,
+    pub(super) env: Arc<dyn Env>,
+}
+
+/// What is going on, and what each engine says in full.
+pub(crate) struct Gathered {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) statuses: Vec<(SinkId, Status)>,
+}
+
+/// Puts together what a run is doing.
+pub(crate) struct Gatherer {
+    from: Sources,
+    began: Duration,
+    started: UnixTime,
+    embedded: Vec<String>,
+    parked: Parked,
+    /// What each engine said last.
+    last: Mutex<Vec<(SinkId, Status)>>,
+    history: Mutex<History>,
+    /// Beats while the runtime turns.
+    runtime: Pulse,
+    watchdog: Watchdog,
+}
+
+impl Gatherer {
+    pub(super) fn new(from: Sources) -> Self {
+        let embedded = ev_decode::embedded()
+            .iter()
+            .map(|embedded| embedded.table.auth_version().to_string())
+            .collect();
+        let (runtime, known, stop) = (Pulse::default(), from.known.clone(), from.stop.clone());
+        let beats = runtime.clone();
+        let watchdog = Watchdog::new(STALLED)
+            .watch("the runtime", move || Some(beats.beats()))
+            .watch("an engine", move || {
+                // At the end it waits for requests, and that has a limit.
+                let engines = &known.lock().engines;
+                let slowest = engines.iter().map(|running| running.pulse.beats()).min();
+                slowest.filter(|_| !stop.is_cancelled())
+            });
+        Self {
+            began: from.env.monotonic(),
+            started: UnixTime(from.env.now().seconds()),
+            embedded,
+            parked: Parked::new(Arc::clone(&from.store)),
+            last: Mutex::default(),
+            history: Mutex::default(),
+            runtime,
+            watchdog,
+            from,
+        }
+    }
+
+    /// What is going on at this moment.
+    pub(crate) async fn gather(&self) -> Snapshot {
+        self.gather_all().await.snapshot
+    }
+
+    /// The same, with all that the engines say.
+    pub(crate) async fn gather_all(&self) -> Gathered {
+        let Sources { env, known, stop, presence, .. } = &self.from;
+        let (survey, registry, engines, lockout) = {
+            let facts = known.lock();
+            let engines = facts.engines.clone();
+            (facts.survey.clone(), facts.registry.clone(), engines, facts.lockout.clone())
+        };
+        let statuses = self.ask(&engines).await;
+        let now = env.monotonic();
+        let lost = presence.lost_at().map(|at| now.saturating_sub(at).as_secs());
+        let connected = presence.version();
+        let version = connected.as_ref().or(survey.as_ref().map(|survey| &survey.version));
+        let signer = registry.as_ref().zip(version).and_then(|(all, of)| all.signer(of));
+        let newest = statuses.iter().find_map(|(_, status, _)| status.as_ref());
+        let decoder = Decoder {
+            in_use: newest.and_then(|status| status.decoder.clone()),
+            signer: signer.map(|key| key.to_string()),
+            artifacts: registry.as_ref().map(artifacts).unwrap_or_default(),
+            unknown: newest
+                .map(|status| {
+                    let by_type = status.unknown.by_type();
+                    by_type.map(|(kind, count)| (kind.to_owned(), count)).collect()
+                })
+                .unwrap_or_default(),
+        };
+        let mut sinks = Vec::new();
+        for (running, status, answers) in &statuses {
+            let mut sink = engine::sink(running, status.as_ref(), *answers);
+            sink.lag_seconds =
+                sink.lag_seconds.map(|lag| lag.saturating_add_unsigned(lost.unwrap_or(0)));
+            sink.parked = self.parked.of(&running.sink).await;
+            self.add_transport(&mut sink);
+            sinks.push(sink);
+        }
+        let phase = match () {
+            () if stop.is_cancelled() => Phase::Stopping,
+            () if engines.is_empty() => Phase::Starting,
+            () => Phase::Running,
+        };
+        let storage_trouble = engines.iter().find_map(|running| running.pulse.state_trouble());
+        let snapshot = Snapshot {
+            time: UnixTime(env.now().seconds()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            embedded_schemas: self.embedded.clone(),
+            process: std::process::id(),
+            started: self.started,
+            uptime_seconds: now.saturating_sub(self.began).as_secs(),
+            phase,
+            dry_run: self.from.dry_run,
+            auth: Auth {
+                address: self.from.address.clone(),
+                connected: connected.is_some(),
+                disconnected_seconds: lost,
+                version: version.map(AuthVersion::to_string),
+                cluster: survey.map(|survey| survey.cluster),
+                road: engines.first().map(|running| running.road.as_str().to_owned()),
+                reconnects: reconnects(presence.reconnects()),
+                certificates: certificates(&self.from.credentials.facts()),
+            },
+            decoder,
+            sinks,
+            storage: self.from.storage.clone(),
+            storage_trouble,
+            locking: lockout.map(|lockout| locking(lockout.counts())),
+            unwatched: self.from.watching.ended(),
+            history: self.history().minutes(),
+            troubles: self.from.recent.lines(),
+        };
+        let statuses =
+            statuses.into_iter().filter_map(|(running, status, _)| Some((running.sink, status?)));
+        Gathered { snapshot, statuses: statuses.collect() }
+    }
+
+    /// What each engine says, or said last, and whether it answers now.
+    async fn ask(&self, engines: &[Running]) -> Vec<(Running, Option<Status>, Engine)> {
+        let mut said = Vec::new();
+        for running in engines {
+            let asked = ev_core::within(&*self.from.env, PATIENCE, running.inspector.status());
+            let status = asked.await.flatten();
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = last.iter_mut().find(|(sink, _)| *sink == running.sink);
+            said.push(match (status, place) {
+                (Some(status), place) => {
+                    match place {
+                        Some((_, last)) => *last = status.clone(),
+                        None => last.push((running.sink.clone(), status.clone())),
+                    }
+                    (running.clone(), Some(status), Engine::Running)
+                }
+                (None, last) => {
+                    let status = last.map(|(_, status)| status.clone());
+                    (running.clone(), status, Engine::Silent)
+                }
+            });
+        }
+        said
+    }
+
+    fn add_transport(&self, sink: &mut Sink) {
+        let of = self.from.sinks.iter().find(|(id, _)| id.0 == sink.name);
+        let Some((_, transport)) = of else { return };
+        sink.delivery = Some(delivery(&transport.stats()));
+        sink.certificates = certificates(&transport.identity_facts());
+    }
+
+    fn history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks all engines, so that they turn; what comes of it is nobody's business here.
+    async fn nudge(&self) {
+        let engines = self.from.known.lock().engines.clone();
+        for running in engines {
+            drop(ev_core::within(&*self.from.env, PATIENCE, running.inspector.status()).await);
+        }
+    }
+}
+
+impl Views for Gatherer {
+    fn snapshot(&self) -> BoxFuture<'_, Snapshot> {
+        Box::pin(self.gather())
+    }
+
+    fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
+    }
+
+    fn env(&self) -> &dyn Env {
+        &*self.from.env
+    }
+}
+
+fn artifacts(registry: &ev_modules::Registry) -> Artifacts {
+    let ev_modules::Counts { accepted, refused, failures } = registry.counts();
+    Artifacts { accepted, refused, failures }
+}
+
+fn reconnects(counts: ev_source::Reconnects) -> Reconnects {
+    Reconnects { failed: counts.failed, lost: counts.lost, credentials: counts.credentials }
+}
+
+fn certificates(facts: &[CertificateFacts]) -> Vec<Certificate> {
+    let certificate = |facts: &CertificateFacts| Certificate {
+        subject: facts.subject.clone(),
+        issuer: facts.issuer.clone(),
+        not_before: UnixTime(facts.not_before),
+        not_after: UnixTime(facts.not_after),
+    };
+    facts.iter().map(certificate).collect()
+}
+
+fn locking(counts: ev_locking::Counts) -> Locking {
+    Locking {
+        failed_logins: counts.failed_logins,
+        users: counts.users as u64,
+        locks_set: counts.set,
+        failures: counts.failures,
+        waiting: counts.waiting as u64,
+        lost: counts.lost,
+    }
+}
+
+fn delivery(stats: &Stats) -> Delivery {
+    let millis = |bound: Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+    let bucket = |(bound, count): (Option<Duration>, u64)| TimesBucket {
+        up_to_ms: bound.map(millis),
+        count,
+    };
+    let times = &stats.round_trips;
+    Delivery {
+        requests: stats.requests,
+        events: stats.events,
+        bytes: stats.body_bytes,
+        gzip_in_bytes: stats.gzip_in_bytes,
+        gzip_out_bytes: stats.gzip_out_bytes,
+        responses: Responses {
+            success: stats.responses.success,
+            redirect: stats.responses.redirect,
+            client_error: stats.responses.client_error,
+            server_error: stats.responses.server_error,
+            other: stats.responses.other,
+        },
+        timeouts: stats.timeouts,
+        broken: stats.broken,
+        connections_opened: stats.connections_opened,
+        connections_failed: stats.connections_failed,
+        resent: stats.resent,
+        possible_duplicate_events: stats.possible_duplicate_events,
+        certificate_reloads: stats.certificate_reloads,
+        round_trips: Times {
+            sum_seconds: times.sum().as_secs_f64(),
+            mean_ms: times.smoothed().map(|mean| mean.as_secs_f64() * 1_000.0),
+            buckets: times.buckets().map(bucket).collect(),
+        },
+    }
+}
