@@ -10,6 +10,7 @@ mod content;
 mod guide;
 mod image;
 pub(crate) mod packages;
+mod page;
 mod sbom;
 mod sums;
 mod tar;
@@ -50,7 +51,7 @@ enum What {
     Check,
 }
 
-/// Builds and writes into `target/dist`, and says whether all is well.
+/// Builds and writes into `target/shipped`, and says whether all is well.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     if let Some(What::Check) = args.what {
         let mut steps = Steps::default();
@@ -119,6 +120,10 @@ pub(crate) fn add(steps: &mut Steps) -> Result<()> {
         false => None,
     };
     steps.check("the programs started", || trial::check(&built, emulator.as_deref()))?;
+    let native = built.iter().find(|one| one.target.emulator.is_none());
+    if let (Some(native), Some(_)) = (native, steps.tool(&page::JQ)) {
+        steps.check("commands of the page", || page::check(native, &folder))?;
+    }
     let mut image = None;
     steps.check("image", || {
         let folder = folder.join("image");
@@ -127,10 +132,8 @@ pub(crate) fn add(steps: &mut Steps) -> Result<()> {
         image = Some(folder);
         Ok(())
     })?;
-    let Some(native) = built.iter().find(|one| one.target.emulator.is_none()) else {
-        return Ok(());
-    };
-    if let (Some(image), Some(_)) = (image, steps.tool(&unpacked::NAMESPACES)) {
+    if let (Some(native), Some(image), Some(_)) = (native, image, steps.tool(&unpacked::NAMESPACES))
+    {
         steps.check("the image run", || unpacked::check(native, &image))?;
     }
     Ok(())
@@ -182,7 +185,12 @@ impl Target {
 
 /// Where the results go; what an earlier run left there is removed.
 fn empty_folder(profile: Profile) -> Result<PathBuf> {
-    let folder = build::target_folder().join("dist").join(profile.name());
+    // Beside the folders that cargo calls by the names of profiles.
+    let name = match profile {
+        Profile::Dist => "shipped",
+        Profile::Quick => "shipped-quick",
+    };
+    let folder = build::target_folder().join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
     }
