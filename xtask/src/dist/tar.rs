@@ -87,7 +87,7 @@ impl Tar {
 
 /// Packs bytes, always into the same ones.
 pub(crate) fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut writer = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+    let mut writer = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
     writer.write_all(bytes).and_then(|()| writer.finish()).context("failed to compress")
 }
 
