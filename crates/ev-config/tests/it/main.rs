@@ -1,5 +1,6 @@
 //! Command line, file and environment together, as the binary uses them.
 
+mod chart;
 mod defaults;
 mod example;
 mod flags;
