@@ -114,6 +114,8 @@ func TestChartEachSettingLandsInTheConfiguration(t *testing.T) {
 		{"{}", "forward.fluentd.cert", home + "/client.crt"},
 		{"{}", "forward.fluentd.key", home + "/client.key"},
 		{"fluentd: {certificate: {secretName: ''}}", "forward.fluentd.ca", ""},
+		{"fluentd: {url: ''}", "forward.fluentd.batch-mode", "single"},
+		{"fluentd: {url: '', sessionUrl: ''}", "forward.fluentd.batch-mode", ""},
 		{"fluentd: {maxConnections: 7}", "forward.fluentd.max-connections", int64(7)},
 		{"fluentd: {maxConnections: 0}", "forward.fluentd.max-connections", ""},
 		{"fluentd: {batchMode: array}", "forward.fluentd.batch-mode", "array"},

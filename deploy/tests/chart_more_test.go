@@ -155,8 +155,12 @@ notes: {{ include "notes" . | toJson }}
 	lacking := notes("persistentVolumeClaim: {enabled: false}")
 	for _, text := range []string{
 		"teleport.address is not set", "teleport.identitySecretName is not set",
-		"fluentd.url and fluentd.sessionUrl must both be set", "does not outlive the pod",
+		"fluentd.url and fluentd.sessionUrl are not set", "does not outlive the pod",
 	} {
 		equal(t, text, strings.Contains(lacking, text), true)
 	}
+	one := notes(least, "fluentd: {sessionUrl: ''}")
+	equal(t, "one of two", strings.Contains(one, "fluentd.url and fluentd.sessionUrl must both be set"), true)
+	other := notes(least, "fluentd: {url: '', sessionUrl: ''}", "eventHandler: {extraConfig: '[sink]'}")
+	equal(t, "another receiver", strings.Contains(other, "cannot start"), false)
 }

@@ -45,6 +45,7 @@ format = {{ $handler.logFormat | toJson }}
 addr = {{ include "event-handler.teleportAddress" . | toJson }}
 identity = {{ printf "%s/teleport-identity/%s" $home (include "event-handler.identitySecretPath" .) | toJson }}
 refresh.enabled = true
+{{- if or .Values.fluentd.url .Values.fluentd.sessionUrl }}
 
 [forward.fluentd]
 url = {{ .Values.fluentd.url | toJson }}
@@ -58,6 +59,7 @@ key = {{ printf "%s/client.key" $home | toJson }}
 max-connections = {{ . }}
 {{- end }}
 batch-mode = {{ .Values.fluentd.batchMode | toJson }}
+{{- end }}
 {{- include "event-handler.config.decoder" . }}
 {{- with $handler.extraConfig }}
 
