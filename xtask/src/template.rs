@@ -76,7 +76,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
 }
 
 /// Copies what is not built and not git's.
-fn copy_sources(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_sources(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
         let entry = entry?;

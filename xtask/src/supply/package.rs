@@ -6,12 +6,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::{cargo, root};
+use crate::{cargo, root, template};
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -52,7 +51,7 @@ pub(super) fn check() -> Result<()> {
     ensure!(wrong.is_empty(), "packages are not complete:\n  {}", wrong.join("\n  "));
 
     let copy = tempfile::tempdir()?;
-    copy_sources(copy.path())?;
+    template::copy_sources(&root(), copy.path())?;
     publish(&copy.path().join("Cargo.toml"))?;
     let mut command = cargo::command();
     command
@@ -134,24 +133,6 @@ fn included(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Copies what git knows or would take.
-fn copy_sources(to: &Path) -> Result<()> {
-    let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let output = Command::new("git").args(list).current_dir(root()).output()?;
-    ensure!(output.status.success(), "`git ls-files` failed");
-    for name in output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let name = String::from_utf8(name.to_vec())?;
-        let (from, to) = (root().join(&name), to.join(&name));
-        // What was removed and is not committed yet is listed too.
-        if !from.exists() {
-            continue;
-        }
-        fs::create_dir_all(to.parent().context("a file is in a folder")?)?;
-        fs::copy(&from, &to).with_context(|| from.display().to_string())?;
-    }
-    Ok(())
-}
-
 fn publish(manifest: &Path) -> Result<()> {
     let text = fs::read_to_string(manifest)?;
     let changed = text.replace("\npublish = false\n", "\npublish = true\n");
@@ -162,6 +143,18 @@ fn publish(manifest: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_oldest_compiler_is_the_pinned_one() {
+        let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+        let toolchain = read("rust-toolchain.toml");
+        let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap();
+        let line = format!("\nrust-version = {channel}\n");
+        assert!(read("Cargo.toml").contains(&line), "Cargo.toml does not say {line:?}");
+        for page in ["README.md", "docs/distribution.md"] {
+            assert!(read(page).contains(channel.trim_matches('"')), "{page} states another one");
+        }
+    }
 
     #[test]
     fn what_is_compiled_in_is_found() {
