@@ -27,15 +27,16 @@ impl Novelties {
             ArtifactKind::Module => table_of_module(verified.payload()),
         };
         let Some(Ok(arrived)) = table.map(Schema::read) else { return };
-        let arrived = named(arrived);
+        let version = &verified.manifest().auth_version;
+        let arrived = named(arrived).for_version(version.clone());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = last.take().or_else(|| nearest(arrived.auth_version()));
+        let before = last.take().or_else(|| nearest(version));
         if let Some(before) = before
             && before.schema_sha256() != arrived.schema_sha256()
         {
             let news = News::of(&before, &arrived);
             info!(
-                version = %arrived.auth_version(),
+                %version,
                 before = %before.auth_version(),
                 new_types = news.types,
                 new_fields = news.fields,

@@ -58,6 +58,7 @@ pub(crate) fn read(bytes: &[u8], table: Arc<Table>) -> Result<Schema, Error> {
         .collect();
     events.sort_by_key(|event| event.number);
     Ok(Schema {
+        version: table.auth_version().clone(),
         table,
         cuts: cuts != 0,
         print_data: print_data != 0,

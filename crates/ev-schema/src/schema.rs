@@ -13,6 +13,7 @@ use crate::{read, types};
 #[derive(Clone, Debug)]
 pub struct Schema {
     pub(crate) table: Arc<Table>,
+    pub(crate) version: AuthVersion,
     /// Whether the `struct` flavour leaves out what stands behind a key that is there twice.
     pub(crate) cuts: bool,
     /// Whether the `struct` flavour of a print event has its bytes.
@@ -91,9 +92,16 @@ impl Schema {
         self
     }
 
+    /// The same as the schema of another version: what was signed for a version may carry the table
+    /// of another one with an equal schema.
+    #[must_use]
+    pub fn for_version(self, version: AuthVersion) -> Self {
+        Self { version, ..self }
+    }
+
     /// The Auth version whose schema this is.
     pub fn auth_version(&self) -> &AuthVersion {
-        self.table.auth_version()
+        &self.version
     }
 
     /// SHA-256 of what determines the JSON.

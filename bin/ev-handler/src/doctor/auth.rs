@@ -1,6 +1,7 @@
 //! Auth: from its name to what it says of itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ev_core::{AuthVersion, Env};
 use ev_source::{Granted, Question, SearchSource, Unreached, Visit, VisitError};
@@ -11,6 +12,11 @@ use super::storage::Owner;
 use super::{Road, decoder, resolve, role};
 use crate::chain::Chain;
 use crate::start::parts;
+
+/// For one way to Auth.
+const DIAL_LIMIT: Duration = Duration::from_secs(10);
+/// For one call.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
 
 /// Clocks that differ by no more than this do no harm: HTTP tells the time to the second, and the
 /// question takes a moment.
@@ -64,7 +70,10 @@ pub(super) async fn examine(
     if !is_found && !through_a_proxy() {
         return not_tried(findings, "the name has no address");
     }
-    let config = parts::source_config(road.settings);
+    let mut config = parts::source_config(road.settings);
+    // There may be several ways, each of which has the first; nobody waits for a doctor for ever.
+    config.dial_timeout = DIAL_LIMIT;
+    config.request_timeout = CALL_LIMIT;
     let visit = match Visit::pay(config, Arc::clone(env)).await {
         Ok(visit) => visit,
         Err(error) => {

@@ -71,7 +71,10 @@ impl From {
         let mut found = Vec::new();
         for (version, artifact) in reader.artifacts()? {
             match schema_of(&artifact.payload) {
-                Ok(schema) => found.push(Source { schema, from: "kept in the state".to_owned() }),
+                Ok(schema) => {
+                    let schema = schema.for_version(version);
+                    found.push(Source { schema, from: "kept in the state".to_owned() });
+                }
                 Err(error) => {
                     debug!(%version, error = %Chain(&*error), "an artifact tells no schema");
                 }

@@ -368,6 +368,20 @@ async fn an_artifact_that_was_kept_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_of_artifacts_goes_before_auth() {
+    let mut stage = Stage::new("15.0.0-dev");
+    let table = stage.table("v15dev");
+    let folder = stage.path("artifacts/15.0.0-dev");
+    std::fs::create_dir_all(&folder).unwrap();
+    stage.decoder = "artifacts = \"artifacts\"".into();
+    doctor(&stage, &[]).finds("decoder.artifact", "note", &["directory", "offers none"], &[]);
+    std::fs::write(folder.join("table-v1.evt"), &table.payload).unwrap();
+    std::fs::write(folder.join("table-v1.evt.dsse.json"), &table.envelope).unwrap();
+    let seen = doctor(&stage, &[]);
+    seen.ok("decoder.artifact", &["directory", "has a table for Auth 15.0.0-dev"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_that_do_not_fit_or_cannot_be_opened() {
     let stage = Stage::new("13.3.8");
     let other = stage.fluentd_ca.issue_fluentd_client(Validity::Long).unwrap();

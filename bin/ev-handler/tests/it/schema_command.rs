@@ -136,3 +136,35 @@ async fn fetched_schemas_are_found_in_the_state() {
     let listed = list(&storage);
     assert!(listed.contains("2bdb06a83bd7  kept in the state"), "{listed}");
 }
+
+/// An artifact whose schema is not the one before it is one line of the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_new_artifact_brings_is_one_line_of_the_log() {
+    let stage = Stage::new("16.0.0");
+    stage.auth.offer(stage.module_for("v18dev", "16.0.0"));
+    let made = make(&mut Maker::new(5), &templates("v18dev"), 20, 1, 5400);
+    stage.auth.append(made.iter().map(|event| event.event()));
+    stage.write_config(stage.auth.addr());
+    let args = ["start", "--exit-on-last-event", "--config", "handler.toml"];
+    let (status, _, log) = handler(stage.dir.path(), &args);
+    assert_eq!(status, Some(0), "{log}");
+    let lines: Vec<&str> =
+        log.lines().filter(|line| line.contains("the schema of events changes")).collect();
+    let [line] = lines[..] else { panic!("one line: {log}") };
+    for part in ["16.0.0", "15.0.0-dev", "new_types=54", "gone=0", "BotCreate, BotDelete", " more"]
+    {
+        assert!(line.contains(part), "`{part}` is not in: {line}");
+    }
+    assert_eq!(stage.fluentd.tally().events, 20);
+    let listed = schema(stage.dir.path(), &["list", "--storage", "storage"]);
+    assert!(
+        listed.contains("16.0.0      195          c3f72e663c89  kept in the state"),
+        "{listed}"
+    );
+    let difference =
+        json(stage.dir.path(), &["diff", "v18dev", "16.0.0", "--storage", "storage", "--json"]);
+    assert_eq!(difference["added"].as_array().unwrap().len(), 0);
+    let args = ["show", "user.login", "--version", "16.0.0", "--storage", "storage", "--json"];
+    let of_module = json(stage.dir.path(), &args);
+    assert_eq!(of_module["$id"], "urn:ev-handler:schema:16.0.0:go:UserLogin");
+}

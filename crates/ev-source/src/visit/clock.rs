@@ -66,7 +66,33 @@ fn seconds(date: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+    use crate::address::Address;
+
+    /// Whatever the server thinks of the request, its answer is dated.
+    #[tokio::test]
+    async fn any_answer_tells_the_time() {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let address = Address { host: "auth.example.com".to_owned(), port: 3025 };
+        let request = http1::begin(&address)
+            .method(Method::HEAD)
+            .uri(Uri::from_static("/webapi/find"))
+            .body(Empty::new())
+            .expect("a request");
+        let server = async {
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                asked.push(theirs.read_u8().await.expect("the request"));
+            }
+            assert!(asked.starts_with(b"HEAD /webapi/find HTTP/1.1\r\n"));
+            let answer = b"HTTP/1.1 404 Not Found\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
+            theirs.write_all(answer).await.expect("somebody reads");
+        };
+        let (date, ()) = tokio::join!(http1::date(Box::new(ours), request), server);
+        assert_eq!(date.as_deref().and_then(seconds), Some(784_111_777));
+    }
 
     #[test]
     fn dates_of_http_are_read() {
