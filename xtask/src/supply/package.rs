@@ -86,6 +86,11 @@ impl About {
         for (key, _) in texts.iter().filter(|(_, value)| value.is_none()) {
             wrong.push(format!("{}: no `{key}`", self.name));
         }
+        // The package has to hold the text, and cargo takes only what is below the crate.
+        let beside = self.manifest_path.with_file_name("LICENSE");
+        if fs::read(&beside).ok() != fs::read(root().join("LICENSE")).ok() {
+            wrong.push(format!("{}: no LICENSE; link `../../LICENSE`", self.name));
+        }
         for (key, list) in [("keywords", &self.keywords), ("categories", &self.categories)] {
             if list.is_empty() {
                 wrong.push(format!("{}: no `{key}`", self.name));
