@@ -13,6 +13,9 @@ pub enum Exit {
     /// What was to be checked could not be, so that nothing is known of it; or there are warnings
     /// alone.
     Unchecked,
+    /// What was checked may still change, so that nothing is proved of it, and nothing speaks against
+    /// it.
+    Open,
     /// The configuration is wrong (`EX_CONFIG` of sysexits).
     Config,
     /// `configure` failed; the reference handler's code for it.
@@ -25,6 +28,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::Unchecked => 2,
+            Exit::Open => 3,
             Exit::Config => 78,
             Exit::Configure => 255,
         })

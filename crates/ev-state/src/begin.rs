@@ -1,11 +1,20 @@
 //! A state that does not begin from nothing.
 
-use ev_core::{Change, Claim, SinkId, StateError};
+use ev_core::{Change, Claim, SinkId, StateError, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::store::SqliteStore;
 use crate::write::Refusal;
 use crate::{error, read, write};
+
+/// What another handler has delivered, from which a sink is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenOver {
+    /// From this second on the ledger has, or will have, everything that is delivered by whomever.
+    pub known_from: Timestamp,
+    /// Where the other one stood: what was announced up to this second, it has cared for.
+    pub place: Timestamp,
+}
 
 impl SqliteStore {
     /// Whether nothing is known of a sink: it was never opened, or nothing was read for it since.
@@ -32,6 +41,7 @@ impl SqliteStore {
     pub fn begin(
         &self,
         claim: &Claim,
+        taken_over: TakenOver,
         change: impl FnOnce(&[u8; 16]) -> Change,
     ) -> Result<bool, StateError> {
         let what = "begin a sink";
@@ -47,7 +57,7 @@ impl SqliteStore {
                 write::identity(transaction, &claim.cluster, flavour).map_err(failed)?;
             }
             let sink = write::lease(transaction, &claim.sink, claim.start_time).map_err(failed)?;
-            write::start_time(transaction, sink, claim.start_time).map_err(failed)?;
+            write::start_time(transaction, sink, claim.start_time, taken_over).map_err(failed)?;
             let change = change(&read::ledger_key(transaction).map_err(failed)?);
             write::change(transaction, sink, &change).map_err(|refusal| match refusal {
                 Refusal::Database(cause) => failed(cause),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ev_core::{LaneId, LedgerHour, SessionId, SessionLedger, SinkId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use crate::read::{blob, has_table, number, word};
+use crate::read::{blob, has_column, has_table, number, word};
 use crate::words;
 use crate::write::count;
 
@@ -18,6 +18,12 @@ pub struct LedgerFacts {
     pub key: [u8; 16],
     /// First second that the sink was ever to have, since 1970-01-01T00:00:00Z.
     pub start_seconds: i64,
+    /// First second from which on the rows have all that was settled; that above, or where the sink
+    /// was taken over from another handler, which has delivered what lies in front of it, a later
+    /// one.
+    pub known_from_seconds: i64,
+    /// Last second up to which that other handler has cared for what was announced.
+    pub taken_over_seconds: Option<i64>,
     /// First hour from `start_seconds` on that has a row, as in [`LedgerHour::hour`]: an event
     /// whose time nobody can read stands in one long before.
     pub first_hour: Option<i64>,
@@ -36,18 +42,31 @@ pub(crate) fn facts(
     if !has_table(&now, "ledger")? {
         return Ok(None);
     }
+    // Of layouts without the columns, the start time is all that is known.
+    let taken_over = match has_column(&now, "sink", "taken_over_seconds")? {
+        true => "known_from_seconds, taken_over_seconds",
+        false => "NULL, NULL",
+    };
     let found = now
         .query_row(
-            "SELECT sink.id, cluster, ledger_key, start_seconds,
-                    (SELECT min(hour) FROM ledger
-                     WHERE ledger.sink = sink.id AND (hour + 1) * 3600 > start_seconds)
-             FROM sink, state WHERE sink.name = ?1",
+            &format!(
+                "SELECT sink.id, cluster, ledger_key, start_seconds,
+                        (SELECT min(hour) FROM ledger
+                         WHERE ledger.sink = sink.id AND (hour + 1) * 3600 > start_seconds),
+                        {taken_over}
+                 FROM sink, state WHERE sink.name = ?1"
+            ),
             [&sink.0],
             |row| {
                 let facts = LedgerFacts {
                     cluster: row.get(1)?,
                     key: word(row, 2, words::sixteen)?,
                     start_seconds: row.get(3)?,
+                    known_from_seconds: row
+                        .get::<_, Option<i64>>(5)?
+                        .unwrap_or(i64::MIN)
+                        .max(row.get(3)?),
+                    taken_over_seconds: row.get(6)?,
                     first_hour: row.get(4)?,
                     oldest_window: None,
                 };

@@ -73,6 +73,7 @@ mod trouble;
 mod words;
 mod write;
 
+pub use begin::TakenOver;
 pub use by_hand::Dropped;
 pub use copy::copy_state;
 pub use facts::{LaneFacts, SinkFacts};

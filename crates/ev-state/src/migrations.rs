@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0004_session_trouble.sql"),
     include_str!("../migrations/0005_roads.sql"),
     include_str!("../migrations/0006_due_lock.sql"),
+    include_str!("../migrations/0007_taken_over.sql"),
 ];
 
 /// Brings the database to the current layout; a newer or foreign one is refused unchanged.

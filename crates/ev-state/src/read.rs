@@ -165,6 +165,17 @@ pub(crate) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result
         .exists([name])
 }
 
+/// Whether a table has a column of that name.
+pub(crate) fn has_column(
+    connection: &Connection,
+    table: &str,
+    name: &str,
+) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2")?
+        .exists([table, name])
+}
+
 /// A column that is never below zero, by its name.
 fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     number(row, row.as_ref().column_index(column)?)

@@ -6,6 +6,7 @@ use ev_core::{
 };
 use rusqlite::{Connection, OptionalExtension, named_params};
 
+use crate::begin::TakenOver;
 use crate::{ledger, locks, parked, trouble, words};
 
 /// A change was not written.
@@ -55,15 +56,21 @@ pub(crate) fn lease(
         )
 }
 
-/// Sets the start time of a sink of which nothing else is known yet.
+/// Sets the start time of a sink of which nothing else is known yet, and what another handler has
+/// delivered.
 pub(crate) fn start_time(
     connection: &Connection,
     sink: i64,
     start_time: Timestamp,
+    taken_over: TakenOver,
 ) -> rusqlite::Result<()> {
+    let TakenOver { known_from, place } = taken_over;
     connection
-        .prepare_cached("UPDATE sink SET start_seconds = ?2 WHERE id = ?1")?
-        .execute((sink, start_time.seconds()))?;
+        .prepare_cached(
+            "UPDATE sink SET start_seconds = ?2, known_from_seconds = ?3, taken_over_seconds = ?4
+             WHERE id = ?1",
+        )?
+        .execute((sink, start_time.seconds(), known_from.seconds(), place.seconds()))?;
     Ok(())
 }
 

@@ -219,7 +219,7 @@ fn commit(needs: &Needs<'_>, start_time: i64, plan: &Plan<'_>) -> Result<Timesta
         start_time,
     };
     let types = &settings.ingest.types;
-    if !store.begin(&claim, |ledger_key| plan.change(types, ledger_key))? {
+    if !store.begin(&claim, plan.taken_over(), |ledger_key| plan.change(types, ledger_key))? {
         warn!("the state has begun meanwhile, nothing was taken over");
     }
     Ok(start_time)

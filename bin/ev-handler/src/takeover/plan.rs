@@ -10,6 +10,7 @@ use ev_pipeline::Identity;
 use ev_pipeline::ledger::{Hour, LedgerKey};
 use ev_reference_state::{Chunks, State};
 use ev_source::{ExportPlace, SearchPlace};
+use ev_state::TakenOver;
 use tracing::{info, warn};
 
 use super::chunks::Told;
@@ -73,6 +74,24 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// What the reference handler has delivered, and what of it can be told.
+    pub(crate) fn taken_over(&self) -> TakenOver {
+        let (known_from, place) = match &self.proven {
+            Proven::Everything(delivered) => (delivered.from, delivered.to),
+            Proven::Chunks(_) => {
+                let oldest = self.state.dates.keys().next();
+                (oldest.map_or(self.start_time, |oldest| oldest.start()), self.now)
+            }
+            // From there on everything is sent again.
+            Proven::Nothing(_) => {
+                let begin = self.state.window_time.unwrap_or(self.start_time);
+                (begin, begin)
+            }
+        };
+        let at = |second: i64| Timestamp::new(second.max(self.start_time), 0);
+        TakenOver { known_from: at(known_from), place: at(place) }
+    }
+
     /// What the state is to begin with.
     pub(crate) fn change(&self, types: &[String], ledger_key: &[u8; 16]) -> Change {
         let mut change = Change::default();

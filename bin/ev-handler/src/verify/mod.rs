@@ -46,8 +46,8 @@ const OVERLAP: i64 = 4;
 /// Read Auth's log again and compare it with what was settled; works while the handler runs
 ///
 /// Exit status: 0 when all closed hours are equal, with `--repair` also those that are now; 1 when
-/// one is not; 2 when nothing is known, as the state or Auth cannot be read; 78 when the
-/// configuration is wrong.
+/// one is not; 2 when nothing is known, as the state or Auth cannot be read; 3 when all hours are
+/// still open, so that nothing is proved yet; 78 when the configuration is wrong.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// Begin of the span, for instance `2026-01-31T00:00:00Z`; the whole hour is compared
@@ -129,8 +129,9 @@ async fn verify(
     let source = Arc::new(Mutex::new(source));
     let check = Check { key: LedgerKey::new(&facts.key), source, ids };
 
-    let Hours { first, end, before_start } = hours(args, &facts, env.now());
-    let mut report = Report::new(args, &survey.cluster, before_start, facts.first_hour);
+    let hours = hours(args, &facts, env.now());
+    let Hours { first, end, .. } = hours;
+    let mut report = Report::new(args, &survey.cluster, &hours, facts.first_hour);
     let mut repair = match store {
         None => None,
         Some(store) => {
@@ -155,7 +156,14 @@ async fn verify(
             Some(repair) => repair.hour(&compared, rows.first(), seconds, stop).await?,
         };
         told(report.add(compared, repaired, out))?;
-        for session in announced.as_mut().map(Announced::take).unwrap_or_default() {
+        for (session, second) in announced.as_mut().map(Announced::take).unwrap_or_default() {
+            // Whoever stood behind its announcement has cared for it, and kept no row.
+            if facts.taken_over_seconds.is_some_and(|place| second <= place)
+                && state.session_ledger(&sink, &session)?.is_none()
+            {
+                report.add_recording_before_takeover();
+                continue;
+            }
             let reading = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -201,6 +209,9 @@ struct Hours {
     end: i64,
     /// Hours of the span that lie in front of what the handler was ever to read.
     before_start: u64,
+    /// Hours that lie behind that and in front of what is known since the handler was taken over
+    /// from another one.
+    before_takeover: u64,
 }
 
 fn hours(args: &Args, facts: &LedgerFacts, now: Timestamp) -> Hours {
@@ -208,9 +219,17 @@ fn hours(args: &Args, facts: &LedgerFacts, now: Timestamp) -> Hours {
     // Nothing is there yet of hours that have not begun.
     let end = hour(args.to.saturating_sub(1)).min(hour(now.seconds())).saturating_add(1);
     let asked = hour(args.from);
-    let first = asked.max(hour(facts.start_seconds));
-    let before_start = u64::try_from(first.min(end).saturating_sub(asked)).unwrap_or_default();
-    Hours { first, end, before_start }
+    let started = asked.max(hour(facts.start_seconds));
+    // An hour that is known in part cannot be compared; that of the start is read from there on.
+    let known = match facts.known_from_seconds > facts.start_seconds {
+        true => hour(facts.known_from_seconds.saturating_add(LedgerHour::SECONDS - 1)),
+        false => started,
+    };
+    let first = started.max(known);
+    let count = |from: i64, to: i64| u64::try_from(to.saturating_sub(from)).unwrap_or_default();
+    let before_start = count(asked, started.min(end));
+    let before_takeover = count(started, first.min(end));
+    Hours { first, end, before_start, before_takeover }
 }
 
 /// Whether nothing is added to an hour any more: each window that may bring events of it has been
@@ -254,7 +273,8 @@ impl Check {
             if let Some(announced) = &mut announced {
                 for event in &page.events {
                     if let Some(session) = ids.announced(&page.version, event).await? {
-                        announced.add(session);
+                        let second = event.peek().map_or(i64::MAX, |peeked| peeked.time.seconds());
+                        announced.add(session, second);
                     }
                 }
             }
@@ -283,7 +303,17 @@ mod tests {
 
     fn facts(start_seconds: i64, oldest_window: Option<i64>) -> LedgerFacts {
         let (cluster, key) = ("c".to_owned(), [0; 16]);
-        LedgerFacts { cluster, key, start_seconds, first_hour: None, oldest_window }
+        let known_from_seconds = start_seconds;
+        let (first_hour, taken_over_seconds) = (None, None);
+        LedgerFacts {
+            cluster,
+            key,
+            start_seconds,
+            known_from_seconds,
+            taken_over_seconds,
+            first_hour,
+            oldest_window,
+        }
     }
 
     #[test]
@@ -301,9 +331,10 @@ mod tests {
         let check = |from, to, start, now, expected: (i64, i64, u64)| {
             let (repair, no_recordings, json) = (false, false, false);
             let args = Args { from, to, repair, no_recordings, json };
-            let Hours { first, end, before_start } =
+            let Hours { first, end, before_start, before_takeover } =
                 hours(&args, &facts(start, None), Timestamp::new(now, 0));
             assert_eq!((first, end, before_start), expected);
+            assert_eq!(before_takeover, 0);
         };
         check(3600, 7200, 0, 99_999, (1, 2, 0));
         check(3601, 7201, 0, 99_999, (1, 3, 0));
@@ -311,5 +342,22 @@ mod tests {
         check(0, 36_000, 0, 7200, (0, 3, 0));
         check(0, 3600, 72_000, 99_999, (20, 1, 1));
         check(72_000, 75_600, 0, 3600, (20, 2, 0));
+    }
+
+    #[test]
+    fn hours_from_before_a_takeover_are_counted_and_not_compared() {
+        let check = |from, known_from, expected: (i64, i64, u64, u64)| {
+            let (repair, no_recordings, json) = (false, false, false);
+            let args = Args { from, to: 36_000, repair, no_recordings, json };
+            let facts = LedgerFacts { known_from_seconds: known_from, ..facts(7300, None) };
+            let Hours { first, end, before_start, before_takeover } =
+                hours(&args, &facts, Timestamp::new(99_999, 0));
+            assert_eq!((first, end, before_start, before_takeover), expected);
+        };
+        check(0, 18_000, (5, 10, 2, 3));
+        check(0, 18_001, (6, 10, 2, 4));
+        check(14_400, 18_001, (6, 10, 0, 2));
+        check(28_800, 18_001, (8, 10, 0, 0));
+        check(0, 90_000, (25, 10, 2, 8));
     }
 }

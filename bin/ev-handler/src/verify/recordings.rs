@@ -102,18 +102,19 @@ pub(super) struct Compared {
 #[derive(Debug, Default)]
 pub(super) struct Announced {
     seen: BTreeSet<SessionId>,
-    new: Vec<SessionId>,
+    new: Vec<(SessionId, i64)>,
 }
 
 impl Announced {
-    pub(super) fn add(&mut self, session: SessionId) {
+    /// Adds one that is announced by an event of that second.
+    pub(super) fn add(&mut self, session: SessionId, second: i64) {
         if self.seen.insert(session.clone()) {
-            self.new.push(session);
+            self.new.push((session, second));
         }
     }
 
-    /// Those that came since the last call.
-    pub(super) fn take(&mut self) -> Vec<SessionId> {
+    /// Those that came since the last call, with the second of the announcement.
+    pub(super) fn take(&mut self) -> Vec<(SessionId, i64)> {
         std::mem::take(&mut self.new)
     }
 }
@@ -184,10 +185,10 @@ mod tests {
     #[test]
     fn a_recording_that_is_announced_twice_is_read_once() {
         let mut announced = Announced::default();
-        announced.add(session());
-        announced.add(session());
-        assert_eq!(announced.take(), [session()]);
-        announced.add(session());
+        announced.add(session(), 5);
+        announced.add(session(), 5);
+        assert_eq!(announced.take(), [(session(), 5)]);
+        announced.add(session(), 5);
         assert_eq!(announced.take(), []);
     }
 }

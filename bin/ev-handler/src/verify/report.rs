@@ -6,11 +6,11 @@ use ev_core::LedgerHour;
 use ev_pipeline::ledger::Recording;
 use serde::Serialize;
 
-use super::Args;
 use super::compare::Compared;
 use super::recordings;
 use super::repair::{Again, Repaired};
 use super::verdict::{Sums, Verdict};
+use super::{Args, Hours};
 use crate::exit::Exit;
 use crate::text::{shown_id, time};
 
@@ -25,11 +25,14 @@ pub(super) struct Report {
     to: i64,
     cluster: String,
     before_start: u64,
+    before_takeover: u64,
     /// First hour that has a row.
     first_hour: Option<i64>,
     sums: Sums,
     hours: Vec<(Compared, Option<Repaired>)>,
     recording_sums: Sums,
+    /// Recordings that another handler has cared for.
+    recordings_before_takeover: u64,
     /// Recordings with gaps in their indexes, whatever was found else.
     with_gaps: u64,
     recordings: Vec<(recordings::Compared, Option<Again>)>,
@@ -50,6 +53,7 @@ struct Whole<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     repaired: Option<u64>,
     before_start: u64,
+    before_takeover: u64,
     /// Whether it was stopped before the end of the span.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     stopped: bool,
@@ -66,6 +70,7 @@ struct Recordings<'a> {
     unproved: u64,
     open: u64,
     with_gaps: u64,
+    before_takeover: u64,
     recordings: Vec<OneRecording<'a>>,
 }
 
@@ -109,12 +114,7 @@ struct OneHour<'a> {
 }
 
 impl Report {
-    pub(super) fn new(
-        args: &Args,
-        cluster: &str,
-        before_start: u64,
-        first_hour: Option<i64>,
-    ) -> Self {
+    pub(super) fn new(args: &Args, cluster: &str, hours: &Hours, first_hour: Option<i64>) -> Self {
         let Args { from, to, repair, json, .. } = *args;
         Self {
             json,
@@ -123,11 +123,13 @@ impl Report {
             from,
             to,
             cluster: cluster.to_owned(),
-            before_start,
+            before_start: hours.before_start,
+            before_takeover: hours.before_takeover,
             first_hour,
             sums: Sums::default(),
             hours: Vec::new(),
             recording_sums: Sums::default(),
+            recordings_before_takeover: 0,
             with_gaps: 0,
             recordings: Vec::new(),
         }
@@ -241,6 +243,11 @@ impl Report {
         out.flush()
     }
 
+    /// Counts a recording that the handler before this one has cared for.
+    pub(super) fn add_recording_before_takeover(&mut self) {
+        self.recordings_before_takeover += 1;
+    }
+
     /// Says how it all adds up.
     pub(super) fn end(&self, out: &mut dyn Write) -> std::io::Result<()> {
         let Sums { compared, equal, differing, without_row, unproved, open, repaired } = self.sums;
@@ -258,6 +265,7 @@ impl Report {
                 open,
                 repaired: self.repair.then_some(repaired),
                 before_start: self.before_start,
+                before_takeover: self.before_takeover,
                 stopped: self.stopped,
                 recordings: self.told_recordings(),
                 all_closed_equal: self.all_equal(),
@@ -290,9 +298,24 @@ impl Report {
             let hours = self.before_start;
             writeln!(out, "{hours} hours are from before the handler's start time")?;
         }
+        if self.before_takeover > 0 {
+            let hours = self.before_takeover;
+            writeln!(
+                out,
+                "{hours} hours are from before the takeover: what was delivered of them only the \
+                 handler before this one can tell"
+            )?;
+        }
+        if self.recordings_before_takeover > 0 {
+            let recordings = self.recordings_before_takeover;
+            writeln!(out, "{recordings} recordings were announced before the takeover")?;
+        }
         if open > 0 {
             let repair = if self.repair { ", and are not repaired" } else { "" };
             writeln!(out, "open hours may still change: they prove nothing yet{repair}")?;
+        }
+        if self.exit() == Exit::Open {
+            writeln!(out, "nothing is proved yet: all hours are open")?;
         }
         out.flush()
     }
@@ -301,6 +324,7 @@ impl Report {
     pub(super) fn exit(&self) -> Exit {
         match self.sums {
             Sums { compared: 0, .. } => Exit::Unchecked,
+            _ if self.all_open() && !self.stopped => Exit::Open,
             _ if self.all_equal() && !self.stopped => Exit::Success,
             _ => Exit::Failure,
         }
@@ -308,6 +332,11 @@ impl Report {
 
     fn all_equal(&self) -> bool {
         self.sums.all_equal() && self.recording_sums.all_equal()
+    }
+
+    /// Whether nothing was compared that cannot change any more.
+    fn all_open(&self) -> bool {
+        [self.sums, self.recording_sums].iter().all(|sums| sums.compared == sums.open)
     }
 
     fn told_recordings(&self) -> Recordings<'_> {
@@ -323,6 +352,7 @@ impl Report {
             unproved,
             open,
             with_gaps: self.with_gaps,
+            before_takeover: self.recordings_before_takeover,
             recordings,
         }
     }
@@ -403,7 +433,8 @@ mod tests {
 
     fn run(json: bool, before_start: u64, hours: Vec<Compared>) -> (String, Exit) {
         let args = Args { from: 0, to: 36_000, repair: false, no_recordings: false, json };
-        let mut report = Report::new(&args, "c", before_start, Some(3));
+        let hours_asked = Hours { first: 0, end: 0, before_start, before_takeover: 0 };
+        let mut report = Report::new(&args, "c", &hours_asked, Some(3));
         let mut out = Vec::new();
         for hour in hours {
             report.add(hour, None, &mut out).unwrap();
@@ -473,7 +504,11 @@ open hours may still change: they prove nothing yet
     #[test]
     fn the_exit_status_says_whether_all_closed_hours_are_equal() {
         assert_eq!(run(false, 0, vec![compared(3, Verdict::Equal)]).1, Exit::Success);
-        assert_eq!(run(false, 0, vec![compared(3, Verdict::Open)]).1, Exit::Success);
+        let (text, exit) = run(false, 0, vec![compared(3, Verdict::Open)]);
+        assert_eq!(exit, Exit::Open);
+        assert!(text.ends_with("nothing is proved yet: all hours are open\n"), "{text}");
+        let some = vec![compared(3, Verdict::Equal), compared(4, Verdict::Open)];
+        assert_eq!(run(false, 0, some).1, Exit::Success);
         for finding in [Verdict::Differs, Verdict::NoRow, Verdict::Unproved] {
             let hours = vec![compared(3, Verdict::Equal), compared(4, finding)];
             assert_eq!(run(false, 0, hours).1, Exit::Failure, "{finding:?}");
@@ -482,10 +517,24 @@ open hours may still change: they prove nothing yet
     }
 
     #[test]
+    fn hours_from_before_a_takeover_are_no_loss() {
+        let args = Args { from: 0, to: 36_000, repair: false, no_recordings: false, json: false };
+        let hours = Hours { first: 9, end: 10, before_start: 0, before_takeover: 8 };
+        let mut report = Report::new(&args, "c", &hours, None);
+        let mut out = Vec::new();
+        report.add(compared(9, Verdict::Equal), None, &mut out).unwrap();
+        report.end(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("8 hours are from before the takeover: "), "{text}");
+        assert_eq!(report.exit(), Exit::Success);
+    }
+
+    #[test]
     fn what_was_repaired_is_no_finding_any_more() {
         let run = |json, left: Option<&str>, stopped: bool| {
             let args = Args { from: 0, to: 36_000, repair: true, no_recordings: false, json };
-            let mut report = Report::new(&args, "c", 0, Some(3));
+            let hours = Hours { first: 0, end: 0, before_start: 0, before_takeover: 0 };
+            let mut report = Report::new(&args, "c", &hours, Some(3));
             let mut out = Vec::new();
             let left = left.map(str::to_owned);
             let repaired = Repaired {

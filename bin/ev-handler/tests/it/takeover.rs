@@ -791,6 +791,35 @@ async fn the_log_says_what_is_taken_over() {
     }
 }
 
+/// What the reference handler has delivered nobody has kept, which is no loss.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_tells_what_lies_before_the_takeover() {
+    let rig = Rig::new();
+    rig.put("4-done", DIRECTORY);
+    let settings = rig.settings();
+    rig.run(settings).await.unwrap();
+    let verify = async |from: &str, to: &str| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_ev-handler"));
+        command.args(["verify", "--json", "--config", "handler.toml", "--from", from, "--to", to]);
+        command.current_dir(rig.stage.dir.path()).env_clear().kill_on_drop(true);
+        let ended = tokio::time::timeout(PATIENCE, command.output());
+        let output = ended.await.expect("an end").unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let report: Value = serde_json::from_slice(&output.stdout).expect(&errors);
+        (output.status.code(), report)
+    };
+    // The day of its last event is known from its beginning on, 2026-11-20.
+    let (status, report) = verify("2026-11-17T12:00:00Z", "2026-11-19T00:00:00Z").await;
+    assert_eq!(status, Some(2), "{report}");
+    assert_eq!((&report["compared"], &report["before_takeover"]), (&0.into(), &36.into()));
+    let (status, report) = verify("2026-11-17T12:00:00Z", "2026-11-20T12:00:00Z").await;
+    assert_eq!((&report["compared"], &report["before_takeover"]), (&12.into(), &60.into()));
+    assert_eq!((&report["differing"], &report["without_row"]), (&0.into(), &0.into()), "{report}");
+    let recordings = &report["recordings"];
+    assert_eq!((&recordings["without_row"], &recordings["differing"]), (&0.into(), &0.into()));
+    assert!(matches!(status, Some(0 | 3)), "{status:?}: {report}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_it_takes_over_it_takes_over_once() {
     let rig = Rig::new();

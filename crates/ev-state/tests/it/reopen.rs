@@ -164,7 +164,7 @@ fn a_newer_layout_is_refused_naming_both() {
     let error = SqliteStore::open(storage.path()).expect_err("a newer release wrote it");
     assert!(matches!(error, StateError::Mismatch { .. }), "{error:?}");
     let text = error.to_string();
-    assert!(text.contains("layout 99") && text.contains("up to 6"), "{text}");
+    assert!(text.contains("layout 99") && text.contains("up to 7"), "{text}");
     assert_eq!(std::fs::read(database(storage.path())).expect("readable"), before);
 }
 

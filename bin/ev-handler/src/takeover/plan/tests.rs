@@ -48,7 +48,9 @@ fn begun(plan: &Plan<'_>) -> SqliteStore {
         flavour: None,
         start_time: Timestamp::new(plan.start_time, 0),
     };
-    assert!(store.begin(&claim, |key| plan.change(&[], key)).expect("a blank state"));
+    assert!(
+        store.begin(&claim, plan.taken_over(), |key| plan.change(&[], key)).expect("a blank state")
+    );
     store
 }
 
