@@ -168,6 +168,8 @@ pub(super) const ALL: &[Operation] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
     use std::time::Duration;
 
     use ev_audit::transport::MemoryTransport;
@@ -176,6 +178,48 @@ mod tests {
 
     use super::super::{defaults, with_bounds};
     use super::*;
+
+    /// The calls in our sources that have a mark: the mark and the call.
+    fn marked_calls(folder: &Path, found: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(folder).expect("a folder of the sources").flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            if path.is_dir() {
+                if !["target", "tests", "benches", "examples"].iter().any(|no| name == *no) {
+                    marked_calls(&path, found);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("text");
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                for (at, _) in code.match_indices(&format!("{MARK} = \"")) {
+                    let mark = code[at..].split('"').nth(1).unwrap_or_default();
+                    let begin = code[..at].rfind("!(").expect("a call");
+                    let end = at + code[at..].find(");").expect("its end");
+                    found.push((mark.to_owned(), code[begin..end].to_owned()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_mark_in_the_sources_is_an_operation_and_names_what_it_is_done_to() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut calls = Vec::new();
+        for part in ["crates", "bin"] {
+            marked_calls(&root.join(part), &mut calls);
+        }
+        for (mark, call) in &calls {
+            let operation = ALL.iter().find(|operation| operation.mark == mark);
+            let operation = operation.unwrap_or_else(|| panic!("`{mark}` is no operation: {call}"));
+            let names = |field: &str| {
+                call.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == field)
+            };
+            assert!(operation.target_field.is_none_or(names), "`{mark}` names nothing: {call}");
+        }
+        for operation in ALL {
+            let is_used = calls.iter().any(|(mark, _)| mark == operation.mark);
+            assert!(is_used, "nobody tells of `{}`", operation.mark);
+        }
+    }
 
     #[test]
     fn every_operation_is_a_record_that_is_taken() {

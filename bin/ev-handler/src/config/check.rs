@@ -6,8 +6,10 @@ use std::io;
 use std::net::ToSocketAddrs as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ev_config::{ArtifactPlace, Loaded, Settings};
+use ev_audit::transport::UnixTransport;
+use ev_config::{ArtifactPlace, AuditEndpoint, Loaded, Settings};
 use ev_core::Env;
 use ev_pipeline::TokioEnv;
 use rustix::fs::{Access, access};
@@ -16,6 +18,11 @@ use super::credentials;
 use crate::chain::Chain;
 use crate::start::{Error, block_on, decoders, parts};
 use crate::storage;
+
+/// The setting that names the agent.
+const AUDIT: &str = "audit.endpoint";
+/// An agent on this machine that has not taken a connection by then is none.
+const AGENT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a thing was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +148,7 @@ pub(crate) fn check(loaded: &Loaded, offline: bool) -> Report {
         credentials::files(setting, ca.as_deref(), client.as_ref(), None, now, &mut report);
     }
     made(settings, &env, &mut report);
+    audit(settings, &env, &mut report);
     if offline {
         report.add(Verdict::Good, "addresses", "names are not looked up, as `--offline` is set");
     } else {
@@ -153,8 +161,8 @@ pub(crate) fn check(loaded: &Loaded, offline: bool) -> Report {
 fn directory(path: &Path, report: &mut Report) {
     let shown = path.display();
     let existing = path.ancestors().find(|path| path.exists()).unwrap_or(path);
-    let (verdict, text) = if !existing.is_dir() {
-        (Verdict::Bad, format!("`{}` is no directory", existing.display()))
+    let (verdict, text) = if let Err(what) = storage::check(path) {
+        (Verdict::Bad, what)
     } else if let Err(error) = access(existing, Access::WRITE_OK | Access::EXEC_OK) {
         let error = io::Error::from(error);
         (Verdict::Bad, format!("`{}` cannot be written to: {error}", existing.display()))
@@ -201,6 +209,32 @@ fn made(settings: &Settings, env: &Arc<dyn Env>, report: &mut Report) {
     }
 }
 
+/// Whether somebody takes the handler's own security events now; nobody need be there at the start.
+fn audit(settings: &Settings, env: &Arc<dyn Env>, report: &mut Report) {
+    let path = match settings.audit.as_ref().map(|audit| &audit.endpoint) {
+        Some(AuditEndpoint::Socket(path)) => path.clone(),
+        Some(AuditEndpoint::UsualSockets) => UnixTransport::new().path().to_owned(),
+        // The name is looked up with the others.
+        Some(AuditEndpoint::Tcp(_)) | None => return,
+    };
+    let connecting = block_on(async {
+        // Nothing is sent.
+        let connecting = tokio::net::UnixStream::connect(&path);
+        Ok(ev_core::within(&**env, AGENT_PATIENCE, connecting).await)
+    });
+    let shown = path.display();
+    let why = match connecting {
+        Ok(Some(Ok(_))) => {
+            return report.add(Verdict::Good, AUDIT, format!("an agent listens at `{shown}`"));
+        }
+        Ok(Some(Err(error))) => error.to_string(),
+        Ok(None) => format!("it does not answer within {AGENT_PATIENCE:?}"),
+        Err(error) => Chain(&error).to_string(),
+    };
+    let text = format!("no agent listens at `{shown}` now, so its records would wait: {why}");
+    report.add(Verdict::Odd, AUDIT, text);
+}
+
 /// Looks every name up once.
 fn addresses(settings: &Settings, report: &mut Report) {
     let artifacts = match &settings.decoder.artifacts {
@@ -212,7 +246,11 @@ fn addresses(settings: &Settings, report: &mut Report) {
         ("forward.fluentd.url", authority(&settings.fluentd.url)),
         ("forward.fluentd.session-url", authority(&settings.fluentd.session_url)),
     ];
-    let named = named.into_iter().chain(artifacts);
+    let agent = match settings.audit.as_ref().map(|audit| &audit.endpoint) {
+        Some(AuditEndpoint::Tcp(address)) => Some((AUDIT, Some(address.clone()))),
+        _ => None,
+    };
+    let named = named.into_iter().chain(artifacts).chain(agent);
     let mut seen = BTreeSet::new();
     for (setting, address) in named {
         let Some(address) = address else { continue };

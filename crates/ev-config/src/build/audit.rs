@@ -7,6 +7,9 @@ use super::Build;
 use super::address::check_address;
 use crate::settings::{Audit, AuditEndpoint};
 
+/// Bytes of a socket's path, by the room in `sockaddr_un` (`unix(7)`): 108 with the zero behind it.
+const LONGEST_SOCKET: usize = 107;
+
 impl Build<'_> {
     /// `None` when nobody takes them.
     pub(super) fn audit(&mut self) -> Option<Audit> {
@@ -31,6 +34,15 @@ impl Build<'_> {
             return Some(AuditEndpoint::UsualSockets);
         }
         if let Some(path) = text.strip_prefix("unix:").filter(|path| path.starts_with('/')) {
+            let length = path.len();
+            if length > LONGEST_SOCKET {
+                let message = format!(
+                    "has a path of {length} bytes; that of a Unix socket has {LONGEST_SOCKET} at \
+                     most"
+                );
+                self.problem("audit-endpoint", message);
+                return None;
+            }
             return Some(AuditEndpoint::Socket(PathBuf::from(path)));
         }
         let address = text.strip_prefix("tcp:").filter(|address| check_address(address).is_ok());
