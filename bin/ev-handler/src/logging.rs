@@ -1,5 +1,7 @@
 //! The log: on stderr, text for people or JSON for machines.
 
+mod one_line;
+
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ev_audit::AuditLayer;
@@ -10,6 +12,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use self::one_line::OneLine;
 
 /// How much is logged, changeable while the process runs.
 #[derive(Clone)]
@@ -28,21 +32,28 @@ pub(crate) fn init(format: LogFormat, debug: bool, audit: Option<AuditLayer>) ->
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(debug))
         // Else a line that cannot be written would be told on stderr, which cannot be written.
-        .log_internal_errors(false)
-        .with_writer(BoxMakeWriter::new(writer()));
+        .log_internal_errors(false);
     // Somebody else may have set up logging in this process; theirs is as good, and then there is
     // nothing behind the handle.
     match format {
         LogFormat::Text => {
             use std::io::IsTerminal;
-            let builder =
-                builder.with_ansi(std::io::stderr().is_terminal()).with_filter_reloading();
+            let has_colours = std::io::stderr().is_terminal();
+            let writer = OneLine { inner: writer(), has_colours };
+            let builder = builder
+                .with_writer(BoxMakeWriter::new(writer))
+                .with_ansi(has_colours)
+                .with_filter_reloading();
             let handle = builder.reload_handle();
             drop(builder.finish().with(audit).with(recent().layer()).try_init());
             Level(Arc::new(move |filter| drop(handle.reload(filter))))
         }
         LogFormat::Json => {
-            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let builder = builder
+                .with_writer(BoxMakeWriter::new(writer()))
+                .json()
+                .flatten_event(true)
+                .with_filter_reloading();
             let handle = builder.reload_handle();
             drop(builder.finish().with(audit).with(recent().layer()).try_init());
             Level(Arc::new(move |filter| drop(handle.reload(filter))))
