@@ -12,7 +12,7 @@ use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::{
     config, configure, decode, doctor, logging, pages, parked, program, replay, schema, shadow,
-    start, state, verify,
+    signals, start, state, verify,
 };
 
 /// Runs the command that the arguments name and says how the process is to end.
@@ -24,6 +24,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 fn command_line(args: impl IntoIterator<Item = OsString>) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
+    if args.iter().skip(1).any(|arg| arg == "start") {
+        signals::survive();
+    }
     let name = program::name(args.first().map(OsString::as_os_str));
     let matches = match command(name).try_get_matches_from(args) {
         Ok(matches) => matches,

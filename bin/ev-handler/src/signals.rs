@@ -10,6 +10,18 @@ use tracing::{info, warn};
 
 use crate::start::control::{Command, Controller};
 
+/// Catches SIGHUP and SIGUSR1 from now on, either of which would end a handler that has not come so
+/// far as to obey it. Until then they are let pass: what they ask to be read again is about to be
+/// read. A failure shows when they are caught to be obeyed.
+pub(crate) fn survive() {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else {
+        return;
+    };
+    let _inside = runtime.enter();
+    // What is caught once stays caught, also when nobody listens any more.
+    drop(Commands::catch());
+}
+
 /// Runs `work` to its end. A signal cancels `stop`, by which the work is to end soon; another one
 /// drops it where it stands, and then there is nothing to return.
 ///

@@ -18,6 +18,20 @@ pub(crate) fn fleeting(storage: &Path) -> Option<&'static str> {
     why(i64::try_from(kind).ok()?)
 }
 
+/// Whether a directory can be at that place: it need not be there, as it is made at the first start.
+///
+/// # Errors
+///
+/// What stands in its way.
+pub(crate) fn check(storage: &Path) -> Result<(), String> {
+    match storage.ancestors().find(|path| path.exists()) {
+        Some(existing) if !existing.is_dir() => {
+            Err(format!("`{}` is no directory", existing.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes a folder for its owner alone, unless it is there; with `parents`, also those above it.
 ///
 /// # Errors

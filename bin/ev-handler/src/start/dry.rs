@@ -7,6 +7,7 @@
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use ev_core::{
     Batch, BoxError, BoxFuture, Framing, Ordering, Shape, Sink, SinkError, StateError, Verdict,
@@ -15,6 +16,8 @@ use ev_reference_state::candidates;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+use super::Error;
 
 /// Events that are taken at one time.
 const MAX_EVENTS: usize = 500;
@@ -105,18 +108,32 @@ fn failed(what: &str, error: io::Error) -> StateError {
 
 /// Takes everything and sends nothing; prints it if that is asked for.
 pub(super) struct DrySink {
-    /// Cancelled when whoever reads what is printed has gone away.
+    /// Cancelled when nothing more can be printed.
     print: Option<CancellationToken>,
+    /// Why, unless whoever reads has only gone away, as `head` does when it has enough.
+    failure: Mutex<Option<io::Error>>,
 }
 
 impl DrySink {
     pub(super) fn silent() -> Self {
-        Self { print: None }
+        Self { print: None, failure: Mutex::default() }
     }
 
     /// Prints the body of each event to stdout, one a line.
     pub(super) fn printing(stop: CancellationToken) -> Self {
-        Self { print: Some(stop) }
+        Self { print: Some(stop), failure: Mutex::default() }
+    }
+
+    /// Why not all could be printed.
+    ///
+    /// # Errors
+    ///
+    /// That of the system.
+    pub(super) fn printed(&self) -> Result<(), Error> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(Ok(()), |error| {
+            Err(Error::system("what would be sent cannot be printed", error))
+        })
     }
 }
 
@@ -141,11 +158,17 @@ impl Sink for DrySink {
             match printed.unwrap_or_else(|error| Err(io::Error::other(error))) {
                 Ok(()) => (batch, Verdict::Delivered),
                 Err(error) => {
+                    let detail = error.to_string();
                     if !stop.is_cancelled() {
                         warn!(%error, "what would be sent cannot be printed any more, stopping");
                     }
+                    if error.kind() != io::ErrorKind::BrokenPipe {
+                        let mut failure =
+                            self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+                        failure.get_or_insert(error);
+                    }
                     stop.cancel();
-                    (batch, Verdict::Unreachable { detail: error.to_string() })
+                    (batch, Verdict::Unreachable { detail })
                 }
             }
         })

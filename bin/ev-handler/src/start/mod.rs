@@ -30,7 +30,7 @@ use tracing::{error, info, warn};
 
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::{config, logging, signals};
+use crate::{config, logging, signals, storage};
 
 use self::control::{Control, Reread};
 use self::dry::{DrySink, Throwaway};
@@ -206,6 +206,7 @@ pub async fn start_with(
 ) -> Result<Summary, Error> {
     let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
     tell::tell(&settings);
+    storage::check(&settings.storage).map_err(|what| Error::setting("storage", what))?;
     let trust = decoders::trust(&settings.decoder)?;
     let place = decoders::place(&settings.decoder, env.clone())?;
     // Made in a dry run too, so that what is wrong with its settings shows.
@@ -223,10 +224,13 @@ pub async fn start_with(
     let source = parts::source(&settings, env.clone())?;
 
     let sends = (!settings.dry_run).then(|| Arc::clone(&sink));
+    let dry = Arc::new(match settings.dry_run_print {
+        true => DrySink::printing(stop.clone()),
+        false => DrySink::silent(),
+    });
     let taker: Arc<dyn Sink> = match &sends {
         Some(sink) => Arc::clone(sink) as _,
-        None if settings.dry_run_print => Arc::new(DrySink::printing(stop.clone())),
-        None => Arc::new(DrySink::silent()),
+        None => Arc::clone(&dry) as _,
     };
     let known = Known::default();
     let beside = sends.as_ref().map(|sink| Beside::start(sink, &settings.fluentd, &env));
@@ -284,6 +288,7 @@ pub async fn start_with(
     drop(server);
     let summary = result?.unwrap_or_default();
     ended?;
+    dry.printed()?;
     log_summary(&summary, sends.map_or(0, |sink| sink.stats().possible_duplicate_events));
     Ok(summary)
 }

@@ -97,6 +97,39 @@ async fn a_configuration_that_can_be_used_passes_the_check() {
     assert_eq!(stage.auth.tally().methods.len(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agent_of_security_events_is_looked_for() {
+    let mut stage = Stage::new("13.3.8");
+    let socket = stage.path("agent.sock");
+    let service = "service = \"e6c9fcb1-7f08-4c1d-9e7a-123456789abc\"";
+    let table = |endpoint: &str| format!("\n[audit]\nendpoint = \"{endpoint}\"\n{service}\n");
+    stage.decoder = table(&format!("unix:{}", socket.display()));
+    let away = config(&stage, &["--check", "--offline"]);
+    has(&away.stdout, &["warning audit.endpoint: no agent listens at `", "agent.sock` now"]);
+    assert_eq!(away.code, Some(0), "{}", away.stdout);
+
+    let agent = ev_audit::receiver::Receiver::unix(&socket).start().unwrap();
+    let there = config(&stage, &["--check", "--offline"]);
+    has(&there.stdout, &["ok      audit.endpoint: an agent listens at `"]);
+    assert_eq!(there.code, Some(0), "{}", there.stdout);
+    agent.stop();
+
+    let long = "x".repeat(107);
+    stage.decoder = table(&format!("unix:/{long}"));
+    for args in [&["config", "--check"][..], &["start"]] {
+        stage.write_config(stage.auth.addr());
+        let args: Vec<_> = args.iter().chain(&["--config", "handler.toml"]).copied().collect();
+        let ran = run(stage.dir.path(), &args);
+        has(&ran.stderr, &["`audit.endpoint` (", "has a path of 108 bytes", "107 at most"]);
+        assert_eq!(ran.code, Some(78), "{}", ran.stderr);
+    }
+
+    stage.decoder = table("tcp:no-such-host.invalid:8131");
+    let lost = config(&stage, &["--check"]);
+    has(&lost.stdout, &["error   audit.endpoint: `no-such-host.invalid:8131` is not found"]);
+    assert_eq!(lost.code, Some(78), "{}", lost.stdout);
+}
+
 #[track_caller]
 fn cannot_be_used(stage: &Stage, parts: &[&str]) {
     let ran = config(stage, &["--check", "--offline"]);
@@ -265,7 +298,7 @@ async fn the_log_begins_with_every_setting() {
     // Something that ends the start once it has told everything.
     write(stage.dir.path(), "storage", "a file");
     let ran = run(stage.dir.path(), &["start", "--config", "handler.toml"]);
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(78), "{}", ran.stderr);
     let addr = format!("addr=\"{}\"", stage.auth.addr());
     has(
         &ran.stderr,
@@ -333,7 +366,7 @@ async fn the_unit_of_the_guide_starts_it() {
     let args: Vec<_> = words.collect();
     let ran = program(&path, stage.dir.path(), &args);
     has(&ran.stderr, &["using Teleport credentials refresh interval", "storage"]);
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(78), "{}", ran.stderr);
     // As its text has it: a switch takes no word of its own.
     let separate: Vec<_> = args
         .iter()
@@ -345,4 +378,33 @@ async fn the_unit_of_the_guide_starts_it() {
     let ran = program(&path, stage.dir.path(), &separate);
     has(&ran.stderr, &["behind `=`: `--teleport-refresh-enabled=true`"]);
     assert_eq!(ran.code, Some(78), "{}", ran.stderr);
+}
+
+/// A pipe as the file: the program stands in its first steps until somebody writes into it.
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_to_read_again_end_no_handler_that_is_about_to_begin() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("handler.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let child = Command::new(env!("CARGO_BIN_EXE_ev-handler"))
+        .args(["start", "--config", "handler.toml"])
+        .current_dir(dir.path())
+        .env_clear()
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let waited = tokio::task::spawn_blocking(move || {
+        // Opened once the program reads it.
+        let mut file = std::fs::File::options().write(true).open(&pipe).unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        for signal in [rustix::process::Signal::HUP, rustix::process::Signal::USR1] {
+            rustix::process::kill_process(pid, signal).unwrap();
+        }
+        std::io::Write::write_all(&mut file, b"[teleport\n").unwrap();
+        drop(file);
+        child.wait_with_output().unwrap()
+    });
+    let output = tokio::time::timeout(crate::stage::PATIENCE, waited).await.unwrap().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{:?}: {text}", output.status);
 }

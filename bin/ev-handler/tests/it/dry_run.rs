@@ -116,3 +116,24 @@ async fn it_prints_what_would_be_sent_and_leaves_nothing_behind() {
         }
     }
 }
+
+/// A full disk is no reader that has seen enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_fails_when_what_would_be_sent_cannot_be_printed() {
+    let stage = Stage::new("13.3.8");
+    let made = make(&mut Maker::new(85), &templates("v13"), 60, 1, 1);
+    stage.auth.append(made.iter().map(Made::event));
+    let config = stage.write_config(stage.auth.addr());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ev-handler"));
+    command
+        .args(["start", "--dry-run", "--dry-run-print", "--exit-on-last-event", "--config"])
+        .arg(config)
+        .current_dir(stage.dir.path())
+        .stdin(Stdio::null())
+        .stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("what would be sent cannot be printed"), "{log}");
+    assert!(!log.contains("successfully shut down"), "{log}");
+}

@@ -87,10 +87,24 @@ async fn an_expired_identity() {
 async fn storage_that_is_a_file_or_in_use() {
     let stage = Stage::new("13.3.8");
     write(stage.dir.path(), "storage", "a file");
-    refused(&stage, 1, &["storage"]);
+    refused(&stage, 78, &["storage: `", "storage` is no directory"]);
     std::fs::remove_file(stage.path("storage")).unwrap();
     let _held = ev_state::SqliteStore::open(stage.path("storage")).unwrap();
     refused(&stage, 1, &["in use by another process", "storage"]);
+}
+
+/// The path of a setting may have a line end in it, and nobody may write lines of ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_end_in_a_path_makes_no_line_of_the_log() {
+    let stage = Stage::new("13.3.8");
+    stage.write_config(stage.auth.addr());
+    write(stage.dir.path(), "file", "a file");
+    let forged = "file/x\n2026-11-19T12:00:00.000000Z  INFO ev_handler: all is well";
+    let (status, text) =
+        start(stage.dir.path(), &["--config", "handler.toml", "--storage", forged]);
+    assert_eq!(status, Some(78), "{text}");
+    assert!(text.contains("file/x\\n2026-11-19T12:00:00.000000Z"), "{text}");
+    assert!(!text.lines().any(|line| line.starts_with("2026-11-19T12:00:00.000000Z")), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +113,7 @@ async fn an_unknown_key_is_a_warning_and_an_error_when_strict() {
     stage.extra = "stroage = \"x\"".into();
     // Something else ends the process, so that the warning can be looked at.
     write(stage.dir.path(), "storage", "a file");
-    refused(&stage, 1, &["stroage", "storage"]);
+    refused(&stage, 78, &["stroage", "storage"]);
     stage.write_config(stage.auth.addr());
     let (status, text) = start(stage.dir.path(), &["--strict", "--config", "handler.toml"]);
     assert_eq!(status, Some(78), "{text}");
