@@ -2,12 +2,14 @@
 
 use super::Build;
 use crate::settings::Lock;
+use crate::value::Value;
 
 impl Build<'_> {
     /// `None` when locking is off. Its other settings are then not judged, as nothing is done with
-    /// them and the reference handler takes any.
+    /// them and the reference handler takes any. Where it cannot be read whether it is on, somebody
+    /// means it to be.
     pub(super) fn lock(&mut self) -> Option<Lock> {
-        if !self.switch("lock-enabled") {
+        if self.setting("lock-enabled").value == Some(Value::Bool(false)) {
             return None;
         }
         let failed_attempts = self.ranged("lock-failed-attempts-count", 1, i64::from(u32::MAX));

@@ -218,6 +218,11 @@ fn the_file_of_the_guide() {
 #[test]
 fn where_own_security_events_go() {
     let toml = |text: &str| toml(&format!("[audit]\n{text}"));
+    let socket = |length: usize| {
+        let path = format!("/{}", "x".repeat(length - 1));
+        format!("endpoint = 'unix:{path}'\nservice = 'e6c9fcb1-7f08-4c1d-9e7a-123456789abc'")
+    };
+    assert_snapshot!(toml(&socket(108)), @"`audit.endpoint` (DIR/ev.toml:2): has a path of 108 bytes; that of a Unix socket has 107 at most");
     assert_snapshot!(toml("endpoint = 'unix'"), @"`audit.service`: is missing, and the agent of `audit.endpoint` (DIR/ev.toml:2) takes nothing without");
     assert_snapshot!(toml("endpoint = '/run/agent.sock'\nservice = 'my service'\ncaller = '::'"), @r"
         3 settings cannot be used:
@@ -230,4 +235,13 @@ fn where_own_security_events_go() {
           `audit.endpoint` (DIR/ev.toml:2): `tcp:agent` is no endpoint; it must be `unix`, `unix:` and an absolute path, or `tcp:host:port`
           `audit.service` (DIR/ev.toml:3): `00000000-0000-0000-0000-000000000000` is no service tree id; it must be a GUID such as `01234567-89ab-cdef-0123-456789abcdef`, and not all zeros
         ");
+}
+
+/// Whoever writes it in some way means it to be on.
+#[test]
+fn a_misspelt_lock_hides_nothing_else_that_is_wrong_with_locking() {
+    let message = toml("[lock]\nenabled = 'yeah'\nfailed-attempts-count = 0\nperiod = '0s'\n");
+    for part in ["lock.enabled", "lock.failed.attempts.count", "lock.period"] {
+        assert!(message.contains(&format!("`{part}` (")), "{part}: {message}");
+    }
 }
