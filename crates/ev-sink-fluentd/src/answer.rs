@@ -23,7 +23,16 @@ pub(crate) fn verdict(
 ) -> Verdict {
     let Answer { status, headers, body, .. } = answer;
     let mut detail = describe(answer, url);
-    let after = || retry_after(headers, now);
+    let busy = |suspect, mut detail: String| {
+        let asked = asked_pause(headers, now);
+        let after = asked.map(|asked| asked.min(MAX_RETRY_AFTER));
+        if asked > after {
+            let (asked, kept) = (asked.unwrap_or_default().as_secs(), MAX_RETRY_AFTER.as_secs());
+            detail
+                .push_str(&format!(" (asks for a pause of {asked} s, of which {kept} s are kept)"));
+        }
+        Verdict::Busy { after, suspect, detail }
+    };
     match class_of(status.as_u16()) {
         Class::Delivered if answer.after_whole_request => Verdict::Delivered,
         Class::Delivered | Class::Unknown => {
@@ -37,9 +46,9 @@ pub(crate) fn verdict(
         }
         Class::Suspect => match oversized_record(body).filter(|index| *index < events) {
             Some(index) => Verdict::Guilty { index: Some(index), detail },
-            None => Verdict::Busy { after: after(), suspect: true, detail },
+            None => busy(true, detail),
         },
-        Class::Busy => Verdict::Busy { after: after(), suspect: false, detail },
+        Class::Busy => busy(false, detail),
         // The last cannot come from a status.
         Class::Refused | Class::Redirected | Class::Unreachable => Verdict::Refused { detail },
     }
@@ -89,9 +98,9 @@ fn oversized_record(body: &[u8]) -> Option<usize> {
     rest.contains("larger than").then(|| index.parse().ok()).flatten()
 }
 
-/// `Retry-After` in either form (RFC 9110, section 10.2.3), at most a day; `None` without one or
-/// when it is not understood.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+/// `Retry-After` in either form (RFC 9110, section 10.2.3); `None` without one or when it is not
+/// understood.
+fn asked_pause(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let seconds = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit mean "very long".
@@ -100,7 +109,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         let seconds = http_date(value)?.saturating_sub(now.seconds());
         u64::try_from(seconds).unwrap_or(0)
     };
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+    Some(Duration::from_secs(seconds))
 }
 
 /// Seconds since 1970 of a date such as `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that may be
@@ -196,14 +205,19 @@ mod tests {
         let check = |value: &str, expected: Option<u64>| {
             let mut answer = answer(503, "");
             answer.headers.insert(RETRY_AFTER, HeaderValue::from_str(value).expect("a value"));
-            let Verdict::Busy { after, .. } = verdict(&answer, "u", 1, false, NOW) else {
+            let Verdict::Busy { after, detail, .. } = verdict(&answer, "u", 1, false, NOW) else {
                 panic!("busy expected")
             };
             assert_eq!(after, expected.map(Duration::from_secs), "{value}");
+            // What is cut is told.
+            let is_cut = detail.ends_with(" s, of which 86400 s are kept)");
+            assert_eq!(is_cut, expected == Some(86_400) && value != "86400", "{value}: {detail}");
         };
         check("0", Some(0));
         check("120", Some(120));
         check(" 7 ", Some(7));
+        check("86400", Some(86_400));
+        check("86401", Some(86_400));
         check("99999999999999999999999", Some(86_400));
         check("Sun, 06 Nov 1994 08:49:47 GMT", Some(10));
         check("Sun, 06 Nov 1994 08:49:00 GMT", Some(0));

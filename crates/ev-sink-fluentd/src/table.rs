@@ -68,7 +68,7 @@ const TABLE: &[Row] = &[
         statuses: &[(408, 408), (425, 425), (429, 429), (501, 599)],
         case: "",
         class: Class::Busy,
-        then: "tried again with full jitter, not before the time in `Retry-After`",
+        then: "tried again with full jitter, not before the time in `Retry-After`, of which a day at most is kept",
     },
     Row {
         statuses: &[(300, 399)],
