@@ -82,15 +82,20 @@ impl Reader<'_> {
 
     /// The content of a file, at most `most` bytes of it; `None` if there is no such file.
     fn content(&mut self, path: &Path, most: u64) -> Result<Option<Vec<u8>>, Error> {
-        let file = match File::open(path) {
-            Ok(file) => file,
+        // Looked at before it is opened: opening a pipe waits for somebody to write to it.
+        let opened = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+            true => File::open(path).map(Some),
+            false => Ok(None),
+        });
+        let file = match opened {
+            Ok(Some(file)) => file,
+            Ok(None) => {
+                self.found(path.to_owned(), "is no file and was passed over");
+                return Ok(None);
+            }
             Err(error) if is_absent(&error) => return Ok(None),
             Err(source) => return Err(Error::read(path)(source)),
         };
-        if !file.metadata().map_err(Error::read(path))?.is_file() {
-            self.found(path.to_owned(), "is no file and was passed over");
-            return Ok(None);
-        }
         let mut content = Vec::new();
         file.take(most.saturating_add(1)).read_to_end(&mut content).map_err(Error::read(path))?;
         if content.len() as u64 > most {

@@ -115,3 +115,28 @@ fn a_time_has_any_offset_and_a_cursor_any_blanks() {
     let chunks = state.dates.values().next().unwrap();
     assert_eq!(chunks.partial["a"], "cursor");
 }
+
+/// Opening a pipe waits for somebody to write to it, which nobody ever does.
+#[test]
+fn what_is_no_regular_file_is_passed_over_and_not_waited_for() {
+    let storage = tempfile::tempdir().unwrap();
+    put(storage.path(), "start_time", b"2026-11-17T00:00:00Z");
+    let directory = storage.path().join("a_1");
+    fs::create_dir_all(directory.join("cursor_v2/2026-11-17")).unwrap();
+    for name in ["cursor", "session1b4ef158", "cursor_v2/2026-11-17/completed-chunks"] {
+        let made = std::process::Command::new("mkfifo").arg(directory.join(name)).status();
+        assert!(made.unwrap().success());
+    }
+    std::os::unix::fs::symlink("/dev/zero", directory.join("id")).unwrap();
+    let (done, waits) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || done.send(read(&directory)).is_ok());
+    let waited = waits.recv_timeout(std::time::Duration::from_secs(60));
+    let (state, findings) = waited.expect("it is not waited for").unwrap();
+    assert!(state.start_time.is_some() && state.cursor.is_none() && state.id.is_none());
+    let passed: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.message == "is no file and was passed over")
+        .filter_map(|finding| finding.path.file_name()?.to_str())
+        .collect();
+    assert_eq!(passed, ["cursor", "completed-chunks", "id", "session1b4ef158"]);
+}
