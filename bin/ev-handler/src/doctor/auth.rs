@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_core::{AuthVersion, Env};
+use ev_core::{AuthVersion, Env, within};
 use ev_source::{Granted, Question, SearchSource, Unreached, Visit, VisitError};
 use ev_tls::format_time;
 
@@ -15,6 +15,8 @@ use crate::start::parts;
 
 /// For one way to Auth.
 const DIAL_LIMIT: Duration = Duration::from_secs(10);
+/// For all ways together.
+const REACH_LIMIT: Duration = Duration::from_secs(45);
 /// For one call.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 
@@ -74,10 +76,15 @@ pub(super) async fn examine(
     // There may be several ways, each of which has the first; nobody waits for a doctor for ever.
     config.dial_timeout = DIAL_LIMIT;
     config.request_timeout = CALL_LIMIT;
-    let visit = match Visit::pay(config, Arc::clone(env)).await {
-        Ok(visit) => visit,
-        Err(error) => {
+    let visit = match within(&**env, REACH_LIMIT, Visit::pay(config, Arc::clone(env))).await {
+        Some(Ok(visit)) => visit,
+        Some(Err(error)) => {
             unreached(addr, &error, findings);
+            return stop(findings, "auth was not reached");
+        }
+        None => {
+            let what = format!("`{addr}`: no connection within {} s", REACH_LIMIT.as_secs());
+            findings.problem(Step::AuthConnection, what, cure(Unreached::Overdue));
             return stop(findings, "auth was not reached");
         }
     };

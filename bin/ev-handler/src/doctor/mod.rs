@@ -10,6 +10,7 @@
 //! | module | part |
 //! |---|---|
 //! | `storage` | the directory, room on the disk, the lock, the database |
+//! | `diag` | the address of metrics and health |
 //! | `credentials` | certificates, keys and passphrases of both sides |
 //! | `auth` | from the name of Auth to what it says of itself |
 //! | `role` | what the role lets us do |
@@ -23,6 +24,7 @@
 mod auth;
 mod credentials;
 mod decoder;
+mod diag;
 mod finding;
 mod role;
 mod sink;
@@ -144,6 +146,7 @@ impl Road<'_> {
         let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
         let now = env.now().seconds();
         let state = storage::examine(&self.settings.storage, findings);
+        diag::examine(self.settings, findings);
         let usable = credentials::teleport(&self.settings.teleport, now, findings);
         auth::examine(self, &env, usable, state.as_ref(), findings).await;
         let usable = credentials::fluentd(&self.settings.fluentd, now, findings);

@@ -52,7 +52,9 @@ pub(super) async fn examine(
     match within(&**env, LIMIT, sink.examine(road.probe)).await {
         Some(report) => tell(&report, road.probe, findings),
         None => {
-            let what = format!("`{}` did not answer within {} s", settings.url, LIMIT.as_secs());
+            // The address may hold a password in front of its host.
+            let address = authority(&settings.url).unwrap_or_default();
+            let what = format!("`{address}` did not answer within {} s", LIMIT.as_secs());
             findings.problem(Step::FluentdConnection, what, "see what Fluentd's own log says");
         }
     }

@@ -6,7 +6,8 @@ use std::process::Command;
 use ev_modules::SigningKey;
 use ev_test_support::certs::{Authority, Identity, LeafRequest, Validity};
 use ev_test_support::{
-    CallFault, FakeFluentd, FluentdConfig, TlsVersions, UtcTime, loopback, server_config,
+    CallFault, FakeFluentd, FakeProxy, FluentdConfig, ProxyConfig, ProxySwitches, TlsVersions,
+    UtcTime, loopback, server_config,
 };
 use serde_json::Value;
 
@@ -443,6 +444,57 @@ async fn what_is_wrong_with_fluentd_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fluentd_that_hangs_holds_nobody_up() {
+    let mut stage = Stage::new("13.3.8");
+    stage.forward = "handshake-timeout = \"300ms\"".into();
+    stage.fluentd.set(|switches| switches.frozen = true);
+    let seen = doctor(&stage, &[]);
+    seen.problem("fluentd.connection", &["no TLS handshake within 300ms"], &["start Fluentd"]);
+    seen.not_tried("fluentd.answers", "Fluentd was not reached");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_for_metrics_that_somebody_else_has() {
+    let mut stage = Stage::new("13.3.8");
+    let held = loopback().unwrap();
+    let addr = held.local_addr().unwrap();
+    stage.extra = format!("diag-addr = \"{addr}\"");
+    let seen = doctor(&stage, &[]);
+    seen.problem("diag", &[&addr.to_string(), "in use by another process"], &["`diag-addr`"]);
+    let _running = ev_state::SqliteStore::open(stage.path("storage")).unwrap();
+    doctor(&stage, &[]).finds("diag", "note", &["a handler runs"], &[]);
+    drop(held);
+    doctor(&stage, &[]).ok("diag", &["is free"]);
+}
+
+/// Through a Proxy, and one that hands nothing on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_told_by_what_it_does() {
+    let stage = Stage::new("13.3.8");
+    let web = Authority::new("Web CA").unwrap();
+    write(stage.dir.path(), "web.crt", web.cert_pem());
+    let proxy = |switches: ProxySwitches| {
+        let config = ProxyConfig {
+            web: web.issue_fluentd_server(Validity::Long).unwrap(),
+            auth: stage.auth.addr(),
+            cluster: CLUSTER.to_owned(),
+            switches,
+        };
+        FakeProxy::start(loopback().unwrap(), config).unwrap()
+    };
+    let good = proxy(ProxySwitches::default());
+    let tunnels = proxy(ProxySwitches { tls_routing: false, ..ProxySwitches::default() });
+    let ca = format!("--teleport-proxy-ca={}", stage.path("web.crt").display());
+    let at = |proxy: &FakeProxy| format!("--teleport-addr={}", proxy.addr());
+    let seen = doctor(&stage, &[&at(&good), &ca]);
+    seen.ok("auth.connection", &["connected as a proxy", "by TLS routing to cluster"]);
+    seen.ok("auth.clock", &["30 s"]);
+    let seen = doctor(&stage, &[&at(&tunnels), &ca]);
+    let cure = ["`proxy_listener_mode: multiplex`"];
+    seen.problem("auth.connection", &["has no TLS routing"], &cure);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_storage_that_cannot_be_written_to() {
     let stage = Stage::new("13.3.8");
     stage.write_config(stage.auth.addr());
@@ -479,6 +531,19 @@ async fn a_state_of_another_cluster_and_a_damaged_one() {
     write(stage.dir.path(), "storage/ev-state/state.db", &"no database ".repeat(100));
     let seen = doctor(&stage, &[]);
     seen.problem("storage.state", &["state.db"], &["backup"]);
+}
+
+/// Whatever runs the command looks for it in all that is printed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_in_an_address_is_never_printed() {
+    let stage = Stage::new("13.3.8");
+    let with_login = |url: String| url.replace("https://", "https://user:s3cret@");
+    let url = format!("--fluentd-url={}", with_login(stage.fluentd.url("events.log")));
+    let session = format!("--fluentd-session-url={}", with_login(stage.fluentd.url("session")));
+    let seen = doctor(&stage, &[&url, &session, "--probe"]);
+    seen.ok("fluentd.event", &["uid `ev-probe-"]);
+    stage.fluentd.stop().await;
+    doctor(&stage, &[&url, &session]).problem("fluentd.connection", &["refused"], &[]);
 }
 
 /// For people the same stands in lines, and each cure behind its finding.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ev_core::testing::state::{claim, parked, window};
 use ev_core::{Change, StateError, StateStore};
-use ev_state::SqliteStore;
+use ev_state::{SqliteStore, StateReader};
 
 use crate::database;
 
@@ -126,4 +126,17 @@ fn any_name_will_do() {
         assert_eq!(reader.parked(None, 9).expect("readable").len(), 1, "{name:?}");
         SqliteStore::open(&storage).expect("opens again");
     }
+}
+
+#[test]
+fn whether_somebody_has_it_is_told_without_taking_it() {
+    let storage = tempfile::tempdir().expect("a folder for files");
+    let in_use = || StateReader::is_in_use(storage.path()).expect("it can be told");
+    assert!(!in_use(), "there is none");
+    let store = SqliteStore::open(storage.path()).expect("a new state");
+    assert!(in_use());
+    assert!(in_use(), "looking changes nothing");
+    drop(store);
+    assert!(!in_use());
+    SqliteStore::open(storage.path()).expect("nobody has it");
 }

@@ -5,6 +5,7 @@
     reason = "long forms say what they counted, and what is skipped why"
 )]
 
+mod artifacts;
 mod begin;
 mod by_hand;
 mod child;
