@@ -165,7 +165,91 @@ fn timeouts(timeouts: &Timeouts) -> ForwardTimeouts {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use ev_core::{BoxFuture, Timestamp};
+    use ev_test_support::certs::{Authority, Validity};
+    use tokio::sync::{Notify, Semaphore};
+
     use super::*;
+
+    /// A clock that stands; who sleeps is woken by the test.
+    struct Steps {
+        asleep: Mutex<Vec<Duration>>,
+        changed: Notify,
+        wakes: Arc<Semaphore>,
+    }
+
+    impl Env for Steps {
+        fn now(&self) -> Timestamp {
+            ev_pipeline::TokioEnv::new().now()
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            self.asleep.lock().unwrap().push(duration);
+            self.changed.notify_one();
+            let wakes = Arc::clone(&self.wakes);
+            Box::pin(async move { wakes.acquire().await.unwrap().forget() })
+        }
+
+        fn random(&self) -> u64 {
+            0
+        }
+    }
+
+    impl Steps {
+        /// How long is slept for, the next time that somebody does.
+        async fn slept(&self) -> Duration {
+            loop {
+                if let Some(duration) = self.asleep.lock().unwrap().pop() {
+                    return duration;
+                }
+                self.changed.notified().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn certificates_that_are_being_replaced_are_looked_at_again_soon() {
+        let interval = Duration::from_secs(30);
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::new("a CA").unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let client = || authority.issue_fluentd_client(Validity::Long).unwrap();
+        let (first, second) = (client(), client());
+        std::fs::write(path("ca"), authority.cert_pem()).unwrap();
+        std::fs::write(path("cert"), first.cert_pem).unwrap();
+        std::fs::write(path("key"), first.key_pem).unwrap();
+        let files = CredentialFiles {
+            ca: Some(path("ca")),
+            certificate: Some(path("cert")),
+            key: Some(path("key")),
+            passphrase: None,
+        };
+        let steps = Arc::new(Steps {
+            asleep: Mutex::default(),
+            changed: Notify::new(),
+            wakes: Arc::new(Semaphore::new(0)),
+        });
+        let clock = Arc::clone(&steps);
+        let clock = Clock::new(move || clock.now().seconds());
+        let tls = Arc::new(ClientTls::new(files, ClientOptions::default(), clock).unwrap());
+        let before = tls.config();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watch(Arc::clone(&tls), interval, Arc::clone(&steps) as _));
+        assert_eq!(steps.slept().await, interval);
+        std::fs::write(path("cert"), second.cert_pem).unwrap();
+        steps.wakes.add_permits(1);
+        assert_eq!(steps.slept().await, CredentialWatch::SETTLE);
+        std::fs::write(path("key"), second.key_pem).unwrap();
+        steps.wakes.add_permits(1);
+        assert_eq!(steps.slept().await, interval);
+        assert!(!Arc::ptr_eq(&before, &tls.config()), "they are in use");
+    }
 
     #[test]
     fn no_limit_is_longer_than_the_other_handler_waits() {

@@ -1,9 +1,12 @@
 //! What is said of credentials that change, break, or come to their end.
 
+use std::cell::Cell;
 use std::fs;
+use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use ev_tls::{ClientOptions, ClientTls, Clock, CredentialFiles, CredentialWatch, Error, News};
 
@@ -79,6 +82,44 @@ fn trouble_is_news_once_and_until_it_is_over() {
     let News::Taken(facts) = rig.look() else { panic!("others") };
     assert_eq!(facts[0].subject, "second");
     assert_eq!(facts, rig.tls.identity_facts());
+}
+
+/// The output of a future that waits for nothing.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[test]
+fn files_in_new_trouble_are_looked_at_again_before_they_are_judged() {
+    let ca = Ca::new("Test CA");
+    let (first, second) = (ca.issue("first", VALID), ca.issue("second", VALID));
+    let mut rig = Rig::new(&ca, &first);
+    let (certificate, key) = (rig.dir.path().join("client.pem"), rig.dir.path().join("client.key"));
+    let settled = |rig: &Rig, in_between: &dyn Fn()| {
+        let settles = Cell::new(0);
+        let settle = || {
+            settles.set(settles.get() + 1);
+            in_between();
+            ready(())
+        };
+        let read = at_once(rig.watch.settled(&rig.tls, || ready(rig.tls.reload()), settle));
+        (read, settles.get())
+    };
+    assert!(matches!(settled(&rig, &|| ()), (Ok(false), 0)), "nothing is wrong");
+    // The certificate is new, and its key is about to come.
+    fs::write(&certificate, &second.certificate).expect("ours");
+    let comes = || fs::write(&key, &second.key).expect("ours");
+    assert!(matches!(settled(&rig, &comes), (Ok(true), 1)));
+    // What stays wrong is waited for once.
+    fs::write(&key, &first.key).expect("ours");
+    let (read, settles) = settled(&rig, &|| ());
+    assert!(matches!(read, Err(Error::KeyMismatch { .. })) && settles == 1);
+    rig.watch.take(read, &rig.tls);
+    assert!(matches!(settled(&rig, &|| ()), (Err(Error::KeyMismatch { .. }), 0)));
 }
 
 #[test]
