@@ -30,7 +30,7 @@ impl Schema {
             return Value::Null;
         };
         schema.insert("$schema".into(), DRAFT.into());
-        schema.insert("$id".into(), self.id(flavour, &format!(":{}", event.name)).into());
+        schema.insert("$id".into(), self.id(flavour, &format!(":{}", escaped(&event.name))).into());
         schema.insert("title".into(), event.name.clone().into());
         let version = self.auth_version();
         let description = format!("an audit event of Teleport {version}, flavour `{flavour}`");
@@ -49,7 +49,7 @@ impl Schema {
         let any: Vec<Value> = self
             .events
             .iter()
-            .map(|event| json!({ "$ref": format!("#/$defs/{}", event.name) }))
+            .map(|event| json!({ "$ref": format!("#/$defs/{}", escaped(&event.name)) }))
             .collect();
         json!({
             "$schema": DRAFT,
@@ -226,6 +226,11 @@ impl Object {
             self.certain = Some(self.certain.map_or(before, |certain| certain.min(before)));
         }
     }
+}
+
+/// A name inside a URI: that of a type without one is its number behind `#`.
+fn escaped(name: &str) -> String {
+    name.replace('#', "%23")
 }
 
 fn integer(minimum: Value, maximum: Value) -> Value {

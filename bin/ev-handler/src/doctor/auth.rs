@@ -14,7 +14,7 @@ use crate::chain::Chain;
 use crate::start::parts;
 
 /// For one way to Auth.
-const DIAL_LIMIT: Duration = Duration::from_secs(10);
+const DIAL_LIMIT: Duration = Duration::from_secs(5);
 /// For all ways together.
 const REACH_LIMIT: Duration = Duration::from_secs(45);
 /// For one call.

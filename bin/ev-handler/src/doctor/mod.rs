@@ -147,10 +147,15 @@ impl Road<'_> {
         let now = env.now().seconds();
         let state = storage::examine(&self.settings.storage, findings);
         diag::examine(self.settings, findings);
-        let usable = credentials::teleport(&self.settings.teleport, now, findings);
-        auth::examine(self, &env, usable, state.as_ref(), findings).await;
-        let usable = credentials::fluentd(&self.settings.fluentd, now, findings);
-        sink::examine(self, &env, usable, findings).await;
+        // One peer that does not answer is not waited for in front of the other.
+        let (mut auth, mut fluentd) = (Findings::default(), Findings::default());
+        let usable = credentials::teleport(&self.settings.teleport, now, &mut auth);
+        let auth_side = auth::examine(self, &env, usable, state.as_ref(), &mut auth);
+        let usable = credentials::fluentd(&self.settings.fluentd, now, &mut fluentd);
+        let fluentd_side = sink::examine(self, &env, usable, &mut fluentd);
+        tokio::join!(auth_side, fluentd_side);
+        findings.0.append(&mut auth.0);
+        findings.0.append(&mut fluentd.0);
     }
 }
 

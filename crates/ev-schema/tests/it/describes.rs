@@ -1,9 +1,11 @@
 //! Every recorded event against the schema of its type.
 
+use ev_core::Flavour;
 use ev_decode::Options;
+use ev_schema::Schema;
 use serde_json::{Value, json};
 
-use crate::data::{FLAVOURS, Judge, LABELS, events, schema, validator};
+use crate::data::{FLAVOURS, Judge, LABELS, embedded, events, schema, validator};
 
 #[test]
 fn every_recorded_event_is_as_its_schema_says() {
@@ -74,6 +76,18 @@ fn what_is_not_of_the_version_is_refused() {
             event.as_object_mut().expect("an object").remove("time");
         });
     }
+}
+
+/// Types without a name go by their number.
+#[test]
+fn the_bundle_of_a_table_without_names_can_be_used() {
+    let bare = ev_decode::without_names(embedded("v13").bytes).into_owned();
+    let schema = Schema::read(&bare).expect("a table");
+    let validator = validator(&schema.bundle(Flavour::Go));
+    let example = schema.example(&schema.events()[0], Flavour::Go);
+    let example: Value = serde_json::from_str(&example).expect("JSON");
+    assert!(validator.is_valid(&example));
+    assert!(!validator.is_valid(&json!({})));
 }
 
 #[test]
