@@ -6,12 +6,14 @@
 
 mod certificates;
 mod crashes;
+mod diagnostics;
 mod down;
 mod full_disk;
 mod program;
 mod refusals;
 mod signals;
 mod slow;
+mod systemd;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

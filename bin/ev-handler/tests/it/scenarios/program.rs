@@ -29,12 +29,18 @@ pub(super) struct Ending {
 
 impl Program {
     pub(super) fn start(stage: &Stage, args: &[&str]) -> Self {
+        Self::start_in(stage, args, &[])
+    }
+
+    /// With more in its environment.
+    pub(super) fn start_in(stage: &Stage, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let config = stage.write_config(stage.auth.addr());
         let mut child = Command::new(env!("CARGO_BIN_EXE_ev-handler"))
             .args(["start", "--log-format", "json", "--batch", "50", "--window-size", "6h"])
             .arg("--config")
             .arg(config)
             .args(args)
+            .envs(environment.iter().copied())
             .current_dir(stage.dir.path())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -69,6 +75,15 @@ impl Program {
         let said = log.wait_for(|lines| said(lines, level, parts) >= times);
         let said = tokio::time::timeout(PATIENCE, said).await.is_ok_and(|said| said.is_ok());
         assert!(said, "{level} {parts:?} was not said: {:#?}", *self.log.borrow());
+    }
+
+    /// The first line with this message, once it is there.
+    pub(super) async fn line(&self, message: &str) -> Value {
+        let mut log = self.log.clone();
+        let is = |line: &&Value| line["message"] == message;
+        let said = log.wait_for(|lines| lines.iter().any(|line| is(&line)));
+        let lines = tokio::time::timeout(PATIENCE, said).await.expect("it is said").unwrap();
+        lines.iter().find(is).cloned().unwrap()
     }
 
     /// An orderly end.

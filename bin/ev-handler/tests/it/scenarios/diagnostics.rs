@@ -1,0 +1,196 @@
+//! What the address for diagnostics says while things go well and while they do not.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use ev_diag::{Light, Part, Readiness, Snapshot};
+use ev_test_support::FailRule;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::program::Program;
+use super::{PATIENCE, Scene};
+
+/// A program whose address for diagnostics is known.
+struct Watched {
+    program: Program,
+    address: SocketAddr,
+}
+
+impl Watched {
+    async fn start(scene: &Scene) -> Self {
+        let program = Program::start(&scene.stage, &["--diag-addr", "127.0.0.1:0"]);
+        let line = program.line("serving metrics, health and status").await;
+        Self { program, address: line["address"].as_str().unwrap().parse().unwrap() }
+    }
+
+    /// Status and body.
+    async fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    async fn metrics(&self) -> BTreeMap<String, f64> {
+        let (status, text) = self.get("/metrics").await;
+        assert_eq!(status, 200, "{text}");
+        assert!(text.ends_with("# EOF\n"), "{text}");
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let sample = |line: &str| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name.to_owned(), value.parse().unwrap())
+        };
+        samples.map(sample).collect()
+    }
+
+    async fn snapshot(&self) -> Snapshot {
+        serde_json::from_str(&self.get("/status.json").await.1).unwrap()
+    }
+
+    /// Asks for readiness until `fits` holds.
+    async fn readiness(&self, what: &str, fits: impl Fn(&Readiness) -> bool) -> Readiness {
+        let asking = async {
+            loop {
+                let (status, body) = self.get("/readyz").await;
+                let readiness: Readiness = serde_json::from_str(&body).unwrap();
+                assert_eq!(status, if readiness.ready { 200 } else { 503 }, "{body}");
+                if fits(&readiness) {
+                    return readiness;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{what}"))
+    }
+
+    async fn is_ready(&self) -> Readiness {
+        self.readiness("it is ready", |readiness| readiness.ready).await
+    }
+
+    /// Waits until that part is down; why, in words.
+    async fn is_down(&self, name: &str) -> String {
+        let is = |part: &&Part| part.name == name && part.light == Light::Down;
+        let down = |readiness: &Readiness| readiness.parts.iter().any(|part| is(&part));
+        let readiness = self.readiness(name, down).await;
+        assert_eq!(self.get("/healthz").await, (200, "ok\n".to_owned()), "it turns all the same");
+        readiness.parts.iter().find(is).unwrap().reason.clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_figures_of_every_moment_add_up() {
+    const EVENTS: f64 = 3000.0;
+    let scene = Scene::new(96, 3000);
+    scene.stage.fluentd.set(|switches| switches.latency_ms = 5);
+    let watched = Watched::start(&scene).await;
+    let (mut scrapes, mut busy) = (0, 0);
+    loop {
+        let metrics = watched.metrics().await;
+        let of = |name: &str| {
+            metrics.get(&format!("{name}{{sink=\"fluentd\"}}")).copied().unwrap_or_default()
+        };
+        let settled = ["repeated", "delivered", "filtered", "parked", "given_up"]
+            .map(|how| of(&format!("ev_events_{how}_total")));
+        let in_flight = of("ev_events_in_flight");
+        let sum = settled.iter().sum::<f64>() + in_flight;
+        assert_eq!(of("ev_events_read_total"), sum, "{metrics:#?}");
+        scrapes += 1;
+        busy += u32::from(in_flight > 0.0);
+        if of("ev_events_delivered_total") >= EVENTS {
+            assert_eq!(of("ev_events_sent_total"), EVENTS);
+            assert!(of("ev_requests_total") >= EVENTS / 20.0);
+            let answered = metrics["ev_responses_total{sink=\"fluentd\",status=\"2xx\"}"];
+            assert_eq!(of("ev_round_trip_seconds_count"), answered);
+            assert_eq!(metrics["ev_ready"], 1.0);
+            break;
+        }
+        assert!(scrapes < 100_000, "it comes to an end");
+    }
+    assert!(busy > 3, "{busy} of {scrapes} scrapes saw events under way");
+    let ending = watched.program.terminate().await;
+    scene.all_is_delivered(&ending);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_is_away_makes_it_unready_and_never_unhealthy() {
+    let mut scene = Scene::new(97, 200);
+    scene.stage.auth.stop().await;
+    let watched = Watched::start(&scene).await;
+    let reason = watched.is_down("auth").await;
+    assert!(reason.ends_with("was not reached yet"), "{reason}");
+    scene.stage.auth.start_again().await.unwrap();
+    watched.is_ready().await;
+    scene.received_all().await;
+
+    let rule = FailRule { status: 503, ..FailRule::default() };
+    scene.stage.fluentd.set(|switches| switches.fail.push(rule));
+    scene.go_on(20);
+    let reason = watched.is_down("sink fluentd").await;
+    assert!(reason.contains("are not delivered for") && reason.contains("503"), "{reason}");
+    let snapshot = watched.snapshot().await;
+    let told = |text: &str| snapshot.troubles.iter().any(|told| told.text.contains(text));
+    assert!(told("delivery failed, trying again"), "{:#?}", snapshot.troubles);
+    scene.stage.fluentd.set(|switches| switches.fail.clear());
+    watched.is_ready().await;
+    scene.received_all().await;
+
+    scene.stage.auth.stop().await;
+    let reason = watched.is_down("auth").await;
+    assert!(reason.starts_with("no connection to"), "{reason}");
+    let snapshot = watched.snapshot().await;
+    assert_eq!(snapshot.auth.reconnects.lost, 1);
+    scene.stage.auth.start_again().await.unwrap();
+    watched.is_ready().await;
+    let metrics = watched.metrics().await;
+    assert!(metrics["ev_auth_reconnects_total{reason=\"failed\"}"] >= 1.0, "{metrics:#?}");
+    watched.program.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_named_and_no_reason_to_be_restarted() {
+    let mut scene = Scene::new(98, 100);
+    let watched = Watched::start(&scene).await;
+    scene.received_all().await;
+    watched.program.limit_files(Some(0));
+    scene.go_on(50);
+    let reason = watched.is_down("state").await;
+    assert!(reason.contains("it cannot be written"), "{reason}");
+    assert_eq!(watched.metrics().await["ev_state_usable"], 0.0);
+    watched.program.limit_files(None);
+    watched.is_ready().await;
+    scene.received_all().await;
+    watched.program.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_it_stops_it_is_not_ready() {
+    let scene = Scene::new(99, 100);
+    scene.stage.fluentd.set(|switches| switches.latency_ms = 600_000);
+    let watched = Watched::start(&scene).await;
+    scene.stage.fluentd.wait(|tally| tally.most_in_flight > 0).await;
+    watched.program.signal(rustix::process::Signal::TERM);
+    let reason = watched.is_down("run").await;
+    assert_eq!(reason, "stopping: finishing what is under way");
+    watched.program.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_events_or_keys_is_shown() {
+    let scene = Scene::new(100, 300);
+    let watched = Watched::start(&scene).await;
+    scene.received_all().await;
+    for path in ["/", "/status.json", "/metrics", "/readyz", "/healthz"] {
+        let (status, body) = watched.get(path).await;
+        assert_eq!(status, 200, "{path}");
+        assert!(!body.contains("PRIVATE KEY") && !body.contains("BEGIN "), "{path}");
+        for event in &scene.log {
+            let (_, rest) = event.split_once("\"uid\":\"").unwrap();
+            let (uid, _) = rest.split_once('"').unwrap();
+            assert!(uid.is_empty() || !body.contains(uid), "{path}");
+        }
+    }
+    watched.program.terminate().await;
+}
