@@ -23,6 +23,12 @@ fn run(stage: &Stage, args: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
+/// How a command ends that did what it was asked. The hours of the span may still change, so that a
+/// comparison proves nothing.
+fn done(args: &[&str]) -> Option<i32> {
+    Some(if args.first() == Some(&"verify") { 3 } else { 0 })
+}
+
 fn span() -> [String; 2] {
     let time = |second| Timestamp::new(second, 0).to_string();
     [time(now().seconds - 7200), time(now().seconds - 3600)]
@@ -45,7 +51,7 @@ async fn what_is_odd_about_settings_is_told_by_every_command() {
         &["state", "show"],
     ] {
         let (status, _, errors) = run(&stage, args);
-        assert_eq!(status, Some(0), "{args:?}: {errors}");
+        assert_eq!(status, done(args), "{args:?}: {errors}");
         assert!(errors.contains("`FDWRD_MAX_CONNECTIONS` is a historic misspelling"), "{errors}");
         assert!(!errors.contains("DEBUG"), "{errors}");
         // `--debug` is read, wherever it stands.
@@ -113,7 +119,7 @@ async fn a_password_in_an_address_is_never_logged() {
         &["state", "show"],
     ] {
         let (status, out, errors) = run(&stage, args);
-        assert_eq!(status, Some(0), "{args:?}: {errors}");
+        assert_eq!(status, done(args), "{args:?}: {errors}");
         for text in [out, errors] {
             assert!(!text.contains("s3cret"), "{args:?}: {text}");
         }
