@@ -340,6 +340,10 @@ impl ClientBuilder {
 
     fn check(&self) -> Result<(), BuildError> {
         let positive = "more than zero";
+        let spill = match &self.overflow {
+            Overflow::Spill(settings) => Some(settings),
+            _ => None,
+        };
         let rules = [
             ("max_queue_bytes", self.bounds.bytes > 0, positive),
             ("max_queue_records", self.bounds.frames > 0, positive),
@@ -355,6 +359,13 @@ impl ClientBuilder {
                 "retry.longest",
                 self.tuning.retry.longest >= self.tuning.retry.first,
                 "at least `retry.first`",
+            ),
+            ("spill.max_bytes", spill.is_none_or(|spill| spill.max_bytes > 0), positive),
+            ("spill.segment_bytes", spill.is_none_or(|spill| spill.segment_bytes > 0), positive),
+            (
+                "spill.max_age",
+                spill.is_none_or(|spill| spill.max_age != Some(Duration::ZERO)),
+                positive,
             ),
         ];
         if !self.service.is_set() {

@@ -18,7 +18,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Makes it if it is not there, looks at its mode and takes the lock.
+    /// Makes it if it is not there, looks at its owner and mode, and takes the lock.
     pub(super) fn open(path: &Path) -> Result<Self, SpillError> {
         system::supported().map_err(SpillError::io("use spill directory", path))?;
         if !path.is_dir() {
@@ -26,6 +26,9 @@ impl Directory {
             made.map_err(SpillError::io("create spill directory", path))?;
         }
         let metadata = fs::metadata(path).map_err(SpillError::io("examine", path))?;
+        if let Some(owner) = system::stranger(&metadata) {
+            return Err(SpillError::Foreign { dir: path.to_owned(), owner });
+        }
         let mode = system::mode(&metadata);
         if mode & 0o022 != 0 {
             return Err(SpillError::Unsafe { dir: path.to_owned(), mode });
@@ -36,6 +39,16 @@ impl Directory {
             Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(SpillError::InUse { dir: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(SpillError::io("lock", &name)(source)),
+        }
+    }
+
+    /// Nothing is put into a directory that somebody removed or emptied: it would be gone with
+    /// this process. One that was made anew may be another client's, as the lock is another one.
+    pub(super) fn check(&self) -> Result<(), SpillError> {
+        match system::is_removed(&self.lock) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(SpillError::Removed { dir: self.path.clone() }),
+            Err(source) => Err(SpillError::io("examine", &self.path.join("lock"))(source)),
         }
     }
 

@@ -26,7 +26,8 @@ pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
 
 /// Opens a file that is there.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(path)
+    let mut options = OpenOptions::new();
+    system::for_owner(options.read(true).write(true)).open(path)
 }
 
 /// Writes all of it, at that place.

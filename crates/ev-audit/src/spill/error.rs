@@ -21,6 +21,21 @@ pub enum SpillError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The directory belongs to another user, who could put frames into it.
+    #[error("spill directory `{}` belongs to user {owner}", dir.display())]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// The directory, or what is in it, was removed while it was in use. It is not used again
+    /// before the client is built anew.
+    #[error("spill directory `{}` was removed while it was in use", dir.display())]
+    Removed {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// A segment was written by a newer version of this program.
     #[error("`{}` has version {found}, this program knows 1", path.display())]
     Newer {

@@ -8,17 +8,18 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct SpillSettings {
     /// A directory for this client alone. It is made with mode 0700 if it is not there; one that
-    /// others than its owner may write to is refused.
+    /// others than its owner may write to is refused, and so is one that belongs to another user
+    /// than ours and root.
     pub dir: PathBuf,
     /// Most bytes that all segment files have together, with what they hold besides frames.
-    /// Default: 256 MiB.
+    /// More than zero. Default: 256 MiB.
     pub max_bytes: u64,
     /// Age at which frames are dropped, by the wall clock; `None` keeps them for ever. Whole
     /// segments go, each when its youngest frame is this old or up to an eighth older: nothing
-    /// is dropped early. Default: 7 days.
+    /// is dropped early. More than zero. Default: 7 days.
     pub max_age: Option<Duration>,
     /// Size at which a segment file is closed and the next one begun. Disk space comes back a
-    /// segment at a time. Default: 8 MiB; never more than an eighth of `max_bytes`.
+    /// segment at a time. More than zero. Default: 8 MiB; never more than an eighth of `max_bytes`.
     pub segment_bytes: u64,
 }
 

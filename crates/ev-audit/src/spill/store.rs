@@ -74,8 +74,8 @@ impl Spill {
     ///
     /// # Errors
     ///
-    /// [`SpillError::InUse`], [`SpillError::Unsafe`], [`SpillError::Newer`], and whatever the file
-    /// system refuses.
+    /// [`SpillError::InUse`], [`SpillError::Foreign`], [`SpillError::Unsafe`],
+    /// [`SpillError::Newer`], and whatever the file system refuses.
     pub(crate) fn open(
         settings: &SpillSettings,
         clock: WallClock,

@@ -7,9 +7,11 @@
 mod unix {
     use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
     use std::io;
-    use std::os::unix::fs::PermissionsExt as _;
     use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use std::path::Path;
+
+    use rustix::fs::OFlags;
 
     const FILE_MODE: u32 = 0o600;
     const DIRECTORY_MODE: u32 = 0o700;
@@ -19,9 +21,9 @@ mod unix {
         Ok(())
     }
 
-    /// Files that are made are their owner's alone.
+    /// Files that are made are their owner's alone, and a name never leads to another file.
     pub(in crate::spill) fn for_owner(options: &mut OpenOptions) -> &mut OpenOptions {
-        options.mode(FILE_MODE)
+        options.mode(FILE_MODE).custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
     }
 
     /// Makes a directory that is its owner's alone.
@@ -32,6 +34,21 @@ mod unix {
     /// The permission bits.
     pub(in crate::spill) fn mode(metadata: &Metadata) -> u32 {
         metadata.permissions().mode() & 0o7777
+    }
+
+    /// The owner, if it is one who could put things there that we do not know of: neither we nor
+    /// root, who can do so anyway.
+    pub(in crate::spill) fn stranger(metadata: &Metadata) -> Option<u32> {
+        other_than(metadata.uid(), rustix::process::geteuid().as_raw())
+    }
+
+    fn other_than(owner: u32, us: u32) -> Option<u32> {
+        (owner != us && owner != 0).then_some(owner)
+    }
+
+    /// Whether an open file has no name any more: nobody will find again what is written to it.
+    pub(in crate::spill) fn is_removed(file: &File) -> io::Result<bool> {
+        Ok(file.metadata()?.nlink() == 0)
     }
 
     /// Takes rights away that a file of ours does not have.
@@ -70,6 +87,19 @@ mod unix {
     ) -> io::Result<usize> {
         file.read_at(bytes, offset)
     }
+
+    #[cfg(test)]
+    mod tests {
+        use super::other_than;
+
+        #[test]
+        fn a_directory_is_ours_or_of_root() {
+            assert_eq!(other_than(1000, 1000), None);
+            assert_eq!(other_than(0, 1000), None);
+            assert_eq!(other_than(1001, 1000), Some(1001));
+            assert_eq!(other_than(1001, 0), Some(1001));
+        }
+    }
 }
 
 #[cfg(not(unix))]
@@ -99,6 +129,14 @@ mod elsewhere {
         0
     }
 
+    pub(in crate::spill) fn stranger(_: &Metadata) -> Option<u32> {
+        None
+    }
+
+    pub(in crate::spill) fn is_removed(_: &File) -> io::Result<bool> {
+        unsupported()
+    }
+
     pub(in crate::spill) fn restrict(_: &File) -> io::Result<()> {
         unsupported()
     }
@@ -118,9 +156,11 @@ mod elsewhere {
 
 #[cfg(not(unix))]
 pub(super) use elsewhere::{
-    create_directory, for_owner, is_damage, mode, read_at, restrict, supported, write_all_at,
+    create_directory, for_owner, is_damage, is_removed, mode, read_at, restrict, stranger,
+    supported, write_all_at,
 };
 #[cfg(unix)]
 pub(super) use unix::{
-    create_directory, for_owner, is_damage, mode, read_at, restrict, supported, write_all_at,
+    create_directory, for_owner, is_damage, is_removed, mode, read_at, restrict, stranger,
+    supported, write_all_at,
 };

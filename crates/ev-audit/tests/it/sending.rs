@@ -7,7 +7,7 @@ use std::time::Duration;
 use ev_audit::transport::{MemoryTransport, NoopTransport};
 use ev_audit::{
     BuildError, Client, DropReason, EventKind, ManualClock, Outcome, Overflow, Plane, Problem,
-    Record, Refused, Retry, Rules, ServiceId,
+    Record, Refused, Retry, Rules, ServiceId, SpillSettings,
 };
 
 use crate::rig::{Answer, ledger, pipes, record, send_all, seq, service, settle, start};
@@ -400,6 +400,22 @@ async fn settings_out_of_range_are_refused_by_name() {
     for (setting, builder) in wrong {
         assert_eq!(name(builder.build_detached().unwrap_err()), setting);
     }
+    // A directory that could never take anything, or keep it, is not even made.
+    let dir = tempfile::tempdir().unwrap();
+    let spill = || SpillSettings::new(dir.path().join("spill"));
+    let (mut no_room, mut no_segment, mut no_time) = (spill(), spill(), spill());
+    no_room.max_bytes = 0;
+    no_segment.segment_bytes = 0;
+    no_time.max_age = Some(Duration::ZERO);
+    for (setting, settings) in [
+        ("spill.max_bytes", no_room),
+        ("spill.segment_bytes", no_segment),
+        ("spill.max_age", no_time),
+    ] {
+        let builder = builder().overflow(Overflow::Spill(settings));
+        assert_eq!(name(builder.build_detached().unwrap_err()), setting);
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     let year = Duration::from_secs(365 * 24 * 3600);
     let longer = year + Duration::from_nanos(1);
     let lasting = |longest| Retry { longest, ..Retry::default() };

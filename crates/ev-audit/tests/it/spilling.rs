@@ -75,6 +75,35 @@ async fn an_outage_goes_to_disk_and_comes_back_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_directory_that_somebody_removed_takes_nothing_and_that_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (transport, agent) = pipes(PIPE);
+    agent.always(Answer::Refuse);
+    let client = start(builder(transport, spill(dir.path())));
+    send_waiting(&client, 0..1_000).await;
+    until_spilled(&client, 800).await;
+    std::fs::remove_dir_all(dir.path().join("spill")).unwrap();
+    // Memory takes what it has room for, and then records come back.
+    let mut seqs = 1_000..;
+    let refused = loop {
+        let limit = tokio::time::sleep(Duration::from_secs(5));
+        let sent = client.send_wait_until(Plane::Data, record(seqs.next().unwrap()), limit).await;
+        if let Err(refused) = sent {
+            break refused;
+        }
+    };
+    assert!(matches!(refused.reason(), Refused::TimedOut));
+    let before = ledger(&client);
+    let left = client.close_wait_until(tokio::time::sleep(Duration::from_secs(1))).await;
+    assert!(before.pending > 0 && left.records.len() as u64 == before.pending, "{before:?}");
+    assert_eq!(left.spilled, before.spilled, "nothing more was put there");
+    let events = client.events();
+    let failed =
+        std::iter::from_fn(|| events.try_next()).find(|event| event.kind == EventKind::SpillFailed);
+    assert!(failed.is_some_and(|event| event.detail.contains("was removed while it was in use")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_lies_on_disk_when_the_process_dies_goes_first_in_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let (transport, agent) = pipes(PIPE);

@@ -10,6 +10,7 @@ use super::super::error::SpillError;
 use super::super::mark::Amount;
 use super::super::recover::Segment;
 use super::super::segment::{Entry, HEADER_BYTES, Header, entry_size};
+use super::super::system;
 use super::Spill;
 
 /// Most bytes of an entry that has more than one frame: it is read as a whole.
@@ -50,10 +51,12 @@ impl Spill {
     ///
     /// # Errors
     ///
-    /// When the file system fails, for instance because it is full ([`SpillError::is_full`]).
-    /// Then nothing was taken, and the store is as it was.
+    /// When the file system fails, for instance because it is full ([`SpillError::is_full`]), or
+    /// the directory is not there any more ([`SpillError::Removed`]). Then nothing was taken, and
+    /// the store is as it was.
     pub(crate) fn append(&mut self, frames: &[u8], ends: &[u32]) -> Result<Amount, SpillError> {
         debug_assert_eq!(ends.last().map_or(0, |end| *end as usize), frames.len());
+        self.directory.check()?;
         let mut taken = 0;
         while taken < ends.len() {
             match self.append_entry(frames, ends, taken) {
@@ -119,7 +122,10 @@ impl Spill {
         if let (Some(writer), Some(segment)) = (&self.writer, self.segments.back().copied()) {
             let is_full = writer.len.saturating_add(size) > self.settings.segment_size();
             let takes = !is_full && !self.is_stale(segment.created);
-            if takes || writer.len <= HEADER_BYTES {
+            let path = self.directory.segment(segment.number);
+            let is_removed =
+                system::is_removed(&writer.file).map_err(SpillError::io("examine", &path))?;
+            if !is_removed && (takes || writer.len <= HEADER_BYTES) {
                 return Ok(segment);
             }
             if self.unsynced.len() >= UNSYNCED_LIMIT {

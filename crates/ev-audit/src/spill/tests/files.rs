@@ -141,6 +141,70 @@ fn a_directory_that_others_may_write_to_is_refused() {
 }
 
 #[test]
+fn a_directory_of_another_user_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    // Only root can give a directory away.
+    let given = std::os::unix::fs::chown(dir.path(), Some(65_534), None).is_ok();
+    let opened = Time::new().open(&settings(dir.path(), 400));
+    if given {
+        let error = opened.expect_err("refused");
+        assert!(matches!(error, SpillError::Foreign { owner: 65_534, .. }), "{error}");
+        assert_eq!(names(dir.path()), [""; 0], "nothing was put there");
+    } else {
+        opened.expect("it is still ours");
+    }
+}
+
+#[test]
+fn names_in_the_directory_lead_to_no_other_file() {
+    for name in ["lock", "position", "00000000000000000001.seg"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("spill"), dir.path().join("other"));
+        fs::write(&other, [b'x'; 2000]).unwrap();
+        fs::set_permissions(&other, Permissions::from_mode(0o644)).unwrap();
+        fs::create_dir(&path).unwrap();
+        std::os::unix::fs::symlink(&other, path.join(name)).unwrap();
+        let error = Time::new().open(&settings(&path, 400)).expect_err("refused");
+        assert!(
+            matches!(&error, SpillError::Io { action: "open", path: at, .. } if at.ends_with(name))
+        );
+        assert_eq!(fs::read(&other).unwrap(), [b'x'; 2000]);
+        assert_eq!(mode(&other), 0o644);
+    }
+}
+
+#[test]
+fn nothing_is_taken_into_a_directory_that_was_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("spill");
+    let (mut spill, _) = open(&settings(&path, 400));
+    must_append(&mut spill, 0..5);
+    fs::remove_dir_all(&path).unwrap();
+    for _ in 0..2 {
+        let error = append(&mut spill, 5..8).expect_err("it would be gone with this process");
+        assert!(matches!(&error, SpillError::Removed { dir: named } if *named == path));
+        assert_eq!(spill.pending().frames, 5);
+        // One that was made anew has another lock, which may be another client's.
+        fs::create_dir(&path).unwrap_or_default();
+    }
+    assert_eq!(read_all(&mut spill), [0_u64; 0]);
+    assert_eq!((spill.take_lost().frames, spill.pending().frames), (5, 0));
+}
+
+#[test]
+fn a_segment_that_was_removed_takes_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut spill, _) = open(&settings(dir.path(), 4000));
+    must_append(&mut spill, 0..5);
+    fs::remove_file(dir.path().join("00000000000000000001.seg")).unwrap();
+    must_append(&mut spill, 5..8);
+    drop(spill);
+    let (mut spill, recovered) = open(&settings(dir.path(), 4000));
+    assert_eq!(recovered.pending.frames, 3);
+    assert_eq!(read_all(&mut spill), [5, 6, 7]);
+}
+
+#[test]
 fn a_second_client_is_refused_until_the_first_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let (spill, _) = open(&settings(dir.path(), 400));
