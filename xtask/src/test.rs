@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 
 use crate::steps::Steps;
-use crate::tools::FLUENT_SERVER;
+use crate::tools::{CHROMIUM, FLUENT_SERVER};
 use crate::{dist, fuzz, tidy};
 
 #[derive(clap::Args)]
@@ -61,7 +61,10 @@ fn add_slow(steps: &mut Steps) -> Result<()> {
 /// The steps of the test command; the long way of `ci` contains them.
 pub(crate) fn add(steps: &mut Steps) -> Result<()> {
     steps.check("the project's own rules", tidy::run)?;
-    let peer = steps.tool(&FLUENT_SERVER).map(|folder| folder.to_string_lossy().into_owned());
-    let peer: Vec<_> = peer.iter().map(|folder| ("EV_FLUENT_SERVER", folder.as_str())).collect();
-    steps.run("tests", &["cargo", "test", "--no-fail-fast", "--locked"], &peer)
+    let mut found = Vec::new();
+    for (variable, tool) in [("EV_FLUENT_SERVER", &FLUENT_SERVER), ("EV_CHROMIUM", &CHROMIUM)] {
+        found.extend(steps.tool(tool).map(|path| (variable, path.to_string_lossy().into_owned())));
+    }
+    let found: Vec<_> = found.iter().map(|(variable, path)| (*variable, path.as_str())).collect();
+    steps.run("tests", &["cargo", "test", "--no-fail-fast", "--locked"], &found)
 }

@@ -67,6 +67,9 @@ pub(crate) const HELM: Tool = Tool {
 pub(crate) const PROMTOOL: Tool =
     Tool { name: "promtool", program: "promtool", how: How::Unpacked { package: "prometheus" } };
 
+pub(crate) const CHROMIUM: Tool =
+    Tool { name: "chromium", program: "chromium", how: How::Installed { package: "chromium" } };
+
 pub(crate) const SYSTEMD_ANALYZE: Tool = Tool {
     name: "systemd-analyze",
     program: "systemd-analyze",

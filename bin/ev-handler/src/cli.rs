@@ -12,7 +12,7 @@ use crate::chain::Chain;
 use crate::exit::Exit;
 use crate::{
     config, configure, decode, doctor, logging, pages, parked, program, replay, schema, shadow,
-    signals, start, state, verify,
+    signals, start, state, status, verify,
 };
 
 /// Runs the command that the arguments name and says how the process is to end.
@@ -75,6 +75,7 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Exit {
         }
         Some(("replay", matches)) => replay::command(matches),
         Some(("shadow", matches)) => shadow::command(matches),
+        Some(("status", matches)) => status::command(matches),
         Some(("verify", matches)) => verify::command(matches),
         Some(("version", _)) => {
             let mut text = format!("{}\n", program::version(name));
@@ -98,6 +99,7 @@ pub(crate) fn command(name: &'static str) -> Command {
     let parked = Command::new("parked");
     let schema = Command::new("schema");
     let state = Command::new("state");
+    let status = Command::new("status");
     let replay = Command::new("replay");
     let verify = Command::new("verify");
     Command::new(name)
@@ -118,6 +120,7 @@ pub(crate) fn command(name: &'static str) -> Command {
         .subcommand(replay::Args::augment_args(replay))
         .subcommand(schema::Command::augment_subcommands(schema).subcommand_required(true))
         .subcommand(shadow::define())
+        .subcommand(status::Args::augment_args(status))
         .subcommand(verify::Args::augment_args(verify))
         .subcommand(pages::completion_command())
         .subcommand(pages::man_command())
@@ -144,7 +147,7 @@ fn write_out(bytes: &[u8]) -> Exit {
     }
 }
 
-fn fail(error: &dyn std::fmt::Display) -> Exit {
+pub(crate) fn fail(error: &dyn std::fmt::Display) -> Exit {
     eprintln!("error: {error}");
     Exit::Failure
 }

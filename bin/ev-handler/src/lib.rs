@@ -28,6 +28,7 @@ mod shadow;
 mod signals;
 pub mod start;
 mod state;
+mod status;
 mod storage;
 mod takeover;
 mod text;

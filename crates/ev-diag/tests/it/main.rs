@@ -1,5 +1,6 @@
 //! The address as those who ask it see it.
 
 mod metrics;
+mod page;
 mod rig;
 mod server;

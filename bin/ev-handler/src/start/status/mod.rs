@@ -25,6 +25,7 @@ use self::parked::Parked;
 use super::known::{Known, Running};
 use super::receiver::Watching;
 
+pub(crate) use self::engine::sums;
 pub(crate) use self::notify::Notify;
 pub(crate) use self::turning::Turning;
 

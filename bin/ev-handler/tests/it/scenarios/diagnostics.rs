@@ -194,3 +194,46 @@ async fn nothing_of_events_or_keys_is_shown() {
     }
     watched.program.terminate().await;
 }
+
+/// What `ev-handler status` prints and how it ends.
+async fn status(scene: &Scene, args: &[&str]) -> (Option<i32>, String) {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_ev-handler"))
+        .arg("status")
+        .args(args)
+        .current_dir(scene.stage.dir.path())
+        .output()
+        .await
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &errors)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_is_printed_from_the_address_and_from_the_state() {
+    let scene = Scene::new(103, 100);
+    let watched = Watched::start(&scene).await;
+    scene.received_all().await;
+    watched.is_ready().await;
+    let address = watched.address.to_string();
+    let (code, text) = status(&scene, &["--address", &address]).await;
+    assert_eq!(code, Some(0), "{text}");
+    for said in ["ready", "auth           ok", "sink fluentd   ok", "100 read"] {
+        assert!(text.contains(said), "`{said}` is not in {text}");
+    }
+    let (code, text) = status(&scene, &["--address", &address, "--json"]).await;
+    let read: Snapshot = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, read.sinks[0].counters.read), (Some(0), 100));
+    scene.stage.auth.stop().await;
+    watched.is_down("auth").await;
+    let (code, text) = status(&scene, &["--address", &address]).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("not ready") && text.contains("auth           DOWN"), "{text}");
+    watched.program.terminate().await;
+
+    let (code, text) = status(&scene, &["--address", &address]).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(&format!("no handler answers at {address}")), "{text}");
+    let (code, text) = status(&scene, &["--storage", "storage"]).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("not running") && text.contains("100 passed: 100 delivered"), "{text}");
+}
