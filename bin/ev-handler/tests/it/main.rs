@@ -19,6 +19,7 @@ mod https;
 mod locking;
 mod logins;
 mod openssl_recipe;
+mod pages;
 mod pains;
 mod parked_command;
 mod receiver;
