@@ -2,7 +2,9 @@
 
 mod address;
 mod audit;
+mod file;
 mod fluentd;
+mod forward;
 mod lock;
 
 use std::net::SocketAddr;
@@ -41,7 +43,12 @@ pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
     let diag_addr = build.diag_addr();
     let teleport = build.teleport();
     let ingest = build.ingest();
-    let fluentd = build.fluentd();
+    // What is not set at all is not there; but one of them has to be.
+    let forward = build.is_set("forward-url").then(|| build.forward());
+    let file = build.is_set("file-path").then(|| build.file());
+    let is_beside = forward.is_some() || file.is_some();
+    let fluentd = (!is_beside || build.wants_fluentd()).then(|| build.fluentd(!is_beside));
+    build.orphans();
     let decoder = build.decoder();
     let lock = build.lock();
     let audit = build.audit();
@@ -54,7 +61,9 @@ pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
         },
         diag_addr,
         teleport: teleport?,
-        fluentd: fluentd?,
+        fluentd: all_or_none(fluentd)?,
+        forward: all_or_none(forward)?,
+        file: all_or_none(file)?,
         ingest: ingest?,
         json: Json {
             flavour: match build.choice("json-flavour") {
@@ -73,13 +82,22 @@ pub(crate) fn build(resolved: &mut Resolved) -> Option<Settings> {
     resolved.problems.is_empty().then_some(settings)
 }
 
+/// Nothing if it was not asked for, and nothing at all if it could not be built.
+fn all_or_none<T>(built: Option<Option<T>>) -> Option<Option<T>> {
+    match built {
+        None => Some(None),
+        Some(None) => None,
+        Some(Some(built)) => Some(Some(built)),
+    }
+}
+
 struct Build<'a> {
     resolved: &'a mut Resolved,
 }
 
 impl Build<'_> {
     fn storage(&mut self) -> Option<PathBuf> {
-        let path = self.required("storage").and_then(|value| match value {
+        let path = self.required("storage", "").and_then(|value| match value {
             Value::Path(path) => Some(path),
             _ => None,
         })?;
@@ -385,6 +403,10 @@ impl Build<'_> {
         place
     }
 
+    fn is_set(&self, name: &str) -> bool {
+        self.setting(name).origin.is_given()
+    }
+
     fn setting(&self, name: &str) -> &Setting {
         &self.resolved.settings[name]
     }
@@ -405,11 +427,12 @@ impl Build<'_> {
         self.resolved.warnings.push(finding);
     }
 
-    /// The value of an option that has no default. One that cannot be read was told already.
-    fn required(&mut self, name: &str) -> Option<Value> {
+    /// The value of an option that has no default; `hint` is said behind the ways to give it. One
+    /// that cannot be read was told already.
+    fn required(&mut self, name: &str, hint: &str) -> Option<Value> {
         let setting = self.setting(name);
         if !setting.origin.is_given() {
-            let message = format!("is required; set {}", setting.ways());
+            let message = format!("is required; set {}{hint}", setting.ways());
             self.problem(name, message);
             return None;
         }

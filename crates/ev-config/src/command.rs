@@ -64,12 +64,13 @@ pub(crate) fn value_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Switch => "BOOL",
         Kind::Number => "NUMBER",
-        Kind::Text => "TEXT",
+        Kind::Text | Kind::Secret => "TEXT",
         Kind::Url => "URL",
         Kind::Duration => "DURATION",
         Kind::Time => "TIME",
         Kind::List => "LIST",
         Kind::Path | Kind::File => "PATH",
+        Kind::PathOrDash => "PATH|-",
         Kind::DirectoryOrUrl => "DIR|URL",
         Kind::Choice(_) => "WORD",
     }

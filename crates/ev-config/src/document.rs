@@ -1,12 +1,14 @@
 //! The page about configuration, made from the table.
 
 use crate::command::value_name;
-use crate::options::{Group, Kind, OptionSpec, Owner, Toml, options};
+use crate::options::{Group, Kind, OptionSpec, Owner, Toml, options, table_and_key};
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 9] = [
     Group::General,
     Group::Teleport,
     Group::Fluentd,
+    Group::Forward,
+    Group::File,
     Group::Ingest,
     Group::Decoder,
     Group::Lock,
@@ -61,12 +63,9 @@ fn row(page: &mut String, option: &OptionSpec) {
 /// `[table] key`, or the key at the root.
 fn where_in_file(option: &OptionSpec) -> String {
     let path = option.setting();
-    match path.strip_prefix("forward.fluentd.") {
-        Some(key) => format!("[forward.fluentd] {key}"),
-        None => match path.split_once('.') {
-            Some((table, key)) => format!("[{table}] {key}"),
-            None => path,
-        },
+    match table_and_key(&path) {
+        ("", key) => key.to_owned(),
+        (table, key) => format!("[{table}] {key}"),
     }
 }
 

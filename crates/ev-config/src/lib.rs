@@ -64,8 +64,8 @@ pub use options::{Group, Kind, OptionSpec, Owner, Support, Toml, options};
 pub use origin::Origin;
 pub use settings::{
     ArtifactPlace, Audit, AuditEndpoint, BatchMode, BatchModeReason, Batching, ClientCertificate,
-    Credentials, Decoder, Downgrade, EmbeddedTables, Exactness, Export, Fluentd, Gzip, InFlight,
-    Ingest, Json, JsonFlavour, Lock, LogFormat, Road, Settings, Teleport, Timeouts, Unknown,
-    VersionPolicy,
+    Credentials, Decoder, Downgrade, EmbeddedTables, Exactness, Export, FileOutput, FileSync,
+    Fluentd, Forward, ForwardLogin, Gzip, InFlight, Ingest, Json, JsonFlavour, Lock, LogFormat,
+    Road, SecretText, Settings, Teleport, Timeouts, Unknown, VersionPolicy,
 };
 pub use value::{in_home, parse_time, redacted, split_list};

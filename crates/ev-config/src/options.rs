@@ -41,6 +41,8 @@ pub enum Kind {
     Number,
     /// Any text.
     Text,
+    /// Any text, which is never printed.
+    Secret,
     /// An `http` or `https` address; its user and password are never printed.
     Url,
     /// A Go duration: `1h30m`, `1.5s`, `200ms`.
@@ -51,6 +53,8 @@ pub enum Kind {
     List,
     /// A path that need not exist.
     Path,
+    /// The same, or `-`.
+    PathOrDash,
     /// An existing file; `~` is the home directory.
     File,
     /// An existing directory (`~` is the home directory), or an `https` address, told apart by `://`. Of an address neither
@@ -80,8 +84,12 @@ pub enum Group {
     General,
     /// The Auth service and who we are.
     Teleport,
-    /// The receiver.
+    /// The receiver by HTTP.
     Fluentd,
+    /// The receiver by the Forward protocol.
+    Forward,
+    /// Files and stdout.
+    File,
     /// What is read, and where from.
     Ingest,
     /// Decoders and artifacts.
@@ -99,6 +107,8 @@ impl Group {
             Self::General => "General",
             Self::Teleport => "Teleport",
             Self::Fluentd => "Fluentd",
+            Self::Forward => "Forward protocol",
+            Self::File => "Files and stdout",
             Self::Ingest => "Ingestion",
             Self::Decoder => "Decoding",
             Self::Lock => "Locking",
@@ -166,6 +176,16 @@ impl OptionSpec {
     /// Whether there is a flag; options that only old files have do not, and are refused as one.
     pub fn has_flag(&self) -> bool {
         self.support != Support::Obsolete
+    }
+}
+
+/// The table of a path in the TOML file and the key inside of it; each receiver has a table of its
+/// own below `forward`.
+pub(crate) fn table_and_key(path: &str) -> (&str, &str) {
+    let Some((table, key)) = path.split_once('.') else { return ("", path) };
+    match key.split_once('.') {
+        Some((sink, key)) if table == "forward" => (&path[..table.len() + 1 + sink.len()], key),
+        _ => (table, key),
     }
 }
 

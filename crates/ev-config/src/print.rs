@@ -2,10 +2,10 @@
 
 use crate::duration::format_duration;
 use crate::load::Loaded;
-use crate::options::{OptionSpec, Support, Toml, options};
+use crate::options::{Group, OptionSpec, Support, Toml, options, table_and_key};
 use crate::origin::Origin;
 use crate::resolve::Setting;
-use crate::settings::{BatchModeReason, Gzip};
+use crate::settings::{BatchModeReason, Gzip, Settings};
 use crate::value::Value;
 
 /// What stands for one option.
@@ -40,7 +40,7 @@ impl Loaded {
                 continue;
             }
             let path = option.setting();
-            let (table, key) = split(&path);
+            let (table, key) = table_and_key(&path);
             let at = tables.iter().position(|(name, _)| name == table).unwrap_or_else(|| {
                 tables.push((table.to_owned(), String::new()));
                 tables.len() - 1
@@ -65,8 +65,10 @@ impl Loaded {
     }
 
     fn from(&self, option: &OptionSpec, origin: &Origin) -> String {
-        let reason = self.settings.fluentd.batching.reason;
-        if option.name != "fluentd-batch-mode" || reason == BatchModeReason::Set {
+        let fluentd = self.settings.fluentd.as_ref();
+        let is_derived =
+            fluentd.is_some_and(|fluentd| fluentd.batching.reason != BatchModeReason::Set);
+        if option.name != "fluentd-batch-mode" || !is_derived {
             return origin.to_string();
         }
         match self.first_own() {
@@ -78,19 +80,25 @@ impl Loaded {
     fn line(&self, option: &OptionSpec) -> Line {
         let Setting { value, shown, .. } = self.standing(option.name);
         let settings = &self.settings;
-        let gzip = settings.fluentd.batching.gzip;
+        let fluentd = settings.fluentd.as_ref();
+        let gzip = fluentd.map(|fluentd| fluentd.batching.gzip);
         // What is cut to a range or follows from other settings is written as it is used.
         let value = match option.name {
             "batch" => number(settings.ingest.page_size.into()),
             "concurrency" => number(settings.ingest.concurrency),
             "export-chunks" => number(settings.ingest.export.chunks),
-            "fluentd-max-connections" => number(settings.fluentd.max_connections),
-            "fluentd-batch-mode" => Some(Value::Choice(settings.fluentd.batching.mode.as_str())),
-            "fluentd-gzip" => Some(Value::Choice(match gzip {
-                Gzip::Off => "off",
-                Gzip::Auto { .. } => "auto",
-                Gzip::Always => "always",
-            })),
+            "fluentd-max-connections" => fluentd.and_then(|f| number(f.max_connections)),
+            "fluentd-batch-mode" => fluentd.map(|f| Value::Choice(f.batching.mode.as_str())),
+            "fluentd-gzip" => gzip.map(|gzip| {
+                Value::Choice(match gzip {
+                    Gzip::Off => "off",
+                    Gzip::Auto { .. } => "auto",
+                    Gzip::Always => "always",
+                })
+            }),
+            "file-session-path" => {
+                settings.file.as_ref().map(|file| Value::Path(file.session_path.clone()))
+            }
             _ => value.clone(),
         };
         let Some(value) = value else { return Line::Unset };
@@ -100,24 +108,30 @@ impl Loaded {
             (Value::Text(text), Some(shown), _) if text != shown => {
                 Line::Inert(quoted(shown), "what is secret in it is not shown")
             }
-            _ if option.name == "fluentd-gzip-above" && !matches!(gzip, Gzip::Auto { .. }) => {
+            _ if option.name == "fluentd-gzip-above"
+                && matches!(gzip, Some(Gzip::Off | Gzip::Always)) =>
+            {
                 Line::Inert(toml(&value), "without effect, as `gzip` is not `auto`")
+            }
+            _ if is_off(option, settings) => {
+                Line::Inert(toml(&value), "without effect, as this receiver is not turned on")
             }
             _ => Line::Value(toml(&value)),
         }
     }
 }
 
-fn number(number: usize) -> Option<Value> {
-    i64::try_from(number).ok().map(Value::Number)
+/// Whether an option belongs to a receiver that is not there.
+fn is_off(option: &OptionSpec, settings: &Settings) -> bool {
+    match option.group {
+        Group::Forward => settings.forward.is_none(),
+        Group::File => settings.file.is_none(),
+        _ => false,
+    }
 }
 
-/// The table and the key inside of it.
-fn split(path: &str) -> (&str, &str) {
-    match path.strip_prefix("forward.fluentd.") {
-        Some(key) => ("forward.fluentd", key),
-        None => path.split_once('.').unwrap_or(("", path)),
-    }
+fn number(number: usize) -> Option<Value> {
+    i64::try_from(number).ok().map(Value::Number)
 }
 
 fn toml(value: &Value) -> String {

@@ -146,7 +146,10 @@ impl Sources<'_> {
         // Of a path that need not exist it is told in any case, when it is used.
         let Origin::File { path: file, .. } = origin else { return };
         let is_elsewhere = file.parent().is_some_and(|folder| folder != self.places.cwd);
-        if is_elsewhere && option.kind != Kind::Path && !text.starts_with(['/', '~']) {
+        if is_elsewhere
+            && !matches!(option.kind, Kind::Path | Kind::PathOrDash)
+            && !text.starts_with(['/', '~'])
+        {
             let message = format!(
                 "is relative to the working directory, not to the file: `{}` is used",
                 path.display()
@@ -243,6 +246,7 @@ fn utf8(value: OsString) -> Result<String, String> {
 
 fn show(kind: Kind, written: &Written) -> String {
     match written {
+        _ if kind == Kind::Secret => "***".to_owned(),
         Written::Text(text) if matches!(kind, Kind::Url | Kind::DirectoryOrUrl) => redacted(text),
         Written::Text(text) | Written::Datetime(text) => text.clone(),
         Written::Texts(items) => items.join(","),

@@ -1,5 +1,6 @@
 //! The settings of `start`: plain data, checked, every path absolute.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,8 +18,12 @@ pub struct Settings {
     pub diag_addr: Option<SocketAddr>,
     /// The Auth service.
     pub teleport: Teleport,
-    /// The receiver.
-    pub fluentd: Fluentd,
+    /// The receiver by HTTP. Of this and the next two, at least one is there.
+    pub fluentd: Option<Fluentd>,
+    /// The receiver by the Forward protocol.
+    pub forward: Option<Forward>,
+    /// Files and stdout.
+    pub file: Option<FileOutput>,
     /// What is read.
     pub ingest: Ingest,
     /// The JSON.
@@ -108,7 +113,7 @@ pub enum Credentials {
     },
 }
 
-/// The receiver.
+/// The receiver by HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fluentd {
     /// Where audit events go; `http` or `https`.
@@ -138,6 +143,98 @@ pub struct Fluentd {
     pub timeouts: Timeouts,
     /// Whether the receiver is examined at the start.
     pub probe: bool,
+}
+
+/// The receiver by the Forward protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// `tls://host:port` or `tcp://host:port`; the rest of its form is the sink's to judge.
+    pub url: String,
+    /// Tag of audit events.
+    pub tag: String,
+    /// Tag of recordings; `.<session id>.log` is put behind it, or the id in the place of
+    /// `{session-id}`.
+    pub session_tag: String,
+    /// CA certificates; `None` means the system's.
+    pub ca: Option<PathBuf>,
+    /// Certificate and key that we show.
+    pub client: Option<ClientCertificate>,
+    /// File with the passphrase of an encrypted key.
+    pub key_passphrase_file: Option<PathBuf>,
+    /// How often these files are looked at for changes, one second to one hour.
+    pub refresh: Duration,
+    /// What both sides know.
+    pub shared_key: Option<SecretText>,
+    /// Who we are to the receiver; there only together with the shared key.
+    pub login: Option<ForwardLogin>,
+    /// Most chunks under way at one time, at least 1.
+    pub max_connections: usize,
+    /// Most events in a chunk, 1 to 10,000.
+    pub max_events: usize,
+    /// Most bytes in a chunk, 1,024 to 33,554,432.
+    pub max_bytes: usize,
+    /// Longest time that an event waits for its chunk to fill, up to one minute.
+    pub max_age: Duration,
+    /// Which chunks are compressed.
+    pub gzip: Gzip,
+    /// How long to wait for what; the response is the acknowledgement.
+    pub timeouts: Timeouts,
+}
+
+/// A user of a receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardLogin {
+    /// The user.
+    pub user: String,
+    /// Its password.
+    pub password: SecretText,
+}
+
+/// A text that nobody may see, or where it is. Printing shows nothing of the text, not even its
+/// length.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretText {
+    /// The text.
+    Known(String),
+    /// A file whose content it is, but for one line end.
+    File(PathBuf),
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(_) => f.write_str("Known(not shown)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// Files and stdout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileOutput {
+    /// The file of audit events; `-` is stdout.
+    pub path: PathBuf,
+    /// The files of recordings, with the id in the place of `{session-id}`; `-` is stdout.
+    pub session_path: PathBuf,
+    /// Size in bytes at which a file is put aside; `None` is never.
+    pub rotate_bytes: Option<u64>,
+    /// Age at which a file is put aside; `None` is never.
+    pub rotate_age: Option<Duration>,
+    /// When the disk has to have what was written.
+    pub sync: FileSync,
+    /// Longest time that an event waits for its batch to fill, up to one minute.
+    pub max_age: Duration,
+}
+
+/// When the disk has to have what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSync {
+    /// After each event.
+    Always,
+    /// After each batch.
+    Batch,
+    /// When the operating system thinks so.
+    Never,
 }
 
 /// How many requests are under way at one time.

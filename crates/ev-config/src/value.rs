@@ -95,7 +95,9 @@ pub(crate) fn parse(kind: Kind, written: &Written, places: &Places) -> Result<Va
         (Kind::Number, Written::Text(text)) => {
             text.parse().map(Value::Number).map_err(|_| format!("`{text}` is not a whole number"))
         }
-        (Kind::Text | Kind::Url, Written::Text(text)) => Ok(Value::Text(text.clone())),
+        (Kind::Text | Kind::Secret | Kind::Url, Written::Text(text)) => {
+            Ok(Value::Text(text.clone()))
+        }
         (Kind::Duration, Written::Text(text)) => {
             parse_duration(text).map(Value::Duration).map_err(|error| format!("`{text}` {error}"))
         }
@@ -108,7 +110,8 @@ pub(crate) fn parse(kind: Kind, written: &Written, places: &Places) -> Result<Va
         (Kind::List, Written::Text(text)) => Ok(Value::List(split_list(text))),
         // A repeated flag appends, each with its own commas; an item of an array is one item.
         (Kind::List, Written::Texts(items)) => Ok(Value::List(items.clone())),
-        (Kind::Path | Kind::File, Written::Text(text)) => {
+        (Kind::PathOrDash, Written::Text(text)) if text == "-" => Ok(Value::Path("-".into())),
+        (Kind::Path | Kind::PathOrDash | Kind::File, Written::Text(text)) => {
             let path = places.absolute(text);
             exists_as(kind, &path).map(|()| Value::Path(path))
         }
@@ -136,11 +139,12 @@ fn wanted(kind: Kind) -> &'static str {
     match kind {
         Kind::Switch => "`true` or `false`",
         Kind::Number => "a whole number",
-        Kind::Text | Kind::Url | Kind::Choice(_) => "text in quotes",
+        Kind::Text | Kind::Secret | Kind::Url | Kind::Choice(_) => "text in quotes",
         Kind::Duration => "a duration in quotes, such as `\"10s\"`",
         Kind::Time => "a time such as `2026-01-31T00:00:00Z`",
         Kind::List => "an array of texts, or one text with commas",
         Kind::Path | Kind::File => "a path in quotes",
+        Kind::PathOrDash => "a path or `-` in quotes",
         Kind::DirectoryOrUrl => "a path or an address in quotes",
     }
 }
@@ -256,7 +260,7 @@ fn offset(rest: &[u8], matches: impl Fn(&[u8], &[u8]) -> bool) -> Option<Shape> 
 }
 
 fn exists_as(kind: Kind, path: &Path) -> Result<(), String> {
-    if kind == Kind::Path {
+    if matches!(kind, Kind::Path | Kind::PathOrDash) {
         return Ok(());
     }
     let shown = path.display();

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -73,16 +73,37 @@ fn write(file: &mut File, lines: &[u8], sync: Fsync) -> io::Result<()> {
     }
 }
 
-/// Opens a file for adding to it; makes it and its directories where they are missing.
+/// Opens a file for adding to it, for us alone; makes it and its directories where they are
+/// missing.
+///
+/// Another process of ours may add to it at the same time (`replay` does, beside a running
+/// handler): half of its line must not be taken for what a crash left, and cut off.
 fn open(path: &Path, sync: Fsync) -> Result<(File, Metadata), Failure> {
-    let existing = OpenOptions::new().read(true).append(true).open(path);
-    let file = match existing {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => create(path, sync)?,
-        Err(source) => return Err(Failure::Io { what: "open", source }),
-    };
-    let metadata = file.metadata().map_err(Failure::io("look at"))?;
-    Ok((file, metadata))
+    loop {
+        let existing = OpenOptions::new().read(true).append(true).open(path);
+        let file = match existing {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => create(path, sync)?,
+            Err(source) => return Err(Failure::Io { what: "open", source }),
+        };
+        let metadata = file.metadata().map_err(Failure::io("look at"))?;
+        if !metadata.is_file() {
+            return Ok((file, metadata));
+        }
+        match file.lock() {
+            Ok(()) => {}
+            // Some file systems know no locks.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {}
+            Err(source) => return Err(Failure::Io { what: "lock", source }),
+        }
+        // Whoever had it may have put it aside, and what is added to it since is in its length.
+        let metadata = file.metadata().map_err(Failure::io("look at"))?;
+        let is_same = fs::metadata(path)
+            .is_ok_and(|now| (now.dev(), now.ino()) == (metadata.dev(), metadata.ino()));
+        if is_same {
+            return Ok((file, metadata));
+        }
+    }
 }
 
 fn create(path: &Path, sync: Fsync) -> Result<File, Failure> {

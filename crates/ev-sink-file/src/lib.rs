@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A file is opened for each batch, so that whoever moves or deletes it (`logrotate`) needs to tell
-//! nobody.
+//! nobody; and locked, so that two processes may add to it.
 //!
 //! - **Whole lines.** A batch that could not be written whole is cut off again. What a crash left
 //!   of a line is cut off when the file is opened next; the event was never acknowledged, so it

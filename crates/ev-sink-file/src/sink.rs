@@ -11,7 +11,7 @@ use ev_core::{
 
 use crate::file::{self, Failure};
 use crate::place::{Place, Places};
-use crate::{Config, Error, stdout};
+use crate::{Config, Error, Rotation, stdout};
 
 /// Writes batches as lines.
 ///
@@ -96,8 +96,8 @@ impl Shared {
     fn probe(&self) -> Result<(), SinkError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let Place::File(path) = self.places.audit() else { return Ok(()) };
-        let Config { rotation, sync, .. } = self.config;
-        let added = file::add(path, b"", rotation, sync, Timestamp::EPOCH);
+        let never = Rotation { bytes: None, age: None };
+        let added = file::add(path, b"", never, self.config.sync, Timestamp::EPOCH);
         added.map_err(|failure| {
             let path = path.display();
             match failure {

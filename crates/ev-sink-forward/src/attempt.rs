@@ -92,7 +92,10 @@ impl ForwardSink {
         count(&counters.chunks, 1);
         count(&counters.events, events);
         count(&counters.bytes, chunk.bytes.len());
-        count(&counters.plain_bytes, chunk.plain_bytes);
+        if let Some((plain, zipped)) = chunk.zipped {
+            count(&counters.gzip_in_bytes, plain);
+            count(&counters.gzip_out_bytes, zipped);
+        }
         let begun = env.monotonic();
         connection.exchange(&chunk.bytes, id, &self.config.timeouts, env).await?;
         counters.acknowledged(env.monotonic().saturating_sub(begun));

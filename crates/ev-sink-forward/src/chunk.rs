@@ -28,8 +28,8 @@ const GROWTH: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct Chunk {
     pub(crate) bytes: Vec<u8>,
-    /// Bytes of its entries before compression.
-    pub(crate) plain_bytes: usize,
+    /// Bytes of its entries before and behind compression, if they were compressed.
+    pub(crate) zipped: Option<(usize, usize)>,
 }
 
 /// Why a batch cannot become a chunk.
@@ -107,11 +107,11 @@ fn message(tools: &mut Tools, gzip: Gzip, batch: &Batch, label: &Label) -> Resul
         Gzip::Auto { .. } => zip(tools, &entries).filter(|zipped| zipped.len() < plain_bytes),
         Gzip::Always => zip(tools, &entries),
     };
-    let is_zipped = zipped.is_some();
+    let sizes = zipped.as_ref().map(|zipped| (plain_bytes, zipped.len()));
     let entries = zipped.unwrap_or(entries);
     let mut bytes = Vec::with_capacity(entries.len() + label.tag.len() + 128);
-    write(&mut bytes, &entries, is_zipped, batch.entries.len(), label).ok_or(Unfit::Whole)?;
-    Ok(Chunk { bytes, plain_bytes })
+    write(&mut bytes, &entries, sizes.is_some(), batch.entries.len(), label).ok_or(Unfit::Whole)?;
+    Ok(Chunk { bytes, zipped: sizes })
 }
 
 fn entries(converter: &mut Converter, batch: &Batch, now: Timestamp) -> Result<Vec<u8>, Unfit> {
@@ -219,7 +219,7 @@ mod tests {
         let head = [b'\x93', 0xa1, b't', 0xc6, 0, 0, 0, length];
         let expected = [&head[..], &entries, b"\x82\xa5chunk\xa2id\xa4size\x02"].concat();
         assert_eq!(made.bytes, expected);
-        assert_eq!(made.plain_bytes, entries.len());
+        assert_eq!(made.zipped, None);
     }
 
     #[test]

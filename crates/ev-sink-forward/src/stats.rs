@@ -3,6 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+/// Upper bounds of the buckets of [`Stats::ack_times`], in milliseconds, those of the other sinks; a
+/// last bucket has none.
+const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 30_000];
+const BUCKETS: usize = BOUNDS_MS.len() + 1;
+
 /// What a sink has done since it was made. Every figure only grows, but for the mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -13,8 +18,10 @@ pub struct Stats {
     pub events: u64,
     /// Bytes of them as they were sent, whole messages.
     pub bytes: u64,
-    /// Bytes of the entries of chunks before compression, compressed or not.
-    pub plain_bytes: u64,
+    /// Bytes of entries before compression, of the chunks that were compressed.
+    pub gzip_in_bytes: u64,
+    /// Bytes of the same entries behind compression.
+    pub gzip_out_bytes: u64,
     /// Chunks that were acknowledged.
     pub acks: u64,
     /// Chunks whose acknowledgement did not come in time.
@@ -38,6 +45,16 @@ pub struct Stats {
     pub ack_time: Duration,
     /// A moving mean of these times in which the latest counts an eighth; `None` before the first.
     pub smoothed_ack_time: Option<Duration>,
+    buckets: [u64; BUCKETS],
+}
+
+impl Stats {
+    /// How many of these times fell into each bucket: its upper bound, `None` for the last, and the
+    /// count of those above the bound before it.
+    pub fn ack_times(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
+        let bounds = BOUNDS_MS.iter().map(|ms| Some(Duration::from_millis(*ms)));
+        bounds.chain([None]).zip(self.buckets)
+    }
 }
 
 /// The counters behind [`Stats`]. Each is exact; two of them read together may differ by a chunk
@@ -47,7 +64,8 @@ pub(crate) struct Counters {
     pub(crate) chunks: AtomicU64,
     pub(crate) events: AtomicU64,
     pub(crate) bytes: AtomicU64,
-    pub(crate) plain_bytes: AtomicU64,
+    pub(crate) gzip_in_bytes: AtomicU64,
+    pub(crate) gzip_out_bytes: AtomicU64,
     pub(crate) acks: AtomicU64,
     pub(crate) timeouts: AtomicU64,
     pub(crate) doubts: AtomicU64,
@@ -57,6 +75,7 @@ pub(crate) struct Counters {
     pub(crate) connections_failed: AtomicU64,
     pub(crate) connections_refused: AtomicU64,
     pub(crate) certificate_reloads: AtomicU64,
+    buckets: [AtomicU64; BUCKETS],
     ack_nanos: AtomicU64,
     /// Zero before the first.
     smoothed_nanos: AtomicU64,
@@ -70,6 +89,8 @@ pub(crate) fn count(counter: &AtomicU64, by: usize) {
 impl Counters {
     pub(crate) fn acknowledged(&self, after: Duration) {
         count(&self.acks, 1);
+        let bucket = BOUNDS_MS.iter().position(|ms| after <= Duration::from_millis(*ms));
+        count(&self.buckets[bucket.unwrap_or(BOUNDS_MS.len())], 1);
         let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX).max(1);
         self.ack_nanos.fetch_add(nanos, Relaxed);
         let smooth =
@@ -85,7 +106,8 @@ impl Counters {
             chunks: read(&self.chunks),
             events: read(&self.events),
             bytes: read(&self.bytes),
-            plain_bytes: read(&self.plain_bytes),
+            gzip_in_bytes: read(&self.gzip_in_bytes),
+            gzip_out_bytes: read(&self.gzip_out_bytes),
             acks: read(&self.acks),
             timeouts: read(&self.timeouts),
             doubts: read(&self.doubts),
@@ -96,7 +118,29 @@ impl Counters {
             connections_refused: read(&self.connections_refused),
             certificate_reloads: read(&self.certificate_reloads),
             ack_time: Duration::from_nanos(read(&self.ack_nanos)),
+            buckets: std::array::from_fn(|at| read(&self.buckets[at])),
             smoothed_ack_time: (smoothed > 0).then(|| Duration::from_nanos(smoothed)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acknowledgements_are_counted_by_time() {
+        let counters = Counters::default();
+        for ms in [0, 1, 3, 60_000] {
+            counters.acknowledged(Duration::from_millis(ms));
+        }
+        let stats = counters.snapshot();
+        let filled: Vec<_> = stats
+            .ack_times()
+            .filter(|(_, count)| *count > 0)
+            .map(|(bound, count)| (bound.map(|bound| bound.as_millis()), count))
+            .collect();
+        assert_eq!(filled, [(Some(1), 2), (Some(5), 1), (None, 1)]);
+        assert_eq!((stats.acks, stats.ack_time.as_secs()), (4, 60));
     }
 }

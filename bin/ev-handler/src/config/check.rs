@@ -16,6 +16,7 @@ use rustix::fs::{Access, access};
 
 use super::credentials;
 use crate::chain::Chain;
+use crate::start::outlet::Outlet;
 use crate::start::{Error, block_on, decoders, parts};
 use crate::storage;
 
@@ -142,7 +143,19 @@ pub(crate) fn check(loaded: &Loaded, offline: bool) -> Report {
     let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
     let now = env.now().seconds();
     credentials::teleport(&settings.teleport.credentials, now, &mut report);
-    credentials::fluentd(&settings.fluentd, now, &mut report);
+    if let Some(fluentd) = &settings.fluentd {
+        credentials::fluentd(fluentd, now, &mut report);
+    }
+    if let Some(forward) = &settings.forward {
+        credentials::forward(forward, now, &mut report);
+    }
+    if let Some(file) = &settings.file {
+        for (setting, path) in
+            [("forward.file.path", &file.path), ("forward.file.session-path", &file.session_path)]
+        {
+            output(setting, path, &mut report);
+        }
+    }
     if let Some(ArtifactPlace::Https { ca, client, .. }) = &settings.decoder.artifacts {
         let setting = "decoder.artifacts";
         credentials::files(setting, ca.as_deref(), client.as_ref(), None, now, &mut report);
@@ -177,12 +190,37 @@ fn directory(path: &Path, report: &mut Report) {
     }
 }
 
+/// A file that events are added to. It need not be there, nor its directories.
+fn output(setting: &str, path: &Path, report: &mut Report) {
+    let shown = path.display();
+    if path.as_os_str() == "-" {
+        return report.add(Verdict::Good, setting, "stdout");
+    }
+    // The name of a directory may have the session's id in it.
+    let existing = path.ancestors().find(|path| path.exists()).unwrap_or(path);
+    let is_there = existing == path;
+    let needed = if is_there { Access::WRITE_OK } else { Access::WRITE_OK | Access::EXEC_OK };
+    let (verdict, text) = if is_there && path.is_dir() {
+        (Verdict::Bad, format!("`{shown}` is a directory"))
+    } else if !is_there && !existing.is_dir() {
+        (Verdict::Bad, format!("`{}` is no directory", existing.display()))
+    } else if let Err(error) = access(existing, needed) {
+        let error = io::Error::from(error);
+        (Verdict::Bad, format!("`{}` cannot be written to: {error}", existing.display()))
+    } else if is_there {
+        (Verdict::Good, format!("`{shown}` can be written to"))
+    } else {
+        (Verdict::Good, format!("`{shown}` is not there and can be made"))
+    };
+    report.add(verdict, setting, text);
+}
+
 /// What a start makes before it reaches for any peer; each is an error there too.
 fn made(settings: &Settings, env: &Arc<dyn Env>, report: &mut Report) {
     let parts = block_on(async {
         let trust = decoders::trust(&settings.decoder).map(drop);
         let place = decoders::place(&settings.decoder, Arc::clone(env)).map(drop);
-        let sink = parts::sink(&settings.fluentd, Arc::clone(env)).map(drop);
+        let sink = Outlet::all(settings, env).map(drop);
         let source = parts::source(settings, Arc::clone(env)).map(drop);
         Ok([trust, place, sink, source])
     });
@@ -241,10 +279,12 @@ fn addresses(settings: &Settings, report: &mut Report) {
         Some(ArtifactPlace::Https { url, .. }) => Some(("decoder.artifacts", authority(url))),
         _ => None,
     };
+    let fluentd = settings.fluentd.as_ref();
     let named = [
         ("teleport.addr", Some(settings.teleport.addr.clone())),
-        ("forward.fluentd.url", authority(&settings.fluentd.url)),
-        ("forward.fluentd.session-url", authority(&settings.fluentd.session_url)),
+        ("forward.fluentd.url", fluentd.and_then(|set| authority(&set.url))),
+        ("forward.fluentd.session-url", fluentd.and_then(|set| authority(&set.session_url))),
+        ("forward.forward.url", settings.forward.as_ref().and_then(|set| authority(&set.url))),
     ];
     let agent = match settings.audit.as_ref().map(|audit| &audit.endpoint) {
         Some(AuditEndpoint::Tcp(address)) => Some((AUDIT, Some(address.clone()))),
@@ -279,6 +319,7 @@ pub(crate) fn authority(url: &str) -> Option<String> {
     Some(match (has_port, scheme) {
         (true, _) => host.to_owned(),
         (false, "https") => format!("{host}:443"),
+        (false, "tls" | "tcp") => format!("{host}:24224"),
         (false, _) => format!("{host}:80"),
     })
 }
@@ -295,5 +336,7 @@ mod tests {
         check("https://user:s3cret@host:8888/a@b", "host:8888");
         check("https://[::1]", "[::1]:443");
         check("https://[::1]:1/x", "[::1]:1");
+        check("tls://host", "host:24224");
+        check("tcp://[::1]", "[::1]:24224");
     }
 }

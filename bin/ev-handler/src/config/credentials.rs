@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use ev_config::{ClientCertificate, Credentials, Fluentd};
+use ev_config::{ClientCertificate, Credentials, Fluentd, Forward, SecretText};
 use ev_source::IdentityFile;
 use ev_tls::{CertificateFacts, Identity, PassphraseSource, Pem, Roots, format_time, open_mode};
 
 use super::check::{Fault, Report, Verdict};
-use crate::start::parts;
+use crate::start::{outlet, parts};
 
 /// Who we are for Auth.
 pub(crate) fn teleport(credentials: &Credentials, now: i64, report: &mut Report) {
@@ -52,6 +52,24 @@ pub(crate) fn fluentd(settings: &Fluentd, now: i64, report: &mut Report) {
         let client = settings.client.as_ref();
         let passphrase = passphrase.as_ref();
         files("forward.fluentd", settings.ca.as_deref(), client, passphrase, now, report);
+    }
+}
+
+/// The same for a receiver of the Forward protocol, and its secrets.
+pub(crate) fn forward(settings: &Forward, now: i64, report: &mut Report) {
+    const TABLE: &str = "forward.forward";
+    if settings.url.starts_with("tls:") {
+        let passphrase = outlet::forward_files(settings).passphrase;
+        let client = settings.client.as_ref();
+        files(TABLE, settings.ca.as_deref(), client, passphrase.as_ref(), now, report);
+    }
+    let password = settings.login.as_ref().map(|login| &login.password);
+    for (key, secret) in
+        [("shared-key-file", settings.shared_key.as_ref()), ("password-file", password)]
+    {
+        if let Some(SecretText::File(path)) = secret {
+            only_ours(&setting(TABLE, key), path, report);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Certificates, keys and passphrases of both sides, by the eyes of `config --check`.
 
-use ev_config::{Fluentd, Teleport};
+use ev_config::{Fluentd, Forward, Teleport};
 
 use super::finding::{Findings, Severity, Step};
 use super::severity;
@@ -26,6 +26,29 @@ pub(super) fn teleport(settings: &Teleport, now: i64, findings: &mut Findings) -
             "name the file that `tctl auth sign --format=file` or `tbot` wrote, readable for the \
              handler's user"
         }
+    })
+}
+
+/// Whether they can be used towards a receiver of the Forward protocol.
+pub(super) fn forward(settings: &Forward, now: i64, findings: &mut Findings) -> bool {
+    let mut report = Report::default();
+    credentials::forward(settings, now, &mut report);
+    tell(Step::ForwardCredentials, report, findings, |fault| match fault {
+        Fault::Expired | Fault::EndsSoon => {
+            "make new certificates (`ev-handler configure`) for the receiver and for the handler"
+        }
+        Fault::NotYet => "set the clock of this machine: it stands before the certificate's time",
+        Fault::Mismatch => "name the key that was made with this certificate, or make both anew",
+        Fault::Passphrase => {
+            "set `key-passphrase-file` under `[forward.forward]` to a file with the passphrase"
+        }
+        Fault::Chain => "put the certificate first, and behind each its issuer",
+        Fault::Open => "`chmod 600` the file, and let it belong to the handler's user",
+        Fault::OtherCa => {
+            "certificates of both sides usually come from one CA: take those that were made \
+             together"
+        }
+        Fault::Unusable => "name PEM files that are readable for the handler's user",
     })
 }
 

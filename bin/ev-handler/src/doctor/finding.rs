@@ -32,6 +32,12 @@ pub(super) enum Step {
     FluentdConnection,
     FluentdAnswers,
     FluentdEvent,
+    ForwardCredentials,
+    ForwardName,
+    ForwardConnection,
+    ForwardEvent,
+    File,
+    FileEvent,
 }
 
 impl Step {
@@ -59,6 +65,12 @@ impl Step {
             Self::FluentdConnection => "fluentd.connection",
             Self::FluentdAnswers => "fluentd.answers",
             Self::FluentdEvent => "fluentd.event",
+            Self::ForwardCredentials => "forward.credentials",
+            Self::ForwardName => "forward.name",
+            Self::ForwardConnection => "forward.connection",
+            Self::ForwardEvent => "forward.event",
+            Self::File => "file",
+            Self::FileEvent => "file.event",
         }
     }
 }

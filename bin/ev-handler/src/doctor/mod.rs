@@ -26,6 +26,7 @@ mod credentials;
 mod decoder;
 mod diag;
 mod finding;
+mod outlet;
 mod role;
 mod sink;
 mod storage;
@@ -147,15 +148,29 @@ impl Road<'_> {
         let now = env.now().seconds();
         let state = storage::examine(&self.settings.storage, findings);
         diag::examine(self.settings, findings);
-        // One peer that does not answer is not waited for in front of the other.
-        let (mut auth, mut fluentd) = (Findings::default(), Findings::default());
-        let usable = credentials::teleport(&self.settings.teleport, now, &mut auth);
-        let auth_side = auth::examine(self, &env, usable, state.as_ref(), &mut auth);
-        let usable = credentials::fluentd(&self.settings.fluentd, now, &mut fluentd);
-        let fluentd_side = sink::examine(self, &env, usable, &mut fluentd);
-        tokio::join!(auth_side, fluentd_side);
-        findings.0.append(&mut auth.0);
-        findings.0.append(&mut fluentd.0);
+        // One peer that does not answer is not waited for in front of the others.
+        let mut sides: [Findings; 4] = Default::default();
+        let [auth, fluentd, forward, file] = &mut sides;
+        let usable = credentials::teleport(&self.settings.teleport, now, auth);
+        let auth_side = auth::examine(self, &env, usable, state.as_ref(), auth);
+        let fluentd_side = async {
+            if let Some(settings) = &self.settings.fluentd {
+                let usable = credentials::fluentd(settings, now, fluentd);
+                sink::examine(self, settings, &env, usable, fluentd).await;
+            }
+        };
+        let forward_side = async {
+            if let Some(settings) = &self.settings.forward {
+                outlet::forward(self, settings, &env, forward).await;
+            }
+        };
+        let file_side = async {
+            if self.settings.file.is_some() {
+                outlet::file(self, &env, file).await;
+            }
+        };
+        tokio::join!(auth_side, fluentd_side, forward_side, file_side);
+        sides.iter_mut().for_each(|side| findings.0.append(&mut side.0));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ev_config::Fluentd;
 use ev_core::{Env, within};
 use ev_sink_fluentd::{Examination, Finding, Topic, Weight};
 
@@ -17,11 +18,11 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) async fn examine(
     road: &Road<'_>,
+    settings: &Fluentd,
     env: &Arc<dyn Env>,
     usable: bool,
     findings: &mut Findings,
 ) {
-    let settings = &road.settings.fluentd;
     let steps = [Step::FluentdConnection, Step::FluentdAnswers, Step::FluentdEvent];
     let mut is_found = true;
     let mut seen: Option<String> = None;

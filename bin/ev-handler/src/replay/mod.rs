@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
-use ev_config::{Settings, redacted};
+use ev_config::Settings;
 use ev_core::{Env, Flavour, StateError};
 use ev_pipeline::TokioEnv;
 use ev_state::StateReader;
@@ -27,7 +27,7 @@ use self::send::Sender;
 use self::source::SpanSource;
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::start::{Error, SINK, parts};
+use crate::start::{Error, outlet, parts};
 use crate::upstream::{self, Span, refused, span_command, told};
 
 /// Send a span of the audit log again, on purpose; works while the handler runs
@@ -60,9 +60,9 @@ pub(crate) struct Args {
         value_parser = NonEmptyStringValueParser::new()
     )]
     types: Vec<String>,
-    /// Where to send; the sinks that there are
-    #[arg(long, value_name = "NAME", default_value = SINK, value_parser = PossibleValuesParser::new([SINK]))]
-    sink: String,
+    /// Where to send, of the receivers that are set; the first of these names without it
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(outlet::NAMES))]
+    sink: Option<String>,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -124,13 +124,15 @@ async fn replay(
         None => parts::flavour(settings).unwrap_or(Flavour::Go),
     };
     let config = engine(settings, &args.types);
-    let mut sender = Sender::start(settings, config, &survey, flavour, source.artifacts(), &env)?;
+    let sink = outlet::chosen(settings, args.sink.as_deref())?;
+    let artifacts = source.artifacts();
+    let mut sender = Sender::start(settings, sink, config, &survey, flavour, artifacts, &env)?;
     tokio::select! {
         biased;
         () = stop.cancelled() => return Err(refused("stopped before a road was chosen".to_owned())),
         chosen = sender.choose_road(settings, &mut source, &survey.version) => chosen?,
     }
-    info!(url = redacted(&settings.fluentd.url), types = ?args.types, "sending a span of the log again");
+    info!(sink, types = ?args.types, "sending a span of the log again");
     let cluster = survey.cluster.clone();
     let source = Arc::new(Mutex::new(source));
     let source = SpanSource::new(source, env, survey, span.clone(), args.types.clone());

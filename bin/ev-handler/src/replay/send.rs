@@ -10,7 +10,6 @@ use ev_core::{
     SinkId, StateError, StateStore, Survey, Timestamp, unstructured,
 };
 use ev_pipeline::{Engine, Exec, Parts, Summary};
-use ev_sink_fluentd::FluentdSink;
 use ev_source::{AuthArtifacts, SearchSource};
 use ev_state::SqliteStore;
 use ev_unstructured::UnstructuredDecoder;
@@ -20,9 +19,10 @@ use tracing::warn;
 use super::source::{SpanSource, second_of};
 use crate::fetching::Fetching;
 use crate::start::dry::Throwaway;
+use crate::start::outlet::Outlet;
 use crate::start::receiver::Beside;
 use crate::start::roads::{Chooser, Wish, choose};
-use crate::start::{Error, SINK, parts};
+use crate::start::{Error, parts};
 
 /// Parked events read in one go, and their bytes at most.
 const CHUNK_EVENTS: usize = 256;
@@ -30,7 +30,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 
 /// What is needed to send, and what runs beside it.
 pub(crate) struct Sender {
-    sink: Arc<FluentdSink>,
+    outlet: Outlet,
     fetching: Fetching,
     beside: Beside,
     env: Arc<dyn Env>,
@@ -62,7 +62,7 @@ pub(crate) struct Parked {
 }
 
 impl Sender {
-    /// To the receiver that the settings name. Needs a running tokio runtime.
+    /// To the receiver of that name. Needs a running tokio runtime.
     ///
     /// `config` is how the engine behaves; whatever is set there about its end, it ends with the
     /// span.
@@ -72,18 +72,20 @@ impl Sender {
     /// What only an operator can mend.
     pub(crate) fn start(
         settings: &Settings,
-        config: ev_pipeline::Config,
+        sink: &str,
+        mut config: ev_pipeline::Config,
         survey: &Survey,
         flavour: Flavour,
         artifacts: AuthArtifacts,
         env: &Arc<dyn Env>,
     ) -> Result<Self, Error> {
-        let sink = Arc::new(parts::sink(&settings.fluentd, Arc::clone(env))?);
+        let outlet = Outlet::named(settings, sink, env)?;
+        outlet.pace.put_into(&mut config);
         let fetching = Fetching::beside(settings, flavour, artifacts, env)?;
-        let beside = Beside::start(&sink, &settings.fluentd, env);
+        let beside = Beside::start(std::slice::from_ref(&outlet), settings, env);
         let cluster = survey.cluster.clone();
         let (env, road) = (Arc::clone(env), parts::search_road(settings));
-        Ok(Self { sink, fetching, beside, env, cluster, flavour, road, config })
+        Ok(Self { outlet, fetching, beside, env, cluster, flavour, road, config })
     }
 
     /// Has `source` read by the road that a handler would choose, or by a search where that is the
@@ -152,7 +154,7 @@ impl Sender {
         self.wait_for_decoder(&mut source, stop).await?;
         let directory = Throwaway::empty("ev-handler-replay-")?;
         let store = Arc::new(SqliteStore::open(directory.path())?);
-        let sink = SinkId(SINK.to_owned());
+        let sink = self.outlet.id();
         let claim = Claim {
             sink: sink.clone(),
             cluster: self.cluster.clone(),
@@ -164,7 +166,7 @@ impl Sender {
             source: Box::new(source),
             decoders: Arc::new(self.fetching.registry.clone()),
             unstructured: Arc::new(UnstructuredDecoder::new()),
-            sink: self.sink.clone(),
+            sink: self.outlet.sink(),
             store: store.clone(),
             env: self.env.clone(),
             sink_id: sink.clone(),
@@ -182,9 +184,9 @@ impl Sender {
         })?;
         // What the sink sends again by itself, at once and on a new connection, the engine never
         // hears of.
-        let before = self.sink.stats().possible_duplicate_events;
+        let before = self.outlet.possible_duplicate_events();
         let summary = engine.run(stop.clone()).await?;
-        let by_sink = self.sink.stats().possible_duplicate_events.saturating_sub(before);
+        let by_sink = self.outlet.possible_duplicate_events().saturating_sub(before);
         let possible_duplicates = summary.unknown_outcomes + by_sink;
         let lanes = store.open_sink(&claim)?.lanes;
         // Slices are read one behind the other: what is not settled is in the oldest that is not

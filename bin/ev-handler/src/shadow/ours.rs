@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ev_config::Settings;
-use ev_core::{Env, Flavour, Timestamp};
+use ev_core::{Env, Flavour, SinkId, Timestamp};
 use ev_pipeline::Summary;
 use ev_shadow::{Comparison, ShadowSink};
 use ev_state::SqliteStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::start::dry::Throwaway;
-use crate::start::forward::{Begins, Ready};
+use crate::start::forward::{Begins, Ready, Taker};
 use crate::start::known::Known;
-use crate::start::{Error, decoders, parts};
+use crate::start::{Error, SINK, decoders, outlet, parts};
 use crate::upstream::refused;
 
 /// How long Auth is waited for at the beginning. Later it is waited for as long as it takes.
@@ -41,7 +41,11 @@ pub(super) async fn run(
         settings: &settings,
         trust: decoders::trust(&settings.decoder)?,
         place: decoders::place(&settings.decoder, Arc::clone(env))?,
-        sink: Arc::new(ShadowSink::new(Arc::clone(comparison))),
+        takers: vec![Taker {
+            id: SinkId(SINK.to_owned()),
+            sink: Arc::new(ShadowSink::new(Arc::clone(comparison))),
+            pace: outlet::pace(&settings, SINK),
+        }],
         store: Arc::new(SqliteStore::open(directory.path())?),
         source: parts::source(&settings, Arc::clone(env))?,
         begins: Begins::At {
@@ -54,7 +58,8 @@ pub(super) async fn run(
         env: Arc::clone(env),
         known: Known::default(),
     };
-    let summary = ready.forward(stop).await?.unwrap_or_default();
+    let done = ready.forward(stop).await?.into_iter().next();
+    let summary = done.map(|done| done.summary).unwrap_or_default();
     if !stop.is_cancelled() {
         return Err(refused("reading the log ended by itself".to_owned()));
     }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_config::{Settings, Timeouts};
+use ev_config::{Fluentd, Settings, Timeouts};
 use ev_core::Env;
 use ev_shadow::{
     Comparison, Forward, ForwardTimeouts, Limits, Paths, Receiver, ReceiverConfig, ReceiverCounts,
@@ -43,7 +43,7 @@ impl Receiving {
         comparison: &Arc<Comparison>,
         env: &Arc<dyn Env>,
     ) -> Result<Self, Error> {
-        let fluentd = &settings.fluentd;
+        let fluentd = fluentd(settings)?;
         let clock = Arc::clone(env);
         let clock = Clock::new(move || clock.now().seconds());
         let tls = match (&args.cert, &args.key, &args.client_ca) {
@@ -103,6 +103,12 @@ impl Receiving {
     }
 }
 
+/// The receiver that the other handler sends to.
+fn fluentd(settings: &Settings) -> Result<&Fluentd, Error> {
+    let what = "the other handler sends to Fluentd over HTTP, and that receiver is not set";
+    settings.fluentd.as_ref().ok_or_else(|| Error::setting("forward.fluentd", what))
+}
+
 /// Passes requests on with the settings' own certificates, which are read again when they change.
 fn forward(
     settings: &Settings,
@@ -110,7 +116,7 @@ fn forward(
     env: &Arc<dyn Env>,
     tasks: &mut JoinSet<()>,
 ) -> Result<Forward, Error> {
-    let fluentd = &settings.fluentd;
+    let fluentd = fluentd(settings)?;
     let is_secure = [&fluentd.url, &fluentd.session_url].iter().any(|u| u.starts_with("https:"));
     let tls = match is_secure {
         true => {

@@ -12,13 +12,17 @@ use ev_modules::{Registry, Trust};
 use ev_pipeline::{Engine, Exec, Parts, Summary};
 use ev_source::SearchSource;
 use ev_state::SqliteStore;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, Span, error, info, info_span, warn};
 
 use super::known::{Known, Running};
 use super::locking::Locking;
+use super::outlet::Pace;
 use super::roads::{Chooser, Watched, Wish, choose};
 use super::{Error, SINK, decoders, flavour, overflow, parts};
+use crate::chain::Chain;
 use crate::fetching::Fetching;
 use crate::takeover;
 use crate::upstream::refused;
@@ -28,7 +32,8 @@ pub(crate) struct Ready<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) trust: Trust,
     pub(crate) place: Option<Arc<dyn ArtifactSource>>,
-    pub(crate) sink: Arc<dyn Sink>,
+    /// Who takes the events, at least one; the first is the one that logins are counted for.
+    pub(crate) takers: Vec<Taker>,
     pub(crate) store: Arc<SqliteStore>,
     /// Never used itself: each road has a source of its own, made of this one.
     pub(crate) source: SearchSource,
@@ -37,6 +42,19 @@ pub(crate) struct Ready<'a> {
     pub(crate) env: Arc<dyn Env>,
     /// What others see of the run.
     pub(crate) known: Known,
+}
+
+/// Who takes events, with a resume point of its own.
+pub(crate) struct Taker {
+    pub(crate) id: SinkId,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) pace: Pace,
+}
+
+/// What was done for one of them.
+pub(crate) struct Done {
+    pub(crate) id: SinkId,
+    pub(crate) summary: Summary,
 }
 
 /// How a new state begins.
@@ -52,8 +70,8 @@ pub(crate) enum Begins {
 struct Begun {
     flavour: Flavour,
     fetching: Fetching,
-    /// Where the first road begins.
-    first: Option<First>,
+    /// Whether there was no state before this run.
+    is_new: bool,
 }
 
 /// The connection that came first.
@@ -62,6 +80,16 @@ struct First {
     survey: Survey,
     /// `None` as long as it was not asked for.
     road: Option<Road>,
+}
+
+/// What goes on from one road to the next.
+struct Way {
+    /// Where the first road begins, if somebody has connected already.
+    first: Option<First>,
+    /// That of the state, once this run has opened it.
+    start_time: Option<Timestamp>,
+    /// What was done by the roads before.
+    before: Option<Summary>,
 }
 
 /// How reading by a road ended.
@@ -73,20 +101,66 @@ enum Ended {
 }
 
 impl Ready<'_> {
-    /// Moves events until `stop` is cancelled, or there are no more and that is the end. `None` if
-    /// it was stopped before it began.
-    pub(crate) async fn forward(&self, stop: &CancellationToken) -> Result<Option<Summary>, Error> {
-        let Some(mut begun) = self.begin(stop).await? else { return Ok(None) };
-        let result = self.by_roads(&mut begun, stop).await;
+    /// Moves events until `stop` is cancelled, or there are no more and that is the end. Returns
+    /// what was done for those takers for which it had begun.
+    pub(crate) async fn forward(&self, stop: &CancellationToken) -> Result<Vec<Done>, Error> {
+        let Some((begun, first)) = self.begin(stop).await? else { return Ok(Vec::new()) };
+        let result = self.to_all(&begun, first, stop).await;
         // The decoders live as long as all engines, and are waited for.
         let ended = begun.fetching.end().await;
-        let summary = result?;
+        let done = result?;
         ended?;
-        Ok(summary)
+        Ok(done)
+    }
+
+    /// Each taker has an engine, a source and a resume point of its own, so that none waits for
+    /// another. They share decoders, state and task. What cannot go on for one ends all of them, in
+    /// order: somebody has to mend it.
+    async fn to_all(
+        &self,
+        begun: &Begun,
+        first: First,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Done>, Error> {
+        let stop = stop.child_token();
+        let mut first = Some(first);
+        let mut runs = FuturesUnordered::new();
+        for taker in &self.takers {
+            let span = match self.takers.len() {
+                1 => Span::none(),
+                _ => info_span!("sink", name = taker.id.0),
+            };
+            let run = self.by_roads(taker, begun, first.take(), &stop);
+            runs.push(async move { (taker, run.await) }.instrument(span));
+        }
+        let mut done = Vec::new();
+        let mut failed = None;
+        while let Some((taker, result)) = runs.next().await {
+            match result {
+                Ok(Some(summary)) => done.push(Done { id: taker.id.clone(), summary }),
+                Ok(None) => {}
+                Err(error) => {
+                    stop.cancel();
+                    match failed {
+                        None => failed = Some(error),
+                        // The first is the cause.
+                        Some(_) => error!(
+                            sink = taker.id.0,
+                            error = %Chain(&error),
+                            "the events of this receiver cannot go on either"
+                        ),
+                    }
+                }
+            }
+        }
+        let place = |done: &Done| self.takers.iter().position(|taker| taker.id == done.id);
+        done.sort_by_key(place);
+        failed.map_or(Ok(done), Err)
     }
 
     /// Reaches Auth, and settles the flavour. `None` if it was stopped meanwhile.
-    async fn begin(&self, stop: &CancellationToken) -> Result<Option<Begun>, Error> {
+    async fn begin(&self, stop: &CancellationToken) -> Result<Option<(Begun, First)>, Error> {
+        let is_new = self.store.identity()?.is_none();
         let Some((mut source, survey)) = self.connect(stop).await? else { return Ok(None) };
         let settled = match self.begins {
             Begins::At { flavour, .. } => Some(flavour),
@@ -97,8 +171,8 @@ impl Ready<'_> {
         };
         if let Some(flavour) = settled {
             let fetching = self.fetching(flavour)?;
-            let first = Some(First { source, survey, road: None });
-            return Ok(Some(Begun { flavour, fetching, first }));
+            let first = First { source, survey, road: None };
+            return Ok(Some((Begun { flavour, fetching, is_new }, first)));
         }
         // A new state begins with what its first road brings.
         let mut flavour = Flavour::Go;
@@ -114,13 +188,15 @@ impl Ready<'_> {
             flavour = Flavour::Struct;
             fetching = self.fetching(flavour)?;
         }
-        let first = Some(First { source, survey, road: Some(road) });
-        Ok(Some(Begun { flavour, fetching, first }))
+        let first = First { source, survey, road: Some(road) };
+        Ok(Some((Begun { flavour, fetching, is_new }, first)))
     }
 
     async fn by_roads(
         &self,
-        begun: &mut Begun,
+        taker: &Taker,
+        begun: &Begun,
+        first: Option<First>,
         stop: &CancellationToken,
     ) -> Result<Option<Summary>, Error> {
         let wish = Wish::of(self.settings, Some(begun.flavour));
@@ -130,16 +206,15 @@ impl Ready<'_> {
                 "the log is read by the typed calls alone: no others bring JSON of this flavour"
             );
         }
-        let mut before = None;
-        let mut start_time = None;
+        let mut way = Way { first, start_time: None, before: None };
         loop {
-            match self.by_one_road(begun, wish, &mut start_time, before, stop).await? {
-                None => return Ok(before),
-                Some(Ended::Done(summary)) => return Ok(Some(behind(summary, before))),
-                Some(Ended::Left(summary)) => before = Some(behind(summary, before)),
+            match self.by_one_road(taker, begun, wish, &mut way, stop).await? {
+                None => return Ok(way.before),
+                Some(Ended::Done(summary)) => return Ok(Some(behind(summary, way.before))),
+                Some(Ended::Left(summary)) => way.before = Some(behind(summary, way.before)),
             }
             if stop.is_cancelled() {
-                return Ok(before);
+                return Ok(way.before);
             }
         }
     }
@@ -175,13 +250,13 @@ impl Ready<'_> {
     /// `None` if it was stopped before the state was open.
     async fn by_one_road(
         &self,
-        begun: &mut Begun,
+        taker: &Taker,
+        begun: &Begun,
         wish: Wish,
-        start_time: &mut Option<Timestamp>,
-        before: Option<Summary>,
+        way: &mut Way,
         stop: &CancellationToken,
     ) -> Result<Option<Ended>, Error> {
-        let First { mut source, survey, road } = match begun.first.take() {
+        let First { mut source, survey, road } = match way.first.take() {
             Some(first) => first,
             None => match self.connect(stop).await? {
                 Some((source, survey)) => First { source, survey, road: None },
@@ -198,11 +273,9 @@ impl Ready<'_> {
                 }
             }
         };
-        let Some(snapshot) = self.open(&survey, begun.flavour, road, *start_time, stop).await?
-        else {
-            return Ok(None);
-        };
-        *start_time = Some(snapshot.start_time);
+        let opened = self.open(taker, begun, &survey, road, way.start_time, stop).await?;
+        let Some(snapshot) = opened else { return Ok(None) };
+        way.start_time = Some(snapshot.start_time);
         let chooser = self.chooser(&begun.fetching);
         let source: Box<dyn Source> = Box::new(source);
         let (source, better) = match wish {
@@ -215,7 +288,8 @@ impl Ready<'_> {
         let run_stop = stop.child_token();
         let registry = begun.fetching.registry.clone();
         self.known.lock().registry = Some(registry.clone());
-        let run = self.engine(source, registry, snapshot, road, before)?.run(run_stop.clone());
+        let engine = self.engine(taker, source, registry, snapshot, road, way.before)?;
+        let run = engine.run(run_stop.clone());
         tokio::pin!(run);
         let Some(mut better) = better else { return Ok(Some(Ended::Done(run.await?))) };
         let told = async {
@@ -275,26 +349,30 @@ impl Ready<'_> {
     /// known. `start_time` is that of the state when this run has opened it before.
     async fn open(
         &self,
+        taker: &Taker,
+        begun: &Begun,
         survey: &Survey,
-        flavour: Flavour,
         road: Road,
         start_time: Option<Timestamp>,
         stop: &CancellationToken,
     ) -> Result<Option<Snapshot>, Error> {
         let Self { settings, store, env, .. } = self;
+        let (sink, flavour) = (taker.id.clone(), begun.flavour);
+        // What the reference handler has sent went to Fluentd, and to nobody who came later.
+        let is_later = sink.0 != SINK && !begun.is_new && store.is_blank(&sink)?;
         let start_time = match (start_time, self.begins) {
             (Some(start_time), _) | (None, Begins::At { start_time, .. }) => start_time,
+            (None, Begins::AsSet) if is_later => takeover::begin_later(settings, &sink, &**env)?,
             (None, Begins::AsSet) => {
-                let env = Arc::clone(env);
-                let needs =
-                    takeover::Needs { settings, store, sink: sink(), survey, flavour, road, env };
+                let (sink, env) = (sink.clone(), Arc::clone(env));
+                let needs = takeover::Needs { settings, store, sink, survey, flavour, road, env };
                 match takeover::prepare(&needs, stop).await? {
                     Some(start_time) => start_time,
                     None => return Ok(None),
                 }
             }
         };
-        let (sink, cluster) = (sink(), survey.cluster.clone());
+        let cluster = survey.cluster.clone();
         let claim = Claim { sink, cluster, flavour: Some(flavour), start_time };
         let snapshot = store.open_sink(&claim)?;
         if matches!(self.begins, Begins::AsSet) {
@@ -308,6 +386,7 @@ impl Ready<'_> {
             }
         }
         info!(
+            sink = taker.id.0,
             cluster = survey.cluster,
             version = %survey.version,
             road = road.as_str(),
@@ -322,17 +401,22 @@ impl Ready<'_> {
 
     fn engine(
         &self,
+        taker: &Taker,
         source: Box<dyn Source>,
         registry: Registry,
         snapshot: Snapshot,
         road: Road,
         before: Option<Summary>,
     ) -> Result<Engine, Error> {
-        let Self { settings, sink: taker, store, locking, env, .. } = self;
+        let Self { settings, store, env, .. } = self;
+        let is_first = self.takers.first().is_some_and(|first| first.id == taker.id);
+        // Logins are counted once, however many take the events.
+        let locking = self.locking.filter(|_| is_first);
         let mut config = parts::engine(settings);
+        taker.pace.put_into(&mut config);
         config.tell_rates = matches!(self.begins, Begins::AsSet);
         if settings.ingest.export_parked {
-            let files = overflow::Files::new(&settings.storage, sink(), env.clone());
+            let files = overflow::Files::new(&settings.storage, taker.id.clone(), env.clone());
             config.overflow = Some(Arc::new(files));
         }
         config.watcher = locking.map(Locking::watcher);
@@ -341,18 +425,20 @@ impl Ready<'_> {
             source,
             decoders: Arc::new(registry),
             unstructured: Arc::new(decoders::unstructured(settings)),
-            sink: Arc::clone(taker),
+            sink: Arc::clone(&taker.sink),
             store: Arc::clone(store) as Arc<dyn StateStore>,
             env: env.clone(),
-            sink_id: sink(),
+            sink_id: taker.id.clone(),
             snapshot,
             road,
             exec: Exec::Threads,
             config,
         })?;
-        self.known.lock().lockout = locking.map(Locking::lockout);
+        if is_first {
+            self.known.lock().lockout = locking.map(Locking::lockout);
+        }
         self.known.begins(Running {
-            sink: sink(),
+            sink: taker.id.clone(),
             inspector: engine.inspector(),
             pulse,
             road,
@@ -361,10 +447,6 @@ impl Ready<'_> {
         });
         Ok(engine)
     }
-}
-
-pub(super) fn sink() -> SinkId {
-    SinkId(SINK.to_owned())
 }
 
 fn behind(summary: Summary, before: Option<Summary>) -> Summary {

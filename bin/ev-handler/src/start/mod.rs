@@ -7,6 +7,7 @@ pub(crate) mod flavour;
 pub(crate) mod forward;
 pub(crate) mod known;
 pub(crate) mod locking;
+pub(crate) mod outlet;
 mod overflow;
 pub(crate) mod parts;
 pub(crate) mod receiver;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 use ev_config::{Loaded, Settings};
-use ev_core::{Env, Sink};
+use ev_core::{Env, SinkId};
 use ev_diag::Server;
 use ev_pipeline::{Summary, TokioEnv};
 use ev_state::SqliteStore;
@@ -34,9 +35,10 @@ use crate::{config, logging, signals, storage};
 
 use self::control::{Control, Reread};
 use self::dry::{DrySink, Throwaway};
-use self::forward::{Begins, Ready};
+use self::forward::{Begins, Done, Ready, Taker};
 use self::known::Known;
 use self::locking::Locking;
+use self::outlet::Outlet;
 use self::receiver::Beside;
 use self::status::{Gatherer, Notify, Sources, Turning};
 use self::steward::{Charge, Steward};
@@ -180,8 +182,8 @@ async fn until_signal(settings: Settings, reread: Reread) -> Result<(), Error> {
     }
 }
 
-/// Builds everything, then moves events until `stop` is cancelled. Returns what was done; all
-/// zeros if it was stopped before Auth was reached.
+/// Builds everything, then moves events until `stop` is cancelled. Returns what was done for the
+/// first receiver; all zeros if it was stopped before Auth was reached.
 ///
 /// Whatever an operator has to mend fails here before any event flows. Peers that do not answer
 /// are waited for.
@@ -210,7 +212,7 @@ pub async fn start_with(
     let trust = decoders::trust(&settings.decoder)?;
     let place = decoders::place(&settings.decoder, env.clone())?;
     // Made in a dry run too, so that what is wrong with its settings shows.
-    let sink = Arc::new(parts::sink(&settings.fluentd, env.clone())?);
+    let outlets = Outlet::all(&settings, &env)?;
     let storage = settings.storage.clone();
     // Deleted when this is left, however.
     let throwaway = match settings.dry_run {
@@ -223,23 +225,21 @@ pub async fn start_with(
     let store = Arc::new(SqliteStore::open(&settings.storage)?);
     let source = parts::source(&settings, env.clone())?;
 
-    let sends = (!settings.dry_run).then(|| Arc::clone(&sink));
     let dry = Arc::new(match settings.dry_run_print {
         true => DrySink::printing(stop.clone()),
         false => DrySink::silent(),
     });
-    let taker: Arc<dyn Sink> = match &sends {
-        Some(sink) => Arc::clone(sink) as _,
-        None => Arc::clone(&dry) as _,
-    };
+    let takers = takers(&settings, &outlets, &dry);
+    let first = takers.first().map_or_else(|| SinkId(SINK.to_owned()), |taker| taker.id.clone());
+    let sends = if settings.dry_run { Vec::new() } else { outlets };
     let known = Known::default();
-    let beside = sends.as_ref().map(|sink| Beside::start(sink, &settings.fluentd, &env));
+    let beside = Beside::start(&sends, &settings, &env);
     let gatherer = Arc::new(Gatherer::new(Sources {
         storage: storage.display().to_string(),
         address: settings.teleport.addr.clone(),
         dry_run: settings.dry_run,
-        sinks: sends.iter().map(|sink| (forward::sink(), Arc::clone(sink))).collect(),
-        watching: beside.as_ref().map(Beside::watching).unwrap_or_default(),
+        outlets: sends.clone(),
+        watching: beside.watching(),
         store: Arc::clone(&store),
         credentials: source.credentials(),
         presence: source.presence(),
@@ -253,7 +253,7 @@ pub async fn start_with(
     let notify = Notify::from_environment();
     let charge = Charge {
         storage,
-        sink: sends.clone(),
+        outlets: sends.clone(),
         credentials: source.credentials(),
         gatherer: Arc::clone(&gatherer),
         notify: notify.clone(),
@@ -266,7 +266,7 @@ pub async fn start_with(
         settings: &settings,
         trust,
         place,
-        sink: taker,
+        takers,
         store: Arc::clone(&store),
         source,
         begins: Begins::AsSet,
@@ -277,20 +277,24 @@ pub async fn start_with(
     let result = ready.forward(&stop).await;
     drop(ready);
     let locked = match locking {
-        Some(locking) => locking.end(&store, &forward::sink()).await,
+        Some(locking) => locking.end(&store, &first).await,
         None => Ok(()),
     };
-    let ended = match beside {
-        Some(beside) => beside.end().await,
-        None => Ok(()),
-    };
+    let ended = beside.end().await;
     let ended = steward.end().await.and(turning.end().await).and(locked).and(ended);
     drop(server);
-    let summary = result?.unwrap_or_default();
+    let done = result?;
     ended?;
     dry.printed()?;
-    log_summary(&summary, sends.map_or(0, |sink| sink.stats().possible_duplicate_events));
-    Ok(summary)
+    // Whoever waits for the end of a run looks for this line, whatever was done.
+    for Done { id, summary } in &done {
+        let by_sink = sends.iter().find(|outlet| outlet.name == id.0);
+        log_summary(id, summary, by_sink.map_or(0, Outlet::possible_duplicate_events));
+    }
+    if done.is_empty() {
+        log_summary(&first, &Summary::default(), 0);
+    }
+    Ok(done.into_iter().find(|done| done.id == first).map(|done| done.summary).unwrap_or_default())
 }
 
 /// Serves what is going on.
@@ -301,12 +305,24 @@ fn serve(address: SocketAddr, gatherer: &Arc<Gatherer>) -> Result<Server, Error>
     Ok(server)
 }
 
-fn log_summary(summary: &Summary, by_sink: u64) {
+/// Everybody that takes events; in a dry run nobody but its own sink in the place of the first.
+fn takers(settings: &Settings, outlets: &[Outlet], dry: &Arc<DrySink>) -> Vec<Taker> {
+    let taker = |outlet: &Outlet| Taker {
+        id: outlet.id(),
+        sink: if settings.dry_run { Arc::clone(dry) as _ } else { outlet.sink() },
+        pace: outlet.pace,
+    };
+    let most = if settings.dry_run { 1 } else { outlets.len() };
+    outlets.iter().take(most).map(taker).collect()
+}
+
+fn log_summary(sink: &SinkId, summary: &Summary, by_sink: u64) {
     let totals = &summary.totals;
     // What the sink sends again by itself, at once and on a new connection, the engine never hears
     // of.
     let possible_duplicates = summary.unknown_outcomes + by_sink;
     info!(
+        sink = sink.0,
         read = summary.read,
         repeated = summary.repeated,
         passed = summary.passed,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_config::{BatchMode, Credentials, Fluentd, Gzip, InFlight, Settings};
+use ev_config::{BatchMode, Credentials, Fluentd, Gzip, Settings};
 use ev_core::{Env, Flavour, Framing, Road};
 use ev_sink_fluentd::{FluentdSink, Timeouts};
 use ev_source::{SearchSource, Surroundings};
@@ -109,11 +109,10 @@ pub(crate) fn source(settings: &Settings, env: Arc<dyn Env>) -> Result<SearchSou
     })
 }
 
+/// What does not depend on the receiver; the rest is the [`super::outlet::Pace`].
 pub(crate) fn engine(settings: &Settings) -> ev_pipeline::Config {
     let ingest = &settings.ingest;
     ev_pipeline::Config {
-        batch_age: settings.fluentd.batching.max_age,
-        fixed_in_flight: settings.fluentd.in_flight == InFlight::Fixed,
         skip_event_types: ingest.skip_event_types.iter().cloned().collect(),
         skip_session_types: ingest.skip_session_types.iter().cloned().collect(),
         exit_on_last_event: ingest.exit_on_last_event,

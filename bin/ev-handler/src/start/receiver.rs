@@ -8,13 +8,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ev_config::Fluentd;
+use ev_config::Settings;
 use ev_core::Env;
 use ev_sink_fluentd::{CertificateWatch, Examination, Finding, FluentdSink, Topic, Weight};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use super::Error;
+use super::outlet::{Made, Outlet};
 
 /// Pause before a receiver that did not answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -48,15 +49,28 @@ impl Watching {
 
 impl Beside {
     /// Starts them. Needs a running tokio runtime.
-    pub(crate) fn start(sink: &Arc<FluentdSink>, settings: &Fluentd, env: &Arc<dyn Env>) -> Self {
+    pub(crate) fn start(outlets: &[Outlet], settings: &Settings, env: &Arc<dyn Env>) -> Self {
         let mut tasks = JoinSet::new();
-        let watch = CertificateWatch::new(Arc::clone(sink));
-        let interval = settings.refresh;
-        let watch = tasks.spawn(async move { match watch.run(interval).await {} });
         let watching = Watching::default();
-        watching.add(super::SINK, watch);
-        if settings.probe {
-            tasks.spawn(examine(Arc::clone(sink), Arc::clone(env)));
+        for outlet in outlets {
+            match (&outlet.made, &settings.fluentd, &settings.forward) {
+                (Made::Fluentd(sink), Some(settings), _) => {
+                    let watch = CertificateWatch::new(Arc::clone(sink));
+                    let interval = settings.refresh;
+                    let watch = tasks.spawn(async move { match watch.run(interval).await {} });
+                    watching.add(outlet.name, watch);
+                    if settings.probe {
+                        tasks.spawn(examine(Arc::clone(sink), Arc::clone(env)));
+                    }
+                }
+                (Made::Forward(sink), _, Some(settings)) => {
+                    let watch = ev_sink_forward::CertificateWatch::new(Arc::clone(sink));
+                    let interval = settings.refresh;
+                    let watch = tasks.spawn(async move { match watch.run(interval).await {} });
+                    watching.add(outlet.name, watch);
+                }
+                _ => {}
+            }
         }
         Self { tasks, watching }
     }

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ev_core::Env;
-use ev_sink_fluentd::FluentdSink;
 use ev_source::AuthCredentials;
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use super::Error;
 use super::control::{Command, Control};
+use super::outlet::Outlet;
 use super::status::{Gatherer, Notify};
 use crate::chain::Chain;
 
@@ -21,8 +21,8 @@ use crate::chain::Chain;
 pub(super) struct Charge {
     /// Where what is going on is written down.
     pub(super) storage: PathBuf,
-    /// `None` in a dry run, which sends nothing.
-    pub(super) sink: Option<Arc<FluentdSink>>,
+    /// None in a dry run, which sends nothing.
+    pub(super) outlets: Vec<Outlet>,
     pub(super) credentials: AuthCredentials,
     /// Who knows what is going on.
     pub(super) gatherer: Arc<Gatherer>,
@@ -79,9 +79,7 @@ impl Charge {
             error!(%error, "the settings could not be read again");
         }
         self.credentials.reload();
-        if let Some(sink) = &self.sink {
-            sink.reload_soon();
-        }
+        self.outlets.iter().for_each(Outlet::reload_soon);
         self.notify.reloaded();
     }
 

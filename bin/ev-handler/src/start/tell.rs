@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ev_config::{
-    BatchMode, BatchModeReason, Credentials, Fluentd, Ingest, Settings, format_duration, redacted,
+    BatchMode, BatchModeReason, Credentials, Fluentd, Forward, Ingest, Settings, format_duration,
+    redacted,
 };
 use tracing::{debug, info, warn};
 
@@ -25,7 +26,20 @@ pub(super) fn tell(settings: &Settings) {
         warn!("what is stored does not last: {why}");
     }
     ingest(&settings.ingest);
-    fluentd(&settings.fluentd);
+    if let Some(set) = &settings.fluentd {
+        fluentd(set);
+    }
+    if let Some(set) = &settings.forward {
+        forward(set);
+    }
+    if let Some(set) = &settings.file {
+        info!(
+            path = %set.path.display(),
+            session_path = %set.session_path.display(),
+            sync = ?set.sync,
+            "writing events to files"
+        );
+    }
     info!(window_size = duration(settings.ingest.window_size), "using window size");
     teleport(settings);
     if let Some(lock) = &settings.lock {
@@ -71,6 +85,19 @@ fn fluentd(fluentd: &Fluentd) {
     info!(max_connections = fluentd.max_connections, "using Fluentd max connections");
 }
 
+fn forward(forward: &Forward) {
+    let client = forward.client.as_ref();
+    info!(url = redacted(&forward.url), "using Forward url");
+    info!(tag = forward.tag, session_tag = forward.session_tag, "using Forward tags");
+    if forward.url.starts_with("tls:") {
+        file(forward.ca.as_deref(), "using Forward ca");
+        file(client.map(|client| client.cert.as_path()), "using Forward cert");
+        file(client.map(|client| client.key.as_path()), "using Forward key");
+    }
+    let (has_key, has_user) = (forward.shared_key.is_some(), forward.login.is_some());
+    info!(shared_key = has_key, user = has_user, "using Forward handshake");
+}
+
 fn teleport(settings: &Settings) {
     let teleport = &settings.teleport;
     match &teleport.credentials {
@@ -92,16 +119,20 @@ fn teleport(settings: &Settings) {
 
 fn ours(settings: &Settings) {
     let Settings { fluentd, decoder, ingest, .. } = settings;
-    info!(
-        batch_mode = fluentd.batching.mode.as_str(),
-        in_flight = ?fluentd.in_flight,
-        gzip = ?fluentd.batching.gzip,
-        source = ?ingest.source,
-        "using delivery"
-    );
-    if fluentd.batching.reason == BatchModeReason::OnlyReferenceSettings
-        && fluentd.batching.mode == BatchMode::Single
-    {
+    match fluentd {
+        Some(fluentd) => info!(
+            batch_mode = fluentd.batching.mode.as_str(),
+            in_flight = ?fluentd.in_flight,
+            gzip = ?fluentd.batching.gzip,
+            source = ?ingest.source,
+            "using delivery"
+        ),
+        None => info!(source = ?ingest.source, "using delivery"),
+    }
+    if fluentd.as_ref().is_some_and(|fluentd| {
+        fluentd.batching.reason == BatchModeReason::OnlyReferenceSettings
+            && fluentd.batching.mode == BatchMode::Single
+    }) {
         info!(
             "sending one event a request, as the configuration has none of our own settings; `batch-mode = \"array\"` under `[forward.fluentd]` is many times faster where the receiver is Fluentd"
         );

@@ -111,6 +111,35 @@ pub(crate) async fn prepare(
     }
 }
 
+/// Where a receiver begins that is set for the first time while the state knows others: at the
+/// start time of the settings, else now. It gets nothing of what the reference handler had sent,
+/// and `cursor` names a place of the receivers before.
+///
+/// # Errors
+///
+/// When `cursor` is set.
+pub(crate) fn begin_later(
+    settings: &Settings,
+    sink: &SinkId,
+    env: &dyn Env,
+) -> Result<Timestamp, Error> {
+    if settings.ingest.cursor.is_some() {
+        return Err(refused(format!(
+            "`cursor` is set, but the state in `{}` has begun; remove the setting, it is for a new \
+             state alone",
+            settings.storage.display()
+        )));
+    }
+    let given = settings.ingest.start_time_unix_secs;
+    let start_time = Timestamp::new(given.unwrap_or(env.now().seconds()), 0);
+    info!(
+        sink = sink.0,
+        %start_time,
+        "this receiver is new to the state: it begins at the start time, or now if none is set"
+    );
+    Ok(start_time)
+}
+
 /// Whether the start time of the settings is that of the state; how both are written does not
 /// matter.
 ///

@@ -18,6 +18,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use clap::ArgMatches;
+use clap::builder::PossibleValuesParser;
 use ev_config::Settings;
 use ev_core::{
     Credit, Env, LedgerHour, SessionId, SinkId, Source, SpanPage, SpanQuery, SpanReader, Timestamp,
@@ -37,7 +38,7 @@ use self::repair::Repair;
 use self::report::Report;
 use crate::chain::Chain;
 use crate::exit::Exit;
-use crate::start::{Error, SINK, parts};
+use crate::start::{Error, outlet, parts};
 use crate::upstream::{self, Span, refused, span_command, told};
 
 /// How far windows may reach over their borders, in seconds, with what storages make of times.
@@ -63,6 +64,9 @@ pub(crate) struct Args {
     /// Compare the log alone, and not the recordings that it announces
     #[arg(long)]
     no_recordings: bool,
+    /// What was sent to which receiver, of those that are set; the first of these names without it
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(outlet::NAMES))]
+    sink: Option<String>,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -110,7 +114,7 @@ async fn verify(
     let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
     let store = args.repair.then(|| repair::store(&settings.storage)).transpose()?;
     let state = StateReader::open(&settings.storage)?;
-    let sink = SinkId(SINK.to_owned());
+    let sink = SinkId(outlet::chosen(settings, args.sink.as_deref())?.to_owned());
     // Before Auth is read: what is closed now is closed for ever.
     let Some(facts) = state.ledger_facts(&sink)? else {
         let storage = settings.storage.display();
@@ -135,8 +139,7 @@ async fn verify(
     let mut repair = match store {
         None => None,
         Some(store) => {
-            let (source, ids) = (check.source.clone(), check.ids.clone());
-            Some(Repair::start(settings, store, &facts, source, ids, survey, &env).await?)
+            Some(Repair::start(settings, sink.clone(), store, &facts, &check, survey, &env).await?)
         }
     };
     let mut announced = reads_recordings(settings, args).then(Announced::default);
@@ -330,7 +333,7 @@ mod tests {
     fn whole_hours_are_compared_from_the_start_to_now() {
         let check = |from, to, start, now, expected: (i64, i64, u64)| {
             let (repair, no_recordings, json) = (false, false, false);
-            let args = Args { from, to, repair, no_recordings, json };
+            let args = Args { from, to, repair, no_recordings, sink: None, json };
             let Hours { first, end, before_start, before_takeover } =
                 hours(&args, &facts(start, None), Timestamp::new(now, 0));
             assert_eq!((first, end, before_start), expected);
@@ -348,7 +351,7 @@ mod tests {
     fn hours_from_before_a_takeover_are_counted_and_not_compared() {
         let check = |from, known_from, expected: (i64, i64, u64, u64)| {
             let (repair, no_recordings, json) = (false, false, false);
-            let args = Args { from, to: 36_000, repair, no_recordings, json };
+            let args = Args { from, to: 36_000, repair, no_recordings, sink: None, json };
             let facts = LedgerFacts { known_from_seconds: known_from, ..facts(7300, None) };
             let Hours { first, end, before_start, before_takeover } =
                 hours(&args, &facts, Timestamp::new(99_999, 0));

@@ -24,6 +24,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::Check;
 use super::compare::{Compared, Remedy};
 use super::ids::Ids;
 use super::picking::{Picked, Picking, Wanted};
@@ -31,7 +32,7 @@ use super::recordings;
 use super::verdict::Verdict;
 use crate::replay::send::{Sender, Sent};
 use crate::replay::source::SpanSource;
-use crate::start::{Error, SINK, parts};
+use crate::start::{Error, parts};
 use crate::upstream::refused;
 
 /// Undeliverable events of one hour that are parked, and their bytes at most: they are one
@@ -116,14 +117,14 @@ impl Repair {
     /// When settings or the state cannot be used.
     pub(super) async fn start(
         settings: &Settings,
+        sink: SinkId,
         store: SqliteStore,
         facts: &LedgerFacts,
-        source: Arc<Mutex<SearchSource>>,
-        ids: Arc<Mutex<Ids>>,
+        check: &Check,
         survey: Survey,
         env: &Arc<dyn Env>,
     ) -> Result<Self, Error> {
-        let sink = SinkId(SINK.to_owned());
+        let (source, ids) = (check.source.clone(), check.ids.clone());
         let snapshot = store.open_sink(&Claim {
             sink: sink.clone(),
             cluster: survey.cluster.clone(),
@@ -137,7 +138,8 @@ impl Repair {
         let sender = {
             let mut source = source.lock().await;
             let (artifacts, flavour) = (source.artifacts(), snapshot.flavour);
-            let mut sender = Sender::start(settings, config, &survey, flavour, artifacts, env)?;
+            let mut sender =
+                Sender::start(settings, &sink.0, config, &survey, flavour, artifacts, env)?;
             sender.choose_road(settings, &mut source, &survey.version).await?;
             sender
         };

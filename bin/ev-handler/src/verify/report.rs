@@ -432,7 +432,8 @@ mod tests {
     }
 
     fn run(json: bool, before_start: u64, hours: Vec<Compared>) -> (String, Exit) {
-        let args = Args { from: 0, to: 36_000, repair: false, no_recordings: false, json };
+        let args =
+            Args { from: 0, to: 36_000, repair: false, no_recordings: false, sink: None, json };
         let hours_asked = Hours { first: 0, end: 0, before_start, before_takeover: 0 };
         let mut report = Report::new(&args, "c", &hours_asked, Some(3));
         let mut out = Vec::new();
@@ -518,7 +519,14 @@ open hours may still change: they prove nothing yet
 
     #[test]
     fn hours_from_before_a_takeover_are_no_loss() {
-        let args = Args { from: 0, to: 36_000, repair: false, no_recordings: false, json: false };
+        let args = Args {
+            from: 0,
+            to: 36_000,
+            repair: false,
+            no_recordings: false,
+            sink: None,
+            json: false,
+        };
         let hours = Hours { first: 9, end: 10, before_start: 0, before_takeover: 8 };
         let mut report = Report::new(&args, "c", &hours, None);
         let mut out = Vec::new();
@@ -532,7 +540,8 @@ open hours may still change: they prove nothing yet
     #[test]
     fn what_was_repaired_is_no_finding_any_more() {
         let run = |json, left: Option<&str>, stopped: bool| {
-            let args = Args { from: 0, to: 36_000, repair: true, no_recordings: false, json };
+            let args =
+                Args { from: 0, to: 36_000, repair: true, no_recordings: false, sink: None, json };
             let hours = Hours { first: 0, end: 0, before_start: 0, before_takeover: 0 };
             let mut report = Report::new(&args, "c", &hours, Some(3));
             let mut out = Vec::new();

@@ -580,7 +580,9 @@ fn the_page_says_what_is_printed() {
         "crates/ev-core/src",
         "crates/ev-dial/src",
         "crates/ev-modules/src",
+        "crates/ev-sink-file/src",
         "crates/ev-sink-fluentd/src/examine",
+        "crates/ev-sink-forward/src",
         "crates/ev-source/src/dial",
         "crates/ev-tls/src",
     ] {

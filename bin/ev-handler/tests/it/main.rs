@@ -30,6 +30,7 @@ mod roads;
 mod scenarios;
 mod schema_command;
 mod shadow_command;
+mod sinks;
 mod stage;
 mod surroundings;
 mod takeover;

@@ -299,7 +299,7 @@ async fn wrong_use_is_told() {
         assert_eq!((found, out.as_str()), (Some(status), ""), "{args:?}: {errors}");
         assert!(errors.contains(says), "{args:?}: {errors}");
     };
-    check(&["--sink", "elsewhere"], 1, "[possible values: fluentd]").await;
+    check(&["--sink", "elsewhere"], 1, "[possible values: fluentd, forward, file]").await;
     check(&["--types", ""], 1, "--types").await;
     check(&["--types", "user.login,,x"], 1, "--types").await;
     check(&["--config", "absent.toml"], 78, "absent.toml").await;

@@ -671,7 +671,7 @@ async fn the_bulk_export_goes_on_by_the_export_and_back_again() {
         let mut settings = rig.settings();
         settings.storage = rig.stage.path(storage);
         settings.ingest.source = ev_config::Road::Auto;
-        settings.fluentd.batching.max_events = 7;
+        settings.fluentd.as_mut().unwrap().batching.max_events = 7;
         settings
     };
     // Stopped in the middle of a chunk.

@@ -21,8 +21,8 @@ async fn recordings_go_where_their_address_says() {
     stage.auth.store(|store| store.append_recording(&recording.session, events));
 
     let mut settings = stage.settings();
-    settings.fluentd.url = stage.fluentd.url("audit.of.the.cluster");
-    settings.fluentd.session_url = other.url("of-{session-id}");
+    settings.fluentd.as_mut().unwrap().url = stage.fluentd.url("audit.of.the.cluster");
+    settings.fluentd.as_mut().unwrap().session_url = other.url("of-{session-id}");
     stage
         .run_settings_until(settings, async |stage| {
             stage.fluentd.wait(|tally| tally.events >= 1).await;

@@ -6,21 +6,34 @@ use crate::resolve::first_own;
 use crate::settings::{BatchMode, BatchModeReason, Batching, Fluentd, Gzip, InFlight, Timeouts};
 use crate::value::{Value, redacted};
 
+/// What else there is, for whoever has set no receiver at all.
+const OTHERS: &str = "; or another receiver: `[forward.forward] url`, or `[forward.file] path`, \
+                      where `-` is stdout";
 /// Requests at one time when they are arrays and nobody says otherwise.
 const ARRAY_CONNECTIONS: i64 = 4;
 /// Each is a connection with its buffers.
-const MAX_CONNECTIONS: i64 = 10_000;
+pub(super) const MAX_CONNECTIONS: i64 = 10_000;
 /// Fluentd's `in_http` refuses larger bodies by default.
-const MAX_BATCH_BYTES: i64 = 32 << 20;
+pub(super) const MAX_BATCH_BYTES: i64 = 32 << 20;
 /// Where in a session URL the id goes; without it, it goes behind.
-const SESSION_ID: &str = "{session-id}";
+pub(super) const SESSION_ID: &str = "{session-id}";
 /// Below, a receiver that is merely busy looks dead; above, one that is dead looks busy.
-const TIMEOUT: (i64, i64) = (SECOND / 10, 600 * SECOND);
+pub(super) const TIMEOUT: (i64, i64) = (SECOND / 10, 600 * SECOND);
 
 impl Build<'_> {
-    pub(super) fn fluentd(&mut self) -> Option<Fluentd> {
-        let url = self.url("fluentd-url");
-        let session_url = self.url("fluentd-session-url");
+    /// Whether anything is set that means this receiver, beside others.
+    pub(super) fn wants_fluentd(&self) -> bool {
+        ["fluentd-url", "fluentd-session-url", "fluentd-cert", "fluentd-key", "fluentd-ca"]
+            .into_iter()
+            .any(|name| self.is_set(name))
+    }
+
+    /// The receiver by HTTP; `is_alone` if no other is set.
+    pub(super) fn fluentd(&mut self, is_alone: bool) -> Option<Fluentd> {
+        // The reference handler knows no other receiver, and complains in the same place.
+        let others = if is_alone && !self.wants_fluentd() { OTHERS } else { "" };
+        let url = self.url("fluentd-url", others);
+        let session_url = self.url("fluentd-session-url", "");
         let client = self.client_certificate("fluentd-cert", "fluentd-key");
         let ca = self.path("fluentd-ca");
         let key_passphrase_file = self.path("fluentd-key-passphrase-file");
@@ -85,8 +98,8 @@ impl Build<'_> {
         })
     }
 
-    fn url(&mut self, name: &str) -> Option<String> {
-        let Some(Value::Text(url)) = self.required(name) else { return None };
+    fn url(&mut self, name: &str, hint: &str) -> Option<String> {
+        let Some(Value::Text(url)) = self.required(name, hint) else { return None };
         if let Err(message) = check_url(&url) {
             let message = format!("`{}` {message}", redacted(&url));
             self.problem(name, message);

@@ -42,7 +42,7 @@ fn the_values_of_the_guide_give_its_settings() {
     let settings = &loaded.settings;
     assert_eq!(settings.teleport.addr, "teleport.example.com:443");
     // Twice the concurrency, as the reference handler has it.
-    assert_eq!(settings.fluentd.max_connections, 10);
+    assert_eq!(settings.fluentd.as_ref().expect("set").max_connections, 10);
 }
 
 #[test]

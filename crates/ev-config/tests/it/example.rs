@@ -46,9 +46,10 @@ fn what_the_example_calls_a_default_is_one() {
     // Each was read in a directory of its own.
     for settings in [&mut with, &mut without] {
         settings.teleport.credentials = ev_config::Credentials::Identity("identity".into());
-        settings.fluentd.ca = None;
-        settings.fluentd.client = None;
-        settings.fluentd.batching.reason = ev_config::BatchModeReason::OnlyReferenceSettings;
+        settings.fluentd.as_mut().expect("set").ca = None;
+        settings.fluentd.as_mut().expect("set").client = None;
+        settings.fluentd.as_mut().expect("set").batching.reason =
+            ev_config::BatchModeReason::OnlyReferenceSettings;
     }
     assert_eq!(with, without);
 }

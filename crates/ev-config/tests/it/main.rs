@@ -11,5 +11,6 @@ mod precedence;
 mod printed;
 mod refusals;
 mod rig;
+mod sinks;
 mod unknown;
 mod warnings;

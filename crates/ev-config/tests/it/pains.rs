@@ -31,7 +31,7 @@ fn pain_27_every_documented_variable_is_read_and_a_misspelt_one_is_told_once() {
     assert_eq!(settings.ingest.concurrency, 7);
     assert_eq!(settings.ingest.window_size.as_secs(), 7200);
     assert_eq!(settings.ingest.start_time_unix_secs, Some(1_709_208_000));
-    assert_eq!(settings.fluentd.ca, Some(rig.path("ca")));
+    assert_eq!(settings.fluentd.as_ref().expect("set").ca, Some(rig.path("ca")));
     let told = loaded.warnings.iter().filter(|found| found.message.contains("misspelling"));
     assert_eq!(told.count(), 1);
 }
@@ -42,7 +42,7 @@ fn pain_28_where_recordings_go_can_be_said_and_filters_are_documented() {
     let url = "https://fluentd:8888/sessions/{session-id}";
     let rig = Rig::new().flag(format!("--fluentd-session-url={url}"));
     assert_eq!(rig.warnings(), "");
-    assert_eq!(rig.load().settings.fluentd.session_url, url);
+    assert_eq!(rig.load().settings.fluentd.as_ref().expect("set").session_url, url);
     let page = ev_config::document();
     for name in ["types", "skip-event-types", "skip-session-types", "{session-id}"] {
         assert!(page.contains(name), "{name}");

@@ -87,6 +87,7 @@ fn view(rig: &Rig, settings: &Settings) -> BTreeMap<String, String> {
         path.map(|path| path.display().to_string()).unwrap_or_default()
     };
     let Settings { teleport, fluentd, ingest, .. } = settings;
+    let fluentd = fluentd.as_ref().expect("the reference handler has no other receiver");
     let (identity, cert, key, ca) = match &teleport.credentials {
         Credentials::Identity(identity) => (Some(identity), None, None, None),
         Credentials::Files { cert, key, ca } => (None, Some(cert), Some(key), Some(ca)),

@@ -15,7 +15,8 @@ fn again(rig: &Rig, loaded: &Loaded) -> Loaded {
 
 /// Everything but why the batch mode is what it is: in the printed file it is written.
 fn without_reasons(mut settings: Settings) -> Settings {
-    settings.fluentd.batching.reason = BatchModeReason::OnlyReferenceSettings;
+    settings.fluentd.as_mut().expect("set").batching.reason =
+        BatchModeReason::OnlyReferenceSettings;
     settings
 }
 

@@ -21,7 +21,7 @@ fn what_is_required_is_told_with_every_way_to_give_it() {
         4 settings cannot be used:
           `storage`: is required; set `--storage`, `storage` or `FDFWD_STORAGE`
           `teleport.identity`: neither an identity file nor key files are configured; set this one, or all of `teleport.cert`, `teleport.key`, `teleport.ca`
-          `forward.fluentd.url`: is required; set `--fluentd-url`, `[forward.fluentd] url` or `FDFWD_FLUENTD_URL`
+          `forward.fluentd.url`: is required; set `--fluentd-url`, `[forward.fluentd] url` or `FDFWD_FLUENTD_URL`; or another receiver: `[forward.forward] url`, or `[forward.file] path`, where `-` is stdout
           `forward.fluentd.session-url`: is required; set `--fluentd-session-url`, `[forward.fluentd] session-url` or `FDFWD_FLUENTD_SESSION_URL`
         ");
 }
@@ -187,7 +187,7 @@ fn all_problems_are_told_at_once() {
           `storage`: is required; set `--storage`, `storage` or `FDFWD_STORAGE`
           `teleport.addr` (DIR/ev.toml:4): `x` has no port; it must be `host:port`, where the port is usually 443 or 3080 for a Proxy and 3025 for Auth
           `concurrency` (DIR/ev.toml:1): 0 is not in the range 1 to 1000
-          `forward.fluentd.url`: is required; set `--fluentd-url`, `[forward.fluentd] url` or `FDFWD_FLUENTD_URL`
+          `forward.fluentd.url`: is required; set `--fluentd-url`, `[forward.fluentd] url` or `FDFWD_FLUENTD_URL`; or another receiver: `[forward.forward] url`, or `[forward.file] path`, where `-` is stdout
           `forward.fluentd.session-url`: is required; set `--fluentd-session-url`, `[forward.fluentd] session-url` or `FDFWD_FLUENTD_SESSION_URL`
         ");
 }

@@ -91,7 +91,7 @@ fn numbers_beyond_use() {
         ");
     let settings = rig.load().settings;
     assert_eq!((settings.ingest.page_size, settings.ingest.concurrency), (5000, 1000));
-    assert_eq!(settings.fluentd.max_connections, 2000);
+    assert_eq!(settings.fluentd.as_ref().expect("set").max_connections, 2000);
 }
 
 #[test]

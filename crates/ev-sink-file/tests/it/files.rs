@@ -170,3 +170,36 @@ async fn an_event_of_two_lines_is_named() {
     assert!(matches!(verdict, Verdict::Guilty { index: Some(1), .. }), "{verdict:?}");
     assert!(!rig.path().exists());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_writers_of_one_file_leave_each_others_lines_alone() {
+    let rig = Rig::new(|config| config.rotation = Rotation { bytes: Some(40_000), age: None });
+    let other = {
+        let mut config = Config::new(rig.path());
+        config.rotation = Rotation { bytes: Some(40_000), age: None };
+        Arc::new(FileSink::new(config, rig.env.clone()).expect("good settings"))
+    };
+    let text = "y".repeat(2000);
+    let writer = tokio::spawn({
+        let text = text.clone();
+        async move {
+            for number in 0..100 {
+                let event = format!(r#"{{"other":{number},"x":"{text}"}}"#);
+                let verdict = other.send(batch(1, Route::Audit, &[&event])).await.1;
+                assert_eq!(verdict, Verdict::Delivered);
+            }
+        }
+    });
+    for number in 0..100 {
+        let event = format!(r#"{{"one":{number},"x":"{text}"}}"#);
+        assert_eq!(rig.send(&[&event]).await, Verdict::Delivered);
+    }
+    writer.await.expect("it wrote");
+    let mut all = rig.content();
+    rig.aside().iter().for_each(|(_, content)| all.push_str(content));
+    let mut lines: Vec<&str> = all.lines().collect();
+    assert!(lines.iter().all(|line| line.starts_with('{') && line.ends_with('}')), "whole lines");
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), 200);
+}

@@ -15,7 +15,7 @@ use ev_diag::{
     Recent, Reconnects, Responses, Sink, Snapshot, Times, TimesBucket, UnixTime, Views, Watchdog,
 };
 use ev_pipeline::Status;
-use ev_sink_fluentd::{FluentdSink, Stats};
+use ev_sink_fluentd::Stats;
 use ev_source::{AuthCredentials, AuthPresence};
 use ev_state::SqliteStore;
 use ev_tls::CertificateFacts;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::parked::Parked;
 use super::known::{Known, Running};
+use super::outlet::{Made, Outlet};
 use super::receiver::Watching;
 
 pub(crate) use self::engine::sums;
@@ -40,7 +41,7 @@ pub(super) struct Sources {
     pub(super) address: String,
     pub(super) dry_run: bool,
     /// Each with the name by which the state knows it; none in a dry run, which sends nothing.
-    pub(super) sinks: Vec<(SinkId, Arc<FluentdSink>)>,
+    pub(super) outlets: Vec<Outlet>,
     pub(super) watching: Watching,
     pub(super) store: Arc<SqliteStore>,
     pub(super) credentials: AuthCredentials,
@@ -206,10 +207,18 @@ impl Gatherer {
     }
 
     fn add_transport(&self, sink: &mut Sink) {
-        let of = self.from.sinks.iter().find(|(id, _)| id.0 == sink.name);
-        let Some((_, transport)) = of else { return };
-        sink.delivery = Some(delivery(&transport.stats()));
-        sink.certificates = certificates(&transport.identity_facts());
+        let of = self.from.outlets.iter().find(|outlet| outlet.name == sink.name);
+        match of.map(|outlet| &outlet.made) {
+            Some(Made::Fluentd(transport)) => {
+                sink.delivery = Some(delivery(&transport.stats()));
+                sink.certificates = certificates(&transport.identity_facts());
+            }
+            Some(Made::Forward(transport)) => {
+                sink.delivery = Some(chunks(&transport.stats()));
+                sink.certificates = certificates(&transport.identity_facts());
+            }
+            Some(Made::File(_)) | None => {}
+        }
     }
 
     fn history(&self) -> std::sync::MutexGuard<'_, History> {
@@ -266,6 +275,36 @@ fn locking(counts: ev_locking::Counts) -> Locking {
         failures: counts.failures,
         waiting: counts.waiting as u64,
         lost: counts.lost,
+    }
+}
+
+/// The same of chunks, whose one answer is an acknowledgement.
+fn chunks(stats: &ev_sink_forward::Stats) -> Delivery {
+    let millis = |bound: Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+    let bucket = |(bound, count): (Option<Duration>, u64)| TimesBucket {
+        up_to_ms: bound.map(millis),
+        count,
+    };
+    Delivery {
+        requests: stats.chunks,
+        events: stats.events,
+        bytes: stats.bytes,
+        gzip_in_bytes: stats.gzip_in_bytes,
+        gzip_out_bytes: stats.gzip_out_bytes,
+        responses: Responses { success: stats.acks, ..Responses::default() },
+        timeouts: stats.timeouts,
+        broken: stats.broken + stats.doubts,
+        connections_opened: stats.connections_opened,
+        connections_failed: stats.connections_failed,
+        // Nothing is sent again without the engine, which counts what that may double.
+        resent: 0,
+        possible_duplicate_events: 0,
+        certificate_reloads: stats.certificate_reloads,
+        round_trips: Times {
+            sum_seconds: stats.ack_time.as_secs_f64(),
+            mean_ms: stats.smoothed_ack_time.map(|mean| mean.as_secs_f64() * 1_000.0),
+            buckets: stats.ack_times().map(bucket).collect(),
+        },
     }
 }
 
