@@ -86,10 +86,7 @@ impl Auditor {
 impl Drop for Auditor {
     fn drop(&mut self) {
         // Who is not there now is not waited for.
-        let patience = match self.client.state().state() {
-            State::Up => PATIENCE,
-            _ => Duration::ZERO,
-        };
+        let patience = if is_reached(&self.client) { PATIENCE } else { Duration::ZERO };
         let ledger = self.client.close(patience).ledger;
         let (dropped, unconfirmed) = (ledger.dropped.total(), ledger.unconfirmed);
         let refused = self.counters.refused();
@@ -97,6 +94,19 @@ impl Drop for Auditor {
             warn!(dropped, unconfirmed, refused, "own security events did not all reach the agent");
         }
     }
+}
+
+/// Whether there is an agent. A first attempt that is still under way is waited for: a command may
+/// have done all that it does before anybody answered.
+fn is_reached(client: &Client) -> bool {
+    let (state, events) = (client.state(), client.events());
+    // The end of the attempt is an event, which is told when the state has changed.
+    while state.state() == State::Connecting {
+        if events.next_timeout(PATIENCE).is_none() {
+            break;
+        }
+    }
+    state.state() == State::Up
 }
 
 fn with_bounds(builder: ClientBuilder) -> ClientBuilder {
@@ -142,5 +152,57 @@ fn local_address(peer: &str) -> IpAddr {
     match found {
         Ok(address) if !address.ip().is_unspecified() => address.ip(),
         _ => Ipv4Addr::LOCALHOST.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ev_audit::transport::{ConnectError, Connecting, MemoryTransport, Transport};
+
+    use super::*;
+
+    /// An agent that is far away, or that has nobody at home.
+    struct Far<T>(T, bool);
+
+    impl<T: Transport> Transport for Far<T> {
+        fn connect(&mut self) -> Connecting<'_> {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                if self.1 {
+                    return self.0.connect().await;
+                }
+                let source = std::io::ErrorKind::ConnectionRefused.into();
+                Err(ConnectError::retry("far away", source))
+            })
+        }
+    }
+
+    fn auditor(transport: impl Transport) -> Auditor {
+        let service = "e6c9fcb1-7f08-4c1d-9e7a-123456789abc".parse().expect("a GUID");
+        let client = with_bounds(Client::builder(service, transport)).build().expect("a thread");
+        let defaults = defaults(Ipv4Addr::LOCALHOST.into());
+        let mut auditor =
+            Auditor { client, plane: Plane::Control, defaults, counters: LogCounters::default() };
+        let mut record = auditor.defaults.clone();
+        record.operation_name = "it was done".to_owned();
+        record.custom_data.insert(MARK.to_owned(), "trust.changed".into());
+        drop(auditor.layer());
+        auditor.client.send(auditor.plane, record).expect("a whole record");
+        auditor
+    }
+
+    #[test]
+    fn a_command_that_is_over_at_once_waits_for_the_first_answer_of_the_agent() {
+        let (transport, audited) = MemoryTransport::new();
+        drop(auditor(Far(transport, true)));
+        assert_eq!(audited.records().len(), 1);
+
+        let (transport, _audited) = MemoryTransport::new();
+        let auditor = auditor(Far(transport, false));
+        let client = auditor.client.clone();
+        drop(auditor);
+        // Once it is known that nobody is there, nobody is waited for.
+        let ledger = client.ledger();
+        assert_eq!((ledger.connect_failures, ledger.dropped.total()), (1, 1));
     }
 }
