@@ -196,13 +196,13 @@ fn a_command_line_with_a_mistake_is_found() {
 
 /// Each file or directory that a block names is made below `dir` and named there.
 fn with_files(dir: &Path, text: &str) -> String {
-    let mut moved = String::new();
+    let (mut moved, mut key) = (String::new(), "");
     for (at, part) in text.split('"').enumerate() {
         let is_text = at % 2 == 1;
         let is_path = is_text && (part.starts_with('/') || part.starts_with("./"));
         if is_path {
             let path = dir.join(part.trim_start_matches(['.', '/']));
-            let is_file = path.extension().is_some() || path.ends_with("identity");
+            let is_file = !["storage", "artifacts"].iter().any(|name| key.ends_with(name));
             let folder = if is_file { path.parent().unwrap() } else { &path };
             std::fs::create_dir_all(folder).unwrap();
             if is_file {
@@ -213,6 +213,7 @@ fn with_files(dir: &Path, text: &str) -> String {
             moved.push_str(&format!("\"{part}\""));
         } else {
             moved.push_str(part);
+            key = part.trim_end().trim_end_matches('=').trim_end();
         }
     }
     moved
