@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ev_core::{Date, LaneId, Route};
+use ev_core::{Date, LaneId, Route, Timestamp};
 use tracing::info;
 
 use crate::engine::Core;
@@ -22,6 +22,8 @@ pub(crate) struct Rates {
     newest: Option<i64>,
     /// Second of the newest event that was delivered, of the audit log and of recordings.
     pub(crate) newest_sent: Sent,
+    /// Where reading of the oldest open stretch stood when the last line was told, as a second.
+    position: Option<i64>,
 }
 
 /// Seconds of the newest events that were delivered in this run.
@@ -45,7 +47,8 @@ impl Rates {
         let audit = Counts::default();
         let (newest, newest_sent) = (None, Sent::default());
         let next = now + MINUTE;
-        Self { next, audit, recorded: 0, sessions_before: sessions, newest, newest_sent }
+        let (recorded, position) = (0, None);
+        Self { next, audit, recorded, sessions_before: sessions, newest, newest_sent, position }
     }
 
     /// So many events of that route came, known ones included.
@@ -104,11 +107,45 @@ impl Core {
         }
         let sessions = self.summary.totals.sessions;
         let Rates { audit, recorded, sessions_before, newest, newest_sent, .. } = self.rates;
+        let before = self.rates.position;
         let Counts { scanned, delivered, skipped, parked } = audit;
         let date = newest.map(|second| Date::of(second).to_string());
         info!(events_per_minute = delivered, scanned, skipped, parked, date, "Event processing");
         let sessions_per_minute = sessions.saturating_sub(sessions_before);
         info!(sessions_per_minute, session_events_per_minute = recorded, "Session processing");
-        self.rates = Rates { newest, newest_sent, ..Rates::new(now, sessions) };
+        let position = self.book.oldest_second();
+        if let (false, Some(at)) = (self.caught_up, position) {
+            let lag = self.env.now().seconds().saturating_sub(at).max(0);
+            let remaining = before.and_then(|before| remaining(lag, at.saturating_sub(before)));
+            let remaining_seconds = remaining.map(|remaining| remaining.as_secs());
+            let per_second = delivered as f64 / MINUTE.as_secs_f64();
+            let position = Timestamp::new(at, 0).to_string();
+            info!(position, lag_seconds = lag, per_second, remaining_seconds, "catching up");
+        }
+        self.rates = Rates { newest, newest_sent, position, ..Rates::new(now, sessions) };
+    }
+}
+
+/// How long it takes until the end of the log is reached, if reading goes on moving by so many
+/// seconds of the log a minute; `None` if it never does, since the end moves too.
+fn remaining(lag_seconds: i64, seconds_a_minute: i64) -> Option<Duration> {
+    let minute = i64::try_from(MINUTE.as_secs()).unwrap_or(i64::MAX);
+    let nearer = seconds_a_minute.checked_sub(minute).filter(|nearer| *nearer > 0)?;
+    let seconds = lag_seconds.checked_mul(minute)? / nearer;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_remains_is_told_where_the_end_comes_nearer() {
+        // A day behind, and each minute brings an hour: the end comes 59 minutes nearer.
+        assert_eq!(remaining(86_400, 3_600), Some(Duration::from_secs(86_400 * 60 / 3_540)));
+        assert_eq!(remaining(86_400, 60), None);
+        assert_eq!(remaining(86_400, -5), None);
+        assert_eq!(remaining(0, 120), Some(Duration::ZERO));
+        assert_eq!(remaining(i64::MAX, 120), None);
     }
 }

@@ -8,7 +8,7 @@ use ev_core::{
     Change, Choice, Decoder, DecoderKind, LaneId, Mark, Page, Road, SessionId, Snapshot,
     SourceEvent, UserLock, Verdict,
 };
-use ev_pipeline::{Engine, Inspector, TakenEvent, Watcher};
+use ev_pipeline::{Engine, Inspector, Summary, TakenEvent, Watcher};
 
 use ev_unstructured::UnstructuredDecoder;
 
@@ -221,6 +221,48 @@ async fn an_engine_that_exports_tells_its_decoder_and_how_far_behind_it_is() {
     assert!((BEGIN + 7 * 86_400..BEGIN + 7 * 86_400 + 60).contains(&lag), "{lag}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_lag_grows_by_a_second_each_second_of_an_outage_and_is_gone_behind_it() {
+    let rig = Rig::new();
+    let away = || Verdict::Unreachable { detail: "connection refused".into() };
+    rig.sink.mood.send_replace(Mood::Failing(away()));
+    rig.feed.push(crate::rig::upstream("1.0.0"));
+    rig.feed.push(opened());
+    rig.feed.push(page(crate::rig::uids(0..25), "end"));
+    rig.feed.push(SourceEvent::CaughtUp);
+    let engine = rig.engine();
+    let inspector = engine.inspector();
+    let pulse = rig.config.pulse.clone();
+    let asks = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let before = ask(&inspector).await;
+        let beats = pulse.beats();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        let after = ask(&inspector).await;
+        assert_eq!(after.lag_seconds.unwrap() - before.lag_seconds.unwrap(), 600);
+        assert!(pulse.beats() > beats, "it turns all the while");
+        let trouble = after.audit.trouble.unwrap();
+        assert_eq!(trouble.reason, "unreachable: connection refused");
+        assert!((600..=610).contains(&trouble.lasts.as_secs()), "{trouble:?}");
+        let Summary { read, passed, repeated, .. } = after.summary;
+        assert_eq!((read, passed, repeated, after.unsettled), (25, 0, 0, 25));
+
+        rig.sink.mood.send_replace(Mood::Well);
+        while lock(&rig.sink.stored).len() < 25 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let end = ask(&inspector).await;
+        assert_eq!((end.lag_seconds, end.unsettled), (Some(0), 0));
+        assert!(end.audit.trouble.is_none());
+        assert_eq!(end.newest_delivered_seconds, Some(1000));
+        let Summary { passed, delivered, .. } = end.summary;
+        assert_eq!((passed, delivered), (25, 25));
+        rig.stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(engine.run(rig.stop.clone()), asks);
+    ended.unwrap();
+}
+
 /// Has a lock set for the first event, and says so once `is_set`.
 #[derive(Debug, Default)]
 struct Locker {
@@ -335,9 +377,14 @@ async fn exp_92_each_minute_tells_what_was_scanned_delivered_skipped_and_parked(
             rig.feed.push(page_of(&recorded, events, "1"));
             rig.feed.push(lanes(&[], std::slice::from_ref(&recorded)));
         }
-        lock(&lines.0).len() == 4
+        lock(&lines.0).len() == 6
     })
     .await;
+    let (catching_up, others): (Vec<String>, Vec<String>) =
+        lock(&lines.0).drain(..).partition(|line| line.starts_with("message=catching up"));
+    let position = "position=\"1970-01-01T00:16:40Z\"";
+    assert!(catching_up.iter().all(|line| line.contains(position)), "{catching_up:?}");
+    assert!(catching_up[0].contains("per_second=0.06"), "{catching_up:?}");
     let expected = [
         "message=Event processing events_per_minute=4 scanned=8 skipped=1 parked=1 \
          date=\"1970-01-01\"",
@@ -346,5 +393,5 @@ async fn exp_92_each_minute_tells_what_was_scanned_delivered_skipped_and_parked(
          date=\"1970-01-01\"",
         "message=Session processing sessions_per_minute=0 session_events_per_minute=0",
     ];
-    assert_eq!(*lock(&lines.0), expected);
+    assert_eq!(others, expected);
 }
