@@ -15,6 +15,8 @@ const DIGITS: usize = 20;
 pub(super) struct Directory {
     path: PathBuf,
     lock: File,
+    /// The process that took the lock. A fork of it shares the lock, and has no right to end it.
+    process: u32,
 }
 
 impl Directory {
@@ -36,7 +38,7 @@ impl Directory {
         let name = path.join("lock");
         let lock = disk::open_or_create(&name).map_err(SpillError::io("open", &name))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock, process: std::process::id() }),
             Err(TryLockError::WouldBlock) => Err(SpillError::InUse { dir: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(SpillError::io("lock", &name)(source)),
         }
@@ -100,7 +102,9 @@ impl Drop for Directory {
     fn drop(&mut self) {
         // Closing alone is not enough: a child that another thread is about to start holds a copy
         // until it runs its program. If it fails, closing has to do.
-        drop(self.lock.unlock());
+        if self.process == std::process::id() {
+            drop(self.lock.unlock());
+        }
     }
 }
 
@@ -109,4 +113,23 @@ fn number_in(name: &str) -> Option<u64> {
     (digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit()))
         .then(|| digits.parse().ok())
         .flatten()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::{Directory, SpillError};
+
+    #[test]
+    fn a_fork_that_lets_go_of_it_leaves_it_to_its_parent() {
+        let dir = tempfile::tempdir().unwrap();
+        // A fork has a copy of the descriptor, and of all else but the number of its process.
+        let mut in_fork = Directory::open(dir.path()).unwrap();
+        let parents = in_fork.lock.try_clone().unwrap();
+        in_fork.process ^= 1;
+        drop(in_fork);
+        let other = Directory::open(dir.path());
+        assert!(matches!(other, Err(SpillError::InUse { .. })), "{other:?}");
+        drop(parents);
+        Directory::open(dir.path()).unwrap();
+    }
 }
