@@ -6,6 +6,7 @@ mod file;
 mod fluentd;
 mod forward;
 mod lock;
+mod receiver;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -69,6 +69,7 @@ pub(crate) fn value_name(kind: Kind) -> &'static str {
         Kind::Duration => "DURATION",
         Kind::Time => "TIME",
         Kind::List => "LIST",
+        Kind::Headers => "HEADERS",
         Kind::Path | Kind::File => "PATH",
         Kind::PathOrDash => "PATH|-",
         Kind::DirectoryOrUrl => "DIR|URL",

@@ -63,9 +63,10 @@ pub use load::{Effective, Environment, Loaded, is_debug, load, load_beside};
 pub use options::{Group, Kind, OptionSpec, Owner, Support, Toml, options};
 pub use origin::Origin;
 pub use settings::{
-    ArtifactPlace, Audit, AuditEndpoint, BatchMode, BatchModeReason, Batching, ClientCertificate,
-    Credentials, Decoder, Downgrade, EmbeddedTables, Exactness, Export, FileOutput, FileSync,
-    Fluentd, Forward, ForwardLogin, Gzip, InFlight, Ingest, Json, JsonFlavour, Lock, LogFormat,
-    Road, SecretText, Settings, Teleport, Timeouts, Unknown, VersionPolicy,
+    ArtifactPlace, Audit, AuditEndpoint, BatchMode, BatchModeReason, Batching, Body,
+    ClientCertificate, Credentials, Decoder, Downgrade, EmbeddedTables, Exactness, Export,
+    FileOutput, FileSync, Fluentd, Forward, ForwardLogin, Gzip, Header, InFlight, Ingest, Json,
+    JsonFlavour, Lock, LogFormat, Road, SecretText, Settings, Teleport, Timeouts, Token, Unknown,
+    VersionPolicy,
 };
 pub use value::{in_home, parse_time, redacted, split_list};

@@ -51,6 +51,8 @@ pub enum Kind {
     Time,
     /// Texts separated by commas, a backslash keeps a comma; in TOML also an array of strings.
     List,
+    /// As [`Kind::List`], of headers as `Name: value`, whose values are never printed.
+    Headers,
     /// A path that need not exist.
     Path,
     /// The same, or `-`.
@@ -62,6 +64,13 @@ pub enum Kind {
     DirectoryOrUrl,
     /// One of these words.
     Choice(&'static [&'static str]),
+}
+
+impl Kind {
+    /// Whether it is several texts.
+    pub fn is_list(self) -> bool {
+        matches!(self, Self::List | Self::Headers)
+    }
 }
 
 /// Where the TOML file has an option.

@@ -2,7 +2,7 @@
 
 use crate::duration::format_duration;
 use crate::load::Loaded;
-use crate::options::{Group, OptionSpec, Support, Toml, options, table_and_key};
+use crate::options::{Group, Kind, OptionSpec, Support, Toml, options, table_and_key};
 use crate::origin::Origin;
 use crate::resolve::Setting;
 use crate::settings::{BatchModeReason, Gzip, Settings};
@@ -106,6 +106,11 @@ impl Loaded {
             (_, _, Support::Obsolete) => Line::Inert(toml(&value), "obsolete"),
             // It holds more than may be printed.
             (Value::Text(text), Some(shown), _) if text != shown => {
+                Line::Inert(quoted(shown), "what is secret in it is not shown")
+            }
+            (Value::List(items), Some(shown), _)
+                if option.kind == Kind::Headers && !items.is_empty() =>
+            {
                 Line::Inert(quoted(shown), "what is secret in it is not shown")
             }
             _ if option.name == "fluentd-gzip-above"

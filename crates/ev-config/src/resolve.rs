@@ -73,7 +73,7 @@ impl Sources<'_> {
             let shown = option.default.map(ToOwned::to_owned);
             return Setting { option, value, origin: Origin::Default, shown };
         };
-        if option.kind == Kind::List {
+        if option.kind.is_list() {
             trim(&name, &mut written, &origin, &mut resolved.warnings);
         }
         let shown = Some(show(option.kind, &written));
@@ -111,7 +111,7 @@ impl Sources<'_> {
         }
         // An empty text says something only in a list: that it is empty. Charts and unit files
         // write empty texts for what is not set.
-        found.retain(|(written, _)| option.kind == Kind::List || !written.is_empty());
+        found.retain(|(written, _)| option.kind.is_list() || !written.is_empty());
         Ok(found)
     }
 
@@ -127,7 +127,7 @@ impl Sources<'_> {
             texts.push(utf8(value.clone()).map_err(|m| (Origin::Flag(option.name), m))?);
         }
         Ok(match option.kind {
-            Kind::List => {
+            kind if kind.is_list() => {
                 Some(Written::Texts(texts.iter().flat_map(|text| split_list(text)).collect()))
             }
             _ => texts.pop().map(Written::Text),
@@ -248,12 +248,24 @@ fn show(kind: Kind, written: &Written) -> String {
     match written {
         _ if kind == Kind::Secret => "***".to_owned(),
         Written::Text(text) if matches!(kind, Kind::Url | Kind::DirectoryOrUrl) => redacted(text),
+        Written::Text(text) if kind == Kind::Headers => without_values(&split_list(text)),
+        Written::Texts(items) if kind == Kind::Headers => without_values(items),
         Written::Text(text) | Written::Datetime(text) => text.clone(),
         Written::Texts(items) => items.join(","),
         Written::Number(number) => number.to_string(),
         Written::Bool(value) => value.to_string(),
         Written::Other(what) => (*what).to_owned(),
     }
+}
+
+/// Headers of which only the names may be printed.
+fn without_values(items: &[String]) -> String {
+    let names = items.iter().map(|item| match item.split_once(':') {
+        Some((name, _)) => format!("{name}: ***"),
+        // Not a header, and no name either.
+        None => "***".to_owned(),
+    });
+    names.collect::<Vec<_>>().join(",")
 }
 
 /// The first option of ours that somebody gave, which says that the configuration was written

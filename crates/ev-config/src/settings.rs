@@ -137,6 +137,10 @@ pub struct Fluentd {
     pub in_flight: InFlight,
     /// What a request holds.
     pub batching: Batching,
+    /// Headers that every request has.
+    pub headers: Vec<Header>,
+    /// Where the token of `Authorization` is.
+    pub token: Option<Token>,
     /// Whether requests carry the ids of their batch and event in headers.
     pub id_headers: bool,
     /// How long to wait for what.
@@ -273,6 +277,8 @@ pub struct ClientCertificate {
 pub struct Batching {
     /// One event, or an array of them.
     pub mode: BatchMode,
+    /// How they stand in the body.
+    pub body: Body,
     /// Why it is this mode.
     pub reason: BatchModeReason,
     /// Most events in an array, 1 to 10,000.
@@ -316,6 +322,44 @@ impl BatchMode {
             Self::Array => "array",
         }
     }
+}
+
+/// How the events of a request stand in its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// As a JSON object, or an array of them.
+    Json,
+    /// A line each.
+    Ndjson,
+    /// As Splunk's HTTP event collector takes them.
+    SplunkHec,
+    /// As a push to Loki.
+    Loki,
+}
+
+/// A header of the settings.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Header {
+    /// As it was written.
+    pub name: String,
+    /// Often a secret.
+    pub value: String,
+}
+
+impl fmt::Debug for Header {
+    /// Without its value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Header").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A token in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Holds it and nothing else.
+    pub file: PathBuf,
+    /// What stands in front of it.
+    pub scheme: String,
 }
 
 /// Why a batch mode was chosen. Where it stands is told by [`crate::Loaded`]: settings that say the

@@ -259,6 +259,48 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
     ),
     default(
         ours(
+            "fluentd-body",
+            Kind::Choice(&["json", "ndjson", "splunk-hec", "loki"]),
+            &["EV_FLUENTD_BODY"],
+            "forward.fluentd.body",
+            Group::Fluentd,
+            "How the events of a request stand in its body: as JSON object or array, a line each, \
+             as Splunk's HTTP event collector takes them, or as a push to Loki. The last two name \
+             the recording in the body, so nothing is put behind `session-url`.",
+        ),
+        "json",
+    ),
+    ours(
+        "fluentd-headers",
+        Kind::Headers,
+        &["EV_FLUENTD_HEADERS"],
+        "forward.fluentd.headers",
+        Group::Fluentd,
+        "Headers that every request has, each as `Name: value`; values are never printed. Not \
+         those that HTTP itself needs.",
+    ),
+    ours(
+        "fluentd-token-file",
+        Kind::File,
+        &["EV_FLUENTD_TOKEN_FILE"],
+        "forward.fluentd.token-file",
+        Group::Fluentd,
+        "File with a token that is sent in `Authorization`. A changed file is noticed within \
+         `refresh-interval`, and at once when the receiver refuses the token.",
+    ),
+    default(
+        ours(
+            "fluentd-token-scheme",
+            Kind::Text,
+            &["EV_FLUENTD_TOKEN_SCHEME"],
+            "forward.fluentd.token-scheme",
+            Group::Fluentd,
+            "What stands in front of the token; Splunk's collector wants `Splunk`.",
+        ),
+        "Bearer",
+    ),
+    default(
+        ours(
             "fluentd-batch-events",
             Kind::Number,
             &["EV_FLUENTD_BATCH_EVENTS"],

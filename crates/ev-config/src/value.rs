@@ -107,9 +107,9 @@ pub(crate) fn parse(kind: Kind, written: &Written, places: &Places) -> Result<Va
         (Kind::Time, Written::Text(text) | Written::Datetime(text)) => {
             parse_time(text).map(Value::Time)
         }
-        (Kind::List, Written::Text(text)) => Ok(Value::List(split_list(text))),
+        (Kind::List | Kind::Headers, Written::Text(text)) => Ok(Value::List(split_list(text))),
         // A repeated flag appends, each with its own commas; an item of an array is one item.
-        (Kind::List, Written::Texts(items)) => Ok(Value::List(items.clone())),
+        (Kind::List | Kind::Headers, Written::Texts(items)) => Ok(Value::List(items.clone())),
         (Kind::PathOrDash, Written::Text(text)) if text == "-" => Ok(Value::Path("-".into())),
         (Kind::Path | Kind::PathOrDash | Kind::File, Written::Text(text)) => {
             let path = places.absolute(text);
@@ -143,6 +143,7 @@ fn wanted(kind: Kind) -> &'static str {
         Kind::Duration => "a duration in quotes, such as `\"10s\"`",
         Kind::Time => "a time such as `2026-01-31T00:00:00Z`",
         Kind::List => "an array of texts, or one text with commas",
+        Kind::Headers => "an array of texts such as `\"Name: value\"`",
         Kind::Path | Kind::File => "a path in quotes",
         Kind::PathOrDash => "a path or `-` in quotes",
         Kind::DirectoryOrUrl => "a path or an address in quotes",

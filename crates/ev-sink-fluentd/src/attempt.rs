@@ -1,20 +1,24 @@
 //! One attempt: a batch becomes a request, its answer a verdict.
 
-use ev_core::{Batch, Framing, Route, Verdict};
-use http::header::CONTENT_ENCODING;
+use std::slice::from_ref;
+use std::sync::{Mutex, PoisonError};
+
+use ev_core::{Batch, Entry, Framing, Route, Verdict};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request};
 use tracing::debug;
 
-use crate::FluentdSink;
 use crate::answer::verdict;
 use crate::body::Parts;
 use crate::connect::connect;
 use crate::connection::{Answer, Connection, Failure};
+use crate::form::write;
 use crate::ids::event_id;
-use crate::request::{BATCH_ID, EVENT_ID, JSON, request};
+use crate::request::{BATCH_ID, EVENT_ID, request};
 use crate::stats::count;
 use crate::target::Target;
+use crate::{FluentdSink, Form};
 
 /// A request that can be sent more than once.
 struct Call<'a> {
@@ -24,6 +28,8 @@ struct Call<'a> {
     body: Parts,
     events: usize,
     compressed: bool,
+    /// The token with which the receiver refused it.
+    denied: Mutex<Option<HeaderValue>>,
 }
 
 impl FluentdSink {
@@ -36,7 +42,10 @@ impl FluentdSink {
         let (path, url) = target.of(&batch.route);
         match self.config.framing {
             Framing::Array => {
-                let body = Parts::array(batch.stretches());
+                let body = match self.config.form {
+                    Form::Json => Parts::array(batch.stretches()),
+                    _ => self.formed(batch, &batch.entries),
+                };
                 let head = self.head(path, batch, None);
                 self.post(target, &url, head, body, batch.entries.len()).await
             }
@@ -46,7 +55,11 @@ impl FluentdSink {
                 for entry in &batch.entries {
                     let json = batch.body.slice(entry.json.start as usize..entry.json.end as usize);
                     let head = self.head(path.clone(), batch, Some(&json));
-                    match self.post(target, &url, head, Parts::object(json), 1).await {
+                    let body = match self.config.form {
+                        Form::Json => Parts::object(json),
+                        _ => self.formed(batch, from_ref(entry)),
+                    };
+                    match self.post(target, &url, head, body, 1).await {
                         Verdict::Delivered => {}
                         other => return other,
                     }
@@ -56,8 +69,12 @@ impl FluentdSink {
         }
     }
 
+    fn formed(&self, batch: &Batch, entries: &[Entry]) -> Parts {
+        Parts::object(write(self.config.form, batch, entries, self.env.now()))
+    }
+
     fn head(&self, path: PathAndQuery, batch: &Batch, single: Option<&[u8]>) -> Request<()> {
-        let mut head = request(Method::POST, path, &JSON);
+        let mut head = request(Method::POST, path, &self.config.form.content_type());
         if self.config.id_headers {
             // Hexadecimal digits and dashes, so this cannot fail; without ids the request is good
             // all the same.
@@ -92,7 +109,16 @@ impl FluentdSink {
             }
             None => (body, false),
         };
-        self.call(&Call { target, url, head, body, events, compressed }).await
+        let denied = Mutex::new(None);
+        let call = Call { target, url, head, body, events, compressed, denied };
+        let verdict = self.call(&call).await;
+        let denied = call.denied.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match denied {
+            // Refused, so nothing was stored. Whoever replaces a token may end the old one at once,
+            // and that should not stop a stream.
+            Some(denied) if self.has_other_token(&denied).await => self.call(&call).await,
+            _ => verdict,
+        }
     }
 
     async fn call(&self, call: &Call<'_>) -> Verdict {
@@ -153,11 +179,17 @@ impl FluentdSink {
         count(&counters.events, call.events as u64);
         count(&counters.body_bytes, call.body.len());
         let begun = env.monotonic();
-        let (head, body) = (call.head.clone(), call.body.clone());
+        let (mut head, body) = (call.head.clone(), call.body.clone());
+        self.dress(&mut head);
+        let shown = self.token.as_ref().and_then(|_| head.headers().get(AUTHORIZATION).cloned());
         let timeouts = &self.config.timeouts;
-        let sent = connection.exchange(head, call.target, body, timeouts, env).await;
-        match &sent {
+        let mut sent = connection.exchange(head, call.target, body, timeouts, env).await;
+        match &mut sent {
             Ok(answer) => {
+                self.scrub(answer);
+                if matches!(answer.status.as_u16(), 401 | 403) {
+                    *call.denied.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+                }
                 let after = env.monotonic().saturating_sub(begun);
                 counters.answered(answer.status.as_u16(), after);
             }

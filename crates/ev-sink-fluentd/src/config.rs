@@ -6,6 +6,8 @@ use std::time::Duration;
 use ev_core::Framing;
 use ev_tls::CredentialFiles;
 
+use crate::{Form, TokenFile};
+
 /// Where and how to deliver. Checked by [`crate::FluentdSink::new`].
 #[derive(Clone)]
 pub struct Config {
@@ -20,6 +22,14 @@ pub struct Config {
     pub tls: CredentialFiles,
     /// One JSON object a request, as the reference handler sends, or an array of many.
     pub framing: Framing,
+    /// What the body looks like. With forms that say themselves of which recording their events
+    /// are, nothing is put behind [`Config::session_url`].
+    pub form: Form,
+    /// Names and values of headers that every request has, beside ours and instead of them;
+    /// never logged. Not those that HTTP itself needs.
+    pub headers: Vec<(String, String)>,
+    /// Where the token of `Authorization` is read from. It excludes a user in an address.
+    pub token: Option<TokenFile>,
     /// Most requests under way at one time, each on its own connection; at least 1. More than
     /// four do not help one Fluentd worker, but hide round trips in single mode.
     pub max_connections: usize,
@@ -46,6 +56,9 @@ impl Config {
             session_url: session_url.into(),
             tls: CredentialFiles::default(),
             framing: Framing::Array,
+            form: Form::Json,
+            headers: Vec::new(),
+            token: None,
             max_connections: 4,
             max_events: 500,
             max_bytes: 1024 * 1024,
@@ -57,12 +70,16 @@ impl Config {
 }
 
 impl fmt::Debug for Config {
-    /// Without the addresses, which may hold secrets.
+    /// Without the addresses and the values of headers, which may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url: _, session_url: _, tls, framing, .. } = self;
+        let Self { url: _, session_url: _, tls, framing, form, headers, token, .. } = self;
+        let headers: Vec<_> = headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Config")
             .field("tls", tls)
             .field("framing", framing)
+            .field("form", form)
+            .field("headers", &headers)
+            .field("token", token)
             .field("max_connections", &self.max_connections)
             .field("max_events", &self.max_events)
             .field("max_bytes", &self.max_bytes)

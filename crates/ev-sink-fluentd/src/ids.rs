@@ -42,16 +42,21 @@ impl BatchIds {
 /// The object was made by a decoder, so it is well formed; of any other, the worst that can come
 /// out is another part of it, or nothing.
 pub(crate) fn event_id(json: &[u8]) -> Option<&str> {
+    let id = text_member(json, b"uid")?;
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+    let good = !id.is_empty() && id.len() <= MAX_EVENT_ID && id.iter().all(plain);
+    good.then_some(id).and_then(|id| std::str::from_utf8(id).ok())
+}
+
+/// The inside of the text that a JSON object has as its member `name`, escapes as they are. Of
+/// what is no well-formed object, as for [`event_id`].
+pub(crate) fn text_member<'a>(json: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut rest = json.trim_ascii_start().strip_prefix(b"{")?;
     loop {
         let (key, behind) = string(rest)?;
         let value = behind.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-        if key == b"uid" {
-            let (id, _) = string(value)?;
-            let plain =
-                |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
-            let good = !id.is_empty() && id.len() <= MAX_EVENT_ID && id.iter().all(plain);
-            return good.then_some(id).and_then(|id| std::str::from_utf8(id).ok());
+        if key == name {
+            return string(value).map(|(inside, _)| inside);
         }
         rest = behind_value(value)?.trim_ascii_start().strip_prefix(b",")?;
     }

@@ -23,6 +23,10 @@
 //! object, in single mode also as `Ev-Event-Id` (an array of 500 would need a header larger than
 //! many receivers take). Bodies are what the engine made, byte for byte, with or without gzip.
 //!
+//! Other receivers are fed through the same road: [`Form`] says what a body looks like (an array, a
+//! line for each event, what Splunk's collector or Loki takes), [`Config::headers`] and
+//! [`TokenFile`] what is shown to them.
+//!
 //! What each answer means stands in one table, printed by [`answer_table`].
 
 #![forbid(unsafe_code)]
@@ -33,8 +37,10 @@ mod body;
 mod config;
 mod connect;
 mod connection;
+mod dress;
 mod error;
 mod examine;
+mod form;
 mod gzip;
 mod ids;
 mod io;
@@ -44,12 +50,15 @@ mod sink;
 mod stats;
 mod table;
 mod target;
+mod token;
 mod watch;
 
 pub use config::{Config, Gzip, Timeouts};
 pub use error::Error;
 pub use examine::{Examination, Family, Finding, TlsFacts, Topic, Weight};
+pub use form::Form;
 pub use sink::FluentdSink;
 pub use stats::{Responses, RoundTrips, Stats};
 pub use table::answer_table;
+pub use token::TokenFile;
 pub use watch::CertificateWatch;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ev_core::{Batch, BoxFuture, Env, Framing, Ordering, Route, Shape, Sink, SinkError, Verdict};
 use ev_tls::{CertificateFacts, ClientOptions, ClientTls, Clock};
-use http::Method;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method};
 use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, warn};
 
@@ -17,7 +18,8 @@ use crate::pool::Pool;
 use crate::request::{JSON, request};
 use crate::stats::{Counters, count};
 use crate::target::Target;
-use crate::{Config, Error, Stats};
+use crate::token::Token;
+use crate::{Config, Error, Stats, dress};
 
 /// Delivers batches to Fluentd's `in_http`.
 ///
@@ -43,6 +45,9 @@ pub struct FluentdSink {
     pub(crate) config: Config,
     pub(crate) audit: Target,
     pub(crate) session: Target,
+    /// Those of the settings.
+    pub(crate) headers: HeaderMap,
+    pub(crate) token: Option<Arc<Token>>,
     pub(crate) tls: Option<Arc<ClientTls>>,
     pub(crate) env: Arc<dyn Env>,
     /// A permit is held by each request under way.
@@ -60,11 +65,13 @@ impl FluentdSink {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidUrl`], [`Error::OutOfRange`] and [`Error::Tls`], each naming the setting
-    /// or the file.
+    /// Every kind of [`Error`], each naming the setting or the file.
     pub fn new(mut config: Config, env: Arc<dyn Env>) -> Result<Self, Error> {
         let audit = Target::audit(&config.url)?;
-        let session = Target::session(&config.session_url)?;
+        let session = Target::session(&config.session_url, !config.form.names_session())?;
+        let headers = dress::headers(&config)?;
+        authorized_once(&audit, &session, &headers, &config)?;
+        let token = config.token.clone().map(Token::new).transpose()?.map(Arc::new);
         // From here on they are for messages only.
         config.url.clone_from(&audit.text);
         config.session_url.clone_from(&session.text);
@@ -99,6 +106,8 @@ impl FluentdSink {
             config,
             audit,
             session,
+            headers,
+            token,
             tls,
             env,
             permits,
@@ -154,7 +163,8 @@ impl FluentdSink {
         let (path, _) = self.audit.of(&Route::Audit);
         // From 1.13 on Fluentd answers 200 to this and stores nothing; 1.12 answers 400. Any
         // answer shows that HTTP is spoken and that our certificate was taken.
-        let head = request(Method::GET, path, &JSON);
+        let mut head = request(Method::GET, path, &JSON);
+        self.dress(&mut head);
         match connection.exchange(head, &self.audit, Parts::default(), timeouts, env).await {
             Ok(answer) => {
                 debug!(url, status = answer.status.as_u16(), "Fluentd answers");
@@ -162,6 +172,26 @@ impl FluentdSink {
             }
             Err(failure) => Err(unreachable(failure.what, None)),
         }
+    }
+}
+
+/// Of an address, a header and a token only one may say who we are.
+fn authorized_once(
+    audit: &Target,
+    session: &Target,
+    headers: &HeaderMap,
+    config: &Config,
+) -> Result<(), Error> {
+    let has_user = audit.authorization.is_some() || session.authorization.is_some();
+    let ways = [
+        ("the user in an address", has_user),
+        ("a header", headers.contains_key(AUTHORIZATION)),
+        ("the token file", config.token.is_some()),
+    ];
+    let mut given = ways.into_iter().filter_map(|(way, is_given)| is_given.then_some(way));
+    match (given.next(), given.next()) {
+        (Some(one), Some(other)) => Err(Error::TwoAuthorizations { one, other }),
+        _ => Ok(()),
     }
 }
 

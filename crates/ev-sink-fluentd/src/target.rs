@@ -33,6 +33,8 @@ pub(crate) struct Target {
     pub(crate) text: String,
     /// Scheme, host and port, as they were given.
     origin: String,
+    /// Whether the id of a recording is put behind the path, where there is no placeholder.
+    suffix: bool,
 }
 
 impl fmt::Debug for Target {
@@ -47,17 +49,17 @@ impl Target {
         parse("url", url)
     }
 
-    /// Checks the address of recordings, with an id put behind it or in the place of
-    /// `{session-id}`.
-    pub(crate) fn session(url: &str) -> Result<Self, Error> {
-        let target = parse("session-url", url)?;
+    /// Checks the address of recordings, with an id in the place of `{session-id}`, or put behind
+    /// it if `suffix` says so.
+    pub(crate) fn session(url: &str, suffix: bool) -> Result<Self, Error> {
+        let target = Self { suffix, ..parse("session-url", url)? };
         // Without a path the id would end up in the host name or the port.
-        if target.path.as_str() == "/" || target.path.path().is_empty() {
+        if suffix && (target.path.as_str() == "/" || target.path.path().is_empty()) {
             let what = "it needs a path, such as `/session`: `.<session id>.log` is put behind it";
             return Err(invalid("session-url", url, what));
         }
         let longest = SessionId::try_new(&[b'x'; SessionId::MAX_LEN]);
-        if longest.is_ok_and(|id| with_id(&target.path, &id).is_none()) {
+        if longest.is_ok_and(|id| target.with_id(&id).is_none()) {
             return Err(invalid("session-url", url, "with session ids in it, it is too long"));
         }
         Ok(target)
@@ -68,12 +70,27 @@ impl Target {
         match route {
             Route::Audit => (self.path.clone(), self.text.clone()),
             Route::Session(id) => {
-                let path = with_id(&self.path, id);
+                let path = self.with_id(id);
                 let path = path.expect("ids hold what a path may hold, and the longest has room");
                 let text = shown(&self.origin, &path);
                 (path, text)
             }
         }
+    }
+
+    /// The path with its placeholders filled; without one there goes behind it what the reference
+    /// handler puts there, of which Fluentd makes the tag. `None` if it becomes longer than a path
+    /// may be.
+    fn with_id(&self, id: &SessionId) -> Option<PathAndQuery> {
+        let path = self.path.as_str();
+        let filled = if path.contains(PLACEHOLDER) {
+            path.replace(PLACEHOLDER, &id.to_string())
+        } else if self.suffix {
+            format!("{path}.{id}.log")
+        } else {
+            return Some(self.path.clone());
+        };
+        PathAndQuery::try_from(filled).ok()
     }
 }
 
@@ -81,18 +98,6 @@ impl Target {
 fn shown(origin: &str, path: &PathAndQuery) -> String {
     let query = if path.query().is_some() { "?…" } else { "" };
     format!("{origin}{}{query}", path.path())
-}
-
-/// A path with its placeholders filled; without one there goes behind it what the reference handler
-/// puts there. Fluentd makes the tag from it. `None` if it becomes longer than a path may be.
-fn with_id(path: &PathAndQuery, id: &SessionId) -> Option<PathAndQuery> {
-    let path = path.as_str();
-    let filled = if path.contains(PLACEHOLDER) {
-        path.replace(PLACEHOLDER, &id.to_string())
-    } else {
-        format!("{path}.{id}.log")
-    };
-    PathAndQuery::try_from(filled).ok()
 }
 
 fn invalid(setting: &'static str, url: &str, what: &str) -> Error {
@@ -137,7 +142,7 @@ fn parse(setting: &'static str, url: &str) -> Result<Target, Error> {
     let path = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let origin = format!("{}://{authority}", if tls { "https" } else { "http" });
     let (server, text) = (Server { tls, host, port }, shown(&origin, &path));
-    Ok(Target { server, authority, authorization, path, text, origin })
+    Ok(Target { server, authority, authorization, path, text, origin, suffix: false })
 }
 
 /// The address without its user and password, and these.
@@ -176,7 +181,7 @@ mod tests {
     fn the_session_id_is_put_behind_as_it_is() {
         let id = SessionId::try_new(b"1b4e-f158").expect("an id");
         let check = |url: &str, path: &str, whole: &str| {
-            let target = Target::session(url).expect("a good address");
+            let target = Target::session(url, true).expect("a good address");
             let (got, text) = target.of(&Route::Session(id.clone()));
             assert_eq!((got.as_str(), &*text), (path, whole));
         };
@@ -189,13 +194,25 @@ mod tests {
     fn the_session_id_stands_where_the_address_wants_it() {
         let id = SessionId::try_new(b"1b4e-f158").expect("an id");
         let check = |url: &str, path: &str, whole: &str| {
-            let target = Target::session(url).expect("a good address");
+            let target = Target::session(url, true).expect("a good address");
             let (got, text) = target.of(&Route::Session(id.clone()));
             assert_eq!((got.as_str(), &*text), (path, whole));
         };
         check("https://f/s/{session-id}/x", "/s/1b4e-f158/x", "https://f/s/1b4e-f158/x");
         check("https://f/s?id={session-id}", "/s?id=1b4e-f158", "https://f/s?…");
         check("https://f/{session-id}", "/1b4e-f158", "https://f/1b4e-f158");
+    }
+
+    #[test]
+    fn an_address_stays_as_it_is_where_the_body_names_the_recording() {
+        let route = Route::Session(SessionId::try_new(b"1b4e-f158").expect("an id"));
+        let check = |url: &str, path: &str| {
+            let target = Target::session(url, false).expect("a good address");
+            assert_eq!(target.of(&route).0.as_str(), path);
+        };
+        check("https://f/loki/api/v1/push", "/loki/api/v1/push");
+        check("https://f", "/");
+        check("https://f/s?id={session-id}", "/s?id=1b4e-f158");
     }
 
     #[test]
@@ -217,7 +234,7 @@ mod tests {
     #[test]
     fn a_query_may_be_a_secret_and_is_in_no_text() {
         let url = "https://fluentd:8888/t?token=secret";
-        let (audit, session) = (Target::audit(url), Target::session(url));
+        let (audit, session) = (Target::audit(url), Target::session(url, true));
         for target in [audit.expect("a good address"), session.expect("a good address")] {
             let id = SessionId::try_new(b"id").expect("an id");
             for route in [Route::Audit, Route::Session(id)] {
@@ -239,7 +256,7 @@ mod tests {
         let room = usize::from(u16::MAX) - 1 - SessionId::MAX_LEN - "..log".len();
         for (length, fits) in [(room, true), (room + 1, false)] {
             let url = format!("https://f/{}", "a".repeat(length - 1));
-            match Target::session(&url) {
+            match Target::session(&url, true) {
                 Ok(target) => {
                     assert!(fits);
                     target.of(&Route::Session(longest.clone()));
@@ -252,7 +269,7 @@ mod tests {
             }
         }
         let many = format!("https://f/{}", "{session-id}".repeat(600));
-        assert!(Target::session(&many).is_err());
+        assert!(Target::session(&many, true).is_err());
     }
 
     #[test]
@@ -276,7 +293,7 @@ mod tests {
         check("https://user:secret@fluentd:0/t", "port");
         check("https://fluentd:0/t?token=secret", "port");
         for url in ["https://fluentd", "https://fluentd:8888", "https://fluentd/"] {
-            let text = Target::session(url).expect_err("no path").to_string();
+            let text = Target::session(url, true).expect_err("no path").to_string();
             assert!(text.starts_with("`session-url` is not usable: it needs a path"), "{text}");
         }
     }

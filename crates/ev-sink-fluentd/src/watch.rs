@@ -1,4 +1,4 @@
-//! Certificates that change on disk.
+//! Certificates and tokens that change on disk.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::FluentdSink;
 const ADVICE: &str = "give the handler a new client certificate, signed by the CA that Fluentd \
                       trusts";
 
-/// Takes new certificates, keys and CAs from their files while a sink is in use.
+/// Takes new certificates, keys, CAs and tokens from their files while a sink is in use.
 ///
 /// Files are compared by what is in them, so that every way of replacing them is noticed, also
 /// the symbolic link that Kubernetes swaps. What cannot be used is reported once, until it is
@@ -53,6 +53,7 @@ impl CertificateWatch {
     }
 
     async fn look(&mut self, asked: bool) -> News {
+        self.sink.look_at_token(asked).await;
         let Some(tls) = self.sink.tls.clone() else { return News::Same };
         let settle = || self.sink.env.sleep(CredentialWatch::SETTLE);
         let read = self.watch.settled(&tls, || read(&tls), settle).await;

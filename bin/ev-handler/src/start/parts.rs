@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_config::{BatchMode, Credentials, Fluentd, Gzip, Settings};
+use ev_config::{BatchMode, Body, Credentials, Fluentd, Gzip, Settings};
 use ev_core::{Env, Flavour, Framing, Road};
-use ev_sink_fluentd::{FluentdSink, Timeouts};
+use ev_sink_fluentd::{FluentdSink, Form, Timeouts, TokenFile};
 use ev_source::{SearchSource, Surroundings};
 use ev_tls::{CredentialFiles, Passphrase, PassphraseSource};
 
@@ -23,6 +23,18 @@ pub(crate) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink,
         BatchMode::Single => Framing::Single,
         BatchMode::Array => Framing::Array,
     };
+    config.form = match settings.batching.body {
+        Body::Json => Form::Json,
+        Body::Ndjson => Form::Ndjson,
+        Body::SplunkHec => Form::SplunkHec,
+        Body::Loki => Form::Loki,
+    };
+    let header = |header: &ev_config::Header| (header.name.clone(), header.value.clone());
+    config.headers = settings.headers.iter().map(header).collect();
+    config.token = settings
+        .token
+        .clone()
+        .map(|ev_config::Token { file, scheme }| TokenFile { path: file, scheme });
     config.max_connections = settings.max_connections;
     config.max_events = settings.batching.max_events;
     config.max_bytes = settings.batching.max_bytes;

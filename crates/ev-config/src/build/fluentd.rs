@@ -3,7 +3,9 @@
 use super::address::check_url;
 use super::{Build, HOUR, MAX_CONCURRENCY, SECOND};
 use crate::resolve::first_own;
-use crate::settings::{BatchMode, BatchModeReason, Batching, Fluentd, Gzip, InFlight, Timeouts};
+use crate::settings::{
+    BatchMode, BatchModeReason, Batching, Body, Fluentd, Gzip, InFlight, Timeouts,
+};
 use crate::value::{Value, redacted};
 
 /// What else there is, for whoever has set no receiver at all.
@@ -44,6 +46,7 @@ impl Build<'_> {
             "fixed" => InFlight::Fixed,
             _ => InFlight::Adaptive,
         };
+        let (headers, token) = (self.headers(), self.token());
         let timeouts = self.timeouts();
         let refresh = self.duration("fluentd-refresh-interval", SECOND, HOUR);
         let (url, session_url) = (url?, session_url?);
@@ -63,11 +66,13 @@ impl Build<'_> {
                            events, and store some of their own";
             self.warn(name, message.to_owned());
         }
+        self.warn_of_authorization(&url, &session_url, &headers, token.as_ref());
         if session_url.contains('{') && !session_url.contains(SESSION_ID) {
             let message = format!("holds a brace and no `{SESSION_ID}`, which alone is replaced");
             self.warn("fluentd-session-url", message);
         }
-        let odd_end = if session_url.contains(SESSION_ID) {
+        let stays = matches!(batching.body, Body::SplunkHec | Body::Loki);
+        let odd_end = if stays || session_url.contains(SESSION_ID) {
             None
         } else if session_url.contains(['?', '#']) {
             Some("behind its query too")
@@ -92,6 +97,8 @@ impl Build<'_> {
             max_connections,
             in_flight,
             batching,
+            headers,
+            token,
             id_headers: self.switch("fluentd-id-headers"),
             timeouts,
             probe: self.switch("fluentd-probe-receiver"),
@@ -136,6 +143,7 @@ impl Build<'_> {
         };
         Batching {
             mode,
+            body: self.body(),
             reason,
             max_events: usize::try_from(max_events).unwrap_or(1),
             max_bytes: usize::try_from(max_bytes).unwrap_or(1_024),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ev_config::{
-    ArtifactPlace, BatchMode, BatchModeReason, Batching, Credentials, Decoder, Downgrade,
+    ArtifactPlace, BatchMode, BatchModeReason, Batching, Body, Credentials, Decoder, Downgrade,
     EmbeddedTables, Exactness, Export, Fluentd, Gzip, InFlight, Ingest, Json, JsonFlavour, Lock,
     LogFormat, Origin, Road, Settings, Teleport, Timeouts, Unknown, VersionPolicy, options,
 };
@@ -37,12 +37,15 @@ fn a_minimal_configuration_has_the_defaults_of_the_reference() {
             in_flight: InFlight::Adaptive,
             batching: Batching {
                 mode: BatchMode::Single,
+                body: Body::Json,
                 reason: BatchModeReason::OnlyReferenceSettings,
                 max_events: 500,
                 max_bytes: 1 << 20,
                 max_age: Duration::from_millis(200),
                 gzip: Gzip::Off,
             },
+            headers: Vec::new(),
+            token: None,
             id_headers: true,
             timeouts: Timeouts {
                 connect: Duration::from_secs(5),
@@ -173,6 +176,10 @@ fn everything_can_be_set_by_the_file() {
         key = "key"
         max-connections = 3
         batch-mode = "array"
+        body = "ndjson"
+        headers = ["X-Key: a"]
+        token-file = "other"
+        token-scheme = "Token"
         batch-events = 10
         batch-bytes = 2048
         batch-age = "1s"
@@ -234,12 +241,15 @@ fn everything_can_be_set_by_the_file() {
             in_flight: InFlight::Fixed,
             batching: Batching {
                 mode: BatchMode::Array,
+                body: Body::Ndjson,
                 reason: BatchModeReason::Set,
                 max_events: 10,
                 max_bytes: 2048,
                 max_age: Duration::from_secs(1),
                 gzip: Gzip::Always,
             },
+            headers: vec![ev_config::Header { name: "X-Key".into(), value: "a".into() }],
+            token: Some(ev_config::Token { file: rig.path("other"), scheme: "Token".into() }),
             id_headers: false,
             timeouts: Timeouts {
                 connect: Duration::from_secs(1),

@@ -9,6 +9,7 @@ mod pains;
 mod parity;
 mod precedence;
 mod printed;
+mod receivers;
 mod refusals;
 mod rig;
 mod sinks;

@@ -18,6 +18,8 @@ pub(crate) fn values(option: &OptionSpec) -> [&'static str; 2] {
             Some("true") => ["false", "0"],
             _ => ["true", "1"],
         },
+        ("diag-addr", _) => ["127.0.0.1:3000", "[::1]:3001"],
+        ("fluentd-token-scheme", _) => ["Splunk", "Token"],
         ("rescan", _) => ["1m", "2m"],
         ("export-chunks", _) => ["8", "9"],
         ("export-backlog", _) => ["1", "3"],
@@ -28,6 +30,8 @@ pub(crate) fn values(option: &OptionSpec) -> [&'static str; 2] {
         (_, Kind::Path | Kind::PathOrDash | Kind::List | Kind::Text | Kind::Secret) => {
             ["/one", "/two"]
         }
+        // Shown as they are, because this is how values are shown.
+        (_, Kind::Headers) => ["X-A: ***", "X-B: ***"],
         (_, Kind::File) => ["identity", "other"],
         (_, Kind::DirectoryOrUrl) => ["dir", "https://two/x"],
         (_, Kind::Choice(words)) => match option.default {

@@ -26,12 +26,13 @@ use crate::answer::{describe, printable};
 use crate::body::Parts;
 use crate::connect::dial;
 use crate::connection::{Answer, Connection};
+use crate::form::wrap;
 use crate::gzip::zipped;
 use crate::io::Stream;
 use crate::request::{JSON, request};
 use crate::table::{Class, class_of};
 use crate::target::Target;
-use crate::{FluentdSink, Gzip};
+use crate::{FluentdSink, Form, Gzip};
 
 /// A certificate that ends within this time is spoken of.
 const SOON_SECS: i64 = 30 * 24 * 3600;
@@ -90,7 +91,9 @@ impl FluentdSink {
             let head = self.ask(report, &self.audit, &Route::Audit, Question::empty(Method::HEAD));
             report.family = family(answer.status.as_u16(), head.await?.status.as_u16());
         }
-        if self.config.framing == Framing::Array {
+        if self.config.form != Form::Json {
+            report.note(Topic::Arrays, words::FORMED);
+        } else if self.config.framing == Framing::Array {
             self.arrays(report, fluentd).await?;
         } else {
             report.note(Topic::Arrays, words::SINGLE);
@@ -234,8 +237,13 @@ impl FluentdSink {
         Some(())
     }
 
+    /// Something that stands where events would.
+    fn question(&self, body: Bytes) -> Question {
+        Question { content_type: self.config.form.content_type(), ..Question::post(body) }
+    }
+
     async fn broken_body(&self, report: &mut Examination) -> Option<()> {
-        let question = Question::post(Bytes::from_static(BROKEN.as_bytes()));
+        let question = self.question(Bytes::from_static(BROKEN.as_bytes()));
         let answer = self.ask(report, &self.audit, &Route::Audit, question).await?;
         let text = describe(&answer, &self.config.url);
         match class_of(answer.status.as_u16()) {
@@ -253,11 +261,16 @@ impl FluentdSink {
             r#"{{"ei":0,"event":"ev.probe","uid":"{uid}","code":"EVPROBE","time":"{now}","message":"{}"}}"#,
             words::MARK
         );
-        let body = match self.config.framing {
-            Framing::Array => format!("[{event}]"),
-            Framing::Single => event,
+        let body = match (self.config.form, self.config.framing) {
+            (Form::Json, Framing::Array) => format!("[{event}]").into(),
+            (Form::Json, Framing::Single) => event.into(),
+            (form, _) => {
+                let mut body = Vec::new();
+                wrap(&mut body, form, &Route::Audit, [event.as_bytes()].into_iter(), now);
+                Bytes::from(body)
+            }
         };
-        let mut question = Question::post(body.into());
+        let mut question = self.question(body);
         if self.config.gzip != Gzip::Off {
             question = question.zipped()?;
         }
@@ -330,9 +343,13 @@ impl FluentdSink {
         if question.gzip {
             head.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        self.dress(&mut head);
         let (timeouts, env) = (&self.config.timeouts, &*self.env);
         match connection.exchange(head, target, question.body, timeouts, env).await {
-            Ok(answer) => Some(answer),
+            Ok(mut answer) => {
+                self.scrub(&mut answer);
+                Some(answer)
+            }
             Err(failure) => {
                 let what =
                     format!("`{url}` did not answer a {}: {}", question.method, failure.what);

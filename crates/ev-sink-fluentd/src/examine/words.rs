@@ -9,6 +9,8 @@ pub(super) const NO_GET: &str =
 pub(super) const NAMED: &str = "not Fluentd, or a proxy before it, so its version cannot be told";
 pub(super) const SINGLE: &str = "not asked: `batch-mode` is `single`, and some receivers other \
                                  than Fluentd store an empty array as a record";
+pub(super) const FORMED: &str = "not asked: `body` is not `json`, so there is no array to be taken, \
+                                 and every body that is would leave something behind";
 pub(super) const ARRAY_TAKEN: &str = "an empty array is taken; Fluentd stores each object of an \
                                       array as a record, on every version";
 pub(super) const ARRAY_REFUSED: &str =

@@ -6,6 +6,7 @@ mod examine;
 mod faults;
 mod gzip;
 mod raw;
+mod receivers;
 mod stats;
 mod tls;
 mod watch;
