@@ -8,6 +8,7 @@ use crate::rig::Rig;
 pub(crate) fn values(option: &OptionSpec) -> [&'static str; 2] {
     match (option.name, option.kind) {
         ("teleport-addr", _) => ["one:1", "two:2"],
+        ("diag-addr", _) => ["127.0.0.1:3000", "[::1]:3001"],
         ("forward-url", _) => ["tls://one", "tcp://two"],
         ("audit-endpoint", _) => ["unix:/one", "tcp:two:2"],
         ("audit-service", _) => {
