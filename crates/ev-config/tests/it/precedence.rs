@@ -19,7 +19,6 @@ pub(crate) fn values(option: &OptionSpec) -> [&'static str; 2] {
             Some("true") => ["false", "0"],
             _ => ["true", "1"],
         },
-        ("diag-addr", _) => ["127.0.0.1:3000", "[::1]:3001"],
         ("fluentd-token-scheme", _) => ["Splunk", "Token"],
         ("rescan", _) => ["1m", "2m"],
         ("export-chunks", _) => ["8", "9"],
