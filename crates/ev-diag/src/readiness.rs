@@ -84,6 +84,9 @@ fn auth(snapshot: &Snapshot) -> Part {
     let address = &auth.address;
     let said = match (snapshot.phase, auth.connected, auth.disconnected_seconds) {
         (Phase::Ended, ..) => (Light::Warning, format!("{address} was {version} when last seen")),
+        (_, true, _) if auth.trouble.is_some() => {
+            (Light::Down, format!("{address}: {}", auth.trouble.as_deref().unwrap_or_default()))
+        }
         (_, true, _) => {
             let cluster = auth.cluster.as_deref().unwrap_or("the cluster");
             let road = auth.road.as_deref().unwrap_or("yet unknown");
@@ -246,6 +249,10 @@ mod tests {
         let mut lost = well();
         (lost.auth.connected, lost.auth.disconnected_seconds) = (false, Some(12));
         check(&lost, false, "auth", Light::Down, "no connection to auth:3025 for 12 s");
+
+        let mut denied = well();
+        denied.auth.trouble = Some("access denied".to_owned());
+        check(&denied, false, "auth", Light::Down, "auth:3025: access denied");
 
         let mut full = well();
         full.storage = "/var/lib/ev".to_owned();

@@ -71,6 +71,8 @@ pub struct Auth {
     pub connected: bool,
     /// For how long there has been none, in whole seconds.
     pub disconnected_seconds: Option<u64>,
+    /// Why the log cannot be read although there is a connection.
+    pub trouble: Option<String>,
     /// The version that Auth last reported.
     pub version: Option<String>,
     /// The cluster's name.

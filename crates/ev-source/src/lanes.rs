@@ -22,7 +22,7 @@ use crate::Config;
 use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::failing::{Asker, Failed, Failing};
-use crate::link::Link;
+use crate::link::{Link, Shared};
 use crate::rescan::{Due, Rescans};
 use crate::road::{CurrentRoad, SearchRoad};
 use crate::rpc::{self, Searched, Trouble};
@@ -72,6 +72,8 @@ pub(crate) struct Reader {
     told_of_tip: bool,
     /// On the road of the bulk export.
     export: Option<Box<Export>>,
+    /// Where others see that searches fail.
+    shared: Shared,
 }
 
 struct Lane {
@@ -153,7 +155,13 @@ impl Reader {
             steps: 0,
             told_of_tip: false,
             export: None,
+            shared: Shared::default(),
         }
+    }
+
+    /// Also tells there when searches fail.
+    pub(crate) fn telling(self, shared: Shared) -> Self {
+        Self { shared, ..self }
     }
 
     /// Adds a window; closed ones wait for their turn. `known`: the engine has this very token.
@@ -465,6 +473,7 @@ impl Reader {
             return;
         };
         failing.answered();
+        self.shared.set_unread(None);
         let width = i64::try_from(self.config.live_width.as_secs()).unwrap_or(i64::MAX);
         let answer = window.take(query, items, last_key, width);
         if !answer.events.is_empty() || !answer.marks.is_empty() {
@@ -525,6 +534,9 @@ impl Reader {
         let asker = Asker { name: &id, budget: &self.budget, env: &*self.env };
         let Failed { kind, reason, pause, narrowed } =
             failing.of_window(window, status, proven, &asker);
+        if kind != Trouble::Connection && !pause.is_zero() {
+            self.shared.set_unread(Some((self.env.monotonic(), reason.clone())));
+        }
         if let Narrowed::Gap { second, then } = narrowed {
             let gap = Gap { from: second, to: second.saturating_add(1), reason };
             let gap = LaneGap { lane: id.clone(), version: version.clone(), gap };

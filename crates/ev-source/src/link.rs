@@ -47,6 +47,10 @@ struct Moment {
     /// When the last one was lost.
     lost_at: Option<Duration>,
     reconnects: Reconnects,
+    /// Since when and why the log cannot be read although there is a connection.
+    unread: Option<(Duration, String)>,
+    /// Since when Auth does not answer.
+    silent: Option<(Duration, String)>,
 }
 
 impl Shared {
@@ -92,12 +96,36 @@ impl Shared {
         self.lock().reconnects
     }
 
+    /// Why nothing comes although there is a connection, and since when.
+    pub(crate) fn trouble(&self) -> Option<(Duration, String)> {
+        let moment = self.lock();
+        moment.connection.as_ref()?;
+        moment.silent.clone().or(moment.unread.clone())
+    }
+
+    /// Searches fail, or do so no more; one that goes on failing keeps its beginning.
+    pub(crate) fn set_unread(&self, trouble: Option<(Duration, String)>) {
+        let mut moment = self.lock();
+        if trouble.is_none() {
+            // Whoever answers a search is not silent.
+            moment.silent = None;
+        }
+        keep(&mut moment.unread, trouble);
+    }
+
+    fn set_silent(&self, trouble: Option<(Duration, String)>) {
+        keep(&mut self.lock().silent, trouble);
+    }
+
     fn count(&self, count: impl FnOnce(&mut Reconnects)) {
         count(&mut self.lock().reconnects);
     }
 
     fn set(&self, connection: Arc<Connection>) {
-        self.lock().connection = Some(connection);
+        let mut moment = self.lock();
+        moment.connection = Some(connection);
+        (moment.unread, moment.silent) = (None, None);
+        drop(moment);
         self.0.connected.notify_waiters();
     }
 
@@ -110,6 +138,14 @@ impl Shared {
         drop(moment);
         self.0.connected.notify_waiters();
     }
+}
+
+/// A trouble that lasts began when it was first seen.
+fn keep(place: &mut Option<(Duration, String)>, trouble: Option<(Duration, String)>) {
+    *place = match (place.take(), trouble) {
+        (Some((since, _)), Some((_, reason))) => Some((since, reason)),
+        (_, trouble) => trouble,
+    };
 }
 
 /// The connection and everything about it.
@@ -422,10 +458,15 @@ impl Link {
         let reason = match answer {
             Some(Ok(survey)) => {
                 self.ping_trouble.clear();
+                self.shared.set_silent(None);
                 return self.learn(&survey).then_some(survey);
             }
             Some(Err(status)) => rpc::describe(&status),
-            None => "no answer in time".to_owned(),
+            None => {
+                let now = self.dialler.env.monotonic();
+                self.shared.set_silent(Some((now, "it does not answer".to_owned())));
+                "no answer in time".to_owned()
+            }
         };
         // Not an outage: the events may well go on flowing.
         if self.ping_trouble.is_news(&reason) {

@@ -38,6 +38,12 @@ impl AuthPresence {
         self.0.lost_at()
     }
 
+    /// Why the log cannot be read although there is a connection, and since when by the monotonic
+    /// clock: Auth does not answer, or refuses.
+    pub fn trouble(&self) -> Option<(Duration, String)> {
+        self.0.trouble()
+    }
+
     /// Why connections had to be made anew.
     pub fn reconnects(&self) -> Reconnects {
         self.0.reconnects()

@@ -62,7 +62,8 @@ impl SearchSource {
             CurrentRoad::new(SearchRoad::of(config.road).unwrap_or(SearchRoad::Unstructured));
         Self {
             link,
-            reader: Reader::new(Arc::clone(&config), Arc::clone(&env), road),
+            reader: Reader::new(Arc::clone(&config), Arc::clone(&env), road)
+                .telling(shared.clone()),
             tasks: Tasks::default(),
             upstream: VecDeque::new(),
             config,

@@ -118,6 +118,9 @@ impl Gatherer {
         let statuses = self.ask(&engines).await;
         let now = env.monotonic();
         let lost = presence.lost_at().map(|at| now.saturating_sub(at).as_secs());
+        let trouble = presence.trouble();
+        // Nobody knows what comes there meanwhile.
+        let blind = lost.or(trouble.as_ref().map(|(at, _)| now.saturating_sub(*at).as_secs()));
         let connected = presence.version();
         let version = connected.as_ref().or(survey.as_ref().map(|survey| &survey.version));
         let signer = registry.as_ref().zip(version).and_then(|(all, of)| all.signer(of));
@@ -137,7 +140,7 @@ impl Gatherer {
         for (running, status, answers) in &statuses {
             let mut sink = engine::sink(running, status.as_ref(), *answers);
             sink.lag_seconds =
-                sink.lag_seconds.map(|lag| lag.saturating_add_unsigned(lost.unwrap_or(0)));
+                sink.lag_seconds.map(|lag| lag.saturating_add_unsigned(blind.unwrap_or(0)));
             sink.parked = self.parked.of(&running.sink).await;
             self.add_transport(&mut sink);
             sinks.push(sink);
@@ -161,6 +164,7 @@ impl Gatherer {
                 address: self.from.address.clone(),
                 connected: connected.is_some(),
                 disconnected_seconds: lost,
+                trouble: trouble.map(|(_, reason)| reason),
                 version: version.map(AuthVersion::to_string),
                 cluster: survey.map(|survey| survey.cluster),
                 road: engines.first().map(|running| running.road.as_str().to_owned()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use ev_diag::{Light, Part, Readiness, Snapshot};
-use ev_test_support::FailRule;
+use ev_test_support::{CallFault, FailRule};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -149,6 +149,25 @@ async fn a_peer_that_is_away_makes_it_unready_and_never_unhealthy() {
     tokio::time::timeout(PATIENCE, failed).await.expect("a failed attempt is counted");
     scene.stage.auth.start_again().await.unwrap();
     watched.is_ready().await;
+    watched.program.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_read_keeps_it_from_being_ready() {
+    let mut scene = Scene::new(104, 100);
+    let watched = Watched::start(&scene).await;
+    scene.received_all().await;
+    watched.is_ready().await;
+    scene.stage.auth.set(|switches| {
+        let fault = CallFault { code: 7, method: "GetEvents".into(), ..CallFault::default() };
+        switches.fail.push(fault);
+    });
+    let reason = watched.is_down("auth").await;
+    assert!(reason.contains("PermissionDenied"), "{reason}");
+    scene.stage.auth.set(|switches| switches.fail.clear());
+    scene.go_on(20);
+    watched.is_ready().await;
+    scene.received_all().await;
     watched.program.terminate().await;
 }
 
