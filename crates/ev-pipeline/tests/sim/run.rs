@@ -150,6 +150,7 @@ fn claim(world: &World) -> Claim {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Left {
     Killed,
     Ended(Result<Summary, Error>),
