@@ -1,5 +1,6 @@
 //! Whether everything turns.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +21,8 @@ impl Pulse {
     }
 }
 
-type Read = Box<dyn Fn() -> Option<u64> + Send + Sync>;
+/// How often each of some things of one kind has beaten, by their names.
+type Read = Box<dyn Fn() -> Vec<(String, u64)> + Send + Sync>;
 
 /// Notices when something that should beat does not any more.
 ///
@@ -34,8 +36,8 @@ pub struct Watchdog {
 struct Watched {
     name: &'static str,
     read: Read,
-    /// The count that was seen last, and since when.
-    seen: Mutex<Option<(u64, Duration)>>,
+    /// The count of each that was seen last, and since when.
+    seen: Mutex<BTreeMap<String, (u64, Duration)>>,
 }
 
 impl Watchdog {
@@ -44,13 +46,13 @@ impl Watchdog {
         Self { patience, watched: Vec::new() }
     }
 
-    /// Watches something of that name. `beats` tells how often it has beaten; `None` says that it
-    /// need not beat now.
+    /// Watches things of one kind, each for itself. `beats` tells how often each of those that have
+    /// to beat now has beaten, by its name.
     #[must_use]
     pub fn watch(
         mut self,
         name: &'static str,
-        beats: impl Fn() -> Option<u64> + Send + Sync + 'static,
+        beats: impl Fn() -> Vec<(String, u64)> + Send + Sync + 'static,
     ) -> Self {
         self.watched.push(Watched { name, read: Box::new(beats), seen: Mutex::default() });
         self
@@ -61,20 +63,14 @@ impl Watchdog {
     pub fn stalled(&self, now: Duration) -> Vec<(&'static str, Duration)> {
         let late = |watched: &Watched| {
             let mut seen = watched.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(beats) = (watched.read)() else {
-                *seen = None;
-                return None;
-            };
-            match *seen {
-                Some((before, since)) if before == beats => {
-                    let age = now.saturating_sub(since);
-                    (age > self.patience).then_some((watched.name, age))
-                }
-                _ => {
-                    *seen = Some((beats, now));
-                    None
-                }
+            let before = std::mem::take(&mut *seen);
+            for (name, beats) in (watched.read)() {
+                // One that beats, or that was not there before, is seen now.
+                let last = before.get(&name).filter(|(count, _)| *count == beats);
+                seen.insert(name, (beats, last.map_or(now, |(_, since)| *since)));
             }
+            let longest = seen.values().map(|(_, since)| now.saturating_sub(*since)).max();
+            longest.filter(|age| *age > self.patience).map(|age| (watched.name, age))
         };
         self.watched.iter().filter_map(late).collect()
     }
@@ -98,9 +94,13 @@ mod tests {
     fn what_does_not_beat_for_longer_than_its_patience_has_stalled() {
         let (pulse, other) = (Pulse::default(), Pulse::default());
         let (one, two) = (pulse.clone(), other.clone());
+        let named = |name: &str, beats| (name.to_owned(), beats);
         let watchdog = Watchdog::new(Duration::from_secs(30))
-            .watch("runtime", move || Some(one.beats()))
-            .watch("engine", move || Some(two.beats()).filter(|beats| *beats < 10));
+            .watch("runtime", move || vec![named("it", one.beats())])
+            .watch("engine", move || {
+                let beats = two.beats();
+                if beats < 10 { vec![named("it", beats)] } else { Vec::new() }
+            });
         let at = |second| watchdog.stalled(Duration::from_secs(second));
         assert_eq!(at(0), []);
         assert_eq!(at(30), []);
@@ -115,5 +115,22 @@ mod tests {
         assert_eq!(at(92), []);
         pulse.beat();
         assert_eq!(at(200), []);
+    }
+
+    #[test]
+    fn one_of_several_that_hangs_is_noticed_however_often_it_has_beaten() {
+        let (hung, slow) = (Pulse::default(), Pulse::default());
+        (0..1000).for_each(|_| hung.beat());
+        let (one, two) = (hung.clone(), slow.clone());
+        let watchdog = Watchdog::new(Duration::from_secs(30)).watch("engine", move || {
+            vec![("a".to_owned(), one.beats()), ("b".to_owned(), two.beats())]
+        });
+        for second in 0..=30 {
+            slow.beat();
+            assert_eq!(watchdog.stalled(Duration::from_secs(second)), []);
+        }
+        slow.beat();
+        let stalled = watchdog.stalled(Duration::from_secs(31));
+        assert_eq!(stalled, [("engine", Duration::from_secs(31))]);
     }
 }

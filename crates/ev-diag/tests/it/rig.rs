@@ -74,8 +74,8 @@ impl Rig {
     pub(crate) fn new(snapshot: Snapshot) -> Self {
         let pulse = Pulse::default();
         let watched = pulse.clone();
-        let watchdog =
-            Watchdog::new(Duration::from_secs(30)).watch("engine", move || Some(watched.beats()));
+        let watchdog = Watchdog::new(Duration::from_secs(30))
+            .watch("engine", move || vec![("it".to_owned(), watched.beats())]);
         let snapshot = Mutex::new(snapshot);
         let shown = Arc::new(Shown { snapshot, pulse, clock: Clock::default(), watchdog });
         let any = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -82,12 +82,14 @@ impl Gatherer {
         let (runtime, known, stop) = (Pulse::default(), from.known.clone(), from.stop.clone());
         let beats = runtime.clone();
         let watchdog = Watchdog::new(STALLED)
-            .watch("the runtime", move || Some(beats.beats()))
+            .watch("the runtime", move || vec![("it".to_owned(), beats.beats())])
             .watch("an engine", move || {
                 // At the end it waits for requests, and that has a limit.
-                let engines = &known.lock().engines;
-                let slowest = engines.iter().map(|running| running.pulse.beats()).min();
-                slowest.filter(|_| !stop.is_cancelled())
+                if stop.is_cancelled() {
+                    return Vec::new();
+                }
+                let beats = |running: &Running| (running.sink.0.clone(), running.pulse.beats());
+                known.lock().engines.iter().map(beats).collect()
             });
         Self {
             began: from.env.monotonic(),
