@@ -131,6 +131,11 @@ impl Inspector {
         (Self(asks), questions)
     }
 
+    /// Whether it has ended, so that it turns no more.
+    pub fn has_ended(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// What it is doing; `None` if it has ended. Waits while it waits for its state.
     pub async fn status(&self) -> Option<Status> {
         let (ask, answer) = oneshot::channel();

@@ -189,7 +189,7 @@ async fn whoever_asks_is_told_what_is_going_on() {
     };
     let (ended, ()) = tokio::join!(run, asks);
     ended.unwrap();
-    assert!(inspector.status().await.is_none(), "it has ended");
+    assert!(inspector.status().await.is_none() && inspector.has_ended());
 }
 
 #[tokio::test(start_paused = true)]

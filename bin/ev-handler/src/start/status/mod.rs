@@ -89,7 +89,10 @@ impl Gatherer {
                     return Vec::new();
                 }
                 let beats = |running: &Running| (running.sink.0.clone(), running.pulse.beats());
-                known.lock().engines.iter().map(beats).collect()
+                // One that has ended waits for Auth before the next begins, however long that takes.
+                let facts = known.lock();
+                let turn = facts.engines.iter().filter(|running| !running.inspector.has_ended());
+                turn.map(beats).collect()
             });
         Self {
             began: from.env.monotonic(),
@@ -205,7 +208,9 @@ impl Gatherer {
                 }
                 (None, last) => {
                     let status = last.map(|(_, status)| status.clone());
-                    (running.clone(), status, Engine::Silent)
+                    let has_ended = running.inspector.has_ended();
+                    let answers = if has_ended { Engine::NotStarted } else { Engine::Silent };
+                    (running.clone(), status, answers)
                 }
             });
         }
