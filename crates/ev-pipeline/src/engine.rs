@@ -219,7 +219,9 @@ impl Engine {
             core.reopen_stopped(&mut *self.source);
             core.hold_recordings(&mut *self.source);
             core.advance(&stop).await?;
-            if core.config.exit_on_last_event && core.is_finished() {
+            // A change of the decoders that was not looked at yet may begin a round.
+            let is_finished = core.is_finished() && generation == core.decoders.generation();
+            if core.config.exit_on_last_event && is_finished {
                 info!("reached the last event");
                 break Ok(());
             }
@@ -367,12 +369,18 @@ impl Core {
 
     fn waits_for_decoder(&mut self) -> bool {
         let Some(until) = self.patience else { return false };
-        let pending = |version| matches!(self.decoders.choose(version), Choice::Pending);
-        let waits = self.env.monotonic() < until && self.version.as_ref().is_some_and(pending);
+        let waits = self.env.monotonic() < until && self.decoder_is_coming();
         if !waits {
             self.patience = None;
         }
         waits
+    }
+
+    /// Whether a decoder for the version of Auth is on its way. That ends by itself: it comes, or
+    /// another is taken in its place.
+    fn decoder_is_coming(&self) -> bool {
+        let pending = |version| matches!(self.decoders.choose(version), Choice::Pending);
+        self.road == Road::Typed && self.version.as_ref().is_some_and(pending)
     }
 
     /// Whether more events may be taken, from the log or from among the parked.
@@ -427,7 +435,8 @@ impl Core {
         }
     }
 
-    /// Whether the tip is reached and everything is settled.
+    /// Whether the tip is reached and everything is settled, or parked for longer than until a
+    /// decoder that is on its way.
     fn is_finished(&self) -> bool {
         self.caught_up
             && self.book.only_live_left(|lane| self.stopped.is_set_aside(lane))
@@ -437,6 +446,7 @@ impl Core {
             && self.room.is_enough()
             && self.announced.is_empty()
             && self.round.is_none()
+            && !(self.any_parked() && self.decoder_is_coming())
     }
 
     /// Waits for what is under way, no longer than the grace period. What was not sent yet is

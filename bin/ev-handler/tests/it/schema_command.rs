@@ -155,7 +155,7 @@ async fn what_a_new_artifact_brings_is_one_line_of_the_log() {
     {
         assert!(line.contains(part), "`{part}` is not in: {line}");
     }
-    assert_eq!(stage.fluentd.tally().events, 20);
+    assert_eq!(stage.fluentd.tally().events, 20, "{log}");
     let listed = schema(stage.dir.path(), &["list", "--storage", "storage"]);
     assert!(
         listed.contains("16.0.0      195          c3f72e663c89  kept in the state"),

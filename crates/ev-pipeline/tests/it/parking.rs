@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ev_core::{
     Choice, DecoderKind, NewParked, Page, ParkReason, ParkedQuery, SinkId, SourceEvent, StateError,
@@ -49,6 +50,41 @@ async fn events_wait_in_the_state_until_their_decoder_comes() {
     assert_eq!(summary.totals.by_module, 20);
     assert!(summary.totals.balances());
     assert_eq!(parked(&rig), []);
+}
+
+/// A module is compiled for longer than reading waits for it.
+#[tokio::test(start_paused = true)]
+async fn the_last_event_is_not_reached_before_a_decoder_that_is_on_its_way() {
+    let mut rig = Rig::new();
+    rig.config.exit_on_last_event = true;
+    rig.decoders.set("1.0.0", Choice::Pending);
+    rig.feed.push(crate::rig::upstream("1.0.0"));
+    rig.feed.push(opened());
+    rig.feed.push(page(uids(0..20), "end"));
+    rig.feed.push(SourceEvent::CaughtUp);
+    let run = rig.run();
+    tokio::pin!(run);
+    let pause = tokio::time::sleep(Duration::from_secs(30));
+    tokio::select! {
+        ended = &mut run => panic!("it ended before the decoder was there: {ended:?}"),
+        () = pause => assert_eq!(parked(&rig).len(), 20),
+    }
+    rig.decoders.set("1.0.0", Choice::Exact(TinyDecoder::knowing(2, DecoderKind::Module)));
+    let summary = run.await.unwrap();
+    assert_eq!((summary.totals.parked, summary.totals.resolved), (0, 20));
+    assert!(summary.totals.balances());
+
+    // One that has not come is not waited for.
+    let mut rig = Rig::new();
+    rig.config.exit_on_last_event = true;
+    let nearest = TinyDecoder::knowing(1, DecoderKind::Native);
+    rig.decoders.set("1.0.0", Choice::Inexact { decoder: nearest, unknown: UnknownPolicy::Park });
+    rig.feed.push(crate::rig::upstream("1.0.0"));
+    rig.feed.push(opened());
+    rig.feed.push(page(vec![event(3, "new.type", "x", "")], "end"));
+    rig.feed.push(SourceEvent::CaughtUp);
+    let summary = rig.run().await.unwrap();
+    assert_eq!((summary.totals.parked, summary.totals.passed), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
