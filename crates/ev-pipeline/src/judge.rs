@@ -5,7 +5,7 @@
 //!
 //! - A batch is cut until the one event is left that is refused.
 //! - A refusal of content (400, 413, 415, 422) is proof when the receiver has taken another
-//!   request since it refused this event the last time.
+//!   request since it refused this event the last time, or when it names the event.
 //! - A 500 says less, as Fluentd also answers it while its buffers are full. It is proof when it
 //!   comes again and again for the same event while nearly all others are taken, and when it does
 //!   so for many events, many others.
@@ -209,6 +209,10 @@ pub(crate) fn judge(
             Charge::Refused(_) | Charge::Failed => Ruling::Cut(Cut::Half),
         };
     }
+    // Who names the event says what is wrong with this one, not what it does with others.
+    if charge == Charge::Refused(Some(0)) {
+        return Ruling::Park;
+    }
     let now = record.with(around.other);
     let last = case.last.replace(record.taken);
     record.stuck |= record.taken == first || last == Some(record.taken);
@@ -261,6 +265,13 @@ mod tests {
         }
         record.took(false);
         assert_eq!(rule(case, REFUSED, record), Ruling::Park);
+    }
+
+    #[test]
+    fn an_event_that_is_named_needs_no_other_proof() {
+        let (record, case) = (&mut Record::default(), &mut Case::default());
+        assert_eq!(rule(case, Charge::Refused(Some(0)), record), Ruling::Park);
+        assert_eq!(rule(case, REFUSED, record), Ruling::SetAside);
     }
 
     #[test]

@@ -129,15 +129,15 @@ fn create(path: &Path, sync: Fsync) -> Result<File, Failure> {
     Ok(file)
 }
 
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
 }
 
-/// Cuts off what a crash left of a line. Returns the length then.
-fn repair(file: &File, path: &Path, length: u64) -> Result<u64, Failure> {
+/// Cuts off what a crash left of a line, or ends it. Returns the length then.
+fn repair(mut file: &File, path: &Path, length: u64) -> Result<u64, Failure> {
     match tail(file, length).map_err(Failure::io("read the end of"))? {
         Tail::Whole => Ok(length),
         Tail::Cut { from } => {
@@ -150,6 +150,10 @@ fn repair(file: &File, path: &Path, length: u64) -> Result<u64, Failure> {
                  written again"
             );
             Ok(from)
+        }
+        Tail::Unended => {
+            file.write_all(b"\n").map_err(Failure::io("end the last line of"))?;
+            Ok(length + 1)
         }
         Tail::Foreign => Err(Failure::Foreign),
     }

@@ -34,10 +34,12 @@
 mod config;
 mod error;
 mod file;
+mod look;
 mod place;
 mod sink;
 mod stdout;
 mod tail;
+mod writer;
 
 pub use config::{Config, Fsync, Rotation};
 pub use error::Error;

@@ -3,19 +3,27 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use ev_core::{
-    Batch, BoxFuture, Env, Framing, Ordering, Shape, Sink, SinkError, Timestamp, Verdict,
+    Batch, BoxFuture, Env, Framing, Ordering, Shape, Sink, SinkError, Timestamp, Verdict, within,
 };
 
 use crate::file::{self, Failure};
+use crate::look::look;
 use crate::place::{Place, Places};
-use crate::{Config, Error, Rotation, stdout};
+use crate::writer::Writer;
+use crate::{Config, Error, stdout};
+
+/// How long a write is waited for before it is told that there is trouble. It goes on.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Writes batches as lines.
 ///
-/// One batch is written at a time. A dropped call is carried out to its end all the same.
+/// One batch is written at a time. A dropped call is carried out to its end all the same, and so is
+/// one that takes longer than is waited for: that is [`Verdict::Busy`], and the same batch brought
+/// again is not written twice.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -29,14 +37,13 @@ use crate::{Config, Error, Rotation, stdout};
 /// ```
 pub struct FileSink {
     shared: Arc<Shared>,
+    writer: Writer,
     env: Arc<dyn Env>,
 }
 
 struct Shared {
     config: Config,
     places: Places,
-    /// Held while something is written.
-    writing: Mutex<()>,
 }
 
 impl FileSink {
@@ -53,8 +60,23 @@ impl FileSink {
                 return Err(Error::OutOfRange { setting });
             }
         }
-        let shared = Arc::new(Shared { config, places, writing: Mutex::new(()) });
-        Ok(Self { shared, env })
+        let shared = Arc::new(Shared { config, places });
+        Ok(Self { shared, writer: Writer::default(), env })
+    }
+}
+
+impl FileSink {
+    fn takes_long(&self, batch: &Batch) -> Verdict {
+        let (place, seconds) = (self.shared.places.of(&batch.route), PATIENCE.as_secs());
+        let detail = match place {
+            Place::Stdout => format!("stdout takes nothing for {seconds} s: does nobody read it?"),
+            Place::File(path) => format!(
+                "a write to `{}` has taken {seconds} s and goes on: does the file system answer, \
+                 does somebody read the pipe, or does another process hold the lock?",
+                path.display()
+            ),
+        };
+        Verdict::Busy { after: None, suspect: false, detail }
     }
 }
 
@@ -67,8 +89,6 @@ impl Shared {
                 return Verdict::Guilty { index: Some(index), detail };
             }
         };
-        // Nothing in here can be left half done by a panic.
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         match self.places.of(&batch.route) {
             Place::Stdout => match stdout::print(&lines) {
                 Ok(()) => Verdict::Delivered,
@@ -94,11 +114,8 @@ impl Shared {
 
     /// Whether audit events could be written, without writing one.
     fn probe(&self) -> Result<(), SinkError> {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let Place::File(path) = self.places.audit() else { return Ok(()) };
-        let never = Rotation { bytes: None, age: None };
-        let added = file::add(path, b"", never, self.config.sync, Timestamp::EPOCH);
-        added.map_err(|failure| {
+        look(path).map_err(|failure| {
             let path = path.display();
             match failure {
                 Failure::Io { what, source } => SinkError {
@@ -158,12 +175,12 @@ impl Sink for FileSink {
     fn send(&self, batch: Batch) -> BoxFuture<'_, (Batch, Verdict)> {
         Box::pin(async move {
             let (shared, now) = (Arc::clone(&self.shared), self.env.now());
-            // Its bytes are shared; what is copied is where the entries stand.
             let copy = batch.clone();
-            let written = tokio::task::spawn_blocking(move || shared.write(&copy, now)).await;
-            let verdict = written.unwrap_or_else(|error| Verdict::Unknown {
-                detail: format!("writing was ended: {error}"),
-            });
+            let written = self.writer.carry_out(&batch, move || shared.write(&copy, now));
+            let verdict = match within(&*self.env, PATIENCE, written).await {
+                Some(verdict) => verdict,
+                None => self.takes_long(&batch),
+            };
             (batch, verdict)
         })
     }

@@ -21,7 +21,8 @@ pub struct Config {
     pub shared_key: Option<Secret>,
     /// User and password, where the receiver asks for them; only together with the shared key.
     pub login: Option<Login>,
-    /// The name by which we introduce ourselves in the handshake.
+    /// The name by which we introduce ourselves in the handshake; something random is put behind
+    /// it, since a receiver with the same name would not be believed.
     pub hostname: String,
     /// Most chunks under way at one time, each on its own connection; at least 1.
     pub max_connections: usize,

@@ -42,8 +42,10 @@ impl ForwardSink {
         let mut connection = Connection::new(stream);
         let Some(shared_key) = &config.shared_key else { return Ok(connection) };
         let salt = format!("{:016x}{:016x}", env.random(), env.random());
+        // No receiver has a name with this in it, so one with ours is a mirror.
+        let hostname = format!("{}-{:016x}", config.hostname, env.random());
         let us = Ourselves {
-            hostname: &config.hostname,
+            hostname: &hostname,
             shared_key,
             login: config.login.as_ref(),
             salt: &salt,

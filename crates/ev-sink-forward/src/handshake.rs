@@ -98,6 +98,12 @@ fn pong(value: &Value, helo: &Helo, us: &Ourselves<'_>) -> Result<(), Failure> {
         return Err(Failure::Refused(format!("the receiver refuses us: `{reason}`")));
     }
     let hostname = hostname.bytes().unwrap_or_default();
+    // Whoever sends back our own name and digest need not know the key.
+    if hostname == us.hostname.as_bytes() {
+        let what = "the receiver answers with our own name: it has not shown that it knows the \
+                    shared key";
+        return Err(Failure::Refused(what.to_owned()));
+    }
     let expected = key_digest(us.salt, hostname, &helo.nonce, us.shared_key);
     if digest.bytes() != Some(expected.as_bytes()) {
         let what = "the receiver does not know the shared key: it is not the one that is meant";

@@ -1,8 +1,10 @@
 //! What becomes of files: made, repaired, put aside, and left alone.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,9 +94,60 @@ async fn what_a_crash_left_of_a_line_is_cut_off() {
     rig.write(b"{\"a\":1}\n{\"b\":");
     assert_eq!(rig.send(&[r#"{"b":2}"#]).await, Verdict::Delivered);
     assert_eq!(rig.content(), "{\"a\":1}\n{\"b\":2}\n");
-    rig.write(b"{\"never whole\":");
-    rig.sink.probe().await.expect("it can be written");
-    assert_eq!(rig.content(), "", "looking at it repairs it too");
+    // Only the end of its line is missing: nothing shows that it is not somebody else's.
+    rig.write(b"{\"precious\":true}");
+    assert_eq!(rig.send(&["{}"]).await, Verdict::Delivered);
+    assert_eq!(rig.content(), "{\"precious\":true}\n{}\n");
+}
+
+#[tokio::test]
+async fn looking_leaves_no_trace() {
+    let rig = Rig::new(|_| ());
+    rig.sink.probe().await.expect("it can be made");
+    assert_eq!(fs::read_dir(rig.folder.path()).expect("readable").count(), 0);
+    for content in ["", "{}\n", "{\"never whole\":", "{\"precious\":true}"] {
+        rig.write(content.as_bytes());
+        rig.sink.probe().await.expect("it can be written");
+        assert_eq!(rig.content(), content);
+    }
+    fs::remove_file(rig.path()).expect("it is there");
+    fs::create_dir(rig.path()).expect("writable");
+    let error = rig.sink.probe().await.expect_err("a directory");
+    assert!(error.to_string().contains("cannot write to `"), "{error}");
+    let below_a_file = Rig::new(|config| config.path = "/etc/passwd/events".into());
+    let error = below_a_file.sink.probe().await.expect_err("no directory");
+    assert!(error.to_string().starts_with("cannot "), "{error}");
+}
+
+/// A pipe that nobody reads stands for a network file system that is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_hangs_is_told_and_done_once() {
+    let rig = Rig::new(|_| ());
+    fs::create_dir_all(rig.path().parent().expect("has one")).expect("a directory");
+    let made = Command::new("mkfifo").arg(rig.path()).status().expect("it can be run");
+    assert!(made.success());
+    // Kept open, or what is in it would be gone with the writer.
+    let pipe = OpenOptions::new().read(true).write(true).open(rig.path()).expect("a pipe");
+    let event = |fill: &str| format!(r#"{{"fill":"{}"}}"#, fill.repeat(200_000));
+    let (first, second) = (event("a"), event("b"));
+    let (first, second) = (batch(1, Route::Audit, &[&*first]), batch(2, Route::Audit, &[&*second]));
+    for batch in [&first, &first, &second] {
+        rig.env.end_sleep();
+        let Verdict::Busy { detail, suspect: false, .. } = rig.sink.send(batch.clone()).await.1
+        else {
+            panic!("busy")
+        };
+        assert!(detail.contains("read the pipe"), "{detail}");
+    }
+    let reader = std::thread::spawn(move || {
+        let mut lines = BufReader::new(pipe).lines();
+        [lines.next(), lines.next()].map(|line| line.expect("a line").expect("readable"))
+    });
+    // The other way round: what was written meanwhile is not written again.
+    assert_eq!(rig.sink.send(second).await.1, Verdict::Delivered);
+    assert_eq!(rig.sink.send(first).await.1, Verdict::Delivered);
+    let [one, two] = reader.join().expect("no panic");
+    assert_eq!((one, two), (event("a"), event("b")));
 }
 
 #[tokio::test]

@@ -63,6 +63,14 @@ async fn a_receiver_that_does_not_know_the_key_gets_nothing() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_sends_our_own_digest_back_gets_nothing() {
+    let receiver = receiver(ForwardConfig { mirrors: true, ..keyed(&[]) });
+    let verdict = send(&receiver, |config| config.shared_key = key("key")).await;
+    refused(verdict, "our own name");
+    assert_eq!(receiver.tally().events, 0);
+}
+
+#[tokio::test]
 async fn a_receiver_without_a_handshake_is_told_from_one_with() {
     let rig = Rig::with(|config| config.shared_key = key("key"));
     let (verdict, ()) = join!(rig.send(&["{}"]), async {

@@ -28,11 +28,14 @@ pub(super) fn helo(config: &ForwardConfig) -> Vec<u8> {
 pub(super) fn judge(ping: &Value, key: &str, config: &ForwardConfig) -> Result<Vec<u8>, Vec<u8>> {
     let parts: Option<Vec<&[u8]>> =
         ping.array().and_then(|items| items.iter().map(Value::bytes).collect());
-    let refuse = |reason: &str| Err(pong(false, reason, ""));
+    let refuse = |reason: &str| Err(pong(false, reason, HOSTNAME.as_bytes(), b""));
     let Some(parts) = parts else { return refuse("invalid ping message") };
     let [b"PING", hostname, salt, digest, user, password] = parts[..] else {
         return refuse("invalid ping message");
     };
+    if config.mirrors {
+        return Ok(pong(true, "", hostname, digest));
+    }
     if hex(&[salt, hostname, NONCE, key.as_bytes()]).as_bytes() != digest {
         return refuse("shared_key mismatch");
     }
@@ -44,16 +47,16 @@ pub(super) fn judge(ping: &Value, key: &str, config: &ForwardConfig) -> Result<V
     }
     let answered = config.answers_with_key.as_deref().unwrap_or(key);
     let digest = hex(&[salt, HOSTNAME.as_bytes(), NONCE, answered.as_bytes()]);
-    Ok(pong(true, "", &digest))
+    Ok(pong(true, "", HOSTNAME.as_bytes(), digest.as_bytes()))
 }
 
-fn pong(ok: bool, reason: &str, digest: &str) -> Vec<u8> {
+fn pong(ok: bool, reason: &str, hostname: &[u8], digest: &[u8]) -> Vec<u8> {
     let mut out = vec![0x95];
     text(&mut out, b"PONG");
     out.push(if ok { 0xc3 } else { 0xc2 });
     text(&mut out, reason.as_bytes());
-    text(&mut out, HOSTNAME.as_bytes());
-    text(&mut out, digest.as_bytes());
+    text(&mut out, hostname);
+    text(&mut out, digest);
     out
 }
 

@@ -29,6 +29,9 @@ pub struct ForwardConfig {
     pub keep_alive: bool,
     /// Answers the handshake with another key: an impostor.
     pub answers_with_key: Option<String>,
+    /// Does not look at the handshake, and answers with the sender's own name and digest: an
+    /// impostor that need not know any key.
+    pub mirrors: bool,
 }
 
 impl Default for ForwardConfig {
@@ -39,6 +42,7 @@ impl Default for ForwardConfig {
             users: Vec::new(),
             keep_alive: true,
             answers_with_key: None,
+            mirrors: false,
         }
     }
 }
