@@ -22,6 +22,7 @@ mod pages;
 mod parked;
 mod place;
 mod program;
+mod progress;
 mod replay;
 mod schema;
 mod shadow;

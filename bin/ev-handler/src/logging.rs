@@ -1,7 +1,9 @@
 //! The log: on stderr, text for people or JSON for machines.
 
+mod foot;
 mod one_line;
 
+use std::io::{IsTerminal as _, LineWriter, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ev_audit::AuditLayer;
@@ -13,7 +15,10 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::foot::Owner;
 use self::one_line::OneLine;
+
+pub(crate) use self::foot::Foot;
 
 /// How much is logged, changeable while the process runs.
 #[derive(Clone)]
@@ -37,9 +42,9 @@ pub(crate) fn init(format: LogFormat, debug: bool, audit: Option<AuditLayer>) ->
     // nothing behind the handle.
     match format {
         LogFormat::Text => {
-            use std::io::IsTerminal;
             let has_colours = std::io::stderr().is_terminal();
-            let writer = OneLine { inner: writer(), has_colours };
+            let inner = if has_colours { terminal() } else { writer() };
+            let writer = OneLine { inner, has_colours };
             let builder = builder
                 .with_writer(BoxMakeWriter::new(writer))
                 .with_ansi(has_colours)
@@ -70,20 +75,76 @@ pub(crate) fn recent() -> Recent {
 /// The thread that writes lines, until the end of the process.
 static WRITING: Mutex<Option<WorkerGuard>> = Mutex::new(None);
 
+/// The line below the log, where there is one.
+static FOOT: OnceLock<Foot> = OnceLock::new();
+
+/// The line below the log: where that is for people, on a terminal that can clear a line.
+pub(crate) fn foot() -> Option<Foot> {
+    FOOT.get().cloned()
+}
+
+/// stdout, a line at a time, each written while there is no such line on the same terminal.
+pub(crate) fn stdout() -> LineWriter<Stdout> {
+    LineWriter::new(Stdout(std::io::stdout()))
+}
+
+/// See [`stdout`].
+pub(crate) struct Stdout(std::io::Stdout);
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut written = || {
+            let written = self.0.write(bytes)?;
+            self.0.flush().map(|()| written)
+        };
+        match FOOT.get() {
+            Some(foot) if std::io::stdout().is_terminal() => foot.aside(written),
+            Some(_) | None => written(),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Hands lines to a thread of their own: whoever reads the log may be slow, or stand still, and
 /// events have to go on. Of lines that nobody takes, 128,000 are kept and newer ones left out.
 fn writer() -> NonBlocking {
     let (writer, guard) = NonBlockingBuilder::default().finish(std::io::stderr());
-    let mut writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    // Of several calls only the first has an effect, and its thread is to stay.
-    if writing.is_none() {
-        *writing = Some(guard);
+    keep(guard);
+    writer
+}
+
+/// The same of a terminal, with a line below the log if it can clear one.
+fn terminal() -> NonBlocking {
+    if !foot::can_clear(std::env::var_os("TERM").as_deref()) {
+        return writer();
+    }
+    let log = |owner| NonBlockingBuilder::default().finish(owner);
+    let (foot, writer, guard) = Owner::begin(std::io::stderr(), foot::columns, log);
+    if keep(guard) {
+        drop(FOOT.set(foot));
     }
     writer
 }
 
+/// Keeps the thread, if it is the first: of several calls only the first has an effect, and its
+/// thread is to stay.
+fn keep(guard: WorkerGuard) -> bool {
+    let mut writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_first = writing.is_none();
+    if is_first {
+        *writing = Some(guard);
+    }
+    is_first
+}
+
 /// Waits shortly for lines that are not written yet: the last thing that a process does.
 pub(crate) fn end() {
+    if let Some(foot) = FOOT.get() {
+        foot.hide();
+    }
     drop(WRITING.lock().unwrap_or_else(PoisonError::into_inner).take());
 }
 

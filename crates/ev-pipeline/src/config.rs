@@ -78,6 +78,9 @@ pub struct Config {
     pub exit_on_last_event: bool,
     /// Whether the log says each minute how much was done. Default no.
     pub tell_rates: bool,
+    /// Whether it then says too how far it is behind while it catches up. Default yes; whoever shows
+    /// that all the time need not have it in the log.
+    pub tell_headway: bool,
     /// Who looks on while events are taken. Default nobody.
     pub watcher: Option<Arc<dyn Watcher>>,
     /// By which others see that the engine turns, also while it waits for its state.
@@ -119,6 +122,7 @@ impl Default for Config {
             skip_session_types: ["print".to_owned(), "desktop.recording".to_owned()].into(),
             exit_on_last_event: false,
             tell_rates: false,
+            tell_headway: true,
             watcher: None,
             pulse: Pulse::default(),
         }

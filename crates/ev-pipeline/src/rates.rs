@@ -6,6 +6,7 @@ use ev_core::{Date, LaneId, Route, Timestamp};
 use tracing::info;
 
 use crate::engine::Core;
+use crate::headway::{Headway, Mark};
 
 /// Between two lines. What is counted is therefore already what a minute brought.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -22,8 +23,8 @@ pub(crate) struct Rates {
     newest: Option<i64>,
     /// Second of the newest event that was delivered, of the audit log and of recordings.
     pub(crate) newest_sent: Sent,
-    /// Where reading of the oldest open stretch stood when the last line was told, as a second.
-    position: Option<i64>,
+    /// How far it had come when the last line was told, or in the beginning.
+    mark: Mark,
 }
 
 /// Seconds of the newest events that were delivered in this run.
@@ -47,8 +48,8 @@ impl Rates {
         let audit = Counts::default();
         let (newest, newest_sent) = (None, Sent::default());
         let next = now + MINUTE;
-        let (recorded, position) = (0, None);
-        Self { next, audit, recorded, sessions_before: sessions, newest, newest_sent, position }
+        let mark = Mark { at: now, left_seconds: None, events: 0 };
+        Self { next, audit, recorded: 0, sessions_before: sessions, newest, newest_sent, mark }
     }
 
     /// So many events of that route came, known ones included.
@@ -107,45 +108,22 @@ impl Core {
         }
         let sessions = self.summary.totals.sessions;
         let Rates { audit, recorded, sessions_before, newest, newest_sent, .. } = self.rates;
-        let before = self.rates.position;
         let Counts { scanned, delivered, skipped, parked } = audit;
         let date = newest.map(|second| Date::of(second).to_string());
         info!(events_per_minute = delivered, scanned, skipped, parked, date, "Event processing");
         let sessions_per_minute = sessions.saturating_sub(sessions_before);
         info!(sessions_per_minute, session_events_per_minute = recorded, "Session processing");
         let position = self.book.oldest_second();
-        if let (false, Some(at)) = (self.caught_up, position) {
-            let lag = self.env.now().seconds().saturating_sub(at).max(0);
-            let remaining = before.and_then(|before| remaining(lag, at.saturating_sub(before)));
+        let left_seconds = position.and(self.lag_seconds());
+        let mark = Mark { at: now, left_seconds, events: self.summary.sent };
+        if let (true, false, Some(at), Some(lag_seconds)) =
+            (self.config.tell_headway, self.caught_up, position, left_seconds)
+        {
+            let Headway { per_second, remaining } = Headway::between(&self.rates.mark, &mark);
             let remaining_seconds = remaining.map(|remaining| remaining.as_secs());
-            let per_second = delivered as f64 / MINUTE.as_secs_f64();
             let position = Timestamp::new(at, 0).to_string();
-            info!(position, lag_seconds = lag, per_second, remaining_seconds, "catching up");
+            info!(position, lag_seconds, per_second, remaining_seconds, "catching up");
         }
-        self.rates = Rates { newest, newest_sent, position, ..Rates::new(now, sessions) };
-    }
-}
-
-/// How long it takes until the end of the log is reached, if reading goes on moving by so many
-/// seconds of the log a minute; `None` if it never does, since the end moves too.
-fn remaining(lag_seconds: i64, seconds_a_minute: i64) -> Option<Duration> {
-    let minute = i64::try_from(MINUTE.as_secs()).unwrap_or(i64::MAX);
-    let nearer = seconds_a_minute.checked_sub(minute).filter(|nearer| *nearer > 0)?;
-    let seconds = lag_seconds.checked_mul(minute)? / nearer;
-    u64::try_from(seconds).ok().map(Duration::from_secs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_remains_is_told_where_the_end_comes_nearer() {
-        // A day behind, and each minute brings an hour: the end comes 59 minutes nearer.
-        assert_eq!(remaining(86_400, 3_600), Some(Duration::from_secs(86_400 * 60 / 3_540)));
-        assert_eq!(remaining(86_400, 60), None);
-        assert_eq!(remaining(86_400, -5), None);
-        assert_eq!(remaining(0, 120), Some(Duration::ZERO));
-        assert_eq!(remaining(i64::MAX, 120), None);
+        self.rates = Rates { newest, newest_sent, mark, ..Rates::new(now, sessions) };
     }
 }

@@ -201,7 +201,7 @@ impl Core {
         }
     }
 
-    fn lag_seconds(&self) -> Option<i64> {
+    pub(crate) fn lag_seconds(&self) -> Option<i64> {
         let oldest = self.book.oldest_second().or(self.rates.newest())?;
         let recordings = self.book.backlog_of_recordings();
         if self.caught_up && self.book.backlog() == recordings {

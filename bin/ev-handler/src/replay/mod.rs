@@ -16,7 +16,7 @@ use clap::ArgMatches;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use ev_config::Settings;
 use ev_core::{Env, Flavour, StateError};
-use ev_pipeline::TokioEnv;
+use ev_pipeline::{Status, TokioEnv};
 use ev_state::StateReader;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,8 @@ use self::send::Sender;
 use self::source::SpanSource;
 use crate::chain::Chain;
 use crate::exit::Exit;
+use crate::logging;
+use crate::progress::{Facts, Progress};
 use crate::start::{Error, outlet, parts};
 use crate::upstream::{self, Span, refused, span_command, told};
 
@@ -71,7 +73,7 @@ pub(crate) struct Args {
 /// Runs the command in the process's own terminal.
 pub(crate) fn command(matches: &ArgMatches) -> Exit {
     span_command(matches, async |settings: &Settings, args: &Args| {
-        let work = async |stop: &_| replay(settings, args, stop, &mut std::io::stdout()).await;
+        let work = async |stop: &_| replay(settings, args, stop, &mut logging::stdout()).await;
         upstream::until_signal(work).await.unwrap_or_else(|error| {
             error!(error = %Chain(&error), "the span was not sent, or not all of it");
             match error {
@@ -135,8 +137,16 @@ async fn replay(
     info!(sink, types = ?args.types, "sending a span of the log again");
     let cluster = survey.cluster.clone();
     let source = Arc::new(Mutex::new(source));
-    let source = SpanSource::new(source, env, survey, span.clone(), args.types.clone());
-    let sent = sender.send(source, span.clone(), stop).await;
+    let source = SpanSource::new(source, survey, span.clone(), args.types.clone());
+    let mut progress = Progress::begin("sending again", &env);
+    let end = span.end;
+    let note = |facts: &mut Facts, status: &Status| {
+        facts.events = status.summary.sent;
+        facts.position = status.position_seconds;
+        facts.left_seconds = facts.position.map(|position| end.saturating_sub(position));
+    };
+    let sent = sender.send(source, span.clone(), stop, &mut progress, note).await;
+    drop(progress);
     let ended = sender.end().await;
     let report = Report::new(args, span, cluster, &sent?)?;
     told(report.print(out))?;

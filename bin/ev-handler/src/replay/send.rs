@@ -9,7 +9,7 @@ use ev_core::{
     AuthVersion, Claim, Env, EventDigest, Flavour, Form, ParkedEvent, ParkedId, ParkedQuery, Road,
     SinkId, StateError, StateStore, Survey, Timestamp, unstructured,
 };
-use ev_pipeline::{Engine, Exec, Parts, Summary};
+use ev_pipeline::{Engine, Exec, Parts, Status, Summary};
 use ev_source::{AuthArtifacts, SearchSource};
 use ev_state::SqliteStore;
 use ev_unstructured::UnstructuredDecoder;
@@ -18,6 +18,7 @@ use tracing::warn;
 
 use super::source::{SpanSource, second_of};
 use crate::fetching::Fetching;
+use crate::progress::{Facts, Progress};
 use crate::start::dry::Throwaway;
 use crate::start::outlet::Outlet;
 use crate::start::receiver::Beside;
@@ -141,6 +142,7 @@ impl Sender {
     }
 
     /// Sends what `source` has of the span, until all of it is settled or `stop` is cancelled.
+    /// Meanwhile `progress` tells what `note` makes of what the engine does.
     ///
     /// # Errors
     ///
@@ -150,6 +152,8 @@ impl Sender {
         mut source: SpanSource,
         span: Range<i64>,
         stop: &CancellationToken,
+        progress: &mut Progress,
+        note: impl Fn(&mut Facts, &Status),
     ) -> Result<Sent, Error> {
         self.wait_for_decoder(&mut source, stop).await?;
         let directory = Throwaway::empty("ev-handler-replay-")?;
@@ -185,7 +189,23 @@ impl Sender {
         // What the sink sends again by itself, at once and on a new connection, the engine never
         // hears of.
         let before = self.outlet.possible_duplicate_events();
-        let summary = engine.run(stop.clone()).await?;
+        let inspector = engine.inspector();
+        let run = engine.run(stop.clone());
+        tokio::pin!(run);
+        let summary = loop {
+            let telling = async {
+                progress.due().await;
+                if let Some(status) = inspector.status().await {
+                    note(&mut progress.facts, &status);
+                }
+                progress.tell();
+            };
+            tokio::select! {
+                biased;
+                summary = &mut run => break summary?,
+                () = telling => {}
+            }
+        };
         let by_sink = self.outlet.possible_duplicate_events().saturating_sub(before);
         let possible_duplicates = summary.unknown_outcomes + by_sink;
         let lanes = store.open_sink(&claim)?.lanes;

@@ -8,22 +8,16 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use ev_core::{
-    AuthVersion, BoxFuture, Credit, Env, LaneGap, LaneId, Lanes, Mark, Page, RawEvent, Resume,
-    Road, Source, SourceError, SourceEvent, SpanPage, SpanQuery, SpanReader, Survey, Timestamp,
-    Token,
+    AuthVersion, BoxFuture, Credit, LaneGap, LaneId, Lanes, Mark, Page, RawEvent, Resume, Road,
+    Source, SourceError, SourceEvent, SpanPage, SpanQuery, SpanReader, Survey, Timestamp, Token,
 };
 use tokio::sync::Mutex;
-use tracing::info;
 
 /// Seconds of a slice: their ids are kept until the slice behind the next one begins.
 const SLICE: i64 = 6 * 3600;
-
-/// Pause between two lines in the log about how far it is.
-const PROGRESS: Duration = Duration::from_secs(60);
 
 /// Layout of our tokens: a second since 1970-01-01T00:00:00Z, big-endian. Everything of the lane
 /// in front of it is settled.
@@ -48,7 +42,6 @@ enum Reading {
 /// A span of the log, presented as lanes.
 pub(crate) struct SpanSource {
     upstream: Arc<Mutex<dyn Source>>,
-    env: Arc<dyn Env>,
     survey: Survey,
     types: Vec<String>,
     /// What no slice was begun of.
@@ -60,8 +53,6 @@ pub(crate) struct SpanSource {
     ready: VecDeque<SourceEvent>,
     /// Everything of the slice in front of this second has been yielded.
     reached: i64,
-    events: u64,
-    told: Duration,
 }
 
 impl SpanSource {
@@ -69,15 +60,12 @@ impl SpanSource {
     /// are none. `survey` is what `upstream` said last.
     pub(crate) fn new(
         upstream: Arc<Mutex<dyn Source>>,
-        env: Arc<dyn Env>,
         survey: Survey,
         span: Range<i64>,
         types: Vec<String>,
     ) -> Self {
-        let told = env.monotonic();
         Self {
             upstream,
-            env,
             survey,
             types,
             reader: None,
@@ -86,20 +74,17 @@ impl SpanSource {
             ready: VecDeque::new(),
             reached: span.start,
             rest: span,
-            events: 0,
-            told,
         }
     }
 
     /// What `reader` yields of these seconds, whatever it reads. For spans of a slice at most.
     pub(crate) fn through(
         upstream: Arc<Mutex<dyn Source>>,
-        env: Arc<dyn Env>,
         survey: Survey,
         span: Range<i64>,
         reader: Box<dyn SpanReader>,
     ) -> Self {
-        let mut source = Self::new(upstream, env, survey, span, Vec::new());
+        let mut source = Self::new(upstream, survey, span, Vec::new());
         source.reader = Some(reader);
         source
     }
@@ -180,7 +165,6 @@ impl SpanSource {
             return self.end_slice(lane);
         };
         let events: Vec<RawEvent> = events.into_iter().filter(|event| self.takes(event)).collect();
-        self.events += events.len() as u64;
         let mark = Mark { after: events.len(), token: token_at(self.reached) };
         let page = Page {
             lane: lane.clone(),
@@ -196,7 +180,6 @@ impl SpanSource {
             let (lane, version) = (lane.clone(), version.clone());
             self.ready.push_back(SourceEvent::Gap(LaneGap { lane, version, gap }));
         }
-        self.tell();
     }
 
     /// Whether an event is of the slice. One whose time nobody can read is: it can be of no other
@@ -228,15 +211,6 @@ impl SpanSource {
         if is_last {
             self.reading = Reading::Over;
             self.ready.push_back(SourceEvent::CaughtUp);
-        }
-    }
-
-    fn tell(&mut self) {
-        let now = self.env.monotonic();
-        if now.saturating_sub(self.told) >= PROGRESS {
-            self.told = now;
-            let reached = Timestamp::new(self.reached, 0);
-            info!(%reached, events = self.events, "reading the span");
         }
     }
 

@@ -17,6 +17,7 @@ use super::teller::Teller;
 use super::{Args, ours};
 use crate::chain::Chain;
 use crate::exit::Exit;
+use crate::logging;
 use crate::start::{Error, parts};
 
 /// How often it is looked for what has waited long enough.
@@ -45,7 +46,7 @@ pub(super) async fn run(
     let comparison = Arc::new(comparison(settings, args, from, to, &env));
     // From here on the other handler is served, whatever becomes of the rest.
     let receiving = Receiving::start(settings, args, &comparison, &env)?;
-    let mut teller = Teller::new(std::io::stdout(), args.json, env.monotonic());
+    let mut teller = Teller::new(logging::stdout(), args.json, env.monotonic(), logging::foot());
 
     let reading = stop.child_token();
     let mut ours = pin!(ours::run(settings, from, &comparison, &env, &reading));

@@ -1,12 +1,14 @@
-//! Tells findings as they come, and how it stands each minute.
+//! Tells findings as they come, and how it stands: all the time on a terminal, else each minute.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
-use ev_shadow::{Comparison, Difference, DifferenceKind, Finding};
+use ev_core::Timestamp;
+use ev_shadow::{Comparison, Difference, DifferenceKind, Finding, News};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{info, warn};
 
+use crate::logging::Foot;
 use crate::text::harmless;
 
 /// How often it is told how it stands.
@@ -28,11 +30,12 @@ pub(super) struct Teller<W> {
     /// Findings that were not told, all in all.
     pub(super) untold: u64,
     next_progress: Duration,
+    foot: Option<Foot>,
     is_deaf: bool,
 }
 
 impl<W: Write + Send + 'static> Teller<W> {
-    pub(super) fn new(out: W, json: bool, now: Duration) -> Self {
+    pub(super) fn new(out: W, json: bool, now: Duration, foot: Option<Foot>) -> Self {
         Self {
             out: Some(out),
             writing: JoinSet::new(),
@@ -41,6 +44,7 @@ impl<W: Write + Send + 'static> Teller<W> {
             left: LINES,
             untold: 0,
             next_progress: now.saturating_add(PROGRESS),
+            foot,
             is_deaf: false,
         }
     }
@@ -70,7 +74,12 @@ impl<W: Write + Send + 'static> Teller<W> {
             if self.pending.is_empty() {
                 self.left = LINES;
             }
-            self.progress(comparison);
+            if self.foot.is_none() {
+                self.progress(comparison);
+            }
+        }
+        if let Some(foot) = &self.foot {
+            foot.show(line_of(&comparison.news()));
         }
     }
 
@@ -80,6 +89,9 @@ impl<W: Write + Send + 'static> Teller<W> {
     ///
     /// When the report could not be written.
     pub(super) async fn end(mut self, report: Vec<u8>) -> io::Result<()> {
+        if let Some(foot) = &self.foot {
+            foot.hide();
+        }
         self.pending.extend(report);
         loop {
             self.write();
@@ -126,9 +138,6 @@ impl<W: Write + Send + 'static> Teller<W> {
     fn progress(&self, comparison: &Comparison) {
         let news = comparison.news();
         let tally = &news.tally;
-        let time = |time: Option<ev_core::Timestamp>| {
-            time.map_or_else(|| "nothing".to_owned(), |time| time.to_string())
-        };
         info!(
             compared = tally.compared(),
             equal = tally.equal,
@@ -142,6 +151,25 @@ impl<W: Write + Send + 'static> Teller<W> {
             "comparing"
         );
     }
+}
+
+fn time(time: Option<Timestamp>) -> String {
+    time.map_or_else(|| "nothing".to_owned(), |time| time.to_string())
+}
+
+/// How it stands, for a terminal.
+fn line_of(news: &News) -> String {
+    let tally = &news.tally;
+    format!(
+        "comparing: {} compared, {} equal, {} findings, {} and {} open (ours, theirs), at {} and {}",
+        tally.compared(),
+        tally.equal,
+        tally.findings(),
+        tally.open.ours,
+        tally.open.theirs,
+        time(news.newest_ours),
+        time(news.newest_theirs),
+    )
 }
 
 /// One finding as a line of text.
@@ -240,7 +268,7 @@ mod tests {
         let (comparison, read) = (comparison(), Arc::<Mutex<Vec<u8>>>::default());
         let (release, go) = mpsc::sync_channel(3);
         let out = Slow { go, read: Arc::clone(&read) };
-        let mut teller = Teller::new(out, false, Duration::ZERO);
+        let mut teller = Teller::new(out, false, Duration::ZERO, None);
         found(&comparison, 0..3);
         teller.tell(&comparison, Duration::ZERO);
         found(&comparison, 3..5);
@@ -271,7 +299,8 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_has_gone_away_stops_nothing() {
         let (comparison, (release, go)) = (comparison(), mpsc::sync_channel(3));
-        let mut teller = Teller::new(Slow { go, read: Arc::default() }, true, Duration::ZERO);
+        let slow = Slow { go, read: Arc::default() };
+        let mut teller = Teller::new(slow, true, Duration::ZERO, None);
         drop(release);
         found(&comparison, 0..1);
         teller.tell(&comparison, Duration::ZERO);

@@ -21,7 +21,7 @@ use super::known::{Known, Running};
 use super::locking::Locking;
 use super::outlet::Pace;
 use super::roads::{Chooser, Watched, Wish, choose};
-use super::{Error, SINK, decoders, flavour, overflow, parts};
+use super::{Error, SINK, decoders, flavour, overflow, parts, status};
 use crate::chain::Chain;
 use crate::fetching::Fetching;
 use crate::takeover;
@@ -415,6 +415,7 @@ impl Ready<'_> {
         let mut config = parts::engine(settings);
         taker.pace.put_into(&mut config);
         config.tell_rates = matches!(self.begins, Begins::AsSet);
+        config.tell_headway = status::foot(settings).is_none();
         if settings.ingest.export_parked {
             let files = overflow::Files::new(&settings.storage, taker.id.clone(), env.clone());
             config.overflow = Some(Arc::new(files));

@@ -261,7 +261,7 @@ pub async fn start_with(
     };
     let steward = Steward::begin(charge, control);
     let locking = Locking::begin(&settings, source.locks(), &env);
-    let turning = Turning::begin(&gatherer, &notify);
+    let turning = Turning::begin(&gatherer, &notify, status::foot(&settings));
     let ready = Ready {
         settings: &settings,
         trust,

@@ -15,6 +15,7 @@ use ev_unstructured::UnstructuredDecoder;
 use tracing::debug;
 
 use crate::chain::Chain;
+use crate::progress::Progress;
 use crate::start::{Error, parts};
 
 use super::boundary::{Log, Page, Stretch};
@@ -26,6 +27,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Reads the log for a takeover.
 pub(super) struct AuthLog {
     source: Box<SearchSource>,
+    progress: Progress,
     /// Whether Auth offers to be searched at all.
     searches: bool,
     keyed: KeyedPages,
@@ -49,7 +51,8 @@ impl AuthLog {
         let types = std::mem::take(&mut all.ingest.types);
         let mut source = Box::new(parts::source(&all, Arc::clone(env))?);
         let version = source.survey().await?.version;
-        let offers = offers(&mut source, env).await?;
+        let mut progress = Progress::begin("looking in auth's log", env);
+        let offers = offers(&mut source, &mut progress, env).await?;
         let searches = offers.typed || offers.unstructured;
         if offers.unstructured && !offers.typed {
             source.take_road(Road::Unstructured)?;
@@ -65,7 +68,17 @@ impl AuthLog {
         // An id is made of Go's form, whatever is printed.
         let typed = table.map(|one| NativeDecoder::native(one.table, Flavour::Go, options));
         let unstructured = UnstructuredDecoder::new();
-        Ok(Self { source, searches, keyed, chunks, span: None, types, typed, unstructured })
+        Ok(Self {
+            source,
+            progress,
+            searches,
+            keyed,
+            chunks,
+            span: None,
+            types,
+            typed,
+            unstructured,
+        })
     }
 
     fn entry(&self, event: &RawEvent) -> Entry {
@@ -91,14 +104,26 @@ impl AuthLog {
         out.into_parts().1.pop()
     }
 
-    fn entries(&self, events: &[RawEvent]) -> Vec<Entry> {
-        events.iter().map(|event| self.entry(event)).collect()
+    fn entries(&mut self, events: &[RawEvent]) -> Vec<Entry> {
+        let entries: Vec<Entry> = events.iter().map(|event| self.entry(event)).collect();
+        self.note(&entries);
+        entries
+    }
+
+    fn note(&mut self, entries: &[Entry]) {
+        let facts = &mut self.progress.facts;
+        facts.events += entries.len() as u64;
+        if let Some(last) = entries.last() {
+            facts.position = Some(last.identity.time.seconds());
+        }
+        self.progress.tell();
     }
 }
 
 /// Waits for something, and keeps the connection up meanwhile.
 async fn meanwhile<T>(
     source: &mut SearchSource,
+    progress: &mut Progress,
     work: impl Future<Output = T>,
 ) -> Result<T, Error> {
     tokio::pin!(work);
@@ -108,12 +133,17 @@ async fn meanwhile<T>(
             biased;
             done = &mut work => return Ok(done),
             event = ev_core::Source::next(source, Credit { pages: 0 }) => drop(event?),
+            () = progress.due() => progress.tell(),
         }
     }
 }
 
 /// By which calls the log can be read; waits until Auth says.
-async fn offers(source: &mut SearchSource, env: &Arc<dyn Env>) -> Result<Offers, Error> {
+async fn offers(
+    source: &mut SearchSource,
+    progress: &mut Progress,
+    env: &Arc<dyn Env>,
+) -> Result<Offers, Error> {
     let roads = source.roads();
     let asked = async {
         loop {
@@ -124,7 +154,7 @@ async fn offers(source: &mut SearchSource, env: &Arc<dyn Env>) -> Result<Offers,
             env.sleep(PAUSE).await;
         }
     };
-    meanwhile(source, asked).await
+    meanwhile(source, progress, asked).await
 }
 
 impl Log for AuthLog {
@@ -134,8 +164,10 @@ impl Log for AuthLog {
     }
 
     async fn next(&mut self) -> Result<Option<Stretch>, Error> {
-        let Self { source, span: Some(span), searches: true, .. } = self else { return Ok(None) };
-        let page = meanwhile(source, span.next()).await??;
+        let Self { source, progress, span: Some(span), searches: true, .. } = self else {
+            return Ok(None);
+        };
+        let page = meanwhile(source, progress, span.next()).await??;
         let Some(page) = page else { return Ok(None) };
         let gaps = page.gaps.iter().map(|gap| gap.from).collect();
         Ok(Some(Stretch { entries: self.entries(&page.events), gaps }))
@@ -150,19 +182,21 @@ impl Log for AuthLog {
         let mut reader = self.chunks.read(date, chunk);
         let mut entries = Vec::new();
         loop {
-            let part = meanwhile(&mut self.source, reader.next()).await?;
+            let part = meanwhile(&mut self.source, &mut self.progress, reader.next()).await?;
             let part = match part {
                 Ok(Some(part)) => part,
                 Ok(None) if up_to.is_none() => return Ok(Ok(entries)),
                 Ok(None) => return Ok(Err("no event of it has the noted cursor".to_owned())),
                 Err(refused) => return Ok(Err(refused.reason)),
             };
+            let before = entries.len();
             for (event, cursor) in &part.events {
                 entries.push(self.entry(event));
                 if up_to == Some(cursor.as_str()) {
                     return Ok(Ok(entries));
                 }
             }
+            self.note(entries.get(before..).unwrap_or_default());
         }
     }
 
@@ -172,7 +206,7 @@ impl Log for AuthLog {
             return Ok(Err("it does not offer to be searched".to_owned()));
         }
         let keyed = self.keyed.clone();
-        let answer = meanwhile(&mut self.source, keyed.page(&query)).await?;
+        let answer = meanwhile(&mut self.source, &mut self.progress, keyed.page(&query)).await?;
         Ok(match answer {
             Ok(page) => {
                 let entries = self.entries(&page.events);

@@ -38,6 +38,8 @@ use self::repair::Repair;
 use self::report::Report;
 use crate::chain::Chain;
 use crate::exit::Exit;
+use crate::logging;
+use crate::progress::{Progress, meanwhile};
 use crate::start::{Error, outlet, parts};
 use crate::upstream::{self, Span, refused, span_command, told};
 
@@ -92,7 +94,7 @@ impl Span for Args {
 }
 
 async fn run(settings: &Settings, args: &Args) -> Result<Exit, Error> {
-    let mut out = std::io::stdout();
+    let mut out = logging::stdout();
     if !args.repair {
         // Nothing has to be brought to an end in order.
         return verify(settings, args, &CancellationToken::new(), &mut out).await;
@@ -143,12 +145,18 @@ async fn verify(
         }
     };
     let mut announced = reads_recordings(settings, args).then(Announced::default);
+    let mut progress = Progress::begin("comparing with auth's log", &env);
     for hour in first..end {
         let seconds = seconds_of(hour, facts.start_seconds);
+        progress.facts.position = Some(seconds.start);
+        progress.facts.left_seconds =
+            Some(end.saturating_sub(hour).saturating_mul(LedgerHour::SECONDS));
         let reading = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            reading = check.read(hour, seconds.clone(), announced.as_mut()) => reading?,
+            reading = check.read(hour, seconds.clone(), announced.as_mut(), &mut progress) => {
+                reading?
+            }
         };
         let is_closed = is_closed(hour, &facts);
         // Of a closed hour it is the same whenever it is read; of an open one the later the better.
@@ -156,7 +164,9 @@ async fn verify(
         let compared = reading.compare(rows.first(), is_closed);
         let repaired = match &mut repair {
             None => None,
-            Some(repair) => repair.hour(&compared, rows.first(), seconds, stop).await?,
+            Some(repair) => {
+                repair.hour(&compared, rows.first(), seconds, stop, &mut progress).await?
+            }
         };
         told(report.add(compared, repaired, out))?;
         for (session, second) in announced.as_mut().map(Announced::take).unwrap_or_default() {
@@ -170,7 +180,7 @@ async fn verify(
             let reading = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                reading = check.recording(&session) => reading?,
+                reading = meanwhile(&mut progress, check.recording(&session)) => reading?,
             };
             // In this order: it may come to its end meanwhile.
             let is_read = state.reads_session(&sink, &session)?;
@@ -183,6 +193,7 @@ async fn verify(
             told(report.add_recording(compared, again, out))?;
         }
     }
+    drop(progress);
     if let Some(repair) = repair {
         repair.end().await?;
     }
@@ -261,13 +272,15 @@ impl Check {
         hour: i64,
         seconds: Range<i64>,
         mut announced: Option<&mut Announced>,
+        progress: &mut Progress,
     ) -> Result<Reading, Error> {
         let mut source = self.source.lock().await;
         let mut ids = self.ids.lock().await;
         let Range { start: from, end: to } = seconds;
         let mut reading = Reading::new(self.key, hour, from);
         let mut span = source.span(SpanQuery { from, to, types: Vec::new() });
-        while let Some(page) = page(&mut source, &mut *span).await? {
+        while let Some(page) = page(&mut source, &mut *span, progress).await? {
+            progress.facts.events += page.events.len() as u64;
             for gap in &page.gaps {
                 warn!(second = %Timestamp::new(gap.from, 0), gap.reason, "auth cannot send an event");
                 reading.add_gap(gap.from);
@@ -290,11 +303,14 @@ impl Check {
 async fn page(
     source: &mut SearchSource,
     span: &mut dyn SpanReader,
+    progress: &mut Progress,
 ) -> Result<Option<SpanPage>, Error> {
     loop {
+        progress.tell();
         tokio::select! {
             biased;
             page = span.next() => return Ok(page?),
+            () = progress.due() => {}
             event = Source::next(source, Credit { pages: 0 }) => drop(event?),
         }
     }

@@ -16,6 +16,7 @@ use ev_core::{
     SessionLedger, SinkId, Source as _, SpanQuery, StateError, StateStore as _, Survey, Timestamp,
     Token, Totals,
 };
+use ev_pipeline::Status;
 use ev_pipeline::ledger::{Hour, LedgerKey, Recording};
 use ev_source::SearchSource;
 use ev_state::{LedgerFacts, SqliteStore};
@@ -30,6 +31,7 @@ use super::ids::Ids;
 use super::picking::{Picked, Picking, Wanted};
 use super::recordings;
 use super::verdict::Verdict;
+use crate::progress::{Facts, Progress};
 use crate::replay::send::{Sender, Sent};
 use crate::replay::source::SpanSource;
 use crate::start::{Error, parts};
@@ -105,7 +107,6 @@ pub(super) struct Repair {
     source: Arc<Mutex<SearchSource>>,
     ids: Arc<Mutex<Ids>>,
     survey: Survey,
-    env: Arc<dyn Env>,
     sender: Sender,
 }
 
@@ -157,7 +158,6 @@ impl Repair {
             source,
             ids,
             survey,
-            env: Arc::clone(env),
             sender,
         })
     }
@@ -175,6 +175,7 @@ impl Repair {
         row: Option<&LedgerHour>,
         seconds: Range<i64>,
         stop: &CancellationToken,
+        progress: &mut Progress,
     ) -> Result<Option<Repaired>, Error> {
         if matches!(compared.verdict, Verdict::Equal | Verdict::Open) {
             return Ok(None);
@@ -184,7 +185,7 @@ impl Repair {
             return Ok(Some(Repaired::not(why)));
         }
         let only = (remedy == Remedy::Named).then(|| compared.missing_ids.clone());
-        let (sent, picked) = self.send(seconds, only.clone(), stop).await?;
+        let (sent, picked) = self.send(seconds, only.clone(), stop, progress).await?;
         let totals = &sent.summary.totals;
         let mut repaired = Repaired {
             whole: remedy == Remedy::Whole,
@@ -227,6 +228,7 @@ impl Repair {
         span: Range<i64>,
         only: Option<BTreeSet<EventDigest>>,
         stop: &CancellationToken,
+        progress: &mut Progress,
     ) -> Result<(Sent, Picked), Error> {
         let query = SpanQuery { from: span.start, to: span.end, types: Vec::new() };
         let reader = self.source.lock().await.span(query);
@@ -235,12 +237,16 @@ impl Repair {
         let picked = picking.picked();
         let source = SpanSource::through(
             self.source.clone(),
-            Arc::clone(&self.env),
             self.survey.clone(),
             span.clone(),
             Box::new(picking),
         );
-        let sent = self.sender.send(source, span, stop).await?;
+        let note = |facts: &mut Facts, status: &Status| {
+            facts.more = Some(format!("{} sent again", status.summary.sent));
+        };
+        let sent = self.sender.send(source, span, stop, progress, note).await;
+        progress.facts.more = None;
+        let sent = sent?;
         let picked = std::mem::take(&mut *picked.lock().unwrap_or_else(PoisonError::into_inner));
         Ok((sent, picked))
     }

@@ -34,6 +34,7 @@ mod sinks;
 mod stage;
 mod surroundings;
 mod takeover;
+mod terminal;
 mod toolchains;
 mod two_receivers;
 mod unstructured;

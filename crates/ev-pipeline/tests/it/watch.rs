@@ -384,7 +384,7 @@ async fn exp_92_each_minute_tells_what_was_scanned_delivered_skipped_and_parked(
         lock(&lines.0).drain(..).partition(|line| line.starts_with("message=catching up"));
     let position = "position=\"1970-01-01T00:16:40Z\"";
     assert!(catching_up.iter().all(|line| line.contains(position)), "{catching_up:?}");
-    assert!(catching_up[0].contains("per_second=0.06"), "{catching_up:?}");
+    assert!(catching_up[0].contains("per_second=0.08"), "{catching_up:?}");
     let expected = [
         "message=Event processing events_per_minute=4 scanned=8 skipped=1 parked=1 \
          date=\"1970-01-01\"",

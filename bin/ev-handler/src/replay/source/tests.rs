@@ -4,7 +4,6 @@ use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ev_core::{Form, Gap};
-use ev_pipeline::TokioEnv;
 
 use super::*;
 
@@ -105,8 +104,7 @@ fn page(seconds: &[i64]) -> SpanPage {
 
 fn source(upstream: Upstream, span: Range<i64>, types: &[&str]) -> SpanSource {
     let types = types.iter().map(|name| (*name).to_owned()).collect();
-    let env = Arc::new(TokioEnv::new());
-    SpanSource::new(Arc::new(Mutex::new(upstream)), env, survey("1.0.0"), span, types)
+    SpanSource::new(Arc::new(Mutex::new(upstream)), survey("1.0.0"), span, types)
 }
 
 fn start(source: &mut SpanSource) {

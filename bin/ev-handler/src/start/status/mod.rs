@@ -1,6 +1,7 @@
 //! What a run is doing, put together for whoever asks: the address for diagnostics, the file that
 //! SIGUSR1 writes, and systemd.
 
+mod catching_up;
 mod engine;
 mod notify;
 mod parked;
@@ -26,6 +27,7 @@ use super::known::{Known, Running};
 use super::outlet::{Made, Outlet};
 use super::receiver::Watching;
 
+pub(crate) use self::catching_up::foot;
 pub(crate) use self::engine::sums;
 pub(crate) use self::notify::Notify;
 pub(crate) use self::turning::Turning;
@@ -236,12 +238,13 @@ impl Gatherer {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks all engines, so that they turn; what comes of it is nobody's business here.
-    async fn nudge(&self) {
+    /// Asks all engines, so that they turn. What comes of it is in short what each is doing.
+    async fn nudge(&self) -> Vec<Sink> {
         let engines = self.from.known.lock().engines.clone();
-        for running in engines {
-            drop(ev_core::within(&*self.from.env, PATIENCE, running.inspector.status()).await);
-        }
+        let said = self.ask(&engines).await;
+        said.iter()
+            .map(|(running, status, answers)| engine::sink(running, status.as_ref(), *answers))
+            .collect()
     }
 }
 

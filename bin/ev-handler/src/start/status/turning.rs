@@ -1,5 +1,5 @@
 //! What goes on each second: the runtime's beat, what the engines are asked so that they turn, the
-//! last hour's figures, and what systemd is told.
+//! last hour's figures, what systemd is told, and what a terminal shows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::Gatherer;
+use super::catching_up::CatchingUp;
 use super::notify::Notify;
+use crate::logging::Foot;
 use crate::start::Error;
 
 /// Between two beats.
@@ -21,13 +23,14 @@ pub(crate) struct Turning {
 }
 
 impl Turning {
-    /// Needs a running tokio runtime, the one whose turning is of interest.
-    pub(crate) fn begin(gatherer: &Arc<Gatherer>, notify: &Notify) -> Self {
+    /// Shows in `foot` how far it has come. Needs a running tokio runtime, the one whose turning is
+    /// of interest.
+    pub(crate) fn begin(gatherer: &Arc<Gatherer>, notify: &Notify, foot: Option<Foot>) -> Self {
         notify.ready();
         let (one, other) = (Arc::clone(gatherer), Arc::clone(gatherer));
         let told = notify.clone();
         // Ended and waited for in `end`.
-        let look = look(other, notify.clone());
+        let look = look(other, notify.clone(), foot.map(CatchingUp::new));
         let tasks = [tokio::spawn(async move { one.beat(&told).await }), tokio::spawn(look)];
         Self { tasks }
     }
@@ -69,14 +72,19 @@ impl Gatherer {
 }
 
 /// Looks at everything now and then, and nudges the engines in between.
-async fn look(gatherer: Arc<Gatherer>, notify: Notify) {
+async fn look(gatherer: Arc<Gatherer>, notify: Notify, mut catching_up: Option<CatchingUp>) {
     loop {
         let snapshot = gatherer.gather().await;
         gatherer.history().note(&snapshot);
         notify.status(&snapshot);
         for _ in 0..LOOK {
             tokio::select! {
-                () = gatherer.from.env.sleep(BEAT) => gatherer.nudge().await,
+                () = gatherer.from.env.sleep(BEAT) => {
+                    let sinks = gatherer.nudge().await;
+                    if let Some(catching_up) = &mut catching_up {
+                        catching_up.show(&sinks, gatherer.from.env.monotonic());
+                    }
+                }
                 // systemd wants to know at once.
                 () = gatherer.from.stop.cancelled() => {
                     notify.stopping();
