@@ -5,7 +5,9 @@ use std::time::Duration;
 use ev_core::{Date, Timestamp, Verdict};
 use http::header::{HeaderMap, LOCATION, RETRY_AFTER};
 
+use crate::Form;
 use crate::connection::Answer;
+use crate::reasons::{denies, named, oversized_record};
 use crate::table::{Class, class_of};
 
 /// Most characters of an answer's body in a message.
@@ -19,6 +21,7 @@ pub(crate) fn verdict(
     url: &str,
     events: usize,
     compressed: bool,
+    form: Form,
     now: Timestamp,
 ) -> Verdict {
     let Answer { status, headers, body, .. } = answer;
@@ -34,6 +37,7 @@ pub(crate) fn verdict(
         Verdict::Busy { after, suspect, detail }
     };
     match class_of(status.as_u16()) {
+        Class::Delivered if denies(form, body) => busy(true, detail),
         Class::Delivered if answer.after_whole_request => Verdict::Delivered,
         Class::Delivered | Class::Unknown => {
             Verdict::Unknown { detail: format!("{detail}, before the whole request had been sent") }
@@ -42,9 +46,9 @@ pub(crate) fn verdict(
             if compressed {
                 detail.push_str(" (the request was compressed: does the receiver take gzip?)");
             }
-            Verdict::Guilty { index: None, detail }
+            Verdict::Guilty { index: named(form, body, events), detail }
         }
-        Class::Suspect => match oversized_record(body).filter(|index| *index < events) {
+        Class::Suspect => match oversized_record(body, events) {
             Some(index) => Verdict::Guilty { index: Some(index), detail },
             None => busy(true, detail),
         },
@@ -85,17 +89,6 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
-}
-
-/// The record that Fluentd (1.16 and later) names when it is larger than a chunk of its buffer.
-///
-/// Such a record gets this answer for ever, while the others of its request are stored each
-/// time. The text is `… record (nth: N) is larger than buffer chunk limit size …`.
-fn oversized_record(body: &[u8]) -> Option<usize> {
-    let text = String::from_utf8_lossy(body);
-    let (_, rest) = text.split_once("(nth: ")?;
-    let (index, rest) = rest.split_once(')')?;
-    rest.contains("larger than").then(|| index.parse().ok()).flatten()
 }
 
 /// `Retry-After` in either form (RFC 9110, section 10.2.3); `None` without one or when it is not
@@ -162,7 +155,7 @@ mod tests {
     #[test]
     fn classes_become_verdicts() {
         for status in 100..1000 {
-            let verdict = verdict(&answer(status, ""), "u", 3, false, NOW);
+            let verdict = verdict(&answer(status, ""), "u", 3, false, Form::Json, NOW);
             let fits = match class_of(status) {
                 Class::Delivered => verdict == Verdict::Delivered,
                 Class::Guilty => matches!(verdict, Verdict::Guilty { index: None, .. }),
@@ -181,11 +174,17 @@ mod tests {
 
     #[test]
     fn a_refused_compressed_body_is_said_to_be_one() {
-        let detail =
-            |status, compressed| match verdict(&answer(status, "no"), "u", 1, compressed, NOW) {
-                Verdict::Guilty { detail, .. } | Verdict::Busy { detail, .. } => detail,
-                other => panic!("{other:?}"),
-            };
+        let detail = |status, compressed| match verdict(
+            &answer(status, "no"),
+            "u",
+            1,
+            compressed,
+            Form::Json,
+            NOW,
+        ) {
+            Verdict::Guilty { detail, .. } | Verdict::Busy { detail, .. } => detail,
+            other => panic!("{other:?}"),
+        };
         assert!(
             detail(415, true)
                 .ends_with(": no (the request was compressed: does the receiver take gzip?)")
@@ -197,7 +196,7 @@ mod tests {
     #[test]
     fn an_answer_before_the_whole_request_delivers_nothing() {
         let early = Answer { after_whole_request: false, ..answer(200, "") };
-        assert!(matches!(verdict(&early, "u", 1, false, NOW), Verdict::Unknown { .. }));
+        assert!(matches!(verdict(&early, "u", 1, false, Form::Json, NOW), Verdict::Unknown { .. }));
     }
 
     #[test]
@@ -205,7 +204,9 @@ mod tests {
         let check = |value: &str, expected: Option<u64>| {
             let mut answer = answer(503, "");
             answer.headers.insert(RETRY_AFTER, HeaderValue::from_str(value).expect("a value"));
-            let Verdict::Busy { after, detail, .. } = verdict(&answer, "u", 1, false, NOW) else {
+            let Verdict::Busy { after, detail, .. } =
+                verdict(&answer, "u", 1, false, Form::Json, NOW)
+            else {
                 panic!("busy expected")
             };
             assert_eq!(after, expected.map(Duration::from_secs), "{value}");
@@ -239,7 +240,7 @@ mod tests {
                     chunk limit size (8000)\n";
         let check = |events, expected| {
             let Verdict::Guilty { index, .. } =
-                verdict(&answer(500, text), "u", events, false, NOW)
+                verdict(&answer(500, text), "u", events, false, Form::Json, NOW)
             else {
                 return assert_eq!(None, expected);
             };
@@ -248,8 +249,25 @@ mod tests {
         check(3, Some(1));
         check(1, None);
         let full = "500 Internal Server Error\nbuffer space has too many data\n";
-        let verdict = verdict(&answer(500, full), "u", 3, false, NOW);
+        let verdict = verdict(&answer(500, full), "u", 3, false, Form::Json, NOW);
         assert!(matches!(verdict, Verdict::Busy { suspect: true, .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_receiver_of_another_form_says_more_in_the_body() {
+        let of = |status, body, events, form| {
+            verdict(&answer(status, body), "u", events, false, form, NOW)
+        };
+        let busy = of(200, r#"{"text":"Server is busy","code":9}"#, 3, Form::SplunkHec);
+        assert!(matches!(busy, Verdict::Busy { suspect: true, .. }), "{busy:?}");
+        let taken = of(200, r#"{"text":"Success","code":0}"#, 3, Form::SplunkHec);
+        assert_eq!(taken, Verdict::Delivered);
+        let named = of(400, r#"{"code":6,"invalid-event-number":1}"#, 3, Form::SplunkHec);
+        assert!(matches!(named, Verdict::Guilty { index: Some(1), .. }), "{named:?}");
+        let old = of(400, "entry has timestamp too old", 1, Form::Loki);
+        assert!(matches!(old, Verdict::Guilty { index: Some(0), .. }), "{old:?}");
+        let wrong = of(400, "no labels", 1, Form::Loki);
+        assert!(matches!(wrong, Verdict::Guilty { index: None, .. }), "{wrong:?}");
     }
 
     #[test]

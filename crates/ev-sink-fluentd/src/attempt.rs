@@ -203,7 +203,8 @@ impl FluentdSink {
         if answer.reusable {
             self.pool.put(&call.target.server, connection, self.env.monotonic());
         }
-        verdict(answer, call.url, call.events, call.compressed, self.env.now())
+        let Call { url, events, compressed, .. } = *call;
+        verdict(answer, url, events, compressed, self.config.form, self.env.now())
     }
 }
 

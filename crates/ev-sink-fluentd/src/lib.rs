@@ -45,6 +45,7 @@ mod gzip;
 mod ids;
 mod io;
 mod pool;
+mod reasons;
 mod request;
 mod sink;
 mod stats;

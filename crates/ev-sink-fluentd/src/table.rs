@@ -45,6 +45,12 @@ const TABLE: &[Row] = &[
         then: "sent again and counted as possible duplicates",
     },
     Row {
+        statuses: &[],
+        case: "200–299 with a `code` that is not 0 (Splunk)",
+        class: Class::Suspect,
+        then: "as 500",
+    },
+    Row {
         statuses: &[(400, 400), (413, 413), (415, 415), (422, 422)],
         case: "",
         class: Class::Guilty,
@@ -53,9 +59,11 @@ const TABLE: &[Row] = &[
     },
     Row {
         statuses: &[],
-        case: "500 that names a record larger than a chunk of the buffer (Fluentd 1.16 and later)",
+        case: "a refusal that names the event: 500 with a record larger than a chunk of the buffer \
+               (Fluentd 1.16 and later), 400 with `invalid-event-number` (Splunk), 400 for one line \
+               that is too old, too new or too long (Loki)",
         class: Class::Guilty,
-        then: "as above, with the event that was named",
+        then: "the event that was named is sent alone, and parked if it is named again",
     },
     Row {
         statuses: &[(500, 500)],
@@ -201,14 +209,14 @@ mod tests {
         assert_eq!(lines.len(), TABLE.len() + 2);
         assert!(lines.iter().all(|line| line.matches('|').count() == 4), "{text}");
         assert_eq!(lines[2], "| 200–299 | delivered | acknowledged |");
-        assert!(lines[4].starts_with("| 400, 413, 415, 422 | guilty event | the batch is split"));
-        assert!(lines[7].starts_with("| 408, 425, 429, 501–599 | busy | "), "{}", lines[7]);
+        assert!(lines[5].starts_with("| 400, 413, 415, 422 | guilty event | the batch is split"));
+        assert!(lines[8].starts_with("| 408, 425, 429, 501–599 | busy | "), "{}", lines[8]);
         assert!(
-            lines[9].starts_with(
+            lines[10].starts_with(
                 "| 100–199, 401–407, 409–412, 414, 416–421, 423, 424, 426–428, 430–499, 600–999 |"
             ),
             "{}",
-            lines[9]
+            lines[10]
         );
     }
 }
