@@ -19,6 +19,17 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
+/// The same in at most so many bytes of UTF-8, with `…` at the end if that cuts it.
+pub(crate) fn short(text: &str, most_bytes: usize) -> String {
+    const CUT: &str = "…";
+    let text = harmless(text);
+    if text.len() <= most_bytes {
+        return text;
+    }
+    let end = text.floor_char_boundary(most_bytes.saturating_sub(CUT.len()));
+    format!("{}{CUT}", &text[..end])
+}
+
 /// An id, which comes from whoever could write an event.
 pub(crate) fn shown_id(id: &str) -> String {
     harmless(&id.chars().take(ID_LEN).collect::<String>())
@@ -43,6 +54,13 @@ mod tests {
         assert_eq!(harmless("field 7 is not in the schema: ä"), "field 7 is not in the schema: ä");
         assert_eq!(harmless("a\x1b[2Jb\nc\u{9b}"), "a\\u{1b}[2Jb\\u{a}c\\u{9b}");
         assert_eq!(harmless("\u{202e}txt"), "\\u{202e}txt");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(short("a\nb", 8), "a\\u{a}b");
+        assert_eq!(short(&"ä".repeat(10), 20), "ä".repeat(10));
+        assert_eq!(short(&"ä".repeat(11), 20), format!("{}…", "ä".repeat(8)));
     }
 
     #[test]

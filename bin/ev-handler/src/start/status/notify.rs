@@ -7,6 +7,12 @@ use ev_diag::{Light, Readiness, Snapshot};
 use sd_notify::NotifyState;
 use tracing::debug;
 
+use crate::text::short;
+
+/// Most bytes of what `systemctl status` shows. systemd reads 4,096 of a message (`NOTIFY_BUFFER_MAX`
+/// in `src/core/manager.h`) and drops a longer one whole.
+const STATUS_BYTES: usize = 1_000;
+
 /// Tells systemd; says nothing where nobody listens.
 #[derive(Clone)]
 pub(crate) struct Notify {
@@ -62,7 +68,8 @@ impl Notify {
     /// One line for `systemctl status`.
     pub(super) fn status(&self, snapshot: &Snapshot) {
         if self.listens && !self.stopping.load(Ordering::Relaxed) {
-            self.tell(&[NotifyState::Status(&line(snapshot))]);
+            // Much of it is the word of a peer, and each line of a message is an order to systemd.
+            self.tell(&[NotifyState::Status(&short(&line(snapshot), STATUS_BYTES))]);
         }
     }
 
