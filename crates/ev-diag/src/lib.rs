@@ -17,6 +17,8 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
+mod asker;
 mod error;
 mod history;
 pub mod metrics;

@@ -1,31 +1,28 @@
 //! The address on which all this is asked for.
 
-use std::convert::Infallible;
+use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use ev_core::{BoxFuture, Env, within};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Serialize;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::page::{PAGE, POLICY};
-use crate::{Error, Readiness, Snapshot, Watchdog, metrics};
+use crate::answers::answer;
+use crate::{Error, Snapshot, Watchdog};
 
-/// Connections that are served at one time. Further ones wait.
+/// Connections that are served at one time. A further one takes the place of the oldest, so whoever
+/// holds many keeps nobody from an answer.
 const CONNECTIONS: usize = 32;
-/// How long the head of a request may take, and how long an idle connection is kept.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// From the beginning of a connection to the last byte of its one answer. Whoever does not ask or
+/// does not read by then has gone.
+const LIFE: Duration = Duration::from_secs(20);
 /// Pause after a connection could not be taken (no file descriptor is free).
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -101,124 +98,48 @@ impl Drop for Server {
 }
 
 async fn serve(listener: TcpListener, views: Arc<dyn Views>, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut connections = tokio::task::JoinSet::new();
+    let mut connections = JoinSet::new();
+    // In the order in which they came.
+    let mut places: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             // So that those that have ended are forgotten.
             Some(_) = connections.join_next() => continue,
-            accepted = accepted => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 debug!(%error, "no connection taken");
                 views.env().sleep(PAUSE).await;
                 continue;
             }
         };
-        let views = Arc::clone(&views);
-        connections.spawn(async move {
-            let _place = place;
-            let service = service_fn(|request| answer(&*views, request));
-            let served = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
-                .max_headers(64)
-                .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = served.await {
-                debug!(%error, "connection for diagnostics ended");
-            }
-        });
+        places.retain(|place| !place.is_finished());
+        while places.len() >= CONNECTIONS
+            && let Some(oldest) = places.pop_front()
+        {
+            oldest.abort();
+        }
+        places.push_back(connections.spawn(converse(stream, peer, Arc::clone(&views))));
     }
     connections.shutdown().await;
 }
 
-type Answer = Response<Full<Bytes>>;
-
-async fn answer(views: &dyn Views, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    let is_read = request.method() == Method::GET || request.method() == Method::HEAD;
-    let mut answer = match request.uri().path() {
-        _ if !is_read => {
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned());
-            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            answer
-        }
-        "/" => of(StatusCode::OK, "text/html; charset=utf-8", PAGE),
-        "/metrics" => {
-            let text = metrics::openmetrics(snapshot(views).await);
-            of(StatusCode::OK, metrics::CONTENT_TYPE, text)
-        }
-        "/healthz" => health(views),
-        "/readyz" => {
-            let readiness = Readiness::of(&snapshot(views).await);
-            let status = match readiness.ready {
-                true => StatusCode::OK,
-                false => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            json(status, &readiness)
-        }
-        "/status.json" => {
-            let snapshot = snapshot(views).await;
-            json(StatusCode::OK, &Status { readiness: Readiness::of(&snapshot), snapshot })
-        }
-        _ => {
-            let paths = "there are / /status.json /metrics /healthz /readyz\n";
-            text(StatusCode::NOT_FOUND, paths.to_owned())
-        }
-    };
-    let headers = answer.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(answer)
-}
-
-/// What `/status.json` holds.
-#[derive(Serialize)]
-struct Status {
-    readiness: Readiness,
-    #[serde(flatten)]
-    snapshot: Snapshot,
-}
-
-/// The snapshot; an empty one if even that does not come.
-async fn snapshot(views: &dyn Views) -> Snapshot {
-    within(views.env(), PATIENCE, views.snapshot()).await.unwrap_or_default()
-}
-
-fn health(views: &dyn Views) -> Answer {
-    let stalled = views.watchdog().stalled(views.env().monotonic());
-    if stalled.is_empty() {
-        return text(StatusCode::OK, "ok\n".to_owned());
+/// One question and its answer. A connection that is kept for further ones would hold a place.
+async fn converse(stream: TcpStream, peer: SocketAddr, views: Arc<dyn Views>) {
+    let service = service_fn(|request| answer(&*views, peer, request));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(LIFE)
+        .keep_alive(false)
+        .max_headers(64)
+        .serve_connection(TokioIo::new(stream), service);
+    match within(views.env(), LIFE, served).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => debug!(%error, "connection for diagnostics ended"),
+        None => debug!(%peer, "connection for diagnostics took too long"),
     }
-    let said: Vec<String> = stalled
-        .iter()
-        .map(|(name, age)| format!("{name} has not turned for {} s\n", age.as_secs()))
-        .collect();
-    text(StatusCode::SERVICE_UNAVAILABLE, said.concat())
-}
-
-fn json(status: StatusCode, value: &impl Serialize) -> Answer {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => of(status, "application/json", text + "\n"),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-    }
-}
-
-fn text(status: StatusCode, body: String) -> Answer {
-    of(status, "text/plain; charset=utf-8", body)
-}
-
-fn of(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    answer
 }

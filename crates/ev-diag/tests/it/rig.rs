@@ -2,20 +2,25 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ev_core::{BoxFuture, Env, Timestamp};
 use ev_diag::{Pulse, Server, Snapshot, Views, Watchdog};
+use tokio::sync::watch;
 
-/// A clock that is set by hand. Nobody sleeps by it for ever: only real time passes there.
-#[derive(Default)]
-pub(crate) struct Clock(AtomicU64);
+/// A clock that is set by hand, and whoever sleeps by it with it.
+pub(crate) struct Clock(watch::Sender<Duration>);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(watch::Sender::new(Duration::ZERO))
+    }
+}
 
 impl Clock {
     pub(crate) fn set(&self, second: u64) {
-        self.0.store(second, Ordering::Relaxed);
+        self.0.send_replace(Duration::from_secs(second));
     }
 }
 
@@ -25,11 +30,15 @@ impl Env for Clock {
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_secs(self.0.load(Ordering::Relaxed))
+        *self.0.borrow()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
+        let (mut time, end) = (self.0.subscribe(), self.monotonic() + duration);
+        Box::pin(async move {
+            // The clock lives as long as whoever sleeps by it.
+            drop(time.wait_for(|now| *now >= end).await);
+        })
     }
 
     fn random(&self) -> u64 {
@@ -92,9 +101,13 @@ impl Rig {
     }
 
     pub(crate) fn ask(&self, method: &str, path: &str) -> Answer {
+        self.ask_with(method, path, "Host: localhost\r\nConnection: close\r\n")
+    }
+
+    /// The same with these lines in its head.
+    pub(crate) fn ask_with(&self, method: &str, path: &str, head: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address()).unwrap();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n")
-            .unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\n{head}\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

@@ -84,10 +84,15 @@ fn other_paths_and_methods_are_refused_with_words() {
     assert_eq!((head.status, &*head.body), (200, ""));
 }
 
+/// As many as are served at one time.
+const PLACES: usize = 32;
+/// More bytes than the buffers of a connection hold, so that writing them does not end.
+const ENDLESS: usize = 8 << 20;
+
 #[test]
 fn who_says_nothing_keeps_nobody_else_waiting() {
     let rig = Rig::new(running());
-    let silent: Vec<_> = (0..8).map(|_| TcpStream::connect(rig.address()).unwrap()).collect();
+    let silent: Vec<_> = (0..=PLACES).map(|_| TcpStream::connect(rig.address()).unwrap()).collect();
     assert_eq!(rig.get("/healthz").status, 200);
     drop(silent);
     let mut rude = TcpStream::connect(rig.address()).unwrap();
@@ -96,6 +101,72 @@ fn who_says_nothing_keeps_nobody_else_waiting() {
     // It may be reset, for all that it deserves.
     drop(rude.read_to_end(&mut answer));
     assert_eq!(rig.get("/healthz").status, 200);
+}
+
+#[test]
+fn who_does_not_read_makes_room_for_others() {
+    let rig = Rig::new(Snapshot { storage: "x".repeat(ENDLESS), ..running() });
+    let mut lazy = TcpStream::connect(rig.address()).unwrap();
+    lazy.write_all(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    // The first byte shows that the answer is being written.
+    lazy.read_exact(&mut [0]).unwrap();
+    let others: Vec<_> = (0..PLACES).map(|_| TcpStream::connect(rig.address()).unwrap()).collect();
+    assert_eq!(rig.get("/healthz").status, 200);
+    // What was in the buffers comes, and then the end, or a reset.
+    let mut rest = Vec::new();
+    drop(lazy.read_to_end(&mut rest));
+    assert!(rest.len() < ENDLESS, "{}", rest.len());
+    drop(others);
+}
+
+#[test]
+fn a_connection_that_would_be_kept_holds_no_place() {
+    let rig = Rig::new(running());
+    let ask = |_| {
+        let mut stream = TcpStream::connect(rig.address()).unwrap();
+        let head = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
+        stream.write_all(head).unwrap();
+        let mut answer = String::new();
+        // It ends, so the connection is closed behind the one answer.
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("connection: close"), "{answer}");
+    };
+    (0..=PLACES).for_each(ask);
+    assert_eq!(rig.get("/healthz").status, 200);
+}
+
+#[test]
+fn a_connection_has_an_end() {
+    let rig = Rig::new(Snapshot { storage: "x".repeat(ENDLESS), ..running() });
+    let mut silent = TcpStream::connect(rig.address()).unwrap();
+    let mut lazy = TcpStream::connect(rig.address()).unwrap();
+    lazy.write_all(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    // The first byte shows that the answer is being written.
+    lazy.read_exact(&mut [0]).unwrap();
+    rig.shown.clock.set(20);
+    let mut rest = Vec::new();
+    assert_eq!(silent.read_to_end(&mut rest).unwrap(), 0);
+    // What was in the buffers comes, and then the end, or a reset.
+    drop(lazy.read_to_end(&mut rest));
+    assert!(rest.len() < ENDLESS, "{}", rest.len());
+}
+
+#[test]
+fn pages_of_others_learn_nothing() {
+    let rig = Rig::new(running());
+    for path in ["/", "/status.json", "/metrics", "/readyz"] {
+        let rebound = rig.ask_with("GET", path, "Host: evil.example.com\r\nConnection: close\r\n");
+        let said = "on this machine it is asked by address or as `localhost`\n";
+        assert_eq!((rebound.status, &*rebound.body), (421, said), "{path}");
+        let head = "Host: localhost\r\nSec-Fetch-Site: cross-site\r\nConnection: close\r\n";
+        let foreign = rig.ask_with("GET", path, head);
+        let said = "pages of other addresses get no answer here\n";
+        assert_eq!((foreign.status, &*foreign.body), (403, said), "{path}");
+        let own = format!("Host: {}\r\nSec-Fetch-Site: same-origin\r\n", rig.address());
+        assert_eq!(rig.ask_with("GET", path, &own).status, 200, "{path}");
+    }
+    let health = rig.ask_with("GET", "/healthz", "Host: handler\r\nConnection: close\r\n");
+    assert_eq!(health.status, 200);
 }
 
 #[test]
