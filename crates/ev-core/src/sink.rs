@@ -121,6 +121,12 @@ pub enum Verdict {
         /// The answer, for logs: status and first bytes of the body.
         detail: String,
     },
+    /// The sink says what about an event keeps it from ever taking it: older or longer than its
+    /// limits allow. Of a batch with one event there is no doubt which.
+    Never {
+        /// The answer, for logs: status and first bytes of the body.
+        detail: String,
+    },
     /// The sink refuses us: set up wrongly (credentials, path).
     Refused {
         /// The answer, for logs.

@@ -77,6 +77,7 @@ impl Core {
                 }
                 self.charged(parcel, Charge::Refused(index), &detail, None);
             }
+            Verdict::Never { detail } => self.charged(parcel, Charge::Never, &detail, None),
             Verdict::Busy { after, suspect: true, detail } => {
                 receiver.pace.failed(parcel.sent, now);
                 if parcel.batch.entries.len() > 1 {
@@ -164,7 +165,7 @@ impl Core {
                 let (kind, alarm) = match charge {
                     // The first time it may only be that nothing else was sent in between.
                     Charge::Refused(_) if receiver.refuses_all() => (REFUSES_ALL, Alarm::Yes),
-                    Charge::Refused(_) => ("content refused", Alarm::No),
+                    Charge::Refused(_) | Charge::Never => ("content refused", Alarm::No),
                     Charge::Failed => ("failing on an event", Alarm::No),
                 };
                 receiver.failed(kind, alarm, detail, &parcel, now);

@@ -5,7 +5,8 @@
 //!
 //! - A batch is cut until the one event is left that is refused.
 //! - A refusal of content (400, 413, 415, 422) is proof when the receiver has taken another
-//!   request since it refused this event the last time, or when it names the event.
+//!   request since it refused this event the last time, or when it says what it never takes of such
+//!   an event.
 //! - A 500 says less, as Fluentd also answers it while its buffers are full. It is proof when it
 //!   comes again and again for the same event while nearly all others are taken, and when it does
 //!   so for many events, many others.
@@ -153,6 +154,8 @@ impl Case {
 pub(crate) enum Charge {
     /// It refuses an event: this one, if it says so.
     Refused(Option<usize>),
+    /// It says what about an event keeps it from ever taking it.
+    Never,
     /// It failed, perhaps because of an event.
     Failed,
 }
@@ -206,12 +209,8 @@ pub(crate) fn judge(
         }
         return match charge {
             Charge::Refused(Some(index)) if index < entries => Ruling::Cut(Cut::Around(index)),
-            Charge::Refused(_) | Charge::Failed => Ruling::Cut(Cut::Half),
+            Charge::Refused(_) | Charge::Never | Charge::Failed => Ruling::Cut(Cut::Half),
         };
-    }
-    // Who names the event says what is wrong with this one, not what it does with others.
-    if charge == Charge::Refused(Some(0)) {
-        return Ruling::Park;
     }
     let now = record.with(around.other);
     let last = case.last.replace(record.taken);
@@ -220,6 +219,7 @@ pub(crate) fn judge(
         Charge::Refused(_) => {
             case.refused.replace(record.taken).is_some_and(|taken| record.taken > taken)
         }
+        Charge::Never => true,
         Charge::Failed => case.is_proved(now, around.crowd),
     };
     if proved {
@@ -268,10 +268,15 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_is_named_needs_no_other_proof() {
-        let (record, case) = (&mut Record::default(), &mut Case::default());
-        assert_eq!(rule(case, Charge::Refused(Some(0)), record), Ruling::Park);
-        assert_eq!(rule(case, REFUSED, record), Ruling::SetAside);
+    fn what_is_never_taken_needs_no_other_proof() {
+        let record = &mut Record::default();
+        let mut rule = |entries| judge(&mut Case::default(), Charge::Never, entries, record, ALONE);
+        assert_eq!(rule(8), Ruling::Cut(Cut::Half));
+        assert_eq!(rule(1), Ruling::Park);
+        // Who names an event may do so with every one.
+        let named = Charge::Refused(Some(0));
+        let ruling = judge(&mut Case::default(), named, 1, &mut Record::default(), ALONE);
+        assert_eq!(ruling, Ruling::SetAside);
     }
 
     #[test]

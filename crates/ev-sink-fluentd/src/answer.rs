@@ -7,7 +7,7 @@ use http::header::{HeaderMap, LOCATION, RETRY_AFTER};
 
 use crate::Form;
 use crate::connection::Answer;
-use crate::reasons::{denies, named, oversized_record};
+use crate::reasons::{denies, is_never, named, oversized_record};
 use crate::table::{Class, class_of};
 
 /// Most characters of an answer's body in a message.
@@ -42,6 +42,7 @@ pub(crate) fn verdict(
         Class::Delivered | Class::Unknown => {
             Verdict::Unknown { detail: format!("{detail}, before the whole request had been sent") }
         }
+        Class::Guilty if is_never(form, body) => Verdict::Never { detail },
         Class::Guilty => {
             if compressed {
                 detail.push_str(" (the request was compressed: does the receiver take gzip?)");
@@ -265,7 +266,7 @@ mod tests {
         let named = of(400, r#"{"code":6,"invalid-event-number":1}"#, 3, Form::SplunkHec);
         assert!(matches!(named, Verdict::Guilty { index: Some(1), .. }), "{named:?}");
         let old = of(400, "entry has timestamp too old", 1, Form::Loki);
-        assert!(matches!(old, Verdict::Guilty { index: Some(0), .. }), "{old:?}");
+        assert!(matches!(old, Verdict::Never { .. }), "{old:?}");
         let wrong = of(400, "no labels", 1, Form::Loki);
         assert!(matches!(wrong, Verdict::Guilty { index: None, .. }), "{wrong:?}");
     }

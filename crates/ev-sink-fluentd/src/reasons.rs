@@ -21,11 +21,16 @@ pub(crate) fn denies(form: Form, body: &[u8]) -> bool {
 pub(crate) fn named(form: Form, body: &[u8], events: usize) -> Option<usize> {
     let index = match form {
         Form::SplunkHec => usize::try_from(member(body, "invalid-event-number")?).ok()?,
-        // It names lines by their stream alone; of one there is no doubt.
-        Form::Loki if events == 1 && is_never(body) => 0,
+        // It names lines by their stream alone.
         Form::Loki | Form::Json | Form::Ndjson => return None,
     };
     (index < events).then_some(index)
+}
+
+/// Whether a refusal says what about an event keeps it from ever being taken.
+pub(crate) fn is_never(form: Form, body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    form == Form::Loki && LOKI_NEVER.iter().any(|words| text.contains(words))
 }
 
 /// The record that Fluentd (1.16 and later) names when it is larger than a chunk of its buffer.
@@ -43,11 +48,6 @@ pub(crate) fn oversized_record(body: &[u8], events: usize) -> Option<usize> {
 /// A number in the object that a body is.
 fn member(body: &[u8], name: &str) -> Option<i64> {
     serde_json::from_slice::<Value>(body).ok()?.get(name)?.as_i64()
-}
-
-fn is_never(body: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
-    LOKI_NEVER.iter().any(|words| text.contains(words))
 }
 
 #[cfg(test)]
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_that_loki_never_takes_is_named() {
+    fn loki_says_what_it_never_takes() {
         for body in [
             "entry for stream '{job=\"teleport\"}' has timestamp too old: 2026-01-01T00:00:00Z, \
              oldest acceptable timestamp is: 2026-11-16T00:00:00Z",
@@ -82,12 +82,12 @@ mod tests {
             "entry too far behind, entry timestamp is: 2026-01-01T00:00:00Z",
             "Max entry size '262144' bytes exceeded for stream '{}' while adding an entry",
         ] {
-            assert_eq!(named(Form::Loki, body.as_bytes(), 1), Some(0), "{body}");
-            assert_eq!(named(Form::Loki, body.as_bytes(), 2), None, "any of them: {body}");
+            assert!(is_never(Form::Loki, body.as_bytes()), "{body}");
+            assert!(!is_never(Form::Json, body.as_bytes()), "{body}");
         }
         // That is about whoever sends, not about the line.
         for body in ["error at least one label pair is required per stream", "parse error", ""] {
-            assert_eq!(named(Form::Loki, body.as_bytes(), 1), None, "{body}");
+            assert!(!is_never(Form::Loki, body.as_bytes()), "{body}");
         }
     }
 

@@ -59,11 +59,16 @@ const TABLE: &[Row] = &[
     },
     Row {
         statuses: &[],
-        case: "a refusal that names the event: 500 with a record larger than a chunk of the buffer \
-               (Fluentd 1.16 and later), 400 with `invalid-event-number` (Splunk), 400 for one line \
-               that is too old, too new or too long (Loki)",
+        case: "500 that names a record larger than a chunk of the buffer (Fluentd 1.16 and later), \
+               400 with `invalid-event-number` (Splunk)",
         class: Class::Guilty,
-        then: "the event that was named is sent alone, and parked if it is named again",
+        then: "as above, with the event that was named",
+    },
+    Row {
+        statuses: &[],
+        case: "400 that says of lines that they are too old, too new or too long (Loki)",
+        class: Class::Guilty,
+        then: "as above, and an event alone is parked at once",
     },
     Row {
         statuses: &[(500, 500)],
@@ -210,13 +215,13 @@ mod tests {
         assert!(lines.iter().all(|line| line.matches('|').count() == 4), "{text}");
         assert_eq!(lines[2], "| 200–299 | delivered | acknowledged |");
         assert!(lines[5].starts_with("| 400, 413, 415, 422 | guilty event | the batch is split"));
-        assert!(lines[8].starts_with("| 408, 425, 429, 501–599 | busy | "), "{}", lines[8]);
+        assert!(lines[9].starts_with("| 408, 425, 429, 501–599 | busy | "), "{}", lines[9]);
         assert!(
-            lines[10].starts_with(
+            lines[11].starts_with(
                 "| 100–199, 401–407, 409–412, 414, 416–421, 423, 424, 426–428, 430–499, 600–999 |"
             ),
             "{}",
-            lines[10]
+            lines[11]
         );
     }
 }
