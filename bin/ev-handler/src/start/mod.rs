@@ -202,11 +202,24 @@ pub async fn start(settings: Settings, stop: CancellationToken) -> Result<Summar
 ///
 /// See [`Error`].
 pub async fn start_with(
-    mut settings: Settings,
+    settings: Settings,
     stop: CancellationToken,
     control: Control,
 ) -> Result<Summary, Error> {
-    let env: Arc<dyn Env> = Arc::new(TokioEnv::new());
+    start_in(settings, stop, control, Arc::new(TokioEnv::new())).await
+}
+
+/// As [`start_with`], by the clock of `env`.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub async fn start_in(
+    mut settings: Settings,
+    stop: CancellationToken,
+    control: Control,
+    env: Arc<dyn Env>,
+) -> Result<Summary, Error> {
     tell::tell(&settings);
     storage::check(&settings.storage).map_err(|what| Error::setting("storage", what))?;
     let trust = decoders::trust(&settings.decoder)?;

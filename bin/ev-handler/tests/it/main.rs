@@ -39,5 +39,6 @@ mod toolchains;
 mod two_receivers;
 mod unstructured;
 mod verify_command;
+mod watchdog;
 mod web;
 mod wrong_input;
