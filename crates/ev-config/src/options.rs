@@ -133,8 +133,9 @@ pub enum Owner {
     Reference,
     /// Ours. A configuration that uses one was written for this program.
     Ours,
-    /// Ours, but about checking a configuration only: says nothing about whom it was written for.
-    OursForChecking,
+    /// Ours, but it changes nothing that is sent, as it is about checking, logging or watching: says
+    /// nothing about whom a configuration was written for.
+    OursBeside,
 }
 
 /// What this release does with an option.
@@ -279,7 +280,7 @@ mod tests {
                     assert!(option.env.iter().filter(misspelt).count() <= 1);
                     assert!(option.env.iter().all(|name| name.starts_with("FD")));
                 }
-                Owner::Ours | Owner::OursForChecking => assert!(prefix("EV_"), "{}", option.name),
+                Owner::Ours | Owner::OursBeside => assert!(prefix("EV_"), "{}", option.name),
             }
         }
     }

@@ -72,7 +72,7 @@ impl Loaded {
             return origin.to_string();
         }
         match self.first_own() {
-            None => format!("{origin}, as there are only settings of the reference handler"),
+            None => format!("{origin}, as there is no setting of ours about what is sent"),
             Some(own) => format!("{origin}, as `{}` ({}) is set", own.option.setting(), own.origin),
         }
     }

@@ -268,8 +268,8 @@ fn without_values(items: &[String]) -> String {
     names.collect::<Vec<_>>().join(",")
 }
 
-/// The first option of ours that somebody gave, which says that the configuration was written
-/// for this program.
+/// The first option of ours about what is sent that somebody gave, which says that the
+/// configuration was written for this program.
 pub(crate) fn first_own<'a>(settings: &'a BTreeMap<&'static str, Setting>) -> Option<&'a Setting> {
     options()
         .iter()

@@ -368,10 +368,10 @@ pub struct Token {
 pub enum BatchModeReason {
     /// Somebody set it.
     Set,
-    /// Only settings of the reference handler are used: whoever receives may know single objects
-    /// only. Worth a log line about what arrays would bring.
+    /// No setting of ours is used that is about what is sent: whoever receives may know single
+    /// objects only. Worth a log line about what arrays would bring.
     OnlyReferenceSettings,
-    /// A setting of ours is used, so the configuration was written for this program.
+    /// One is used, so the configuration was written for this program.
     OwnSetting,
 }
 

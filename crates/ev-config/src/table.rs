@@ -90,6 +90,11 @@ const fn ours(
     OptionSpec { toml: Toml::At(path), owner: Owner::Ours, ..reference(name, kind, env, help) }
 }
 
+/// The same of one that changes nothing that is sent.
+const fn beside(option: OptionSpec) -> OptionSpec {
+    OptionSpec { owner: Owner::OursBeside, ..option }
+}
+
 const fn default(option: OptionSpec, default: &'static str) -> OptionSpec {
     OptionSpec { default: Some(default), ..option }
 }

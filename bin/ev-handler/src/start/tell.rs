@@ -134,7 +134,7 @@ fn ours(settings: &Settings) {
             && fluentd.batching.mode == BatchMode::Single
     }) {
         info!(
-            "sending one event a request, as the configuration has none of our own settings; `batch-mode = \"array\"` under `[forward.fluentd]` is many times faster where the receiver is Fluentd"
+            "sending one event a request, as the configuration has none of our own settings about what is sent; `batch-mode = \"array\"` under `[forward.fluentd]` is many times faster where the receiver is Fluentd"
         );
     }
     if decoder.trust.is_none() {

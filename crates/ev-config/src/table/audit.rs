@@ -1,25 +1,25 @@
 //! The handler's own security events.
 
-use super::{default, ours};
+use super::{beside, default, ours};
 use crate::options::{Kind, OptionSpec};
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
-    ours(
+    beside(ours(
         "audit-endpoint",
         Kind::Text,
         &["EV_AUDIT_ENDPOINT"],
         "audit.endpoint",
         "Where an agent takes security events of the handler itself: `unix` for its usual sockets, \
          `unix:PATH`, or `tcp:HOST:PORT`; without it none are sent.",
-    ),
-    ours(
+    )),
+    beside(ours(
         "audit-service",
         Kind::Text,
         &["EV_AUDIT_SERVICE"],
         "audit.service",
         "Service tree id under which they are sent, a GUID.",
-    ),
-    default(
+    )),
+    beside(default(
         ours(
             "audit-plane",
             Kind::Choice(&["control", "data"]),
@@ -28,12 +28,12 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
             "Plane that they belong to.",
         ),
         "control",
-    ),
-    ours(
+    )),
+    beside(ours(
         "audit-caller",
         Kind::Text,
         &["EV_AUDIT_CALLER"],
         "audit.caller",
         "IP address of the handler in them; without it that from which Auth is reached.",
-    ),
+    )),
 ];

@@ -59,7 +59,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         &["EV_FLUENTD_BATCH_MODE"],
         "forward.fluentd.batch-mode",
         "A JSON array of events in a request, or one event as the reference handler sends it. \
-         Default: `single` when only settings of the reference handler are used, else `array`.",
+         Default: `single` when no setting of ours is used that is about what is sent, else `array`; \
+         those for checking, logging and watching are not (`strict`, `dry-run-print`, `diag-addr`, \
+         `[log]`, `[audit]`).",
     ),
     default(
         ours(

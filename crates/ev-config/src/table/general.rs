@@ -1,6 +1,6 @@
 //! Configuration file, logs, checks.
 
-use super::{default, ours, reference};
+use super::{beside, default, ours, reference};
 use crate::options::{Kind, OptionSpec, Owner, Toml};
 
 pub(super) const OPTIONS: &[OptionSpec] = &[
@@ -23,7 +23,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     },
     OptionSpec {
         toml: Toml::No,
-        owner: Owner::OursForChecking,
+        owner: Owner::OursBeside,
         ..default(
             ours(
                 "strict",
@@ -36,7 +36,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
             "false",
         )
     },
-    default(
+    beside(default(
         ours(
             "log-format",
             Kind::Choice(&["text", "json"]),
@@ -45,13 +45,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
             "Form of the log lines on stderr.",
         ),
         "text",
-    ),
-    ours(
+    )),
+    beside(ours(
         "diag-addr",
         Kind::Text,
         &["EV_DIAG_ADDR"],
         "diag-addr",
         "Address on which metrics, health and a status page are served, as `127.0.0.1:3000`; \
          `:3000` is that port on all addresses. Without it nothing is served.",
-    ),
+    )),
 ];

@@ -67,7 +67,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "false",
     ),
     OptionSpec {
-        owner: Owner::OursForChecking,
+        owner: Owner::OursBeside,
         ..default(
             ours(
                 "dry-run-print",

@@ -361,8 +361,18 @@ fn the_batch_mode_follows_whom_the_configuration_was_written_for() {
     check(Rig::new().flag("--strict"), BatchMode::Single, "reference");
     let own = "[decoder]\nunknown = 'park'";
     check(Rig::new().toml(own), BatchMode::Array, "decoder.unknown ev.toml:2");
-    let by_default = "[log]\nformat = 'text'";
-    check(Rig::new().toml(by_default), BatchMode::Array, "log.format ev.toml:2");
+    let by_default = "[forward.fluentd]\nin-flight = 'adaptive'";
+    check(Rig::new().toml(by_default), BatchMode::Array, "forward.fluentd.in-flight ev.toml:2");
+    // Whoever only adds metrics, or wants another form of log, is not to find another body at a
+    // receiver that knows one event a request.
+    let beside = "diag-addr = '127.0.0.1:3000'\n[log]\nformat = 'json'\n[audit]\nplane = 'data'";
+    check(Rig::new().toml(beside), BatchMode::Single, "reference");
+    check(Rig::new().flag("--diag-addr=:3000"), BatchMode::Single, "reference");
+    check(
+        Rig::new().flag("--diag-addr=:3000").toml(own),
+        BatchMode::Array,
+        "decoder.unknown ev.toml:2",
+    );
     check(Rig::new().env("EV_PRINT_DATA", "false"), BatchMode::Array, "print-data EV_PRINT_DATA");
     let single = Rig::new().flag("--fluentd-batch-mode=single").toml(own);
     check(single, BatchMode::Single, "set --fluentd-batch-mode");

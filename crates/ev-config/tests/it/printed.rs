@@ -99,7 +99,7 @@ fn each_has_its_origin_behind_it() {
         "refresh.interval = \"1m30s\" # DIR/ev.toml:3",
         "\n[forward.fluentd]",
         "max-connections = 10 # default",
-        "batch-mode = \"single\" # default, as there are only settings of the reference handler",
+        "batch-mode = \"single\" # default, as there is no setting of ours about what is sent",
         "# gzip-above = 8192 # default; without effect, as `gzip` is not `auto`",
         "\n[lock]",
         "failed.attempts.count = 3 # default",
