@@ -32,6 +32,7 @@ pub(crate) struct UnknownKey {
     pub(crate) path: String,
     pub(crate) origin: Origin,
     pub(crate) nearest: Option<String>,
+    pub(crate) written: Written,
 }
 
 impl File {
@@ -80,6 +81,7 @@ impl File {
                 origin: self.origin(entry),
                 nearest: nearest(&entry.path, usual.iter().map(String::as_str))
                     .map(ToOwned::to_owned),
+                written: entry.written.clone(),
             })
             .collect()
     }

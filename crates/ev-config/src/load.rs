@@ -10,13 +10,14 @@ use clap::parser::ValueSource;
 use crate::build::build;
 use crate::command::{GLOBAL, STRAY};
 use crate::error::ConfigError;
-use crate::file::File;
+use crate::file::{File, UnknownKey};
 use crate::finding::Finding;
+use crate::nearest::nearest_within;
 use crate::options::{Kind, OptionSpec, options};
 use crate::origin::Origin;
 use crate::resolve::{Resolved, Setting, Sources, first_own, resolve};
 use crate::settings::Settings;
-use crate::value::{Places, Value};
+use crate::value::{Places, Value, parse};
 
 /// Looks up an environment variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
@@ -67,7 +68,8 @@ impl Loaded {
         options().iter().map(|option| Effective::of(&self.standing[option.name]))
     }
 
-    /// The first option of ours that somebody gave: what makes the default of some others.
+    /// The first option of ours about what is sent that somebody gave: what makes the default of
+    /// some others.
     pub fn first_own(&self) -> Option<Effective<'_>> {
         first_own(&self.standing).map(Effective::of)
     }
@@ -135,7 +137,7 @@ fn load_with(
 
     refuse_strays(matches, &mut resolved);
     if let Some(file) = &file {
-        report_unknown(file, &mut resolved);
+        report_unknown(file, &mut resolved, &places);
     }
     let settings = build(&mut resolved);
     if is_strict(&resolved) {
@@ -166,9 +168,19 @@ fn config_path(resolved: &Resolved) -> Result<Option<PathBuf>, ConfigError> {
     }
 }
 
-fn report_unknown(file: &File, resolved: &mut Resolved) {
+fn report_unknown(file: &File, resolved: &mut Resolved, places: &Places) {
     let ignored = if is_strict(resolved) { "" } else { ", ignored" };
+    let is_lock_set = resolved.settings["lock-enabled"].origin.is_given();
     for key in file.unknown() {
+        if !is_lock_set && turns_locking_on(&key, places) {
+            resolved.problems.push(Finding::new(
+                key.path,
+                &key.origin,
+                "unknown setting; did you mean `lock.enabled`? Nobody would be locked out: correct \
+                 its name, or set `lock.enabled` too, to `false` if locking is to be off",
+            ));
+            continue;
+        }
         let hint = match key.nearest {
             Some(nearest) => format!("; did you mean `{nearest}`?"),
             None => String::new(),
@@ -176,6 +188,18 @@ fn report_unknown(file: &File, resolved: &mut Resolved) {
         let message = format!("unknown setting{ignored}{hint}");
         resolved.warnings.push(Finding::new(key.path, &key.origin, message));
     }
+}
+
+/// Whether an unknown key was meant to turn locking on: it would stay off, and nobody notices that
+/// a precaution is not taken before it is needed. All other keys that are misspelt are warnings, as
+/// the reference handler takes any.
+fn turns_locking_on(key: &UnknownKey, places: &Places) -> bool {
+    let Some((table, name)) = key.path.split_once(['.', '-', '_']) else { return false };
+    // As far as that goes without taking somebody else's table for ours.
+    let is_table = ["lock", "locks", "locking"].contains(&table.to_lowercase().as_str());
+    let is_name = nearest_within(2, name, ["enabled", "lock.enabled"]).is_some();
+    let is_off = parse(Kind::Switch, &key.written, places) == Ok(Value::Bool(false));
+    is_table && is_name && !is_off
 }
 
 fn is_strict(resolved: &Resolved) -> bool {

@@ -65,3 +65,38 @@ fn strict_makes_them_errors() {
     Rig::new().toml("namespace = 'default'").flag("--strict").load();
     Rig::new().toml("batch = 1").flag("--strict").load();
 }
+
+/// A precaution that is silently not taken is worse than a start that fails.
+#[test]
+fn locking_that_was_meant_to_be_on_is_not_left_off() {
+    let refused = |text: &str| Rig::new().toml(text).refusal();
+    insta::assert_snapshot!(refused("[lock]\nenabeld = true\nfailed-attempts-count = 5"), @"`lock.enabeld` (DIR/ev.toml:2): unknown setting; did you mean `lock.enabled`? Nobody would be locked out: correct its name, or set `lock.enabled` too, to `false` if locking is to be off");
+    for text in [
+        "[lock]\nenable = 'yes'",
+        "[lock]\nEnabled = 1",
+        "[lock]\nlock-enabled = true",
+        "[locking]\nenabled = true",
+        "lock_enabled = true",
+        "lock-enabeld = true",
+        // Nobody knows what that says, but that it is off it does not.
+        "[lock]\nenabeld = 'please'",
+    ] {
+        let refusal = refused(text);
+        assert!(refusal.contains("did you mean `lock.enabled`? Nobody would be"), "{refusal}");
+    }
+    // Whoever says elsewhere what is meant, and whoever means it to be off.
+    for rig in [
+        Rig::new().toml("[lock]\nenabeld = true\nenabled = false"),
+        Rig::new().toml("[lock]\nenabeld = true").flag("--lock-enabled"),
+        Rig::new().toml("[lock]\nenabeld = true").env("FDFWD_LOCKING_ENABLED", "false"),
+        Rig::new().toml("[lock]\nenabeld = false"),
+        // Other tables, and other keys of this one, are none of it: the reference handler takes any.
+        Rig::new().toml("[block]\nenabled = true"),
+        Rig::new().toml("[lock]\nfailed-attempt-count = 3\nperiods = '1m'\nlabel = 'x'"),
+        Rig::new().toml("[lock.auto]\ncleanup = true"),
+    ] {
+        let warnings = rig.load().warnings;
+        assert!(!warnings.is_empty());
+        assert!(warnings.iter().all(|warning| warning.is_mistake()), "{warnings:?}");
+    }
+}
