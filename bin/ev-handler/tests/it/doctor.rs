@@ -216,6 +216,42 @@ async fn exp_98_expired_credentials_are_named_with_how_to_sign_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn exp_99_credentials_that_end_soon_are_told_while_they_work() {
+    let stage = Stage::new("13.3.8");
+    let put = |hours: i64| {
+        let end = now().plus_nanos(i128::from(hours) * 3_600_000_000_000);
+        let validity = Validity::Until(u32::try_from(end.as_nanos() / 1_000_000_000).unwrap());
+        let client = stage.authority.issue_teleport_client("handler", validity).unwrap();
+        let identity = Identity::new(&client, "handler", CLUSTER, stage.authority.cert_pem());
+        write(stage.dir.path(), "identity", &identity.to_text());
+        let client = stage.fluentd_ca.issue_fluentd_client(validity).unwrap();
+        write(stage.dir.path(), "client.crt", &client.cert_pem);
+        write(stage.dir.path(), "client.key", &client.key_pem);
+        closed(&stage);
+        end.to_string()
+    };
+    let until = put(20);
+    let seen = doctor(&stage, &[]);
+    let said = ["`handler`", "valid until", &until[..16], "which is soon"];
+    let cure = ["`tctl auth sign", "--ttl", "`tbot`"];
+    seen.finds("auth.credentials", "warning", &said, &cure);
+    let cure = ["make new certificates (`ev-handler configure`)"];
+    seen.finds("fluentd.credentials", "warning", &said[1..], &cure);
+    // It is no more than that yet.
+    assert_eq!((seen.code, &seen.report["problems"]), (Some(2), &0.into()), "{:#}", seen.report);
+    seen.ok("auth.connection", &["connected as an auth server"]);
+    seen.ok("fluentd.connection", &["takes connections"]);
+
+    let until = put(30);
+    let seen = doctor(&stage, &[]);
+    seen.ok("auth.credentials", &["`handler`", &until[..16]]);
+    seen.ok("fluentd.credentials", &["valid until", &until[..16]]);
+    for step in ["auth.credentials", "fluentd.credentials"] {
+        assert!(seen.of(step).all(|finding| finding["severity"] == "ok"), "{:#}", seen.report);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_auth_of_another_ca_and_one_that_does_not_take_us() {
     let stage = Stage::new("13.3.8");
     let other = Authority::new("Another CA").unwrap();

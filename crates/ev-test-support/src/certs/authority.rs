@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 use std::{fs, io};
 
 use rcgen::{
@@ -22,6 +23,8 @@ pub enum Validity {
     NotYet,
     /// Ends with the first second of 4000: soon, for whoever sets a clock that far.
     Until4000,
+    /// Ends so many seconds after 1970-01-01T00:00:00Z.
+    Until(u32),
 }
 
 /// Kind of a leaf's key. RSA is left out: `ring` cannot make such keys.
@@ -185,6 +188,10 @@ impl Authority {
             }
             Validity::NotYet => params.not_before = rcgen::date_time_ymd(4000, 1, 1),
             Validity::Until4000 => params.not_after = rcgen::date_time_ymd(4000, 1, 1),
+            Validity::Until(second) => {
+                let epoch = rcgen::date_time_ymd(1970, 1, 1);
+                params.not_after = epoch + Duration::from_secs(second.into());
+            }
         }
         let cert = params.signed_by(&key, &self.issuer)?;
         Ok(Leaf {
