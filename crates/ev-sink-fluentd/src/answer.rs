@@ -59,7 +59,7 @@ pub(crate) fn verdict(
     }
 }
 
-/// Address, status and first characters of the body, safe to be logged.
+/// Address, status, and what of the words may be logged.
 pub(crate) fn describe(answer: &Answer, url: &str) -> String {
     let status = match answer.status.canonical_reason() {
         Some(reason) => format!("{} {reason}", answer.status.as_u16()),
@@ -69,13 +69,10 @@ pub(crate) fn describe(answer: &Answer, url: &str) -> String {
     if let Some(location) = answer.headers.get(LOCATION)
         && answer.status.is_redirection()
     {
-        let location = printable(location.as_bytes());
+        let location = ev_dial::without_secrets(&printable(location.as_bytes()));
         text = format!("{text}, a redirect to `{location}`, which is not followed");
     }
-    match printable(&answer.body) {
-        body if body.is_empty() => text,
-        body => format!("{text}: {body}"),
-    }
+    format!("{text}{}", answer.said)
 }
 
 /// The first characters of a text from outside, without anything that could forge a log line.
@@ -140,6 +137,7 @@ mod tests {
     use http::{HeaderValue, StatusCode};
 
     use super::*;
+    use crate::heard::Said;
 
     const NOW: Timestamp = Timestamp::new(784_111_777, 0); // Sun, 06 Nov 1994 08:49:37 GMT
 
@@ -148,6 +146,7 @@ mod tests {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: HeaderMap::new(),
             body: body.into(),
+            said: if body.is_empty() { Said::Nothing } else { Said::Words(body.to_owned()) },
             after_whole_request: true,
             reusable: true,
         }
@@ -273,16 +272,23 @@ mod tests {
 
     #[test]
     fn details_are_bounded_and_printable() {
-        let text = describe(&answer(400, "400 Bad\r\n\x1b[31mRequest \u{7}\n"), "https://f/t");
-        assert_eq!(text, "`https://f/t` answered 400 Bad Request: 400 Bad [31mRequest");
-        let mut long = answer(500, "");
-        long.body = "é".repeat(300).into();
-        assert_eq!(describe(&long, "u").chars().filter(|c| *c == 'é').count(), SNIPPET_CHARS);
+        assert_eq!(printable(b"400 Bad\r\n\x1b[31mRequest \x07\n"), "400 Bad [31mRequest");
+        let long = printable("é".repeat(300).as_bytes());
+        assert_eq!(long.chars().filter(|c| *c == 'é').count(), SNIPPET_CHARS);
+        let text = describe(&answer(400, "400 Bad"), "https://f/t");
+        assert_eq!(text, "`https://f/t` answered 400 Bad Request: 400 Bad");
+        let mut echo = answer(400, "bob");
+        echo.said = Said::Echo;
+        let text = describe(&echo, "u");
+        assert!(
+            text.ends_with("with words that repeat the request, which are not shown"),
+            "{text}"
+        );
         let mut moved = answer(302, "");
-        moved.headers.insert(LOCATION, HeaderValue::from_static("https://other/"));
+        moved.headers.insert(LOCATION, HeaderValue::from_static("https://other/?token=s3cret"));
         assert_eq!(
             describe(&moved, "u"),
-            "`u` answered 302 Found, a redirect to `https://other/`, which is not followed"
+            "`u` answered 302 Found, a redirect to `https://other/?…`, which is not followed"
         );
     }
 }

@@ -26,6 +26,8 @@ struct Call<'a> {
     url: &'a str,
     head: Request<()>,
     body: Parts,
+    /// The body before it was compressed.
+    plain: Parts,
     events: usize,
     compressed: bool,
     /// The token with which the receiver refused it.
@@ -99,6 +101,7 @@ impl FluentdSink {
     ) -> Verdict {
         // The semaphore is never closed; were it, an attempt without a permit would do no harm.
         let _permit = self.permits.acquire().await.ok();
+        let plain = body.clone();
         // Compressed once; the second try on a new connection sends the same bytes.
         let (body, compressed) = match self.zipper.zip(&body).await {
             Some(zipped) => {
@@ -110,7 +113,7 @@ impl FluentdSink {
             None => (body, false),
         };
         let denied = Mutex::new(None);
-        let call = Call { target, url, head, body, events, compressed, denied };
+        let call = Call { target, url, head, body, plain, events, compressed, denied };
         let verdict = self.call(&call).await;
         let denied = call.denied.lock().unwrap_or_else(PoisonError::into_inner).take();
         match denied {
@@ -186,7 +189,7 @@ impl FluentdSink {
         let mut sent = connection.exchange(head, call.target, body, timeouts, env).await;
         match &mut sent {
             Ok(answer) => {
-                self.scrub(answer);
+                self.hear(answer, &call.plain);
                 if matches!(answer.status.as_u16(), 401 | 403) {
                     *call.denied.lock().unwrap_or_else(PoisonError::into_inner) = shown;
                 }

@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use crate::Timeouts;
 use crate::body::{JsonBody, Parts};
 use crate::connect::ConnectError;
+use crate::heard::Said;
 use crate::io::{Progress, Stream, Watched};
 use crate::target::Target;
 
@@ -50,6 +51,8 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// First bytes of the body.
     pub(crate) body: Bytes,
+    /// What may be shown of it; nothing before [`crate::FluentdSink::hear`].
+    pub(crate) said: Said,
     /// Whether the request had gone out completely when the answer came.
     pub(crate) after_whole_request: bool,
     /// Whether the connection can carry another request.
@@ -126,6 +129,7 @@ impl Connection {
             status: head.status,
             headers: head.headers,
             body: body.into(),
+            said: Said::Nothing,
             after_whole_request,
             reusable,
         })

@@ -1,18 +1,13 @@
 //! What is the same in every request: headers of the settings, and the token.
 
-use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Request};
 
-use crate::connection::Answer;
 use crate::request::{BATCH_ID, EVENT_ID};
 use crate::{Config, Error, FluentdSink};
-
-/// Shorter texts occur by chance, and are no secrets.
-const LEAST_SECRET: usize = 6;
 
 /// Those that say where a request goes, where its body ends or how it is written, and our own:
 /// set by hand they could only be wrong.
@@ -62,39 +57,6 @@ impl FluentdSink {
             head.headers_mut().insert(AUTHORIZATION, token.value());
         }
     }
-
-    /// Takes out of an answer, of which the beginning is logged, what the receiver repeats of our
-    /// secrets.
-    pub(crate) fn scrub(&self, answer: &mut Answer) {
-        let token = self.token.as_ref().map(|token| token.value());
-        for value in self.headers.values().chain(&token) {
-            // Behind the scheme, if there is one.
-            let Some(secret) = value.as_bytes().rsplit(|byte| *byte == b' ').next() else {
-                continue;
-            };
-            if secret.len() >= LEAST_SECRET
-                && let Some(body) = without(&answer.body, secret)
-            {
-                answer.body = body;
-            }
-        }
-    }
-}
-
-/// The text with `***` for each `secret` in it; `None` if there is none.
-fn without(text: &[u8], secret: &[u8]) -> Option<Bytes> {
-    let find = |text: &[u8]| text.windows(secret.len()).position(|part| part == secret);
-    let (mut rest, mut out) = (text, Vec::new());
-    while let Some(at) = find(rest) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(b"***");
-        rest = &rest[at + secret.len()..];
-    }
-    if rest.len() == text.len() {
-        return None;
-    }
-    out.extend_from_slice(rest);
-    Some(out.into())
 }
 
 #[cfg(test)]
@@ -129,13 +91,5 @@ mod tests {
         }
         let twice = refusal(&[("X-A", "1"), ("x-a", "s3cret")]).expect("refused");
         assert_eq!(twice, "header `x-a` cannot be set: it is there twice");
-    }
-
-    #[test]
-    fn secrets_are_taken_out_of_texts() {
-        assert_eq!(without(b"bad key", b"s3cret"), None);
-        assert_eq!(without(b"", b"s3cret"), None);
-        let text = without(b"s3cret, not s3cret!", b"s3cret").expect("is in it");
-        assert_eq!(text, "***, not ***!");
     }
 }

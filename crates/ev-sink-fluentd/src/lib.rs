@@ -42,6 +42,7 @@ mod error;
 mod examine;
 mod form;
 mod gzip;
+mod heard;
 mod ids;
 mod io;
 mod pool;

@@ -29,8 +29,24 @@ pub(crate) fn named(form: Form, body: &[u8], events: usize) -> Option<usize> {
 
 /// Whether a refusal says what about an event keeps it from ever being taken.
 pub(crate) fn is_never(form: Form, body: &[u8]) -> bool {
+    form == Form::Loki && never(body).is_some()
+}
+
+/// What receivers of that form are known for, so that it may be told, whatever else they say.
+pub(crate) fn known(form: Form, body: &[u8]) -> Option<String> {
+    match form {
+        Form::SplunkHec => {
+            let code = member(body, "code").filter(|code| (0..1000).contains(code))?;
+            Some(format!("code {code}"))
+        }
+        Form::Loki => never(body).map(|words| format!("{words}…")),
+        Form::Json | Form::Ndjson => None,
+    }
+}
+
+fn never(body: &[u8]) -> Option<&'static str> {
     let text = String::from_utf8_lossy(body).to_ascii_lowercase();
-    form == Form::Loki && LOKI_NEVER.iter().any(|words| text.contains(words))
+    LOKI_NEVER.into_iter().find(|words| text.contains(words))
 }
 
 /// The record that Fluentd (1.16 and later) names when it is larger than a chunk of its buffer.

@@ -78,6 +78,11 @@ impl Target {
         }
     }
 
+    /// The part of the address that may hold a secret, as it was given.
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.path.query()
+    }
+
     /// The path with its placeholders filled; without one there goes behind it what the reference
     /// handler puts there, of which Fluentd makes the tag. `None` if it becomes longer than a path
     /// may be.

@@ -345,9 +345,10 @@ impl FluentdSink {
         }
         self.dress(&mut head);
         let (timeouts, env) = (&self.config.timeouts, &*self.env);
+        let sent = question.body.clone();
         match connection.exchange(head, target, question.body, timeouts, env).await {
             Ok(mut answer) => {
-                self.scrub(&mut answer);
+                self.hear(&mut answer, &sent);
                 Some(answer)
             }
             Err(failure) => {
