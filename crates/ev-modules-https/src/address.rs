@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use ev_dial::WebServer;
 use http::Uri;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 
 use crate::Error;
 
@@ -18,12 +19,7 @@ const MAX_QUERY_BYTES: usize = 8 * 1024;
 /// A base address that can be used.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
-    pub(crate) tls: bool,
-    /// Without the brackets of an IPv6 address.
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    /// What stands in `Host`.
-    pub(crate) authority: Authority,
+    pub(crate) server: WebServer,
     /// Without a slash at its end.
     path: String,
     query: Option<String>,
@@ -48,46 +44,26 @@ impl Base {
         check_lengths(url).map_err(|what| invalid(&what))?;
         let uri: Uri = url.parse().map_err(|error| invalid(&format!("{error}, {EXPECTED}")))?;
         let parts = uri.into_parts();
-        let tls = match parts.scheme.as_ref().map(http::uri::Scheme::as_str) {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(invalid(EXPECTED)),
-        };
-        let authority = parts.authority.ok_or_else(|| invalid(EXPECTED))?;
+        let server = WebServer::try_new(&parts).map_err(|error| invalid(error.what(EXPECTED)))?;
+        let WebServer { tls, host, authority, .. } = &server;
         if authority.as_str().contains('@') {
             return Err(invalid(
                 "a user or password in the address is not supported; servers that ask who we are \
                  take a client certificate",
             ));
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() {
-            return Err(invalid("it has no host"));
-        }
-        if !tls && !is_loopback(&host) {
+        if !tls && !is_loopback(host) {
             return Err(invalid(
                 "`http` is taken for a server on this machine only (`127.0.0.1`, `[::1]` or \
                  `localhost`); use `https`",
             ));
         }
-        let behind_host = authority.as_str().rsplit(']').next().unwrap_or_default();
-        let port = match authority.port_u16() {
-            Some(port @ 1..) => port,
-            None if !behind_host.contains(':') => {
-                if tls {
-                    443
-                } else {
-                    80
-                }
-            }
-            _ => return Err(invalid("the port must be 1 to 65535")),
-        };
         let path_and_query = parts.path_and_query;
         let path = path_and_query.as_ref().map_or("/", PathAndQuery::path).trim_end_matches('/');
         let query = path_and_query.as_ref().and_then(PathAndQuery::query).map(str::to_owned);
-        let scheme = if tls { "https" } else { "http" };
+        let scheme = if *tls { "https" } else { "http" };
         let shown = format!("{scheme}://{authority}{path}");
-        Ok(Self { tls, host, port, path: path.to_owned(), query, shown, authority })
+        Ok(Self { server, path: path.to_owned(), query, shown })
     }
 
     /// The base for logs.
@@ -170,7 +146,7 @@ mod tests {
     fn addresses_are_taken_apart() {
         let check = |url: &str, host: &str, port: u16, path: &str, shown: &str| {
             let base = Base::parse(url).expect(url);
-            assert_eq!((&*base.host, base.port), (host, port), "{url}");
+            assert_eq!((&*base.server.host, base.server.port), (host, port), "{url}");
             let file = base.file(&["18.1.0", "table-v1.evt"]).unwrap();
             assert_eq!((file.path.as_str(), &*file.shown), (path, shown), "{url}");
         };

@@ -6,11 +6,12 @@ use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use ev_core::{Env, within};
-use ev_dial::{BoxStream, describe, is_alive, secure, tcp};
+use ev_dial::{BoxStream, WebServer, describe, is_alive, secure, tcp};
 use ev_tls::ClientTls;
 use http::header::{ACCEPT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Request, Response, StatusCode};
@@ -83,13 +84,13 @@ impl Connection {
     /// Dials, and begins TLS where the address says so.
     pub(crate) async fn open(
         base: &Base,
-        tls: Option<&ClientTls>,
+        tls: Option<&Arc<ClientTls>>,
         timeouts: &Timeouts,
         env: &dyn Env,
     ) -> Result<Self, Failure> {
-        let Base { host, port, .. } = base;
+        let WebServer { tls: is_secure, host, port, .. } = &base.server;
         let tcp = tcp(host, *port, timeouts.connect, env).await?;
-        if !base.tls {
+        if !is_secure {
             let peer = tcp.peer_addr().ok().map(|peer| peer.ip());
             check_plain(host, peer).map_err(Failure::new)?;
             return Self::start(Box::new(tcp)).await;
@@ -154,7 +155,7 @@ fn request(base: &Base, file: &File) -> Request<Empty<Bytes>> {
     let headers = request.headers_mut();
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if let Ok(host) = HeaderValue::from_str(base.authority.as_str()) {
+    if let Ok(host) = HeaderValue::from_str(base.server.authority.as_str()) {
         headers.insert(HOST, host);
     }
     request

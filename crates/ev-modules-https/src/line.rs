@@ -1,5 +1,7 @@
 //! The requests of one call, over one connection as long as the server keeps it open.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ev_core::Env;
 use ev_tls::ClientTls;
@@ -11,7 +13,7 @@ use crate::connection::Connection;
 
 pub(crate) struct Line<'a> {
     base: &'a Base,
-    tls: Option<&'a ClientTls>,
+    tls: Option<&'a Arc<ClientTls>>,
     timeouts: &'a Timeouts,
     env: &'a dyn Env,
     open: Option<Connection>,
@@ -21,7 +23,7 @@ impl<'a> Line<'a> {
     /// Nothing is dialled yet.
     pub(crate) fn new(
         base: &'a Base,
-        tls: Option<&'a ClientTls>,
+        tls: Option<&'a Arc<ClientTls>>,
         timeouts: &'a Timeouts,
         env: &'a dyn Env,
     ) -> Self {

@@ -8,12 +8,12 @@ use ev_core::{
     ArtifactError, ArtifactKind, ArtifactRequest, ArtifactSource, AuthVersion, BoxFuture, Env,
     FetchedArtifact, SignedArtifact,
 };
+use ev_dial::LiveTls;
 use ev_modules::{
     Claims, MAX_ENVELOPE_BYTES, MAX_VERSIONS_BYTES, VERSIONS_FILE, envelope_name, file_name,
     read_versions, version_dir,
 };
-use ev_tls::{ClientOptions, ClientTls, Clock, CredentialWatch};
-use tokio::sync::Mutex;
+use ev_tls::{ClientOptions, CredentialWatch};
 
 use crate::address::Base;
 use crate::line::Line;
@@ -33,17 +33,9 @@ const ADVICE: &str = "give the handler a new client certificate, signed by the C
 pub struct HttpsSource {
     base: Base,
     name: String,
-    tls: Option<Arc<ClientTls>>,
-    watch: Mutex<CredentialWatch>,
+    live: LiveTls,
     timeouts: Timeouts,
     env: Arc<dyn Env>,
-}
-
-/// Files may hang, so they are read where nothing else waits.
-async fn read(tls: &Arc<ClientTls>) -> Result<bool, ev_tls::Error> {
-    let tls = Arc::clone(tls);
-    // The runtime is ending, or reading panicked: nothing has changed.
-    tokio::task::spawn_blocking(move || tls.reload()).await.unwrap_or(Ok(false))
 }
 
 /// An envelope, and the name of the file that it belongs to.
@@ -61,30 +53,17 @@ impl HttpsSource {
     pub fn new(config: Config, env: Arc<dyn Env>) -> Result<Self, Error> {
         let Config { url, tls, timeouts } = config;
         let base = Base::parse(&url)?;
-        let tls = if base.tls {
-            let clock = Arc::clone(&env);
-            let clock = Clock::new(move || clock.now().seconds());
-            let options =
-                ClientOptions { alpn: vec![b"http/1.1".to_vec()], ..ClientOptions::default() };
-            Some(Arc::new(ClientTls::new(tls, options, clock)?))
-        } else {
-            None
-        };
-        let watch = Mutex::new(CredentialWatch::new("artifact server", ADVICE));
-        Ok(Self { name: base.shown().to_owned(), base, tls, watch, timeouts, env })
+        let options =
+            ClientOptions { alpn: vec![b"http/1.1".to_vec()], ..ClientOptions::default() };
+        let watch = CredentialWatch::new("artifact server", ADVICE);
+        let live = LiveTls::new(base.server.tls.then_some(tls), options, watch, Arc::clone(&env))?;
+        Ok(Self { name: base.shown().to_owned(), base, live, timeouts, env })
     }
 
     /// A line with the certificates as they are now.
     async fn line(&self) -> Line<'_> {
-        if let Some(tls) = &self.tls {
-            // Others wait for what is read: it is what they would read.
-            let mut watch = self.watch.lock().await;
-            let settle = || self.env.sleep(CredentialWatch::SETTLE);
-            let read = watch.settled(tls, || read(tls), settle).await;
-            watch.take(read, tls);
-            watch.expiry(tls);
-        }
-        Line::new(&self.base, self.tls.as_deref(), &self.timeouts, &*self.env)
+        self.live.look(false).await;
+        Line::new(&self.base, self.live.tls(), &self.timeouts, &*self.env)
     }
 
     /// The envelope of the first kind and, in it, of the newest ABI or format that is there.

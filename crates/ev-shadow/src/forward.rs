@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ev_core::{Env, within};
+use ev_dial::{NoServer, WebServer};
 use ev_tls::ClientTls;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
@@ -35,8 +36,8 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// Where requests are passed on to.
 #[derive(Clone)]
 pub struct Forward {
-    audit: Server,
-    session: Server,
+    audit: WebServer,
+    session: WebServer,
     tls: Option<Arc<ClientTls>>,
     timeouts: ForwardTimeouts,
 }
@@ -72,14 +73,6 @@ impl Default for ForwardTimeouts {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Server {
-    tls: bool,
-    host: String,
-    port: u16,
-    authority: Authority,
-}
-
 impl Forward {
     /// To the servers of the two addresses; the paths are those of each request. `tls` is needed
     /// if one of them is `https`.
@@ -96,27 +89,28 @@ impl Forward {
         let server = |setting, url: &str| {
             let wrong = |what| Error::Url { setting, url: ev_dial::without_secrets(url), what };
             let uri: Uri = url.parse().map_err(|_| wrong("is no address"))?;
-            let secure = match uri.scheme_str() {
-                Some("https") if tls.is_none() => return Err(wrong("needs certificates")),
-                Some("https") => true,
-                Some("http") => false,
-                _ => return Err(wrong("is neither `https://…` nor `http://…`")),
-            };
-            let authority = uri.authority().cloned().ok_or_else(|| wrong("has no host"))?;
-            if authority.as_str().contains('@') {
+            let server = WebServer::try_new(&uri.into_parts()).map_err(|error| {
+                wrong(match error {
+                    NoServer::Form => "is neither `https://…` nor `http://…`",
+                    NoServer::Host => "has no host",
+                    NoServer::Port => "has no port of 1 to 65535",
+                })
+            })?;
+            if server.tls && tls.is_none() {
+                return Err(wrong("needs certificates"));
+            }
+            if server.authority.as_str().contains('@') {
                 return Err(wrong(
                     "has a user or password, which is not passed on: it is to stand in the other handler's address",
                 ));
             }
-            let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-            let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
-            Ok(Server { tls: secure, host, port, authority })
+            Ok(server)
         };
         let (audit, session) = (server("url", url)?, server("session-url", session_url)?);
         Ok(Self { audit, session, tls, timeouts })
     }
 
-    async fn dial(&self, server: &Server, env: &dyn Env) -> Result<Link, Trouble> {
+    async fn dial(&self, server: &WebServer, env: &dyn Env) -> Result<Link, Trouble> {
         let ForwardTimeouts { connect, handshake, .. } = self.timeouts;
         let away = |what: String| Trouble { status: StatusCode::BAD_GATEWAY, what };
         let failed = |error: ev_dial::Error| away(error.to_string());
@@ -253,7 +247,7 @@ impl Links {
 }
 
 /// The very request, for Fluentd's own name.
-fn request(head: &Parts, body: Bytes, server: &Server) -> Result<Request<Full<Bytes>>, Trouble> {
+fn request(head: &Parts, body: Bytes, server: &WebServer) -> Result<Request<Full<Bytes>>, Trouble> {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = head.method.clone();
     let path = head.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));

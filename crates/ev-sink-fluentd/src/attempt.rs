@@ -150,7 +150,7 @@ impl FluentdSink {
         }
 
         let generation = self.pool.generation();
-        let verdict = match connect(&target.server, self.tls.as_deref(), timeouts, env).await {
+        let verdict = match connect(&target.server, self.live.tls(), timeouts, env).await {
             Ok(mut connection) => {
                 count(&self.counters.connections_opened, 1);
                 connection.generation = generation;
@@ -204,7 +204,8 @@ impl FluentdSink {
 
     fn settle(&self, connection: Connection, answer: &Answer, call: &Call<'_>) -> Verdict {
         if answer.reusable {
-            self.pool.put(&call.target.server, connection, self.env.monotonic());
+            let (server, generation) = (call.target.server.clone(), connection.generation);
+            self.pool.put(server, connection, generation, self.env.monotonic());
         }
         let Call { url, events, compressed, .. } = *call;
         verdict(answer, url, events, compressed, self.config.form, self.env.now())

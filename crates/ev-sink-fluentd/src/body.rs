@@ -35,7 +35,7 @@ impl Parts {
     }
 
     /// The parts in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> + Clone {
         self.0.iter()
     }
 

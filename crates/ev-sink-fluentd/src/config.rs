@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ev_core::Framing;
+use ev_dial::Gzip;
 use ev_tls::CredentialFiles;
 
 use crate::{Form, TokenFile};
@@ -38,7 +39,9 @@ pub struct Config {
     pub max_events: usize,
     /// Most bytes in a request in array mode; at least 1. Fluentd's own limit is 32 MiB.
     pub max_bytes: usize,
-    /// Which bodies are compressed.
+    /// Which bodies are compressed. Fluentd takes gzip on every version from 1.2.3 on, with no
+    /// change of its settings. What comes out there is byte for byte what would have been sent
+    /// without.
     pub gzip: Gzip,
     /// Whether requests carry ids by which a receiver can drop repeats: `Ev-Batch-Id`, the same
     /// for all attempts of a batch, and in single mode `Ev-Event-Id`, the event's `uid`. Fluentd
@@ -88,24 +91,6 @@ impl fmt::Debug for Config {
             .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }
-}
-
-/// Which request bodies are compressed with gzip, level 1.
-///
-/// Fluentd takes gzip on every version from 1.2.3 on, with no change of its settings. What comes
-/// out there is byte for byte what would have been sent without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Gzip {
-    /// None.
-    #[default]
-    Off,
-    /// Those larger than a bound, if they shrink.
-    Auto {
-        /// The bound, in bytes.
-        above_bytes: usize,
-    },
-    /// All of them.
-    Always,
 }
 
 /// How long to wait for what.

@@ -1,13 +1,14 @@
 //! From an address to a connection that can carry a request.
 
+use std::sync::Arc;
+
 use ev_core::{BoxError, Env};
-use ev_dial::{Error, describe, secure, tcp};
+use ev_dial::{Error, WebServer, describe, secure, tcp};
 use ev_tls::ClientTls;
 
 use crate::Timeouts;
 use crate::connection::Connection;
 use crate::io::Stream;
-use crate::target::Server;
 
 /// No connection was made, so certainly nothing was delivered.
 #[derive(Debug)]
@@ -35,8 +36,8 @@ impl From<hyper::Error> for ConnectError {
 
 /// Opens a new connection.
 pub(crate) async fn connect(
-    server: &Server,
-    tls: Option<&ClientTls>,
+    server: &WebServer,
+    tls: Option<&Arc<ClientTls>>,
     timeouts: &Timeouts,
     env: &dyn Env,
 ) -> Result<Connection, ConnectError> {
@@ -45,12 +46,12 @@ pub(crate) async fn connect(
 
 /// Opens what carries a connection.
 pub(crate) async fn dial(
-    server: &Server,
-    tls: Option<&ClientTls>,
+    server: &WebServer,
+    tls: Option<&Arc<ClientTls>>,
     timeouts: &Timeouts,
     env: &dyn Env,
 ) -> Result<Stream, ConnectError> {
-    let Server { host, port, .. } = server;
+    let WebServer { host, port, .. } = server;
     let stream = tcp(host, *port, timeouts.connect, env).await?;
     if !server.tls {
         return Ok(Stream::Plain(stream));

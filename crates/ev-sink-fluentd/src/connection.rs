@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ev_core::{BoxFuture, Env};
-use ev_dial::describe;
+use ev_dial::{Reusable, describe, is_alive};
 use ev_tls::{find_tls_error, is_refusal_of_us};
 use http::header::{AUTHORIZATION, HOST, HeaderMap};
 use http::{HeaderValue, Request, StatusCode};
@@ -36,9 +36,7 @@ pub(crate) struct Connection {
     /// Whether an answer has come over it. Until then the receiver may not have looked at our
     /// certificate.
     proven: bool,
-    /// When it became idle, by the monotonic clock.
-    pub(crate) idle_since: Duration,
-    /// Which credentials it was opened with; see [`crate::pool::Pool`].
+    /// Which credentials it was opened with; see [`ev_dial::Pool`].
     pub(crate) generation: u64,
 }
 
@@ -81,14 +79,7 @@ impl Connection {
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&progress)));
         let (sender, connection) = http1::handshake(io).await?;
         let link = Link::new(connection);
-        let (proven, idle_since, generation) = (false, Duration::ZERO, 0);
-        Ok(Self { sender, link, progress, proven, idle_since, generation })
-    }
-
-    /// Whether it can still be used, as far as can be told without sending: the receiver's
-    /// closing of an idle connection is noticed here.
-    pub(crate) async fn is_alive(&mut self) -> bool {
-        ev_dial::is_alive(&mut self.link, &mut self.sender).await
+        Ok(Self { sender, link, progress, proven: false, generation: 0 })
     }
 
     /// Sends one request and reads the answer to its end, within the limits.
@@ -102,7 +93,7 @@ impl Connection {
     ) -> Result<Answer, Failure> {
         self.progress.begin();
         let mut request = head.map(|()| JsonBody::new(body, Arc::clone(&self.progress)));
-        if let Ok(host) = HeaderValue::from_str(target.authority.as_str()) {
+        if let Ok(host) = HeaderValue::from_str(target.server.authority.as_str()) {
             request.headers_mut().insert(HOST, host);
         }
         if let Some(authorization) = &target.authorization {
@@ -166,6 +157,12 @@ impl Connection {
             timed_out: true,
             refused_us: false,
         }
+    }
+}
+
+impl Reusable for Connection {
+    async fn is_alive(&mut self) -> bool {
+        is_alive(&mut self.link, &mut self.sender).await
     }
 }
 

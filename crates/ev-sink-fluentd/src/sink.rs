@@ -4,22 +4,26 @@ use std::fmt;
 use std::sync::Arc;
 
 use ev_core::{Batch, BoxFuture, Env, Framing, Ordering, Route, Shape, Sink, SinkError, Verdict};
-use ev_tls::{CertificateFacts, ClientOptions, ClientTls, Clock};
+use ev_dial::{LiveTls, Pool, WebServer};
+use ev_tls::{CertificateFacts, ClientOptions, CredentialWatch};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use crate::body::Parts;
 use crate::connect::connect;
-use crate::gzip::Zipper;
+use crate::connection::Connection;
+use crate::gzip::BodyZipper;
 use crate::ids::BatchIds;
-use crate::pool::Pool;
 use crate::request::{JSON, request};
 use crate::stats::{Counters, count};
 use crate::target::Target;
 use crate::token::Token;
 use crate::{Config, Error, Stats, dress};
+
+const ADVICE: &str = "give the handler a new client certificate, signed by the CA that Fluentd \
+                      trusts";
 
 /// Delivers batches to Fluentd's `in_http`.
 ///
@@ -48,16 +52,14 @@ pub struct FluentdSink {
     /// Those of the settings.
     pub(crate) headers: HeaderMap,
     pub(crate) token: Option<Arc<Token>>,
-    pub(crate) tls: Option<Arc<ClientTls>>,
+    pub(crate) live: LiveTls,
     pub(crate) env: Arc<dyn Env>,
     /// A permit is held by each request under way.
     pub(crate) permits: Semaphore,
-    pub(crate) pool: Pool,
-    pub(crate) zipper: Zipper,
+    pub(crate) pool: Pool<WebServer, Connection>,
+    pub(crate) zipper: BodyZipper,
     pub(crate) ids: BatchIds,
     pub(crate) counters: Counters,
-    /// Somebody wants the certificate files to be looked at.
-    pub(crate) wake: Notify,
 }
 
 impl FluentdSink {
@@ -85,30 +87,25 @@ impl FluentdSink {
                 return Err(Error::OutOfRange { setting });
             }
         }
-        let tls = if audit.server.tls || session.server.tls {
-            let clock = Arc::clone(&env);
-            let clock = Clock::new(move || clock.now().seconds());
-            config.tls.warn_if_open();
-            Some(Arc::new(ClientTls::new(config.tls.clone(), ClientOptions::default(), clock)?))
-        } else {
-            if config.tls.certificate.is_some() {
-                warn!(url = config.url, "certificates are set but the address is not https");
-            }
-            None
-        };
+        let is_secure = audit.server.tls || session.server.tls;
+        if !is_secure && config.tls.certificate.is_some() {
+            warn!(url = config.url, "certificates are set but the address is not https");
+        }
+        let files = is_secure.then(|| config.tls.clone());
+        let watch = CredentialWatch::new("Fluentd", ADVICE);
+        let live = LiveTls::new(files, ClientOptions::default(), watch, Arc::clone(&env))?;
         let permits = Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS));
         Ok(Self {
             pool: Pool::new(config.max_connections),
-            zipper: Zipper::new(config.gzip),
+            zipper: BodyZipper::new(config.gzip),
             ids: BatchIds::new(&*env),
             counters: Counters::default(),
-            wake: Notify::new(),
             config,
             audit,
             session,
             headers,
             token,
-            tls,
+            live,
             env,
             permits,
         })
@@ -121,13 +118,13 @@ impl FluentdSink {
 
     /// Facts of the client certificate in use and its chain, leaf first; empty without one.
     pub fn identity_facts(&self) -> Vec<CertificateFacts> {
-        self.tls.as_ref().map_or_else(Vec::new, |tls| tls.identity_facts())
+        self.live.identity_facts()
     }
 
     /// Has a running [`crate::CertificateWatch`] look at the files now instead of at its next time;
     /// it logs what came of that.
     pub fn reload_soon(&self) {
-        self.wake.notify_one();
+        self.live.look_soon();
     }
 
     /// Reads the certificates again; says whether others are in use now. Blocks on files.
@@ -136,7 +133,7 @@ impl FluentdSink {
     ///
     /// What is wrong with the files; then those in use stay.
     pub fn reload_certificates(&self) -> Result<bool, Error> {
-        let Some(tls) = &self.tls else { return Ok(false) };
+        let Some(tls) = self.live.tls() else { return Ok(false) };
         let changed = tls.reload()?;
         if changed {
             self.certificates_changed();
@@ -157,7 +154,7 @@ impl FluentdSink {
             message: format!("Fluentd at `{url}` cannot be reached: {what}"),
             source,
         };
-        let mut connection = connect(&self.audit.server, self.tls.as_deref(), timeouts, env)
+        let mut connection = connect(&self.audit.server, self.live.tls(), timeouts, env)
             .await
             .map_err(|error| unreachable(error.what, error.source))?;
         let (path, _) = self.audit.of(&Route::Audit);

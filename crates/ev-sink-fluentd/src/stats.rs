@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Upper bounds of the buckets of [`RoundTrips`], in milliseconds; a last bucket has none.
-const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 30_000];
-const BUCKETS: usize = BOUNDS_MS.len() + 1;
+use ev_dial::{RoundTripCounter, RoundTrips};
 
 /// What a sink has done since it was made. Every figure only grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,39 +57,6 @@ pub struct Responses {
     pub other: u64,
 }
 
-/// A histogram of times.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RoundTrips {
-    buckets: [u64; BUCKETS],
-    sum: Duration,
-    smoothed: Option<Duration>,
-}
-
-impl RoundTrips {
-    /// How many fell into each bucket: its upper bound, `None` for the last, and the count of
-    /// those above the bound before it.
-    pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
-        let bounds = BOUNDS_MS.iter().map(|ms| Some(Duration::from_millis(*ms)));
-        bounds.chain([None]).zip(self.buckets)
-    }
-
-    /// How many there were.
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-
-    /// All of them together.
-    pub fn sum(&self) -> Duration {
-        self.sum
-    }
-
-    /// A moving mean in which the latest counts an eighth, as TCP has it (RFC 6298); `None`
-    /// before the first.
-    pub fn smoothed(&self) -> Option<Duration> {
-        self.smoothed
-    }
-}
-
 /// The counters behind [`Stats`]. Each is exact; two of them read together may differ by a
 /// request that is under way.
 #[derive(Debug, Default)]
@@ -110,10 +75,7 @@ pub(crate) struct Counters {
     pub(crate) possible_duplicates: AtomicU64,
     pub(crate) possible_duplicate_events: AtomicU64,
     pub(crate) certificate_reloads: AtomicU64,
-    buckets: [AtomicU64; BUCKETS],
-    sum_nanos: AtomicU64,
-    /// Zero before the first.
-    smoothed_nanos: AtomicU64,
+    round_trips: RoundTripCounter,
 }
 
 /// Adds to a counter.
@@ -125,21 +87,13 @@ impl Counters {
     pub(crate) fn answered(&self, status: u16, after: Duration) {
         let class = usize::from(status / 100).checked_sub(2).filter(|class| *class < 4);
         count(&self.responses[class.unwrap_or(4)], 1);
-        let bucket = BOUNDS_MS.iter().position(|ms| after <= Duration::from_millis(*ms));
-        count(&self.buckets[bucket.unwrap_or(BOUNDS_MS.len())], 1);
-        let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX).max(1);
-        count(&self.sum_nanos, nanos);
-        let smooth =
-            |before: u64| Some(if before == 0 { nanos } else { before - before / 8 + nanos / 8 });
-        // The closure refuses nothing, so this cannot fail.
-        let _infallible = self.smoothed_nanos.fetch_update(Relaxed, Relaxed, smooth);
+        self.round_trips.add(after);
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
         let [success, redirect, client_error, server_error, other] =
             [0, 1, 2, 3, 4].map(|class: usize| read(&self.responses[class]));
-        let smoothed = read(&self.smoothed_nanos);
         Stats {
             requests: read(&self.requests),
             events: read(&self.events),
@@ -155,11 +109,7 @@ impl Counters {
             possible_duplicates: read(&self.possible_duplicates),
             possible_duplicate_events: read(&self.possible_duplicate_events),
             certificate_reloads: read(&self.certificate_reloads),
-            round_trips: RoundTrips {
-                buckets: std::array::from_fn(|at| read(&self.buckets[at])),
-                sum: Duration::from_nanos(read(&self.sum_nanos)),
-                smoothed: (smoothed > 0).then(|| Duration::from_nanos(smoothed)),
-            },
+            round_trips: self.round_trips.snapshot(),
         }
     }
 }
@@ -181,29 +131,7 @@ mod tests {
         let expected =
             Responses { success: 2, redirect: 1, client_error: 1, server_error: 2, other: 2 };
         assert_eq!(responses, expected);
-        let filled: Vec<_> = round_trips
-            .buckets()
-            .filter(|(_, count)| *count > 0)
-            .map(|(bound, count)| (bound.map(|bound| bound.as_millis()), count))
-            .collect();
-        assert_eq!(
-            filled,
-            [(Some(1), 3), (Some(2), 1), (Some(5), 1), (Some(25), 1), (Some(50), 1), (None, 1)]
-        );
         assert_eq!(round_trips.count(), 8);
         assert_eq!(round_trips.sum().as_millis(), 60_058);
-    }
-
-    #[test]
-    fn the_mean_follows_slowly() {
-        let counters = Counters::default();
-        let smoothed = || counters.snapshot().round_trips.smoothed();
-        assert_eq!(smoothed(), None);
-        counters.answered(200, Duration::from_millis(80));
-        assert_eq!(smoothed(), Some(Duration::from_millis(80)));
-        counters.answered(200, Duration::from_millis(160));
-        assert_eq!(smoothed(), Some(Duration::from_millis(90)));
-        counters.answered(200, Duration::ZERO);
-        assert_eq!(smoothed().map(|mean| mean.as_micros()), Some(78_750));
     }
 }

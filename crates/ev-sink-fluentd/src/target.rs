@@ -3,7 +3,8 @@
 use std::fmt;
 
 use ev_core::{Route, SessionId};
-use http::uri::{Authority, PathAndQuery};
+use ev_dial::WebServer;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 
 use crate::Error;
@@ -11,21 +12,11 @@ use crate::Error;
 /// What stands for the id in a session URL that says itself where it goes.
 const PLACEHOLDER: &str = "{session-id}";
 
-/// A server that is dialled; connections to equal ones are shared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Server {
-    pub(crate) tls: bool,
-    /// Without the brackets of an IPv6 address.
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
 /// An address that events are posted to.
 #[derive(Clone)]
 pub(crate) struct Target {
-    pub(crate) server: Server,
-    /// What stands in `Host`: host and port as they were given.
-    pub(crate) authority: Authority,
+    /// Connections to equal ones are shared.
+    pub(crate) server: WebServer,
     /// What stands in `Authorization`, if the address has a user.
     pub(crate) authorization: Option<HeaderValue>,
     path: PathAndQuery,
@@ -125,29 +116,12 @@ fn parse(setting: &'static str, url: &str) -> Result<Target, Error> {
     };
     let uri: Uri = url.parse().map_err(|error| invalid(&format!("{error}, {expected}")))?;
     let parts = uri.into_parts();
-    let tls = match parts.scheme.as_ref().map(http::uri::Scheme::as_str) {
-        Some("https") => true,
-        Some("http") => false,
-        _ => return Err(invalid(expected)),
-    };
-    let authority = parts.authority.ok_or_else(|| invalid(expected))?;
-    let given = authority.as_str();
-    let has_port = given.rfind(':') > given.rfind(']').or_else(|| given.find(':').map(|_| 0));
-    let port = match authority.port_u16() {
-        Some(0) => return Err(invalid("the port must be 1 to 65535")),
-        Some(port) => port,
-        None if has_port => return Err(invalid("the port must be 1 to 65535")),
-        None if tls => 443,
-        None => 80,
-    };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    if host.is_empty() {
-        return Err(invalid("it has no host"));
-    }
+    let server = WebServer::try_new(&parts).map_err(|error| invalid(error.what(expected)))?;
     let path = parts.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let origin = format!("{}://{authority}", if tls { "https" } else { "http" });
-    let (server, text) = (Server { tls, host, port }, shown(&origin, &path));
-    Ok(Target { server, authority, authorization, path, text, origin, suffix: false })
+    let scheme = if server.tls { "https" } else { "http" };
+    let origin = format!("{scheme}://{}", server.authority);
+    let text = shown(&origin, &path);
+    Ok(Target { server, authorization, path, text, origin, suffix: false })
 }
 
 /// The address without its user and password, and these.
@@ -168,7 +142,8 @@ mod tests {
     fn addresses_are_taken_apart() {
         let check = |url: &str, tls: bool, host: &str, port: u16, path: &str| {
             let target = Target::audit(url).expect("a good address");
-            assert_eq!(target.server, Server { tls, host: host.into(), port }, "{url}");
+            let server = &target.server;
+            assert_eq!((server.tls, &*server.host, server.port), (tls, host, port), "{url}");
             let (got, text) = target.of(&Route::Audit);
             assert_eq!((got.as_str(), target.path.query()), (path, path.split('?').nth(1)));
             let shown = url.split('?').next().expect("something");
@@ -227,7 +202,7 @@ mod tests {
             let found = target.authorization.as_ref().map(|value| value.to_str().expect("ASCII"));
             assert_eq!(found, expected, "{url}");
             assert_eq!(target.text, "https://fluentd:8888/t@a");
-            assert_eq!(target.authority, "fluentd:8888");
+            assert_eq!(target.server.authority, "fluentd:8888");
             assert!(!format!("{target:?}").contains("Basic"), "{target:?}");
         };
         check("https://fluentd:8888/t@a", None);

@@ -33,7 +33,8 @@ impl ForwardSink {
             Ok(()) => {
                 self.doubts.settled(&id);
                 if connection.keep_alive {
-                    self.pool.put(connection, self.env.monotonic());
+                    let generation = connection.generation;
+                    self.pool.put((), connection, generation, self.env.monotonic());
                 }
                 Verdict::Delivered
             }
@@ -61,7 +62,7 @@ impl ForwardSink {
 
     async fn connection(&self) -> Result<Connection, Verdict> {
         let idle = self.config.timeouts.idle;
-        if let Some(connection) = self.pool.take(self.env.monotonic(), idle).await {
+        if let Some(connection) = self.pool.take(&(), self.env.monotonic(), idle).await {
             return Ok(connection);
         }
         let generation = self.pool.generation();

@@ -1,11 +1,10 @@
 //! A batch as one message: head, entries, options.
 
-use std::sync::Mutex;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use ev_core::{Batch, Timestamp};
-use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use ev_dial::Zipper;
 
 use crate::Gzip;
 use crate::msgpack::{array, binary, event_time, map, text, unsigned};
@@ -14,15 +13,8 @@ use crate::record::Converter;
 /// Batches up to this size are turned into chunks in place; larger ones on a thread for blocking
 /// work, so that nothing else waits.
 const IN_PLACE_BYTES: usize = 16 * 1024;
-/// A compressor holds about 300 KiB; so many tools are kept for the next chunk.
+/// So many converters are kept for the next chunk.
 const MAX_KEPT: usize = 8;
-/// Fluentd's host has time to spend, this one has many events to send.
-const LEVEL: u32 = 1;
-/// RFC 1952, section 2.3: deflate, no name, no time, fastest, unknown system. Without a time the
-/// same events give the same bytes.
-const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
-/// Least room that is made for more output.
-const GROWTH: usize = 4 * 1024;
 
 /// A message that can be sent.
 #[derive(Debug)]
@@ -50,68 +42,56 @@ pub(crate) struct Label {
 }
 
 /// Makes chunks.
-pub(crate) struct Maker {
-    gzip: Gzip,
-    free: Arc<Mutex<Vec<Tools>>>,
-}
+pub(crate) struct Maker(Arc<Tools>);
 
-/// What is costly to make anew.
 struct Tools {
-    converter: Converter,
-    compress: Option<Compress>,
+    /// Costly to make anew.
+    converters: Mutex<Vec<Converter>>,
+    zipper: Zipper,
 }
 
 impl Maker {
     pub(crate) fn new(gzip: Gzip) -> Self {
-        Self { gzip, free: Arc::default() }
+        Self(Arc::new(Tools { converters: Mutex::default(), zipper: Zipper::new(gzip) }))
     }
 
     pub(crate) async fn make(&self, batch: &Batch, label: Label) -> Result<Chunk, Unfit> {
-        let (free, gzip) = (Arc::clone(&self.free), self.gzip);
+        let tools = Arc::clone(&self.0);
         let size: usize = batch.entries.iter().map(|entry| entry.json.len()).sum();
         if size <= IN_PLACE_BYTES {
-            return make(&free, gzip, batch, &label);
+            return tools.make(batch, &label);
         }
         // Its bytes are shared; what is copied is where the entries stand.
         let batch = batch.clone();
-        let made = tokio::task::spawn_blocking(move || make(&free, gzip, &batch, &label)).await;
+        let made = tokio::task::spawn_blocking(move || tools.make(&batch, &label)).await;
         // A panic or the end of the runtime.
         made.unwrap_or(Err(Unfit::Whole))
     }
 }
 
-fn make(
-    free: &Mutex<Vec<Tools>>,
-    gzip: Gzip,
-    batch: &Batch,
-    label: &Label,
-) -> Result<Chunk, Unfit> {
-    // Nothing in here can be left half done by a panic.
-    let kept = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let mut tools =
-        kept.unwrap_or_else(|| Tools { converter: Converter::default(), compress: None });
-    let chunk = message(&mut tools, gzip, batch, label);
-    let mut free = free.lock().unwrap_or_else(PoisonError::into_inner);
-    if free.len() < MAX_KEPT {
-        free.push(tools);
+impl Tools {
+    fn make(&self, batch: &Batch, label: &Label) -> Result<Chunk, Unfit> {
+        let entries = self.entries(batch, label.now)?;
+        let zipped = self.zipper.zip(std::iter::once(&*entries));
+        let sizes = zipped.as_ref().map(|zipped| (entries.len(), zipped.len()));
+        let entries = zipped.unwrap_or(entries);
+        let mut bytes = Vec::with_capacity(entries.len() + label.tag.len() + 128);
+        write(&mut bytes, &entries, sizes.is_some(), batch.entries.len(), label)
+            .ok_or(Unfit::Whole)?;
+        Ok(Chunk { bytes, zipped: sizes })
     }
-    chunk
-}
 
-fn message(tools: &mut Tools, gzip: Gzip, batch: &Batch, label: &Label) -> Result<Chunk, Unfit> {
-    let entries = entries(&mut tools.converter, batch, label.now)?;
-    let plain_bytes = entries.len();
-    let zipped = match gzip {
-        Gzip::Off => None,
-        Gzip::Auto { above_bytes } if plain_bytes <= above_bytes => None,
-        Gzip::Auto { .. } => zip(tools, &entries).filter(|zipped| zipped.len() < plain_bytes),
-        Gzip::Always => zip(tools, &entries),
-    };
-    let sizes = zipped.as_ref().map(|zipped| (plain_bytes, zipped.len()));
-    let entries = zipped.unwrap_or(entries);
-    let mut bytes = Vec::with_capacity(entries.len() + label.tag.len() + 128);
-    write(&mut bytes, &entries, sizes.is_some(), batch.entries.len(), label).ok_or(Unfit::Whole)?;
-    Ok(Chunk { bytes, zipped: sizes })
+    fn entries(&self, batch: &Batch, now: Timestamp) -> Result<Vec<u8>, Unfit> {
+        // Nothing in here can be left half done by a panic.
+        let kept = self.converters.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut converter = kept.unwrap_or_default();
+        let entries = entries(&mut converter, batch, now);
+        let mut free = self.converters.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < MAX_KEPT {
+            free.push(converter);
+        }
+        entries
+    }
 }
 
 fn entries(converter: &mut Converter, batch: &Batch, now: Timestamp) -> Result<Vec<u8>, Unfit> {
@@ -162,32 +142,6 @@ fn write(
     Some(())
 }
 
-/// One gzip member (RFC 1952); `None` if the compressor fails, which it does for no input.
-fn zip(tools: &mut Tools, mut input: &[u8]) -> Option<Vec<u8>> {
-    let compress =
-        tools.compress.get_or_insert_with(|| Compress::new(Compression::new(LEVEL), false));
-    compress.reset();
-    let mut crc = Crc::new();
-    crc.update(input);
-    let mut out = Vec::with_capacity(input.len() / 3 + GROWTH);
-    out.extend_from_slice(&GZIP_HEADER);
-    loop {
-        if out.capacity() - out.len() < GROWTH {
-            out.reserve(out.len().max(GROWTH));
-        }
-        let before = compress.total_in();
-        let status = compress.compress_vec(input, &mut out, FlushCompress::Finish).ok()?;
-        input = input.get(usize::try_from(compress.total_in() - before).ok()?..)?;
-        if status == Status::StreamEnd {
-            break;
-        }
-    }
-    out.extend_from_slice(&crc.sum().to_le_bytes());
-    // The length modulo 2^32, which is what the counter of `Crc` holds.
-    out.extend_from_slice(&crc.amount().to_le_bytes());
-    Some(out)
-}
-
 #[cfg(test)]
 mod tests {
     use ev_core::Route;
@@ -200,7 +154,7 @@ mod tests {
     }
 
     fn chunk(gzip: Gzip, events: &[&str]) -> Result<Chunk, Unfit> {
-        make(&Mutex::default(), gzip, &batch(1, Route::Audit, events), &label())
+        Maker::new(gzip).0.make(&batch(1, Route::Audit, events), &label())
     }
 
     #[test]

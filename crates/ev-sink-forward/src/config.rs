@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use ev_dial::Gzip;
 use ev_tls::CredentialFiles;
 
 /// Where and how to deliver. Checked by [`crate::ForwardSink::new`].
@@ -31,7 +32,7 @@ pub struct Config {
     /// Most bytes of JSON in a chunk; at least 1. Must stay below the receiver's
     /// `chunk_size_limit`, above which it drops a chunk without a word.
     pub max_bytes: usize,
-    /// Which chunks are compressed.
+    /// Which chunks are compressed; what counts is the size of their entries in msgpack.
     pub gzip: Gzip,
     /// How long to wait for what.
     pub timeouts: Timeouts,
@@ -94,21 +95,6 @@ pub struct Login {
     pub user: String,
     /// Its password.
     pub password: Secret,
-}
-
-/// Which chunks are compressed with gzip, level 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Gzip {
-    /// None.
-    #[default]
-    Off,
-    /// Those larger than a bound, if they shrink.
-    Auto {
-        /// The bound, in bytes of msgpack.
-        above_bytes: usize,
-    },
-    /// All of them.
-    Always,
 }
 
 /// How long to wait for what.

@@ -1,5 +1,7 @@
 //! From an address to a connection that can carry a chunk.
 
+use std::sync::Arc;
+
 use ev_core::{Env, Verdict, within};
 use ev_dial::{BoxStream, secure, tcp};
 use ev_tls::ClientTls;
@@ -37,7 +39,7 @@ impl ForwardSink {
     /// Opens a new connection, and goes through the handshake if there is a shared key.
     pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
         let Self { config, server, env, .. } = self;
-        let stream = dial(server, self.tls.as_deref(), config, &**env).await;
+        let stream = dial(server, self.live.tls(), config, &**env).await;
         let stream = stream.map_err(|error| ConnectError::Unreachable(error.to_string()))?;
         let mut connection = Connection::new(stream);
         let Some(shared_key) = &config.shared_key else { return Ok(connection) };
@@ -64,7 +66,7 @@ impl ForwardSink {
 
 async fn dial(
     server: &Server,
-    tls: Option<&ClientTls>,
+    tls: Option<&Arc<ClientTls>>,
     config: &Config,
     env: &dyn Env,
 ) -> Result<BoxStream, ev_dial::Error> {

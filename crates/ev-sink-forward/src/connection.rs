@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ev_core::{Env, within};
-use ev_dial::BoxStream;
+use ev_dial::{BoxStream, Reusable};
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 
 use crate::Timeouts;
@@ -23,7 +23,7 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
     /// Whether the receiver lets it be used again.
     pub(crate) keep_alive: bool,
-    pub(crate) idle_since: Duration,
+    /// Which credentials it was opened with; see [`ev_dial::Pool`].
     pub(crate) generation: u64,
 }
 
@@ -46,13 +46,7 @@ pub(crate) enum Failure {
 
 impl Connection {
     pub(crate) fn new(stream: BoxStream) -> Self {
-        Self {
-            stream,
-            buffer: Vec::new(),
-            keep_alive: true,
-            idle_since: Duration::ZERO,
-            generation: 0,
-        }
+        Self { stream, buffer: Vec::new(), keep_alive: true, generation: 0 }
     }
 
     /// Sends a chunk and waits for its acknowledgement. The connection is good for another chunk
@@ -100,23 +94,6 @@ impl Connection {
         }))
     }
 
-    /// Whether nothing has come meanwhile: neither the end of the connection nor an answer that
-    /// nobody asked for.
-    pub(crate) async fn is_quiet(&mut self) -> bool {
-        if !self.buffer.is_empty() {
-            return false;
-        }
-        // What has come is only known once the runtime has looked.
-        tokio::task::yield_now().await;
-        let mut byte = [0];
-        let stream = &mut self.stream;
-        poll_fn(|cx| {
-            let mut buffer = ReadBuf::new(&mut byte);
-            Poll::Ready(Pin::new(&mut *stream).poll_read(cx, &mut buffer).is_pending())
-        })
-        .await
-    }
-
     /// Sends all of these bytes; an error says whether any may have gone out.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), (io::Error, bool)> {
         let mut rest = bytes;
@@ -157,6 +134,25 @@ impl Connection {
         poll_fn(|cx| match message.as_mut().poll(cx) {
             Poll::Ready(message) => Poll::Ready(message.ok()),
             Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+}
+
+impl Reusable for Connection {
+    /// Whether nothing has come meanwhile: neither the end of the connection nor an answer that
+    /// nobody asked for.
+    async fn is_alive(&mut self) -> bool {
+        if !self.buffer.is_empty() {
+            return false;
+        }
+        // What has come is only known once the runtime has looked.
+        tokio::task::yield_now().await;
+        let mut byte = [0];
+        let stream = &mut self.stream;
+        poll_fn(|cx| {
+            let mut buffer = ReadBuf::new(&mut byte);
+            Poll::Ready(Pin::new(&mut *stream).poll_read(cx, &mut buffer).is_pending())
         })
         .await
     }

@@ -41,15 +41,15 @@ mod error;
 mod handshake;
 mod msgpack;
 mod number;
-mod pool;
 mod record;
 mod sink;
 mod stats;
 mod target;
 mod watch;
 
-pub use config::{Config, Gzip, Login, Secret, Timeouts};
+pub use config::{Config, Login, Secret, Timeouts};
 pub use error::Error;
+pub use ev_dial::{Gzip, RoundTrips};
 pub use sink::ForwardSink;
 pub use stats::Stats;
 pub use watch::CertificateWatch;

@@ -4,16 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 
 use ev_core::{Batch, BoxFuture, Env, Framing, Ordering, Shape, Sink, SinkError, Verdict};
-use ev_tls::{CertificateFacts, ClientOptions, ClientTls, Clock};
-use tokio::sync::{Notify, Semaphore};
+use ev_dial::{LiveTls, Pool};
+use ev_tls::{CertificateFacts, ClientOptions, CredentialWatch};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::chunk::Maker;
+use crate::connection::Connection;
 use crate::doubts::Doubts;
-use crate::pool::Pool;
 use crate::stats::{Counters, count};
 use crate::target::{Server, Tags};
 use crate::{Config, Error, Stats};
+
+const ADVICE: &str = "give the handler a new client certificate, signed by the CA that the \
+                      receiver trusts";
 
 /// Delivers batches by the Forward protocol.
 ///
@@ -37,19 +41,17 @@ pub struct ForwardSink {
     pub(crate) config: Config,
     pub(crate) server: Server,
     pub(crate) tags: Tags,
-    pub(crate) tls: Option<Arc<ClientTls>>,
+    pub(crate) live: LiveTls,
     pub(crate) env: Arc<dyn Env>,
     /// A permit is held by each chunk under way.
     pub(crate) permits: Semaphore,
-    pub(crate) pool: Pool,
+    pub(crate) pool: Pool<(), Connection>,
     pub(crate) maker: Maker,
     pub(crate) doubts: Doubts,
     /// Numbers of batches begin anew with every process, and a receiver that drops repeats must
     /// not take a new chunk for an old one.
     pub(crate) run: [u64; 2],
     pub(crate) counters: Counters,
-    /// Somebody wants the certificate files to be looked at.
-    pub(crate) wake: Notify,
 }
 
 impl ForwardSink {
@@ -76,17 +78,12 @@ impl ForwardSink {
             None if config.login.is_some() => return Err(Error::UserWithoutSharedKey),
             _ => {}
         }
-        let tls = if server.tls {
-            let clock = Arc::clone(&env);
-            let clock = Clock::new(move || clock.now().seconds());
-            config.tls.warn_if_open();
-            Some(Arc::new(ClientTls::new(config.tls.clone(), ClientOptions::default(), clock)?))
-        } else {
-            if config.tls.certificate.is_some() {
-                warn!(url = server.text, "certificates are set but the address is not `tls`");
-            }
-            None
-        };
+        if !server.tls && config.tls.certificate.is_some() {
+            warn!(url = server.text, "certificates are set but the address is not `tls`");
+        }
+        let files = server.tls.then(|| config.tls.clone());
+        let watch = CredentialWatch::new("the forward receiver", ADVICE);
+        let live = LiveTls::new(files, ClientOptions::default(), watch, Arc::clone(&env))?;
         Ok(Self {
             permits: Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS)),
             pool: Pool::new(config.max_connections),
@@ -94,11 +91,10 @@ impl ForwardSink {
             doubts: Doubts::default(),
             run: [env.random(), env.random()],
             counters: Counters::default(),
-            wake: Notify::new(),
             config,
             server,
             tags,
-            tls,
+            live,
             env,
         })
     }
@@ -110,13 +106,13 @@ impl ForwardSink {
 
     /// Facts of the client certificate in use and its chain, leaf first; empty without one.
     pub fn identity_facts(&self) -> Vec<CertificateFacts> {
-        self.tls.as_ref().map_or_else(Vec::new, |tls| tls.identity_facts())
+        self.live.identity_facts()
     }
 
     /// Has a running [`crate::CertificateWatch`] look at the files now instead of at its next time;
     /// it logs what came of that.
     pub fn reload_soon(&self) {
-        self.wake.notify_one();
+        self.live.look_soon();
     }
 
     /// Connections to come show the new certificate, so those that showed the old one are closed:

@@ -3,12 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Upper bounds of the buckets of [`Stats::ack_times`], in milliseconds, those of the other sinks; a
-/// last bucket has none.
-const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 5000, 30_000];
-const BUCKETS: usize = BOUNDS_MS.len() + 1;
+use ev_dial::{RoundTripCounter, RoundTrips};
 
-/// What a sink has done since it was made. Every figure only grows, but for the mean.
+/// What a sink has done since it was made. Every figure only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -41,20 +38,8 @@ pub struct Stats {
     pub connections_refused: u64,
     /// Certificates that were taken from changed files.
     pub certificate_reloads: u64,
-    /// All times from the beginning of a chunk until its acknowledgement together.
-    pub ack_time: Duration,
-    /// A moving mean of these times in which the latest counts an eighth; `None` before the first.
-    pub smoothed_ack_time: Option<Duration>,
-    buckets: [u64; BUCKETS],
-}
-
-impl Stats {
-    /// How many of these times fell into each bucket: its upper bound, `None` for the last, and the
-    /// count of those above the bound before it.
-    pub fn ack_times(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
-        let bounds = BOUNDS_MS.iter().map(|ms| Some(Duration::from_millis(*ms)));
-        bounds.chain([None]).zip(self.buckets)
-    }
+    /// Times from the beginning of a chunk until its acknowledgement.
+    pub round_trips: RoundTrips,
 }
 
 /// The counters behind [`Stats`]. Each is exact; two of them read together may differ by a chunk
@@ -75,10 +60,7 @@ pub(crate) struct Counters {
     pub(crate) connections_failed: AtomicU64,
     pub(crate) connections_refused: AtomicU64,
     pub(crate) certificate_reloads: AtomicU64,
-    buckets: [AtomicU64; BUCKETS],
-    ack_nanos: AtomicU64,
-    /// Zero before the first.
-    smoothed_nanos: AtomicU64,
+    round_trips: RoundTripCounter,
 }
 
 /// Adds to a counter.
@@ -89,19 +71,11 @@ pub(crate) fn count(counter: &AtomicU64, by: usize) {
 impl Counters {
     pub(crate) fn acknowledged(&self, after: Duration) {
         count(&self.acks, 1);
-        let bucket = BOUNDS_MS.iter().position(|ms| after <= Duration::from_millis(*ms));
-        count(&self.buckets[bucket.unwrap_or(BOUNDS_MS.len())], 1);
-        let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX).max(1);
-        self.ack_nanos.fetch_add(nanos, Relaxed);
-        let smooth =
-            |before: u64| Some(if before == 0 { nanos } else { before - before / 8 + nanos / 8 });
-        // The closure refuses nothing, so this cannot fail.
-        let _infallible = self.smoothed_nanos.fetch_update(Relaxed, Relaxed, smooth);
+        self.round_trips.add(after);
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Relaxed);
-        let smoothed = read(&self.smoothed_nanos);
         Stats {
             chunks: read(&self.chunks),
             events: read(&self.events),
@@ -117,30 +91,7 @@ impl Counters {
             connections_failed: read(&self.connections_failed),
             connections_refused: read(&self.connections_refused),
             certificate_reloads: read(&self.certificate_reloads),
-            ack_time: Duration::from_nanos(read(&self.ack_nanos)),
-            buckets: std::array::from_fn(|at| read(&self.buckets[at])),
-            smoothed_ack_time: (smoothed > 0).then(|| Duration::from_nanos(smoothed)),
+            round_trips: self.round_trips.snapshot(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn acknowledgements_are_counted_by_time() {
-        let counters = Counters::default();
-        for ms in [0, 1, 3, 60_000] {
-            counters.acknowledged(Duration::from_millis(ms));
-        }
-        let stats = counters.snapshot();
-        let filled: Vec<_> = stats
-            .ack_times()
-            .filter(|(_, count)| *count > 0)
-            .map(|(bound, count)| (bound.map(|bound| bound.as_millis()), count))
-            .collect();
-        assert_eq!(filled, [(Some(1), 2), (Some(5), 1), (None, 1)]);
-        assert_eq!((stats.acks, stats.ack_time.as_secs()), (4, 60));
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use ev_config::{Fluentd, Settings, Timeouts};
 use ev_core::Env;
+use ev_dial::LiveTls;
 use ev_shadow::{
     Comparison, Forward, ForwardTimeouts, Limits, Paths, Receiver, ReceiverConfig, ReceiverCounts,
     ServerFiles, server_tls,
 };
-use ev_tls::{ClientOptions, ClientTls, Clock, CredentialFiles, CredentialWatch};
+use ev_tls::{ClientOptions, Clock, CredentialWatch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -67,7 +68,7 @@ impl Receiving {
         let paths = paths.map_err(|error| Error::setting("forward.fluentd", error))?;
         let (mut tasks, mut watch) = (JoinSet::new(), JoinSet::new());
         let forward = match args.forward {
-            true => Some(forward(settings, clock, env, &mut watch)?),
+            true => Some(forward(settings, env, &mut watch)?),
             false => None,
         };
         let listener = TcpListener::bind(args.listen).map_err(|error| {
@@ -112,50 +113,31 @@ fn fluentd(settings: &Settings) -> Result<&Fluentd, Error> {
 /// Passes requests on with the settings' own certificates, which are read again when they change.
 fn forward(
     settings: &Settings,
-    clock: Clock,
     env: &Arc<dyn Env>,
     tasks: &mut JoinSet<()>,
 ) -> Result<Forward, Error> {
     let fluentd = fluentd(settings)?;
     let is_secure = [&fluentd.url, &fluentd.session_url].iter().any(|u| u.starts_with("https:"));
-    let tls = match is_secure {
-        true => {
-            let files = CredentialFiles {
-                ca: fluentd.ca.clone(),
-                certificate: fluentd.client.as_ref().map(|client| client.cert.clone()),
-                key: fluentd.client.as_ref().map(|client| client.key.clone()),
-                passphrase: parts::passphrase(fluentd),
-            };
-            let tls = ClientTls::new(files, ClientOptions::default(), clock)
-                .map_err(|error| Error::setting("forward.fluentd", error))?;
-            Some(Arc::new(tls))
-        }
-        false => None,
-    };
+    let files = is_secure.then(|| parts::fluentd_files(fluentd));
+    let said = CredentialWatch::new("Fluentd", ADVICE);
+    let live = LiveTls::new(files, ClientOptions::default(), said, Arc::clone(env))
+        .map_err(|error| Error::setting("forward.fluentd", error))?;
+    let tls = live.tls().cloned();
     let forward =
-        Forward::new(&fluentd.url, &fluentd.session_url, tls.clone(), timeouts(&fluentd.timeouts))
+        Forward::new(&fluentd.url, &fluentd.session_url, tls, timeouts(&fluentd.timeouts))
             .map_err(|error| Error::setting("forward.fluentd", error))?;
-    if let Some(tls) = tls {
-        tasks.spawn(watch(tls, fluentd.refresh, Arc::clone(env)));
+    if is_secure {
+        tasks.spawn(watch(live, fluentd.refresh));
     }
     Ok(forward)
 }
 
-async fn watch(tls: Arc<ClientTls>, interval: Duration, env: Arc<dyn Env>) {
-    let mut watch = CredentialWatch::new("Fluentd", ADVICE);
+async fn watch(live: LiveTls, interval: Duration) {
+    live.expiry().await;
     loop {
-        watch.expiry(&tls);
-        env.sleep(interval).await;
-        let read = watch.settled(&tls, || read(&tls), || env.sleep(CredentialWatch::SETTLE)).await;
-        watch.take(read, &tls);
+        live.due(interval).await;
+        live.look(false).await;
     }
-}
-
-/// Files may hang, so they are read where nothing else waits.
-async fn read(tls: &Arc<ClientTls>) -> Result<bool, ev_tls::Error> {
-    let tls = Arc::clone(tls);
-    // The runtime is ending, or reading panicked: nothing has changed.
-    tokio::task::spawn_blocking(move || tls.reload()).await.unwrap_or(Ok(false))
 }
 
 /// Those of the settings, as far as the other handler waits.
@@ -175,6 +157,7 @@ mod tests {
 
     use ev_core::{BoxFuture, Timestamp};
     use ev_test_support::certs::{Authority, Validity};
+    use ev_tls::CredentialFiles;
     use tokio::sync::{Notify, Semaphore};
 
     use super::*;
@@ -241,12 +224,14 @@ mod tests {
             changed: Notify::new(),
             wakes: Arc::new(Semaphore::new(0)),
         });
-        let clock = Arc::clone(&steps);
-        let clock = Clock::new(move || clock.now().seconds());
-        let tls = Arc::new(ClientTls::new(files, ClientOptions::default(), clock).unwrap());
+        let said = CredentialWatch::new("Fluentd", ADVICE);
+        let live =
+            LiveTls::new(Some(files), ClientOptions::default(), said, Arc::clone(&steps) as _);
+        let live = live.unwrap();
+        let tls = live.tls().cloned().unwrap();
         let before = tls.config();
         let mut tasks = JoinSet::new();
-        tasks.spawn(watch(Arc::clone(&tls), interval, Arc::clone(&steps) as _));
+        tasks.spawn(watch(live, interval));
         assert_eq!(steps.slept().await, interval);
         std::fs::write(path("cert"), second.cert_pem).unwrap();
         steps.wakes.add_permits(1);

@@ -178,11 +178,7 @@ fn forward(settings: &ev_config::Forward, env: Arc<dyn Env>) -> Result<ForwardSi
     config.max_connections = settings.max_connections;
     config.max_events = settings.max_events;
     config.max_bytes = settings.max_bytes;
-    config.gzip = match settings.gzip {
-        ev_config::Gzip::Off => ev_sink_forward::Gzip::Off,
-        ev_config::Gzip::Auto { above_bytes } => ev_sink_forward::Gzip::Auto { above_bytes },
-        ev_config::Gzip::Always => ev_sink_forward::Gzip::Always,
-    };
+    config.gzip = parts::gzip(settings.gzip);
     config.timeouts = ev_sink_forward::Timeouts {
         connect: timeouts.connect,
         handshake: timeouts.handshake,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ev_config::{BatchMode, Body, Credentials, Fluentd, Gzip, Settings};
+use ev_config::{BatchMode, Body, Credentials, Fluentd, Settings};
 use ev_core::{Env, Flavour, Framing, Road};
-use ev_sink_fluentd::{FluentdSink, Form, Timeouts, TokenFile};
+use ev_sink_fluentd::{FluentdSink, Form, Gzip, Timeouts, TokenFile};
 use ev_source::{SearchSource, Surroundings};
 use ev_tls::{CredentialFiles, Passphrase, PassphraseSource};
 
@@ -13,12 +13,7 @@ use super::Error;
 
 pub(crate) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink, Error> {
     let mut config = ev_sink_fluentd::Config::new(&settings.url, &settings.session_url);
-    config.tls = CredentialFiles {
-        ca: settings.ca.clone(),
-        certificate: settings.client.as_ref().map(|client| client.cert.clone()),
-        key: settings.client.as_ref().map(|client| client.key.clone()),
-        passphrase: passphrase(settings),
-    };
+    config.tls = fluentd_files(settings);
     config.framing = match settings.batching.mode {
         BatchMode::Single => Framing::Single,
         BatchMode::Array => Framing::Array,
@@ -38,11 +33,7 @@ pub(crate) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink,
     config.max_connections = settings.max_connections;
     config.max_events = settings.batching.max_events;
     config.max_bytes = settings.batching.max_bytes;
-    config.gzip = match settings.batching.gzip {
-        Gzip::Off => ev_sink_fluentd::Gzip::Off,
-        Gzip::Auto { above_bytes } => ev_sink_fluentd::Gzip::Auto { above_bytes },
-        Gzip::Always => ev_sink_fluentd::Gzip::Always,
-    };
+    config.gzip = gzip(settings.batching.gzip);
     config.id_headers = settings.id_headers;
     config.timeouts = Timeouts {
         connect: settings.timeouts.connect,
@@ -66,6 +57,25 @@ pub(crate) fn sink(settings: &Fluentd, env: Arc<dyn Env>) -> Result<FluentdSink,
         }
         error => Error::setting("forward.fluentd", error),
     })
+}
+
+/// The certificates for Fluentd.
+pub(crate) fn fluentd_files(settings: &Fluentd) -> CredentialFiles {
+    CredentialFiles {
+        ca: settings.ca.clone(),
+        certificate: settings.client.as_ref().map(|client| client.cert.clone()),
+        key: settings.client.as_ref().map(|client| client.key.clone()),
+        passphrase: passphrase(settings),
+    }
+}
+
+/// Which bodies are compressed.
+pub(crate) fn gzip(setting: ev_config::Gzip) -> Gzip {
+    match setting {
+        ev_config::Gzip::Off => Gzip::Off,
+        ev_config::Gzip::Auto { above_bytes } => Gzip::Auto { above_bytes },
+        ev_config::Gzip::Always => Gzip::Always,
+    }
 }
 
 /// What opens an encrypted key: a file before the environment.

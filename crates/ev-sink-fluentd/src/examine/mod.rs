@@ -60,7 +60,7 @@ impl Question {
 
     /// `None` if it cannot be compressed, which does not happen.
     fn zipped(self) -> Option<Self> {
-        let body = Parts::object(zipped(&self.body)?);
+        let body = zipped(&self.body)?;
         Some(Self { body, gzip: true, ..self })
     }
 }
@@ -109,7 +109,7 @@ impl FluentdSink {
     /// Connects, reports what TLS tells, and asks the question that every server answers.
     async fn knock(&self, report: &mut Examination) -> Option<Answer> {
         let server = &self.audit.server;
-        let dialled = dial(server, self.tls.as_deref(), &self.config.timeouts, &*self.env).await;
+        let dialled = dial(server, self.live.tls(), &self.config.timeouts, &*self.env).await;
         let stream = match dialled {
             Ok(stream) => stream,
             Err(error) => {
@@ -312,7 +312,7 @@ impl FluentdSink {
         question: Question,
     ) -> Option<Answer> {
         let (timeouts, env) = (&self.config.timeouts, &*self.env);
-        let connection = match dial(&target.server, self.tls.as_deref(), timeouts, env).await {
+        let connection = match dial(&target.server, self.live.tls(), timeouts, env).await {
             Ok(stream) => Connection::start(stream).await,
             Err(error) => Err(error),
         };

@@ -91,9 +91,7 @@ impl Dialler {
     /// Reads the credentials' files again; whether they hold something new, which is then in use
     /// for the next connection.
     pub(crate) async fn read_again(&self) -> Result<bool, ev_tls::Error> {
-        let tls = Arc::clone(&self.tls);
-        // The runtime is ending, or reading panicked: nothing has changed.
-        tokio::task::spawn_blocking(move || tls.reload()).await.unwrap_or(Ok(false))
+        ev_dial::reload(&self.tls).await
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {

@@ -16,7 +16,7 @@ use ev_diag::{
     Recent, Reconnects, Responses, Sink, Snapshot, Times, TimesBucket, UnixTime, Views, Watchdog,
 };
 use ev_pipeline::Status;
-use ev_sink_fluentd::Stats;
+use ev_sink_fluentd::{RoundTrips, Stats};
 use ev_source::{AuthCredentials, AuthPresence};
 use ev_state::SqliteStore;
 use ev_tls::CertificateFacts;
@@ -294,11 +294,6 @@ fn locking(counts: ev_locking::Counts) -> Locking {
 
 /// The same of chunks, whose one answer is an acknowledgement.
 fn chunks(stats: &ev_sink_forward::Stats) -> Delivery {
-    let millis = |bound: Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
-    let bucket = |(bound, count): (Option<Duration>, u64)| TimesBucket {
-        up_to_ms: bound.map(millis),
-        count,
-    };
     Delivery {
         requests: stats.chunks,
         events: stats.events,
@@ -314,21 +309,11 @@ fn chunks(stats: &ev_sink_forward::Stats) -> Delivery {
         resent: 0,
         possible_duplicate_events: 0,
         certificate_reloads: stats.certificate_reloads,
-        round_trips: Times {
-            sum_seconds: stats.ack_time.as_secs_f64(),
-            mean_ms: stats.smoothed_ack_time.map(|mean| mean.as_secs_f64() * 1_000.0),
-            buckets: stats.ack_times().map(bucket).collect(),
-        },
+        round_trips: times(&stats.round_trips),
     }
 }
 
 fn delivery(stats: &Stats) -> Delivery {
-    let millis = |bound: Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
-    let bucket = |(bound, count): (Option<Duration>, u64)| TimesBucket {
-        up_to_ms: bound.map(millis),
-        count,
-    };
-    let times = &stats.round_trips;
     Delivery {
         requests: stats.requests,
         events: stats.events,
@@ -349,10 +334,19 @@ fn delivery(stats: &Stats) -> Delivery {
         resent: stats.resent,
         possible_duplicate_events: stats.possible_duplicate_events,
         certificate_reloads: stats.certificate_reloads,
-        round_trips: Times {
-            sum_seconds: times.sum().as_secs_f64(),
-            mean_ms: times.smoothed().map(|mean| mean.as_secs_f64() * 1_000.0),
-            buckets: times.buckets().map(bucket).collect(),
-        },
+        round_trips: times(&stats.round_trips),
+    }
+}
+
+fn times(times: &RoundTrips) -> Times {
+    let millis = |bound: Duration| u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+    let bucket = |(bound, count): (Option<Duration>, u64)| TimesBucket {
+        up_to_ms: bound.map(millis),
+        count,
+    };
+    Times {
+        sum_seconds: times.sum().as_secs_f64(),
+        mean_ms: times.smoothed().map(|mean| mean.as_secs_f64() * 1_000.0),
+        buckets: times.buckets().map(bucket).collect(),
     }
 }
