@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail where they stand, as tests do")]
 
-mod env;
 mod layout;
 mod raw;
 mod server;

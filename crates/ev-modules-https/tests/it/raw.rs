@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ev_core::testing::ManualEnv;
 use ev_core::{ArtifactError, ArtifactKind, ArtifactRequest, ArtifactSource, FetchedArtifact};
 use ev_modules::SigningKey;
 use ev_modules_https::{Config, HttpsSource};
@@ -10,7 +11,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::env::ManualEnv;
 use crate::server::{make, payload, request};
 
 type Fetched = JoinHandle<Result<FetchedArtifact, ArtifactError>>;

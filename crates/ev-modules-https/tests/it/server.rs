@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use ev_core::testing::ManualEnv;
 use ev_core::{ArtifactKind, ArtifactRequest, AuthVersion, FetchedArtifact, Timestamp};
 use ev_modules::{Manifest, SigningKey, envelope_name, file_name, sha256};
 use ev_modules_https::{Config, HttpsSource};
-use ev_test_support::certs::{Authority, Leaf, Validity};
+use ev_test_support::certs::ClientFolder;
+use ev_test_support::{TlsVersions, web_server_config};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -20,9 +22,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring::default_provider;
-
-use crate::env::ManualEnv;
 
 /// What the server answers for a path.
 #[derive(Clone)]
@@ -147,51 +146,29 @@ fn answer(inside: &Mutex<Inside>, request: &Request<Incoming>) -> Response<Full<
 }
 
 /// An authority, and files with what it issued.
-pub(crate) struct Pki {
-    pub(crate) authority: Authority,
-    pub(crate) dir: tempfile::TempDir,
+pub(crate) struct Pki(ClientFolder);
+
+impl Deref for Pki {
+    type Target = ClientFolder;
+
+    fn deref(&self) -> &ClientFolder {
+        &self.0
+    }
 }
 
 impl Pki {
     pub(crate) fn new() -> Self {
-        let authority = Authority::new("artifacts CA").unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("ca.crt"), authority.cert_pem()).unwrap();
-        Self { authority, dir }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn leaf(&self) -> Leaf {
-        self.authority.issue_fluentd_server(Validity::Long).unwrap()
+        Self(ClientFolder::new())
     }
 
     /// TLS that asks nobody who they are.
-    pub(crate) fn server(&self) -> Arc<ServerConfig> {
-        let leaf = self.leaf();
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![leaf.cert_der()], leaf.key_der())
-            .unwrap();
-        Arc::new(config)
+    pub(crate) fn web_server(&self) -> Arc<ServerConfig> {
+        web_server_config(&self.server(), &[]).unwrap()
     }
 
     /// TLS that wants a certificate of this authority.
-    pub(crate) fn strict_server(&self) -> Arc<ServerConfig> {
-        let clients = [self.authority.cert_der()];
-        let versions = ev_test_support::TlsVersions::Both;
-        ev_test_support::server_config(&self.leaf(), &clients, versions, &["http/1.1"]).unwrap()
-    }
-
-    /// A client certificate in `client.crt` and `client.key`.
-    pub(crate) fn write_client(&self) {
-        let client = self.authority.issue_fluentd_client(Validity::Long).unwrap();
-        std::fs::write(self.path("client.crt"), client.cert_pem).unwrap();
-        std::fs::write(self.path("client.key"), client.key_pem).unwrap();
+    pub(crate) fn strict_server(&self, versions: TlsVersions) -> Arc<ServerConfig> {
+        self.server_config(&self.server(), versions, &["http/1.1"])
     }
 
     /// A source that trusts this authority.
@@ -201,7 +178,15 @@ impl Pki {
 
     pub(crate) fn config(&self, url: &str) -> Config {
         let mut config = Config::new(url);
-        config.tls.ca = Some(self.path("ca.crt"));
+        config.tls.ca = Some(self.ca());
+        config
+    }
+
+    /// With a certificate of its own.
+    pub(crate) fn client_config(&self, url: &str) -> Config {
+        let mut config = self.config(url);
+        config.tls.certificate = Some(self.certificate());
+        config.tls.key = Some(self.key());
         config
     }
 }
@@ -221,7 +206,7 @@ impl Rig {
 
     pub(crate) async fn with(base: &str, query: &str) -> Self {
         let pki = Pki::new();
-        let server = Server::start(Some(pki.server())).await;
+        let server = Server::start(Some(pki.web_server())).await;
         let url = format!("https://localhost:{}{base}{query}", server.addr.port());
         let source = pki.source(&url);
         Self { server, source, key: SigningKey::generate().unwrap(), pki }

@@ -2,16 +2,38 @@
 
 use std::sync::{Arc, Mutex};
 
+use ev_core::testing::ManualEnv;
 use ev_core::{ArtifactKind, ArtifactSource};
 use ev_modules::SigningKey;
 use ev_modules_https::{Error, HttpsSource};
+use ev_test_support::TlsVersions;
 use ev_tls::CredentialWatch;
+use tracing::subscriber::DefaultGuard;
 
-use crate::env::ManualEnv;
 use crate::server::{Pki, Rig, Server, make, payload, request};
 
 fn table(key: &SigningKey) -> crate::server::Made {
     make(key, "18.1.0", ArtifactKind::Table, 2, b"table")
+}
+
+/// A server that offers a table to those who show a certificate, and a source that does.
+struct Strict {
+    pki: Pki,
+    server: Server,
+    url: String,
+    env: Arc<ManualEnv>,
+    source: HttpsSource,
+}
+
+impl Strict {
+    async fn new(versions: TlsVersions) -> Self {
+        let pki = Pki::new();
+        let server = Server::start(Some(pki.strict_server(versions))).await;
+        server.offer("", &table(&SigningKey::generate().unwrap()));
+        let (url, env) = (format!("https://localhost:{}", server.addr.port()), ManualEnv::new());
+        let source = HttpsSource::new(pki.client_config(&url), env.clone()).unwrap();
+        Self { pki, server, url, env, source }
+    }
 }
 
 #[tokio::test]
@@ -35,7 +57,7 @@ async fn a_certificate_for_another_name_is_refused() {
     let port = listener.local_addr().unwrap().port();
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(rig.pki.server());
+    let acceptor = tokio_rustls::TlsAcceptor::from(rig.pki.web_server());
     let other = rig.pki.source(&format!("https://127.0.0.2:{port}/ev"));
     let serve = async {
         let (stream, _) = listener.accept().await.unwrap();
@@ -49,22 +71,12 @@ async fn a_certificate_for_another_name_is_refused() {
 
 #[tokio::test]
 async fn a_client_certificate_is_shown_to_who_asks() {
-    let pki = Pki::new();
-    pki.write_client();
-    let key = SigningKey::generate().unwrap();
-    let server = Server::start(Some(pki.strict_server())).await;
-    server.offer("", &table(&key));
-    let url = format!("https://127.0.0.1:{}", server.addr.port());
-
+    let Strict { pki, server, url, source, .. } = Strict::new(TlsVersions::Both).await;
     let nobody = pki.source(&url);
     let error = nobody.fetch(request()).await.unwrap_err().to_string();
     assert!(error.contains("certificate"), "{error}");
     assert_eq!((server.take_seen(), server.certificates()), (Vec::new(), 0));
 
-    let mut config = pki.config(&url);
-    config.tls.certificate = Some(pki.path("client.crt"));
-    config.tls.key = Some(pki.path("client.key"));
-    let source = HttpsSource::new(config, ManualEnv::new()).unwrap();
     assert_eq!(payload(source.fetch(request()).await.unwrap()), b"table");
     assert_eq!(server.certificates(), 1);
 }
@@ -77,10 +89,10 @@ async fn certificates_are_read_again_for_each_call() {
     let env = ManualEnv::new();
     let source = HttpsSource::new(other.config(&rig.url("/ev")), env.clone()).unwrap();
     assert!(source.fetch(request()).await.is_err());
-    std::fs::copy(rig.pki.path("ca.crt"), other.path("ca.crt")).unwrap();
+    other.write("ca.pem", rig.pki.authority.cert_pem());
     assert_eq!(payload(source.fetch(request()).await.unwrap()), b"table");
     // What cannot be read leaves those that were.
-    std::fs::write(other.path("ca.crt"), "no certificate").unwrap();
+    other.write("ca.pem", "no certificate");
     assert_eq!(payload(settled(&env, source.fetch(request())).await.unwrap()), b"table");
 }
 
@@ -98,25 +110,11 @@ async fn settled<T>(env: &ManualEnv, work: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn files_that_are_being_replaced_are_looked_at_again_before_they_are_judged() {
-    let pki = Pki::new();
-    pki.write_client();
-    let key = SigningKey::generate().unwrap();
-    let server = Server::start(Some(pki.strict_server())).await;
-    server.offer("", &table(&key));
-    let mut config = pki.config(&format!("https://127.0.0.1:{}", server.addr.port()));
-    config.tls.certificate = Some(pki.path("client.crt"));
-    config.tls.key = Some(pki.path("client.key"));
-    let env = ManualEnv::new();
-    let source = HttpsSource::new(config, env.clone()).unwrap();
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let Strict { pki, env, source, .. } = &Strict::new(TlsVersions::Both).await;
+    let (lines, _guard) = Lines::capture();
     // The new certificate is there, and its key is about to come.
-    let old_key = std::fs::read(pki.path("client.key")).unwrap();
-    pki.write_client();
-    let new_key = std::fs::read(pki.path("client.key")).unwrap();
-    std::fs::write(pki.path("client.key"), old_key).unwrap();
+    let new = pki.client();
+    pki.write("client.pem", &new.cert_pem);
     let fetched = source.fetch(request());
     tokio::pin!(fetched);
     tokio::select! {
@@ -124,7 +122,7 @@ async fn files_that_are_being_replaced_are_looked_at_again_before_they_are_judge
         early = &mut fetched => panic!("not looked at again: {early:?}"),
         () = env.asleep(CredentialWatch::SETTLE) => {}
     }
-    std::fs::write(pki.path("client.key"), new_key).unwrap();
+    pki.write("client.key", &new.key_pem);
     env.advance(CredentialWatch::SETTLE);
     assert_eq!(payload(fetched.await.unwrap()), b"table");
     assert_eq!(lines.with("credential files cannot be used"), 0);
@@ -133,21 +131,13 @@ async fn files_that_are_being_replaced_are_looked_at_again_before_they_are_judge
 
 #[tokio::test]
 async fn both_versions_of_tls_are_spoken() {
-    for versions in [ev_test_support::TlsVersions::Only12, ev_test_support::TlsVersions::Only13] {
-        let pki = Pki::new();
-        pki.write_client();
-        let key = SigningKey::generate().unwrap();
-        let leaf =
-            pki.authority.issue_fluentd_server(ev_test_support::certs::Validity::Long).unwrap();
-        let clients = [pki.authority.cert_der()];
-        let tls = ev_test_support::server_config(&leaf, &clients, versions, &[]).unwrap();
-        let server = Server::start(Some(tls)).await;
-        server.offer("", &table(&key));
-        let mut config = pki.config(&format!("https://localhost:{}", server.addr.port()));
-        config.tls.certificate = Some(pki.path("client.crt"));
-        config.tls.key = Some(pki.path("client.key"));
-        let source = HttpsSource::new(config, ManualEnv::new()).unwrap();
-        assert_eq!(payload(source.fetch(request()).await.unwrap()), b"table", "{versions:?}");
+    for versions in [TlsVersions::Only12, TlsVersions::Only13] {
+        let strict = Strict::new(versions).await;
+        assert_eq!(
+            payload(strict.source.fetch(request()).await.unwrap()),
+            b"table",
+            "{versions:?}"
+        );
     }
 }
 
@@ -155,7 +145,7 @@ async fn both_versions_of_tls_are_spoken() {
 async fn what_cannot_be_set_up_fails_at_once() {
     let pki = Pki::new();
     let mut config = pki.config("https://localhost/ev");
-    config.tls.ca = Some(pki.path("missing.crt"));
+    config.tls.ca = Some(pki.file("missing.pem"));
     let error = HttpsSource::new(config, ManualEnv::new()).unwrap_err();
     assert!(matches!(error, Error::Tls(_)), "{error:?}");
     let config = pki.config("http://artifacts.example.com/ev");
@@ -192,6 +182,14 @@ impl std::io::Write for Lines {
 }
 
 impl Lines {
+    /// Those from now on, until the guard is dropped.
+    fn capture() -> (Self, DefaultGuard) {
+        let lines = Self::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
     fn with(&self, part: &str) -> usize {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().filter(|line| line.contains(part)).count()
@@ -200,29 +198,17 @@ impl Lines {
 
 #[tokio::test]
 async fn files_that_cannot_be_used_are_told_once_and_with_the_cause() {
-    let pki = Pki::new();
-    pki.write_client();
-    let key = SigningKey::generate().unwrap();
-    let server = Server::start(Some(pki.strict_server())).await;
-    server.offer("", &table(&key));
-    let mut config = pki.config(&format!("https://127.0.0.1:{}", server.addr.port()));
-    config.tls.certificate = Some(pki.path("client.crt"));
-    config.tls.key = Some(pki.path("client.key"));
-    let env = ManualEnv::new();
-    let source = HttpsSource::new(config, env.clone()).unwrap();
-    let certificate = pki.path("client.crt");
+    let Strict { pki, env, source, .. } = &Strict::new(TlsVersions::Both).await;
+    let certificate = pki.certificate();
     let good = std::fs::read(&certificate).unwrap();
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    std::fs::write(&certificate, "nonsense").unwrap();
+    let (lines, _guard) = Lines::capture();
+    pki.write("client.pem", "nonsense");
     for _ in 0..3 {
-        assert_eq!(payload(settled(&env, source.fetch(request())).await.unwrap()), b"table");
+        assert_eq!(payload(settled(env, source.fetch(request())).await.unwrap()), b"table");
     }
     assert_eq!(lines.with("credential files cannot be used"), 1);
     assert_eq!(lines.with(&certificate.display().to_string()), 1, "and what is wrong with which");
-    std::fs::write(&certificate, good).unwrap();
+    pki.write("client.pem", good);
     source.fetch(request()).await.unwrap();
     assert_eq!(lines.with("credential files can be used again"), 1);
 }

@@ -1,5 +1,7 @@
 //! A receiver that answers by itself.
 
+use std::time::Duration;
+
 use ev_core::{Batch, BatchId, Entry, Route, SessionId, Sink as _, Span, Verdict};
 use ev_shadow::{FindingKind, ShadowSink, Side};
 
@@ -71,7 +73,7 @@ async fn a_stop_answers_what_is_under_way() {
     let head = "POST /test.log HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n";
     peer.write(head.as_bytes()).await;
     // The body has a limit of its own: the request has begun.
-    rig.env.slept(20, 2).await;
+    rig.env.slept_for(Duration::from_secs(20), 2).await;
     rig.stop.cancel();
     peer.write(br#"{"uid":"1"}"#).await;
     assert_eq!(peer.answer().await.0, 200);

@@ -36,7 +36,7 @@ async fn a_body_that_does_not_come_costs_its_connection() {
     let rig = Rig::usual();
     let mut peer = rig.peer().await;
     peer.write(b"POST /test.log HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{").await;
-    rig.env.slept(20, 2).await;
+    rig.env.slept_for(Duration::from_secs(20), 2).await;
     rig.env.advance(Duration::from_secs(21));
     assert_eq!(peer.answer().await.0, 408);
     assert_eq!(peer.closed().await, "");
@@ -49,7 +49,7 @@ async fn a_head_that_does_not_come_costs_its_connection() {
     let rig = Rig::usual();
     let mut peer = rig.peer().await;
     peer.write(b"POST /test.log HTTP/1.1\r\nHost:").await;
-    rig.env.slept(60, 1).await;
+    rig.env.slept_for(Duration::from_secs(60), 1).await;
     rig.env.advance(Duration::from_secs(59));
     peer.write(b" x\r\nX-Slow:").await;
     rig.env.advance(Duration::from_secs(2));
@@ -107,12 +107,12 @@ async fn bodies_share_a_bounded_room() {
     });
     let mut first = rig.peer().await;
     first.write(b"POST /test.log HTTP/1.1\r\nHost: x\r\nContent-Length: 8000\r\n\r\n").await;
-    rig.env.slept(20, 2).await;
+    rig.env.slept_for(Duration::from_secs(20), 2).await;
     let mut second = rig.peer().await;
     second.write(b"POST /test.log HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}").await;
     // It waits for room, and the first for its body: their time is over together, and there is
     // room again.
-    rig.env.slept(20, 3).await;
+    rig.env.slept_for(Duration::from_secs(20), 3).await;
     rig.env.advance(Duration::from_secs(20));
     assert_eq!(first.answer().await.0, 408);
     assert!(matches!(second.answer().await.0, 200 | 503));
@@ -124,14 +124,14 @@ async fn a_stop_does_not_wait_for_ever() {
     let rig = Rig::usual();
     let mut peer = rig.peer().await;
     peer.write(b"POST /test.log HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{").await;
-    rig.env.slept(20, 2).await;
+    rig.env.slept_for(Duration::from_secs(20), 2).await;
     let env = rig.env.clone();
     rig.stop.cancel();
     let end = rig.end();
     tokio::pin!(end);
     tokio::select! {
         () = &mut end => panic!("there is something under way"),
-        () = env.slept(5, 1) => {}
+        () = env.slept_for(Duration::from_secs(5), 1) => {}
     }
     env.advance(Duration::from_secs(5));
     end.await;

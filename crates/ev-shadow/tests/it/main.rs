@@ -4,7 +4,6 @@
 
 mod before;
 mod beside;
-mod env;
 mod hostile;
 mod rig;
 mod tls;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ev_core::Env;
+use ev_core::testing::ManualEnv;
 use ev_shadow::{
     Bounds, Comparison, Forward, Limits, Paths, Receiver, ReceiverConfig, ReceiverCounts, Rules,
     Side, Tally,
@@ -14,8 +15,6 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
-
-use crate::env::ManualEnv;
 
 pub(crate) struct Rig {
     pub(crate) comparison: Arc<Comparison>,

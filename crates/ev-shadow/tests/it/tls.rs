@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ev_core::testing::ManualEnv;
 use ev_shadow::{Forward, ForwardTimeouts, ServerFiles, server_tls};
 use ev_test_support::certs::{Authority, Leaf, Validity};
 use ev_test_support::{
@@ -15,7 +16,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::env::START;
 use crate::rig::{Peer, Rig, Setup};
 
 struct Pki {
@@ -57,7 +57,7 @@ impl Pki {
 }
 
 fn clock() -> Clock {
-    Clock::new(|| START.seconds())
+    Clock::new(|| ManualEnv::START.seconds())
 }
 
 async fn dial(

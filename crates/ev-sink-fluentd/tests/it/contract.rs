@@ -1,13 +1,13 @@
 //! The promises of every sink, kept by this one in both framings, over mutual TLS.
 
 use bytes::Bytes;
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::{Receiver, contract};
 use ev_core::{Framing, Route};
 use ev_sink_fluentd::{FluentdSink, Gzip};
 use ev_test_support::certs::Validity;
 use ev_test_support::{FailRule, FakeFluentd, TlsVersions};
 
-use crate::env::ManualEnv;
 use crate::tls::{Pki, config};
 
 struct Fake(FakeFluentd);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ev_core::Framing;
+use ev_core::testing::ManualEnv;
 use ev_sink_fluentd::{Config, Examination, Family, FluentdSink, Gzip, Topic, Weight};
 use ev_test_support::certs::Validity;
 use ev_test_support::{
@@ -11,7 +12,6 @@ use ev_test_support::{
 use ev_tls::CredentialFiles;
 use tokio::join;
 
-use crate::env::{ManualEnv, START};
 use crate::raw::Stage;
 use crate::tls::{Pki, config};
 
@@ -247,7 +247,7 @@ async fn certificates_that_end_soon_are_spoken_of() {
     let sink = FluentdSink::new(config(&receiver, pki.files()), env.clone());
     let sink = sink.expect("good settings");
     // Both sides' certificates end at the same time; go to ten days before that.
-    let end = sink.identity_facts()[0].not_after - START.seconds();
+    let end = sink.identity_facts()[0].not_after - ManualEnv::START.seconds();
     env.advance(Duration::from_secs(u64::try_from(end).expect("the future") - 10 * 24 * 3600));
     let report = sink.examine(false).await;
     let texts: Vec<_> = report.about(Topic::Tls).map(|finding| &*finding.text).collect();

@@ -1,12 +1,12 @@
 //! Compressed requests.
 
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Framing, Route, Sink, Verdict};
 use ev_sink_fluentd::{Config, FluentdSink, Gzip};
 use ev_test_support::{FakeFluentd, FluentdConfig, loopback};
 use tokio::join;
 
-use crate::env::ManualEnv;
 use crate::raw::Stage;
 
 fn receiver() -> FakeFluentd {

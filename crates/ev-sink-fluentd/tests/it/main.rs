@@ -1,7 +1,6 @@
 //! Tests of the sink against receivers on loopback.
 
 mod contract;
-mod env;
 mod examine;
 mod faults;
 mod gzip;

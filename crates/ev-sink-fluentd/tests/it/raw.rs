@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Batch, Framing, Route, Sink, Verdict};
 use ev_sink_fluentd::{Config, FluentdSink};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-
-use crate::env::ManualEnv;
 
 /// A listener without TLS, a sink that delivers to it, and the sink's clock.
 pub(crate) struct Stage {

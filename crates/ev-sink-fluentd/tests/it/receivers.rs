@@ -4,13 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Framing, Route, SessionId, Sink, Verdict};
 use ev_sink_fluentd::{CertificateWatch, Config, Error, FluentdSink, Form, Gzip, TokenFile};
 use tempfile::TempDir;
 use tokio::join;
 
-use crate::env::ManualEnv;
 use crate::raw::{Peer, Stage};
 
 const EVENTS: [&str; 3] =

@@ -1,54 +1,39 @@
 //! TLS with client certificates, against a receiver that demands them.
 
-use std::fs;
-use std::path::Path;
+use std::ops::Deref;
 
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Route, Sink, Verdict};
 use ev_sink_fluentd::{Config, Error, FluentdSink};
-use ev_test_support::certs::{Authority, Leaf, LeafRequest, Validity};
-use ev_test_support::{FakeFluentd, FluentdConfig, TlsVersions, loopback, server_config};
+use ev_test_support::certs::{Authority, ClientFolder, Leaf, LeafRequest, Validity};
+use ev_test_support::{FakeFluentd, FluentdConfig, TlsVersions, loopback};
 use ev_tls::{CredentialFiles, Passphrase, PassphraseSource};
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::pem::LineEnding;
 use pkcs8::pkcs5::pbes2;
-use tempfile::TempDir;
-
-use crate::env::ManualEnv;
 
 /// Certificates on both sides of a connection.
-pub(crate) struct Pki {
-    pub(crate) dir: TempDir,
-    pub(crate) authority: Authority,
+pub(crate) struct Pki(ClientFolder);
+
+impl Deref for Pki {
+    type Target = ClientFolder;
+
+    fn deref(&self) -> &ClientFolder {
+        &self.0
+    }
 }
 
 impl Pki {
     pub(crate) fn new() -> Self {
-        let authority = Authority::new("Test CA").expect("a CA");
-        let pki = Self { dir: tempfile::tempdir().expect("a directory"), authority };
-        pki.write("ca.pem", pki.authority.cert_pem());
-        pki.set_client(&pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf"));
-        pki
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str) {
-        fs::write(self.path().join(name), text).expect("a writable directory");
-    }
-
-    pub(crate) fn set_client(&self, leaf: &Leaf) {
-        self.write("client.pem", &leaf.cert_pem);
-        self.write("client.key", &leaf.key_pem);
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        Self(ClientFolder::new())
     }
 
     pub(crate) fn files(&self) -> CredentialFiles {
         CredentialFiles {
-            ca: Some(self.path().join("ca.pem")),
-            certificate: Some(self.path().join("client.pem")),
-            key: Some(self.path().join("client.key")),
+            ca: Some(self.ca()),
+            certificate: Some(self.certificate()),
+            key: Some(self.key()),
             passphrase: None,
         }
     }
@@ -59,8 +44,7 @@ impl Pki {
     }
 
     fn receiver_with(&self, leaf: &Leaf, versions: TlsVersions) -> FakeFluentd {
-        let clients = [self.authority.cert_der()];
-        let tls = server_config(leaf, &clients, versions, &[]).expect("a server");
+        let tls = self.server_config(leaf, versions, &[]);
         let config = FluentdConfig { tls: Some(tls), ..FluentdConfig::default() };
         FakeFluentd::start(loopback().expect("a free port"), config).expect("a receiver")
     }
@@ -200,7 +184,7 @@ async fn certificates_are_read_again_on_demand() {
     assert_eq!(send(&sink).await, Verdict::Delivered, "the old certificate stays");
     assert_eq!(receiver.tally().connections, 1);
 
-    pki.set_client(&pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf"));
+    pki.renew();
     assert!(sink.reload_certificates().expect("a new certificate"));
     assert_eq!(send(&sink).await, Verdict::Delivered);
     assert_eq!(receiver.tally().connections, 2, "the next request shows the new certificate");
@@ -255,10 +239,10 @@ fn encrypted(leaf: &Leaf) -> String {
 #[tokio::test]
 async fn an_encrypted_key_is_opened_with_its_passphrase() {
     let pki = Pki::new();
-    let leaf = pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf");
-    pki.write("client.pem", &leaf.cert_pem);
-    pki.write("client.key", &encrypted(&leaf));
-    pki.write("passphrase", &format!("{PASSPHRASE}\n"));
+    let leaf = pki.client();
+    pki.set_client(&leaf);
+    pki.write("client.key", encrypted(&leaf));
+    pki.write("passphrase", format!("{PASSPHRASE}\n"));
     let receiver = pki.receiver(TlsVersions::Both, Validity::Long);
     let with = |passphrase| CredentialFiles { passphrase, ..pki.files() };
     let new = |passphrase| {
@@ -269,7 +253,7 @@ async fn an_encrypted_key_is_opened_with_its_passphrase() {
             }
         })
     };
-    let file = || PassphraseSource::File(pki.path().join("passphrase"));
+    let file = || PassphraseSource::File(pki.file("passphrase"));
     for passphrase in [file(), PassphraseSource::Known(Passphrase::new(PASSPHRASE))] {
         let sink = new(Some(passphrase)).expect("the right one");
         assert_eq!(send(&sink).await, Verdict::Delivered);

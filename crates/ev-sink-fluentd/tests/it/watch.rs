@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Route, Sink, Verdict};
 use ev_sink_fluentd::{CertificateWatch, FluentdSink};
@@ -14,7 +15,6 @@ use ev_test_support::{FakeFluentd, TlsVersions};
 use ev_tls::{CredentialFiles, Error, News};
 use tokio::join;
 
-use crate::env::ManualEnv;
 use crate::tls::{Pki, config};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ impl Rig {
     }
 
     fn leaf(&self) -> Leaf {
-        self.pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf")
+        self.pki.client()
     }
 
     fn connections(&self) -> u64 {
@@ -79,9 +79,9 @@ fn mount(root: &Path, generation: &str, files: &[(&str, &str)]) {
 #[tokio::test]
 async fn a_swapped_link_brings_the_new_certificate() {
     let pki = Pki::new();
-    let root = pki.path().join("secret");
+    let root = pki.file("secret");
     fs::create_dir(&root).expect("a new directory");
-    let leaf = pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf");
+    let leaf = pki.client();
     let ca = pki.authority.cert_pem().to_owned();
     let files = |leaf: &Leaf| {
         [
@@ -129,7 +129,7 @@ async fn a_bad_file_is_reported_once_and_the_old_certificate_stays() {
     let mut rig = Rig::new(pki, files);
     rig.send().await;
     let before = rig.sink.identity_facts();
-    let good = fs::read_to_string(rig.pki.path().join("client.key")).expect("a key");
+    let good = fs::read_to_string(rig.pki.key()).expect("a key");
 
     rig.pki.write("client.key", "nonsense");
     let News::Bad(error) = rig.check_bad().await else { panic!("a bad key") };
@@ -190,7 +190,7 @@ async fn a_connection_in_use_during_the_change_is_closed_behind_its_request() {
     let (verdict, ()) =
         join!(async { sink.send(batch(1, Route::Audit, &["{}"])).await.1 }, async {
             rig.receiver.wait(|tally| tally.events == 1).await;
-            rig.pki.set_client(&rig.leaf());
+            rig.pki.renew();
             assert!(matches!(rig.watch.check().await, News::Taken(_)));
             rig.receiver.set(|switches| {
                 switches.hold_at = None;
@@ -207,7 +207,7 @@ async fn it_looks_once_per_interval() {
     let pki = Pki::new();
     let files = pki.files();
     let Rig { pki, receiver: _receiver, env, sink, watch } = Rig::new(pki, files);
-    let leaf = pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf");
+    let leaf = pki.client();
     let before = env.sleeps();
     tokio::select! {
         biased;
@@ -231,7 +231,7 @@ async fn it_looks_at_once_when_asked_to() {
     let pki = Pki::new();
     let files = pki.files();
     let Rig { pki, receiver: _receiver, env, sink, watch } = Rig::new(pki, files);
-    let leaf = pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf");
+    let leaf = pki.client();
     let before = env.sleeps();
     tokio::select! {
         biased;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Framing, Route, SessionId, Sink, Verdict};
 use ev_sink_fluentd::{Config, Error, FluentdSink};
 use tokio::join;
 
-use crate::env::ManualEnv;
 use crate::raw::Stage;
 
 const EVENTS: [&str; 3] = [r#"{"a":"[1,2],"}"#, r#"{"b":"ü"}"#, "{}"];

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use ev_core::Route;
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::{Receiver, contract};
 use ev_sink_forward::{ForwardSink, Gzip, Secret};
 use ev_test_support::{FakeForward, ForwardConfig, TlsVersions};
 
-use crate::env::ManualEnv;
 use crate::rig::{Pki, config, receiver};
 
 struct Fake(FakeForward);

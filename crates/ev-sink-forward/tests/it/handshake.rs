@@ -1,16 +1,16 @@
 //! Shared keys, users, and certificates.
 
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Route, Sink, Verdict};
 use ev_sink_forward::{CertificateWatch, Config, Error, ForwardSink, Login, Secret};
-use ev_test_support::certs::{Authority, Validity};
+use ev_test_support::certs::Authority;
 use ev_test_support::{FakeForward, ForwardConfig, TlsVersions};
 use ev_tls::{CredentialFiles, News};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::join;
 
-use crate::env::ManualEnv;
 use crate::rig::{Pki, Rig, config, receiver};
 
 fn keyed(users: &[(&str, &str)]) -> ForwardConfig {
@@ -131,7 +131,7 @@ async fn a_new_certificate_is_taken_while_the_sink_is_in_use() {
     let send = async || sink.send(batch(1, Route::Audit, &["{}"])).await.1;
     assert_eq!(send().await, Verdict::Delivered);
     assert!(matches!(watch.check().await, News::Same));
-    pki.set_client(&pki.authority.issue_fluentd_client(Validity::Long).expect("a leaf"));
+    pki.renew();
     assert!(matches!(watch.check().await, News::Taken(_)));
     assert_eq!(send().await, Verdict::Delivered);
     assert_eq!(receiver.tally().connections, 2, "the idle connection showed the old one");

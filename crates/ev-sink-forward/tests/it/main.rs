@@ -2,7 +2,6 @@
 
 mod acks;
 mod contract;
-mod env;
 mod handshake;
 mod peer;
 mod rig;

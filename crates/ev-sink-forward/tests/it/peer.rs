@@ -5,16 +5,15 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Route, SessionId, Sink, Verdict};
 use ev_sink_forward::{Config, ForwardSink, Gzip, Login, Secret};
-use ev_test_support::certs::Validity;
 use ev_test_support::data::read_vectors;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::env::ManualEnv;
 use crate::rig::Pki;
 
 /// Where the package is: named by whoever runs the tests, or where they would have put it.
@@ -100,7 +99,7 @@ fn security(authorize: bool) -> Value {
 async fn an_independent_receiver_takes_every_form() {
     let Some(package) = package_or_skip() else { return };
     let pki = Pki::new();
-    let leaf = pki.authority.issue_fluentd_server(Validity::Long).expect("a leaf");
+    let leaf = pki.server();
     let tls = json!({
         "cert": leaf.cert_pem, "key": leaf.key_pem, "ca": pki.authority.cert_pem(),
     });

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Route, SessionId, Sink, Timestamp, Verdict};
 use ev_sink_forward::Gzip;
 use ev_test_support::data::read_vectors;
 use serde_json::Value;
 
-use crate::env::START;
 use crate::rig::Rig;
 
 #[tokio::test]
@@ -17,7 +17,7 @@ async fn times_have_nanoseconds() {
     let event = r#"{"time":"2023-01-02T03:04:05.123456789Z"}"#;
     assert_eq!(rig.send(&[event, "{}"]).await, Verdict::Delivered);
     let times: Vec<_> = rig.receiver.received().into_iter().map(|event| event.time).collect();
-    let now = u32::try_from(START.seconds()).expect("before 2106");
+    let now = u32::try_from(ManualEnv::START.seconds()).expect("before 2106");
     assert_eq!(times, [Some((1_672_628_645, 123_456_789)), Some((now, 0))]);
 }
 
@@ -83,7 +83,7 @@ async fn recorded_events_keep_their_values() {
             assert_eq!(found, sent);
             assert_eq!(received.compressed, gzip != Gzip::Off);
             let own = sent["time"].as_str().and_then(Timestamp::parse).filter(|t| t.seconds() > 0);
-            let time = own.unwrap_or(START);
+            let time = own.unwrap_or(ManualEnv::START);
             let expected = u32::try_from(time.seconds()).ok().map(|s| (s, time.subsec_nanos()));
             if expected.is_some() {
                 assert_eq!(received.time, expected);
