@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -216,20 +216,28 @@ async fn connection(
     counts: Arc<Counts>,
 ) {
     Arc::clone(&serve).ready().await;
-    let stream: io::Result<Box<dyn Transport>> = async {
-        stream.set_nodelay(true)?;
-        Ok(match acceptor {
-            Some(acceptor) => Box::new(acceptor.accept(stream).await?) as Box<dyn Transport>,
-            None => Box::new(stream),
-        })
+    if stream.set_nodelay(true).is_err() {
+        // It is gone already.
+        counts.handshakes_failed.fetch_add(1, Ordering::SeqCst);
+        return;
     }
-    .await;
-    match stream {
-        Ok(stream) => serve.serve(stream).await,
-        Err(_) => {
+    let Some(acceptor) = acceptor else { return serve.serve(Box::new(stream)).await };
+    match acceptor.accept(stream).into_fallible().await {
+        Ok(stream) => serve.serve(Box::new(stream)).await,
+        Err((_, stream)) => {
             counts.handshakes_failed.fetch_add(1, Ordering::SeqCst);
+            // However it ends.
+            let _told: io::Result<()> = let_read_the_alert(stream).await;
         }
     }
+}
+
+/// Takes what a client has sent that does not know yet that it is refused: closed with that unread,
+/// the connection would be reset, and the alert that says why lost or not as it happens.
+async fn let_read_the_alert(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 /// A listener on the loopback interface, on a port of the system's choice.
