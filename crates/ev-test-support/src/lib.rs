@@ -6,7 +6,8 @@
 //! ([`FakeAuth`], [`FakeFluentd`]). As the programs `ev-fake-auth` and `ev-fake-fluentd` they run
 //! as processes of their own and are driven over HTTP on loopback ([`AdminClient`]). What they
 //! serve and receive are bytes: they neither decode protobuf events nor make their JSON. Events
-//! with known JSON are made from recorded ones by [`data`].
+//! with known JSON are made from recorded ones by [`data`]. What a program writes to the disk is
+//! waited for with [`until_files`].
 //!
 //! Never part of anything that is shipped.
 
@@ -18,6 +19,7 @@ pub mod certs;
 pub mod data;
 mod door;
 mod error;
+mod files;
 mod fluentd;
 mod forward;
 #[path = "gen/mod.rs"]
@@ -37,6 +39,7 @@ pub use auth::{
 };
 pub use door::loopback;
 pub use error::Error;
+pub use files::until_files;
 pub use fluentd::{
     BodyError, FailRule, FakeFluentd, FluentdConfig, FluentdTally, FluentdVersion, Received,
     Section, Switches, cut,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use ev_core::Timestamp;
 use ev_test_support::certs::Validity;
 use ev_test_support::data::{Maker, Recording, Vector, read_vectors};
-use ev_test_support::{FakeForward, ForwardConfig, TlsVersions, loopback, server_config};
+use ev_test_support::{
+    FakeForward, ForwardConfig, TlsVersions, loopback, server_config, until_files,
+};
 use serde_json::Value;
 
 use crate::faults::Child;
@@ -92,23 +93,15 @@ fn lines(path: &Path) -> Vec<String> {
     text.lines().map(ToOwned::to_owned).collect()
 }
 
-/// Waits for what is on the disk. Nobody tells of that, so it is looked at again and again; the
-/// deadline is that of the run around it.
-async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// Waits until a file has so many different lines.
 async fn written(path: &Path, count: usize) {
-    until(|| {
+    let is_there = || {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let mut lines = sorted(text.lines().map(ToOwned::to_owned).collect());
         lines.dedup();
         lines.len() >= count
-    })
-    .await;
+    };
+    until_files(path.parent().unwrap(), is_there).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,7 +305,7 @@ async fn without_a_start_time_it_begins_now() {
                 let state = ev_state::StateReader::open(&storage).unwrap();
                 state.sinks().unwrap().iter().any(|sink| sink.name == "file")
             };
-            until(begun).await;
+            until_files(&storage, begun).await.unwrap();
             // Events of the second in which it began may be older than it.
             let later = make(&mut maker, &vectors, 20, 0, -2);
             stage.auth.append(later.iter().map(|event| event.event()));
