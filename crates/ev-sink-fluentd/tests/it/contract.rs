@@ -5,10 +5,10 @@ use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::{Receiver, contract};
 use ev_core::{Framing, Route};
 use ev_sink_fluentd::{FluentdSink, Gzip};
-use ev_test_support::certs::Validity;
+use ev_test_support::certs::{ClientFolder, Validity};
 use ev_test_support::{FailRule, FakeFluentd, TlsVersions};
 
-use crate::tls::{Pki, config};
+use crate::tls::{config, files, strict};
 
 struct Fake(FakeFluentd);
 
@@ -31,9 +31,9 @@ impl Receiver for Fake {
 }
 
 async fn check(framing: Framing, versions: TlsVersions, gzip: Gzip) {
-    let pki = Pki::new();
-    let receiver = Fake(pki.receiver(versions, Validity::Long));
-    let mut config = config(&receiver.0, pki.files());
+    let pki = ClientFolder::new();
+    let receiver = Fake(strict(&pki, versions, Validity::Long));
+    let mut config = config(&receiver.0, files(&pki));
     config.framing = framing;
     config.gzip = gzip;
     let sink = FluentdSink::new(config, ManualEnv::new()).expect("good settings");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ev_core::Framing;
 use ev_core::testing::ManualEnv;
 use ev_sink_fluentd::{Config, Examination, Family, FluentdSink, Gzip, Topic, Weight};
-use ev_test_support::certs::Validity;
+use ev_test_support::certs::{ClientFolder, Validity};
 use ev_test_support::{
     FailRule, FakeFluentd, FluentdConfig, FluentdVersion, TlsVersions, loopback,
 };
@@ -13,7 +13,7 @@ use ev_tls::CredentialFiles;
 use tokio::join;
 
 use crate::raw::Stage;
-use crate::tls::{Pki, config};
+use crate::tls::{config, files, strict};
 
 fn receiver() -> FakeFluentd {
     FakeFluentd::start(loopback().expect("a free port"), FluentdConfig::default())
@@ -149,10 +149,10 @@ async fn refusals_are_problems_and_a_full_receiver_is_none() {
 
 #[tokio::test]
 async fn tls_shows_version_and_certificate() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     for (versions, name) in [(TlsVersions::Only12, "TLS 1.2"), (TlsVersions::Both, "TLS 1.3")] {
-        let receiver = pki.receiver(versions, Validity::Long);
-        let config = config(&receiver, pki.files());
+        let receiver = strict(&pki, versions, Validity::Long);
+        let config = config(&receiver, files(&pki));
         let sink = FluentdSink::new(config, ManualEnv::new()).expect("good settings");
         let report = sink.examine(false).await;
         let facts = report.tls.as_ref().expect("TLS");
@@ -178,17 +178,17 @@ async fn a_plain_receiver_is_warned_of() {
 
 #[tokio::test]
 async fn who_cannot_be_reached_is_asked_nothing_more() {
-    let pki = Pki::new();
-    let receiver = pki.receiver(TlsVersions::Only12, Validity::Expired);
-    let expired = FluentdSink::new(config(&receiver, pki.files()), ManualEnv::new());
+    let pki = ClientFolder::new();
+    let receiver = strict(&pki, TlsVersions::Only12, Validity::Expired);
+    let expired = FluentdSink::new(config(&receiver, files(&pki)), ManualEnv::new());
     let report = expired.expect("good settings").examine(true).await;
     let (weight, text) = only(&report, Topic::Connection);
     assert_eq!(weight, Weight::Problem);
     assert!(text.contains("certificate of the server expired"), "{text}");
     assert_eq!(report.about(Topic::Version).count() + report.about(Topic::Event).count(), 0);
 
-    let receiver = pki.receiver(TlsVersions::Only12, Validity::Long);
-    let files = CredentialFiles { certificate: None, key: None, ..pki.files() };
+    let receiver = strict(&pki, TlsVersions::Only12, Validity::Long);
+    let files = CredentialFiles { certificate: None, key: None, ..files(&pki) };
     let nobody = FluentdSink::new(config(&receiver, files), ManualEnv::new());
     let report = nobody.expect("good settings").examine(true).await;
     let (_, text) = only(&report, Topic::Connection);
@@ -241,10 +241,10 @@ async fn another_receiver_is_not_taken_for_fluentd() {
 
 #[tokio::test]
 async fn certificates_that_end_soon_are_spoken_of() {
-    let pki = Pki::new();
-    let receiver = pki.receiver(TlsVersions::Only12, Validity::Long);
+    let pki = ClientFolder::new();
+    let receiver = strict(&pki, TlsVersions::Only12, Validity::Long);
     let env = ManualEnv::new();
-    let sink = FluentdSink::new(config(&receiver, pki.files()), env.clone());
+    let sink = FluentdSink::new(config(&receiver, files(&pki)), env.clone());
     let sink = sink.expect("good settings");
     // Both sides' certificates end at the same time; go to ten days before that.
     let end = sink.identity_facts()[0].not_after - ManualEnv::START.seconds();

@@ -16,6 +16,11 @@ fn unknown(verdict: Verdict) -> String {
     detail
 }
 
+/// An event that is more than all socket buffers hold.
+fn large() -> String {
+    format!("\"{}\"", "x".repeat(64 << 20))
+}
+
 fn unreachable(verdict: Verdict) -> String {
     let Verdict::Unreachable { detail } = verdict else { panic!("{verdict:?}") };
     detail
@@ -37,32 +42,15 @@ async fn nobody_listens() {
 #[tokio::test]
 async fn a_connection_that_the_receiver_closed_while_idle_is_replaced() {
     let stage = Stage::new(Framing::Array).await;
-    let (verdict, peer) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
-        peer.ok().await;
-        peer
-    });
-    assert_eq!(verdict, Verdict::Delivered);
+    let peer = stage.delivered().await;
     drop(peer);
-    let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
-        peer.ok().await;
-    });
-    assert_eq!(verdict, Verdict::Delivered);
+    stage.delivered().await;
 }
 
 #[tokio::test]
 async fn a_reused_connection_that_breaks_without_an_answer_is_replaced_at_once() {
     let stage = Stage::new(Framing::Array).await;
-    let (verdict, mut peer) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
-        peer.ok().await;
-        peer
-    });
-    assert_eq!(verdict, Verdict::Delivered);
+    let mut peer = stage.delivered().await;
     // The second request reaches the receiver, which closes without an answer.
     let (verdict, bodies) = join!(stage.send(r#"{"n":2}"#), async {
         let (_, lost) = peer.request().await;
@@ -86,12 +74,7 @@ async fn a_reused_connection_that_breaks_without_an_answer_is_replaced_at_once()
 #[tokio::test]
 async fn it_is_replaced_only_once_and_then_the_outcome_is_unknown() {
     let stage = Stage::new(Framing::Array).await;
-    let (_, mut peer) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
-        peer.ok().await;
-        peer
-    });
+    let mut peer = stage.delivered().await;
     // Nobody accepts the second try: the first may have arrived all the same.
     let Stage { listener, sink, .. } = stage;
     let ((_, verdict), ()) = join!(sink.send(one("{}")), async {
@@ -108,8 +91,7 @@ async fn it_is_replaced_only_once_and_then_the_outcome_is_unknown() {
 async fn an_end_without_an_answer_on_a_new_connection_is_unknown() {
     let stage = Stage::new(Framing::Array).await;
     let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
+        stage.asked().await;
     });
     let detail = unknown(verdict);
     assert!(detail.ends_with("the receiver closed the connection without an answer"), "{detail}");
@@ -143,8 +125,7 @@ async fn half_an_answer_is_unknown_even_on_a_reused_connection() {
 async fn something_other_than_http_is_unknown() {
     let stage = Stage::new(Framing::Array).await;
     let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
+        let mut peer = stage.asked().await;
         peer.write("SSH-2.0-OpenSSH_9.9\r\n\r\n").await;
         peer.closed().await;
     });
@@ -156,8 +137,7 @@ async fn something_other_than_http_is_unknown() {
 async fn no_answer_within_the_limit_is_unknown() {
     let stage = Stage::new(Framing::Array).await;
     let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
+        let mut peer = stage.asked().await;
         stage.env.advance(29 * SECOND);
         tokio::task::yield_now().await;
         stage.env.advance(SECOND);
@@ -175,8 +155,7 @@ async fn the_limits_of_request_and_response_are_separate() {
     })
     .await;
     let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
+        let mut peer = stage.asked().await;
         stage.env.advance(59 * SECOND);
         tokio::task::yield_now().await;
         peer.ok().await;
@@ -188,8 +167,7 @@ async fn the_limits_of_request_and_response_are_separate() {
 async fn half_an_answer_within_the_limit_is_unknown() {
     let stage = Stage::new(Framing::Array).await;
     let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
+        let mut peer = stage.asked().await;
         peer.write("HTTP/1.1 200 O").await;
         stage.env.advance(30 * SECOND);
         peer.closed().await;
@@ -200,13 +178,7 @@ async fn half_an_answer_within_the_limit_is_unknown() {
 #[tokio::test]
 async fn a_reused_connection_that_stalls_is_not_resent_at_once() {
     let stage = Stage::new(Framing::Array).await;
-    let (verdict, mut peer) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
-        peer.ok().await;
-        peer
-    });
-    assert_eq!(verdict, Verdict::Delivered);
+    let mut peer = stage.delivered().await;
     let (verdict, ()) = join!(stage.send("{}"), async {
         peer.request().await;
         stage.env.advance(30 * SECOND);
@@ -228,14 +200,13 @@ async fn each_limit_has_its_own_length() {
     // Taken and read, but not answered.
     let stage = Stage::with(Framing::Array, limits).await;
     let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
+        let mut peer = stage.asked().await;
         stage.env.advance(5 * SECOND);
         peer.closed().await;
     });
     assert!(unknown(verdict).ends_with("no answer within 5s"));
     // Taken, but not read.
-    let large = format!("\"{}\"", "x".repeat(64 << 20));
+    let large = large();
     let (verdict, _held) = join!(stage.send(&large), async {
         let mut peer = stage.accept().await;
         peer.stream.read_u8().await.expect("the first byte");
@@ -248,8 +219,7 @@ async fn each_limit_has_its_own_length() {
 #[tokio::test]
 async fn a_receiver_that_stops_reading_does_not_hold_the_sink() {
     let stage = Stage::new(Framing::Array).await;
-    // More than all socket buffers hold.
-    let large = format!("\"{}\"", "x".repeat(64 << 20));
+    let large = large();
     let (verdict, _held) = join!(stage.send(&large), async {
         let mut peer = stage.accept().await;
         peer.stream.read_u8().await.expect("the first byte");
@@ -262,7 +232,7 @@ async fn a_receiver_that_stops_reading_does_not_hold_the_sink() {
 #[tokio::test]
 async fn an_early_413_is_read_although_sending_fails() {
     let stage = Stage::new(Framing::Array).await;
-    let large = format!("\"{}\"", "x".repeat(64 << 20));
+    let large = large();
     let (verdict, ()) = join!(stage.send(&large), async {
         let mut peer = stage.accept().await;
         // Only the head is read; closing with bytes unread resets the connection.
@@ -274,18 +244,13 @@ async fn an_early_413_is_read_although_sending_fails() {
     let Verdict::Guilty { index: None, detail } = verdict else { panic!("{verdict:?}") };
     assert!(detail.contains("answered 413"), "{detail}");
     // The next request needs a connection of its own.
-    let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
-        peer.ok().await;
-    });
-    assert_eq!(verdict, Verdict::Delivered);
+    stage.delivered().await;
 }
 
 #[tokio::test]
 async fn a_reset_while_sending_is_unknown() {
     let stage = Stage::new(Framing::Array).await;
-    let large = format!("\"{}\"", "x".repeat(64 << 20));
+    let large = large();
     let (verdict, ()) = join!(stage.send(&large), async {
         let mut peer = stage.accept().await;
         peer.stream.read_u8().await.expect("the first byte");
@@ -297,7 +262,7 @@ async fn a_reset_while_sending_is_unknown() {
 #[tokio::test]
 async fn success_before_the_whole_request_delivers_nothing() {
     let stage = Stage::new(Framing::Array).await;
-    let large = format!("\"{}\"", "x".repeat(64 << 20));
+    let large = large();
     let (verdict, ()) = join!(stage.send(&large), async {
         let mut peer = stage.accept().await;
         peer.stream.read_u8().await.expect("the first byte");
@@ -312,16 +277,14 @@ async fn success_before_the_whole_request_delivers_nothing() {
 async fn a_status_counts_even_if_the_rest_of_the_answer_never_comes() {
     let stage = Stage::new(Framing::Array).await;
     let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
+        let mut peer = stage.asked().await;
         peer.write("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc").await;
     });
     assert_eq!(verdict, Verdict::Delivered);
 
     // Nor is an endless answer read to its end.
     let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
+        let mut peer = stage.asked().await;
         peer.write("HTTP/1.1 500 No\r\nContent-Length: 100000000\r\n\r\n").await;
         let chunk = "x".repeat(64 << 10);
         while peer.stream.write_all(chunk.as_bytes()).await.is_ok() {}
@@ -336,16 +299,11 @@ async fn a_dropped_attempt_closes_its_connection() {
     let mut peer = tokio::select! {
         biased;
         _ = &mut attempt => panic!("nobody answered"),
-        peer = async { let mut peer = stage.accept().await; peer.request().await; peer } => peer,
+        peer = stage.asked() => peer,
     };
     drop(attempt);
     peer.closed().await;
-    let (verdict, ()) = join!(stage.send("{}"), async {
-        let mut peer = stage.accept().await;
-        peer.request().await;
-        peer.ok().await;
-    });
-    assert_eq!(verdict, Verdict::Delivered);
+    stage.delivered().await;
 }
 
 #[tokio::test]

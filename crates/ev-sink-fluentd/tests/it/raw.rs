@@ -41,6 +41,24 @@ impl Stage {
         Peer { stream: self.listener.accept().await.expect("a connection").0 }
     }
 
+    /// Accepts a connection and reads a request.
+    pub(crate) async fn asked(&self) -> Peer {
+        let mut peer = self.accept().await;
+        peer.request().await;
+        peer
+    }
+
+    /// Delivers an event over a new connection, on which nothing is wrong.
+    pub(crate) async fn delivered(&self) -> Peer {
+        let (verdict, peer) = tokio::join!(self.send("{}"), async {
+            let mut peer = self.asked().await;
+            peer.ok().await;
+            peer
+        });
+        assert_eq!(verdict, Verdict::Delivered);
+        peer
+    }
+
     /// Sends one event.
     pub(crate) async fn send(&self, event: &str) -> Verdict {
         self.sink.send(one(event)).await.1

@@ -1,7 +1,5 @@
 //! TLS with client certificates, against a receiver that demands them.
 
-use std::ops::Deref;
-
 use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Route, Sink, Verdict};
@@ -13,41 +11,26 @@ use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::pem::LineEnding;
 use pkcs8::pkcs5::pbes2;
 
-/// Certificates on both sides of a connection.
-pub(crate) struct Pki(ClientFolder);
-
-impl Deref for Pki {
-    type Target = ClientFolder;
-
-    fn deref(&self) -> &ClientFolder {
-        &self.0
+/// The client's side of a connection.
+pub(crate) fn files(pki: &ClientFolder) -> CredentialFiles {
+    CredentialFiles {
+        ca: Some(pki.ca()),
+        certificate: Some(pki.certificate()),
+        key: Some(pki.key()),
+        passphrase: None,
     }
 }
 
-impl Pki {
-    pub(crate) fn new() -> Self {
-        Self(ClientFolder::new())
-    }
+/// A receiver that demands a client certificate.
+pub(crate) fn strict(pki: &ClientFolder, versions: TlsVersions, validity: Validity) -> FakeFluentd {
+    let leaf = pki.authority.issue_fluentd_server(validity).expect("a leaf");
+    strict_with(pki, &leaf, versions)
+}
 
-    pub(crate) fn files(&self) -> CredentialFiles {
-        CredentialFiles {
-            ca: Some(self.ca()),
-            certificate: Some(self.certificate()),
-            key: Some(self.key()),
-            passphrase: None,
-        }
-    }
-
-    pub(crate) fn receiver(&self, versions: TlsVersions, validity: Validity) -> FakeFluentd {
-        let leaf = self.authority.issue_fluentd_server(validity).expect("a leaf");
-        self.receiver_with(&leaf, versions)
-    }
-
-    fn receiver_with(&self, leaf: &Leaf, versions: TlsVersions) -> FakeFluentd {
-        let tls = self.server_config(leaf, versions, &[]);
-        let config = FluentdConfig { tls: Some(tls), ..FluentdConfig::default() };
-        FakeFluentd::start(loopback().expect("a free port"), config).expect("a receiver")
-    }
+fn strict_with(pki: &ClientFolder, leaf: &Leaf, versions: TlsVersions) -> FakeFluentd {
+    let tls = pki.server_config(leaf, versions, &[]);
+    let config = FluentdConfig { tls: Some(tls), ..FluentdConfig::default() };
+    FakeFluentd::start(loopback().expect("a free port"), config).expect("a receiver")
 }
 
 pub(crate) fn config(receiver: &FakeFluentd, files: CredentialFiles) -> Config {
@@ -72,10 +55,10 @@ fn unreachable(verdict: Verdict, part: &str) {
 
 #[tokio::test]
 async fn mutual_tls_with_either_version() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     for versions in [TlsVersions::Only12, TlsVersions::Only13, TlsVersions::Both] {
-        let receiver = pki.receiver(versions, Validity::Long);
-        let sink = sink(&receiver, pki.files());
+        let receiver = strict(&pki, versions, Validity::Long);
+        let sink = sink(&receiver, files(&pki));
         for _ in 0..3 {
             assert_eq!(send(&sink).await, Verdict::Delivered, "{versions:?}");
         }
@@ -88,10 +71,10 @@ async fn mutual_tls_with_either_version() {
 
 #[tokio::test]
 async fn a_receiver_of_another_ca_gets_nothing() {
-    let pki = Pki::new();
-    let receiver = pki.receiver(TlsVersions::Both, Validity::Long);
+    let pki = ClientFolder::new();
+    let receiver = strict(&pki, TlsVersions::Both, Validity::Long);
     pki.write("ca.pem", Authority::new("Other CA").expect("a CA").cert_pem());
-    let sink = sink(&receiver, pki.files());
+    let sink = sink(&receiver, files(&pki));
     unreachable(send(&sink).await, "certificate of the server is not signed by a trusted CA");
     let error = sink.probe().await.expect_err("another CA").to_string();
     assert!(error.contains("not signed by a trusted CA"), "{error}");
@@ -100,16 +83,16 @@ async fn a_receiver_of_another_ca_gets_nothing() {
 
 #[tokio::test]
 async fn a_receiver_with_an_expired_certificate_gets_nothing() {
-    let pki = Pki::new();
-    let receiver = pki.receiver(TlsVersions::Both, Validity::Expired);
-    let sink = sink(&receiver, pki.files());
+    let pki = ClientFolder::new();
+    let receiver = strict(&pki, TlsVersions::Both, Validity::Expired);
+    let sink = sink(&receiver, files(&pki));
     unreachable(send(&sink).await, "certificate of the server expired at 2002-");
     assert_eq!(receiver.tally().requests, 0);
 }
 
 #[tokio::test]
 async fn a_name_that_is_not_in_the_certificate() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     let request = LeafRequest {
         common_name: "localhost".into(),
         names: vec!["fluentd.example".into()],
@@ -117,18 +100,18 @@ async fn a_name_that_is_not_in_the_certificate() {
         ..LeafRequest::default()
     };
     let receiver =
-        pki.receiver_with(&pki.authority.issue(&request).expect("a leaf"), TlsVersions::Both);
-    let verdict = send(&sink(&receiver, pki.files())).await;
+        strict_with(&pki, &pki.authority.issue(&request).expect("a leaf"), TlsVersions::Both);
+    let verdict = send(&sink(&receiver, files(&pki))).await;
     unreachable(verdict, "is not valid for `localhost`, only for fluentd.example");
 }
 
 #[test]
 fn an_expired_client_certificate_is_refused_at_the_start() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     let check = |validity, part: &str| {
         pki.set_client(&pki.authority.issue_fluentd_client(validity).expect("a leaf"));
         let mut config = Config::new("https://localhost:1/t", "https://localhost:1/s");
-        config.tls = pki.files();
+        config.tls = files(&pki);
         let error = FluentdSink::new(config, ManualEnv::new()).expect_err("not valid");
         let Error::Tls(error) = error else { panic!("{error:?}") };
         let text = error.to_string();
@@ -141,17 +124,17 @@ fn an_expired_client_certificate_is_refused_at_the_start() {
 
 #[tokio::test]
 async fn a_client_certificate_of_another_ca_is_unreachable_or_unknown() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     let other = Authority::new("Other CA").expect("a CA");
     pki.set_client(&other.issue_fluentd_client(Validity::Long).expect("a leaf"));
     // In TLS 1.2 the handshake itself fails.
-    let receiver = pki.receiver(TlsVersions::Only12, Validity::Long);
-    unreachable(send(&sink(&receiver, pki.files())).await, "does not trust the CA of our client");
+    let receiver = strict(&pki, TlsVersions::Only12, Validity::Long);
+    unreachable(send(&sink(&receiver, files(&pki))).await, "does not trust the CA of our client");
     assert_eq!(receiver.tally().requests, 0);
     // In TLS 1.3 the request is on its way before the receiver has looked at the certificate; the
     // alert tells that it was not taken, but a reset may overtake the alert.
-    let receiver = pki.receiver(TlsVersions::Only13, Validity::Long);
-    match send(&sink(&receiver, pki.files())).await {
+    let receiver = strict(&pki, TlsVersions::Only13, Validity::Long);
+    match send(&sink(&receiver, files(&pki))).await {
         Verdict::Unreachable { detail } => {
             assert!(detail.contains("does not trust the CA of our client"), "{detail}");
         }
@@ -163,17 +146,17 @@ async fn a_client_certificate_of_another_ca_is_unreachable_or_unknown() {
 
 #[tokio::test]
 async fn without_a_client_certificate() {
-    let pki = Pki::new();
-    let files = CredentialFiles { certificate: None, key: None, ..pki.files() };
-    let receiver = pki.receiver(TlsVersions::Only12, Validity::Long);
+    let pki = ClientFolder::new();
+    let files = CredentialFiles { certificate: None, key: None, ..files(&pki) };
+    let receiver = strict(&pki, TlsVersions::Only12, Validity::Long);
     unreachable(send(&sink(&receiver, files)).await, "demands a client certificate");
 }
 
 #[tokio::test]
 async fn certificates_are_read_again_on_demand() {
-    let pki = Pki::new();
-    let receiver = pki.receiver(TlsVersions::Both, Validity::Long);
-    let sink = sink(&receiver, pki.files());
+    let pki = ClientFolder::new();
+    let receiver = strict(&pki, TlsVersions::Both, Validity::Long);
+    let sink = sink(&receiver, files(&pki));
     assert_eq!(send(&sink).await, Verdict::Delivered);
     assert!(!sink.reload_certificates().expect("the same files"));
     let before = sink.identity_facts();
@@ -192,12 +175,12 @@ async fn certificates_are_read_again_on_demand() {
 
 #[tokio::test]
 async fn a_handshake_that_hangs_is_unreachable() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     let base = format!("https://127.0.0.1:{port}");
     let mut config = Config::new(format!("{base}/t"), format!("{base}/s"));
-    config.tls = pki.files();
+    config.tls = files(&pki);
     let env = ManualEnv::new();
     let sink = FluentdSink::new(config, env.clone()).expect("good settings");
     let (verdict, _held) = tokio::join!(send(&sink), async {
@@ -212,10 +195,10 @@ async fn a_handshake_that_hangs_is_unreachable() {
 
 #[tokio::test]
 async fn a_plain_http_port_is_recognised() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     let receiver = FakeFluentd::start(loopback().expect("a free port"), FluentdConfig::default())
         .expect("a receiver");
-    let mut config = config(&receiver, pki.files());
+    let mut config = config(&receiver, files(&pki));
     config.url = config.url.replace("http://", "https://");
     let sink = FluentdSink::new(config, ManualEnv::new()).expect("good settings");
     let Verdict::Unreachable { detail } = send(&sink).await else { panic!("no TLS there") };
@@ -238,13 +221,13 @@ fn encrypted(leaf: &Leaf) -> String {
 
 #[tokio::test]
 async fn an_encrypted_key_is_opened_with_its_passphrase() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     let leaf = pki.client();
     pki.set_client(&leaf);
     pki.write("client.key", encrypted(&leaf));
     pki.write("passphrase", format!("{PASSPHRASE}\n"));
-    let receiver = pki.receiver(TlsVersions::Both, Validity::Long);
-    let with = |passphrase| CredentialFiles { passphrase, ..pki.files() };
+    let receiver = strict(&pki, TlsVersions::Both, Validity::Long);
+    let with = |passphrase| CredentialFiles { passphrase, ..files(&pki) };
     let new = |passphrase| {
         FluentdSink::new(config(&receiver, with(passphrase)), ManualEnv::new()).map_err(|error| {
             match error {

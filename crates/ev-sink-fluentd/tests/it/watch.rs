@@ -10,17 +10,17 @@ use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Route, Sink, Verdict};
 use ev_sink_fluentd::{CertificateWatch, FluentdSink};
-use ev_test_support::certs::{Authority, Leaf, Validity};
+use ev_test_support::certs::{Authority, ClientFolder, Leaf, Validity};
 use ev_test_support::{FakeFluentd, TlsVersions};
 use ev_tls::{CredentialFiles, Error, News};
 use tokio::join;
 
-use crate::tls::{Pki, config};
+use crate::tls::{config, files, strict};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 struct Rig {
-    pki: Pki,
+    pki: ClientFolder,
     receiver: FakeFluentd,
     env: Arc<ManualEnv>,
     sink: Arc<FluentdSink>,
@@ -28,8 +28,8 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(pki: Pki, files: CredentialFiles) -> Self {
-        let receiver = pki.receiver(TlsVersions::Both, Validity::Long);
+    fn new(pki: ClientFolder, files: CredentialFiles) -> Self {
+        let receiver = strict(&pki, TlsVersions::Both, Validity::Long);
         let env = ManualEnv::new();
         let sink = FluentdSink::new(config(&receiver, files), env.clone()).expect("good settings");
         let sink = Arc::new(sink);
@@ -78,7 +78,7 @@ fn mount(root: &Path, generation: &str, files: &[(&str, &str)]) {
 
 #[tokio::test]
 async fn a_swapped_link_brings_the_new_certificate() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     let root = pki.file("secret");
     fs::create_dir(&root).expect("a new directory");
     let leaf = pki.client();
@@ -124,8 +124,8 @@ async fn a_swapped_link_brings_the_new_certificate() {
 
 #[tokio::test]
 async fn a_bad_file_is_reported_once_and_the_old_certificate_stays() {
-    let pki = Pki::new();
-    let files = pki.files();
+    let pki = ClientFolder::new();
+    let files = files(&pki);
     let mut rig = Rig::new(pki, files);
     rig.send().await;
     let before = rig.sink.identity_facts();
@@ -165,8 +165,8 @@ async fn a_bad_file_is_reported_once_and_the_old_certificate_stays() {
 
 #[tokio::test]
 async fn a_moment_between_two_files_is_not_reported() {
-    let pki = Pki::new();
-    let files = pki.files();
+    let pki = ClientFolder::new();
+    let files = files(&pki);
     let mut rig = Rig::new(pki, files);
     let leaf = rig.leaf();
     rig.pki.write("client.pem", &leaf.cert_pem);
@@ -182,8 +182,8 @@ async fn a_moment_between_two_files_is_not_reported() {
 
 #[tokio::test]
 async fn a_connection_in_use_during_the_change_is_closed_behind_its_request() {
-    let pki = Pki::new();
-    let files = pki.files();
+    let pki = ClientFolder::new();
+    let files = files(&pki);
     let mut rig = Rig::new(pki, files);
     rig.receiver.set(|switches| switches.hold_at = Some(1));
     let sink = rig.sink.clone();
@@ -204,8 +204,8 @@ async fn a_connection_in_use_during_the_change_is_closed_behind_its_request() {
 
 #[tokio::test]
 async fn it_looks_once_per_interval() {
-    let pki = Pki::new();
-    let files = pki.files();
+    let pki = ClientFolder::new();
+    let files = files(&pki);
     let Rig { pki, receiver: _receiver, env, sink, watch } = Rig::new(pki, files);
     let leaf = pki.client();
     let before = env.sleeps();
@@ -228,8 +228,8 @@ async fn it_looks_once_per_interval() {
 
 #[tokio::test]
 async fn it_looks_at_once_when_asked_to() {
-    let pki = Pki::new();
-    let files = pki.files();
+    let pki = ClientFolder::new();
+    let files = files(&pki);
     let Rig { pki, receiver: _receiver, env, sink, watch } = Rig::new(pki, files);
     let leaf = pki.client();
     let before = env.sleeps();

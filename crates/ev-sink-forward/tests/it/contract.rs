@@ -5,9 +5,10 @@ use ev_core::Route;
 use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::{Receiver, contract};
 use ev_sink_forward::{ForwardSink, Gzip, Secret};
+use ev_test_support::certs::ClientFolder;
 use ev_test_support::{FakeForward, ForwardConfig, TlsVersions};
 
-use crate::rig::{Pki, config, receiver};
+use crate::rig::{config, files, receiver, strict};
 
 struct Fake(FakeForward);
 
@@ -35,15 +36,15 @@ async fn plain_tcp_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_with_a_shared_key_and_compression_keeps_the_contract() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     for (versions, gzip) in
         [(TlsVersions::Only12, Gzip::Always), (TlsVersions::Both, Gzip::Auto { above_bytes: 1000 })]
     {
         let shared_key = Some("key".to_owned());
-        let fake = pki.receiver(versions, ForwardConfig { shared_key, ..ForwardConfig::default() });
+        let fake = strict(&pki, versions, ForwardConfig { shared_key, ..ForwardConfig::default() });
         let receiver = Fake(fake);
         let mut config = config(&receiver.0);
-        config.tls = pki.files();
+        config.tls = files(&pki);
         config.shared_key = Some(Secret::new("key"));
         config.gzip = gzip;
         let sink = ForwardSink::new(config, ManualEnv::new()).expect("good settings");

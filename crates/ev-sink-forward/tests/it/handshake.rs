@@ -4,14 +4,14 @@ use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Route, Sink, Verdict};
 use ev_sink_forward::{CertificateWatch, Config, Error, ForwardSink, Login, Secret};
-use ev_test_support::certs::Authority;
+use ev_test_support::certs::{Authority, ClientFolder};
 use ev_test_support::{FakeForward, ForwardConfig, TlsVersions};
 use ev_tls::{CredentialFiles, News};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::join;
 
-use crate::rig::{Pki, Rig, config, receiver};
+use crate::rig::{Rig, config, files, receiver, strict};
 
 fn keyed(users: &[(&str, &str)]) -> ForwardConfig {
     ForwardConfig {
@@ -98,11 +98,11 @@ async fn users_are_asked_for_their_password() {
 
 #[tokio::test]
 async fn mutual_tls_with_either_version() {
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     for versions in [TlsVersions::Only12, TlsVersions::Only13] {
-        let receiver = pki.receiver(versions, keyed(&[]));
+        let receiver = strict(&pki, versions, keyed(&[]));
         let verdict = send(&receiver, |config| {
-            config.tls = pki.files();
+            config.tls = files(&pki);
             config.shared_key = key("key");
         });
         assert_eq!(verdict.await, Verdict::Delivered, "{versions:?}");
@@ -111,10 +111,10 @@ async fn mutual_tls_with_either_version() {
 
 #[tokio::test]
 async fn a_receiver_of_another_ca_gets_nothing() {
-    let pki = Pki::new();
-    let receiver = pki.receiver(TlsVersions::Both, ForwardConfig::default());
+    let pki = ClientFolder::new();
+    let receiver = strict(&pki, TlsVersions::Both, ForwardConfig::default());
     pki.write("ca.pem", Authority::new("Other CA").expect("a CA").cert_pem());
-    let verdict = send(&receiver, |config| config.tls = pki.files()).await;
+    let verdict = send(&receiver, |config| config.tls = files(&pki)).await;
     let Verdict::Unreachable { detail } = verdict else { panic!("{verdict:?}") };
     assert!(detail.contains("TLS handshake failed"), "{detail}");
     assert_eq!(receiver.tally().events, 0);
@@ -122,10 +122,10 @@ async fn a_receiver_of_another_ca_gets_nothing() {
 
 #[tokio::test]
 async fn a_new_certificate_is_taken_while_the_sink_is_in_use() {
-    let pki = Pki::new();
-    let receiver = pki.receiver(TlsVersions::Both, ForwardConfig::default());
+    let pki = ClientFolder::new();
+    let receiver = strict(&pki, TlsVersions::Both, ForwardConfig::default());
     let mut config = config(&receiver);
-    config.tls = pki.files();
+    config.tls = files(&pki);
     let sink = Arc::new(ForwardSink::new(config, ManualEnv::new()).expect("good settings"));
     let mut watch = CertificateWatch::new(sink.clone());
     let send = async || sink.send(batch(1, Route::Audit, &["{}"])).await.1;

@@ -9,12 +9,13 @@ use ev_core::testing::ManualEnv;
 use ev_core::testing::sink::batch;
 use ev_core::{Route, SessionId, Sink, Verdict};
 use ev_sink_forward::{Config, ForwardSink, Gzip, Login, Secret};
+use ev_test_support::certs::ClientFolder;
 use ev_test_support::data::read_vectors;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::rig::Pki;
+use crate::rig::files;
 
 /// Where the package is: named by whoever runs the tests, or where they would have put it.
 fn package() -> Option<PathBuf> {
@@ -98,7 +99,7 @@ fn security(authorize: bool) -> Value {
 #[tokio::test]
 async fn an_independent_receiver_takes_every_form() {
     let Some(package) = package_or_skip() else { return };
-    let pki = Pki::new();
+    let pki = ClientFolder::new();
     let leaf = pki.server();
     let tls = json!({
         "cert": leaf.cert_pem, "key": leaf.key_pem, "ca": pki.authority.cert_pem(),
@@ -109,7 +110,7 @@ async fn an_independent_receiver_takes_every_form() {
     let session = Route::Session(SessionId::try_new(b"1b4e").expect("an id"));
     for gzip in [Gzip::Off, Gzip::Always] {
         let mut config = peer.config("tls");
-        config.tls = pki.files();
+        config.tls = files(&pki);
         config.shared_key = Some(Secret::new("key"));
         config.login = Some(Login { user: "name".to_owned(), password: Secret::new("word") });
         config.gzip = gzip;

@@ -1,6 +1,5 @@
 //! A receiver, certificates, and a sink in front of them.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use ev_core::testing::ManualEnv;
@@ -11,36 +10,24 @@ use ev_test_support::certs::ClientFolder;
 use ev_test_support::{FakeForward, ForwardConfig, TlsVersions, loopback};
 use ev_tls::CredentialFiles;
 
-/// Certificates on both sides of a connection.
-pub(crate) struct Pki(ClientFolder);
-
-impl Deref for Pki {
-    type Target = ClientFolder;
-
-    fn deref(&self) -> &ClientFolder {
-        &self.0
+/// The client's side of a connection.
+pub(crate) fn files(pki: &ClientFolder) -> CredentialFiles {
+    CredentialFiles {
+        ca: Some(pki.ca()),
+        certificate: Some(pki.certificate()),
+        key: Some(pki.key()),
+        passphrase: None,
     }
 }
 
-impl Pki {
-    pub(crate) fn new() -> Self {
-        Self(ClientFolder::new())
-    }
-
-    pub(crate) fn files(&self) -> CredentialFiles {
-        CredentialFiles {
-            ca: Some(self.ca()),
-            certificate: Some(self.certificate()),
-            key: Some(self.key()),
-            passphrase: None,
-        }
-    }
-
-    /// A receiver that demands a client certificate.
-    pub(crate) fn receiver(&self, versions: TlsVersions, config: ForwardConfig) -> FakeForward {
-        let tls = self.server_config(&self.server(), versions, &[]);
-        receiver(ForwardConfig { tls: Some(tls), ..config })
-    }
+/// A receiver that demands a client certificate.
+pub(crate) fn strict(
+    pki: &ClientFolder,
+    versions: TlsVersions,
+    config: ForwardConfig,
+) -> FakeForward {
+    let tls = pki.server_config(&pki.server(), versions, &[]);
+    receiver(ForwardConfig { tls: Some(tls), ..config })
 }
 
 pub(crate) fn receiver(config: ForwardConfig) -> FakeForward {
