@@ -36,11 +36,14 @@ func TestChartCertificates(t *testing.T) {
 
 func TestChartHandlerTakesTheCertificateOfCertManager(t *testing.T) {
 	all := render(t, least, withCertificates)
-	secret := all.volume("fluentd-certificate").Secret
+	secret := all.volume("certificate").Secret
 	equal(t, "secret", secret.SecretName, get[*certificate](all, fullName+"-client").Spec.SecretName)
 	equal(t, "keys", secret.Items[0].Key+" "+secret.Items[1].Key+" "+secret.Items[2].Key, "ca.crt tls.crt tls.key")
+	// One that is named is left over from before, as in Teleport's chart.
 	all = render(t, least, withCertificates, "fluentd: {certificate: {secretName: own}}")
-	equal(t, "own secret", all.volume("fluentd-certificate").Secret.SecretName, "own")
+	equal(t, "beside another", all.volume("certificate").Secret.String(), secret.String())
+	all = render(t, least, withCertificates, "certManager: {enabled: false}\nfluentd: {certificate: {secretName: own}}")
+	equal(t, "own secret", all.volume("certificate").Secret.SecretName, "own")
 }
 
 func TestChartNoCertificatesWithoutWish(t *testing.T) {
@@ -57,20 +60,6 @@ func TestChartSecretsOfCertificatesHaveAnnotationsAndLabels(t *testing.T) {
 		template = get[*certificate](render(t, least, withCertificates, "extraLabels: {certSecret: {c: d}}"), fullName+one).Spec.SecretTemplate
 		equal(t, "labels", template.Labels, map[string]string{"c": "d"})
 		equal(t, "annotations", len(template.Annotations), 0)
-	}
-}
-
-func TestChartCertificateRefusals(t *testing.T) {
-	refuses(t, "one of certManager.dnsNames and certManager.ipAddresses must be set", least, "certManager: {enabled: true}")
-	all := map[string]string{"name": "ours", "kind": "ClusterIssuer", "group": "cert-manager.io"}
-	for missing := range all {
-		values := "certManager: {issuer: {create: false"
-		for field, value := range all {
-			if field != missing {
-				values += ", " + field + ": " + value
-			}
-		}
-		refuses(t, "certManager.issuer."+missing+" must be set", least, withCertificates, values+"}}")
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -33,12 +32,6 @@ func TestChartDeployment(t *testing.T) {
 	}
 }
 
-func TestChartDeploymentIsRecreatedWhereThereIsAVolume(t *testing.T) {
-	equal(t, "with", render(t, least).deployment().Spec.Strategy.Type, appsv1.RecreateDeploymentStrategyType)
-	without := render(t, least, "persistentVolumeClaim: {enabled: false}")
-	equal(t, "without", without.deployment().Spec.Strategy.Type, appsv1.DeploymentStrategyType(""))
-}
-
 func TestChartSystemCAsAreReplaced(t *testing.T) {
 	all := render(t, least, "tls: {existingCASecretName: our-cas, existingCASecretKeyName: roots.pem}")
 	equal(t, "variable", all.variable("SSL_CERT_FILE"), "/etc/teleport-tls-ca/roots.pem")
@@ -52,8 +45,6 @@ func TestChartSystemCAsAreReplaced(t *testing.T) {
 	all = render(t, least)
 	equal(t, "none", all.variable("SSL_CERT_FILE"), "(not set)")
 	equal(t, "none", all.volume("teleport-tls-ca") == nil, true)
-	refuses(t, "tls.existingCASecretKeyName must be set", least,
-		"tls: {existingCASecretName: our-cas, existingCASecretKeyName: ''}")
 }
 
 func TestChartDeploymentAnnotations(t *testing.T) {
@@ -66,7 +57,7 @@ func TestChartDeploymentAnnotations(t *testing.T) {
 		{"annotations: {pod: {c: d}}", nil, map[string]string{"c": "d"}},
 		{"annotations: {deployment: {a: b}, pod: {c: d}}", map[string]string{"a": "b"}, map[string]string{"c": "d"}},
 		{"podAnnotations: {old: x}", nil, map[string]string{"old": "x"}},
-		{"{podAnnotations: {old: x, both: old}, annotations: {pod: {both: new}}}", nil, map[string]string{"old": "x", "both": "new"}},
+		{"{podAnnotations: {old: x}, annotations: {pod: {c: d}}}", nil, map[string]string{"c": "d"}},
 	} {
 		t.Run(one.values, func(t *testing.T) {
 			t.Parallel()
@@ -193,23 +184,15 @@ func TestChartPersistentVolumeClaim(t *testing.T) {
 	equal(t, "class", *claim.Spec.StorageClassName, "fast")
 	equal(t, "name of the volume", all.mount("state").MountPath, home+"/storage")
 	equal(t, "name of the volume", all.volume("storage") == nil, true)
-
-	all = render(t, least, "persistentVolumeClaim: {existingClaim: mine}")
-	equal(t, "made", has[*corev1.PersistentVolumeClaim](all), false)
-	equal(t, "volume", all.volume("storage").PersistentVolumeClaim.ClaimName, "mine")
-
-	all = render(t, least, "persistentVolumeClaim: {enabled: false}")
-	equal(t, "made", has[*corev1.PersistentVolumeClaim](all), false)
-	equal(t, "volume", all.volume("storage").EmptyDir != nil, true)
 }
 
 // The secret is a directory, which follows a new certificate; single files of it would not.
 func TestChartCertificateOfFluentdFollowsItsSecret(t *testing.T) {
 	all := render(t, least, "fluentd: {certificate: {caPath: a.pem, certPath: b.pem, keyPath: c.pem}}")
-	mount := all.mount("fluentd-certificate")
+	mount := all.mount("certificate")
 	equal(t, "place", mount.MountPath+" "+mount.SubPath, home+" ")
 	var items []string
-	for _, item := range all.volume("fluentd-certificate").Secret.Items {
+	for _, item := range all.volume("certificate").Secret.Items {
 		items = append(items, item.Key+" "+item.Path)
 	}
 	equal(t, "files", items, []string{"a.pem ca.crt", "b.pem client.crt", "c.pem client.key"})

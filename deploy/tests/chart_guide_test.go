@@ -30,7 +30,7 @@ func TestChartTakesTheValuesOfTheGuide(t *testing.T) {
 		equal(t, name+" is there", there, false)
 	}
 	equal(t, "identity", all.volume("teleport-identity").Secret.SecretName, "teleport-event-handler-identity")
-	equal(t, "certificate", all.volume("fluentd-certificate").Secret.SecretName, "teleport-event-handler-client-tls")
+	equal(t, "certificate", all.volume("certificate").Secret.SecretName, "teleport-event-handler-client-tls")
 	get[*corev1.PersistentVolumeClaim](all, fullName)
 }
 

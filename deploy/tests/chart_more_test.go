@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 )
 
@@ -41,6 +42,33 @@ func TestChartService(t *testing.T) {
 	equal(t, "annotations", service.Annotations["a"], "b")
 	equal(t, "scraped while not ready", service.Spec.PublishNotReadyAddresses, true)
 	equal(t, "none", has[*corev1.Service](render(t, least, "diag: {service: {create: false}}")), false)
+}
+
+// The port has no login: who may ask it is up to the network.
+func TestChartNetworkPolicy(t *testing.T) {
+	equal(t, "by default", has[*networkingv1.NetworkPolicy](render(t, least)), false)
+	const on = "diag: {networkPolicy: {enabled: true}}"
+	all := render(t, least, operator, on)
+	policy := get[*networkingv1.NetworkPolicy](all, fullName).Spec
+	equal(t, "selector", policy.PodSelector.MatchLabels, all.deployment().Spec.Selector.MatchLabels)
+	for _, deployment := range all.deployments() {
+		labels := deployment.Spec.Template.Labels
+		equal(t, deployment.Name, labels["app.kubernetes.io/name"] == policy.PodSelector.MatchLabels["app.kubernetes.io/name"], deployment.Name == fullName)
+	}
+	equal(t, "direction", policy.PolicyTypes, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress})
+	equal(t, "rules", len(policy.Ingress), 1)
+	equal(t, "port", policy.Ingress[0].Ports[0].Port.StrVal, all.container().Ports[1].Name)
+	// The pods of the namespace, and not those of all: an empty list would be that.
+	equal(t, "from", len(policy.Ingress[0].From), 1)
+	own := policy.Ingress[0].From[0]
+	equal(t, "pods", own.PodSelector != nil && len(own.PodSelector.MatchLabels) == 0, true)
+	equal(t, "of the same namespace", own.NamespaceSelector == nil && own.IPBlock == nil, true)
+
+	all = render(t, least, on, "diag: {networkPolicy: {from: [{namespaceSelector: {matchLabels: {name: monitoring}}}]}}")
+	from := get[*networkingv1.NetworkPolicy](all, fullName).Spec.Ingress[0].From
+	equal(t, "who", len(from), 1)
+	equal(t, "who", from[0].NamespaceSelector.MatchLabels, map[string]string{"name": "monitoring"})
+	equal(t, "without the port", has[*networkingv1.NetworkPolicy](render(t, least, on, "diag: {enabled: false}")), false)
 }
 
 func TestChartServiceMonitor(t *testing.T) {
@@ -151,6 +179,14 @@ notes: {{ include "notes" . | toJson }}
 	well := notes(least)
 	equal(t, "all is well", strings.Contains(well, "cannot start"), false)
 	equal(t, "state", strings.Contains(well, "does not outlive"), false)
+	equal(t, "claim", strings.Contains(well, "in the PersistentVolumeClaim "+fullName+", which stays"), true)
+	equal(t, "another claim", strings.Contains(well, "does not count"), false)
+	named := notes(least, "persistentVolumeClaim: {enabled: false, existingClaim: mine}")
+	equal(t, "its claim", strings.Contains(named, "outlive") || strings.Contains(named, "in the PersistentVolumeClaim"), false)
+	both := notes(least, "persistentVolumeClaim: {enabled: true, existingClaim: mine}")
+	equal(t, "both", strings.Contains(both, "persistentVolumeClaim.existingClaim (mine) does not count"), true)
+	given := notes(least, "persistentVolumeClaim: {enabled: false}", "volumes: [{name: storage, persistentVolumeClaim: {claimName: x}}]")
+	equal(t, "a volume of the values", strings.Contains(given, "outlive"), false)
 	equal(t, "page", strings.Contains(well, "port-forward deployment/"+fullName+" 3000"), true)
 	lacking := notes("persistentVolumeClaim: {enabled: false}")
 	for _, text := range []string{

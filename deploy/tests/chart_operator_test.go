@@ -80,11 +80,6 @@ func TestChartNoOperatorResourcesWithoutWish(t *testing.T) {
 
 func TestChartOperatorRefusals(t *testing.T) {
 	for text, values := range map[string]string{
-		"Custom resources cannot be deployed without tbot enabled": "tbot: {enabled: false}",
-		"token must be set": "tbot: {token: ''}",
-		"crd.tokenSpecOverride must be set when tbot.joinMethod is":       "tbot: {joinMethod: iam}",
-		"crd.tokenSpecOverride.join_method must be set":                   "{tbot: {joinMethod: iam}, crd: {tokenSpecOverride: {allow: []}}}",
-		`join_method is "iam" and tbot.joinMethod is "kubernetes"`:        "crd: {tokenSpecOverride: {join_method: iam}}",
 		"only one of teleportProxyAddress and teleportAuthAddress":        "tbot: {teleportAuthAddress: 'auth:3025'}",
 		"one of teleportProxyAddress and teleportAuthAddress must be set": "tbot: {teleportProxyAddress: ''}",
 		"clusterName must be set":                                         "tbot: {clusterName: ''}",
@@ -98,7 +93,8 @@ func TestChartOperatorRefusals(t *testing.T) {
 
 // The handler reads what tbot writes, without being told where.
 func TestChartIdentityOfTbot(t *testing.T) {
-	for release, name := range map[string]string{"test": "test-tbot", "our-tbot": "our-tbot"} {
+	for _, release := range []string{"test", "our-tbot"} {
+		name := release + "-tbot"
 		all := decode(t, renderAs(t, release, operator, "fluentd: {url: 'https://f/a', sessionUrl: 'https://f/b'}"))
 		bot := get[*corev1.ConfigMap](all, name)
 		var config struct {
@@ -130,10 +126,8 @@ func TestChartIdentityOfTbot(t *testing.T) {
 	all = render(t, operator, "tbot: {teleportProxyAddress: '', teleportAuthAddress: 'auth.example.com:3025'}")
 	equal(t, "address", all.config()["teleport.addr"], any("auth.example.com:3025"))
 
-	all = render(t, operator, "teleport: {address: 'other:443', identitySecretName: own, identitySecretPath: file}")
+	all = render(t, operator, "teleport: {address: 'other:443'}")
 	equal(t, "address", all.config()["teleport.addr"], any("other:443"))
-	equal(t, "secret", all.volume("teleport-identity").Secret.SecretName, "own")
-	equal(t, "file", all.config()["teleport.identity"], any(home+"/teleport-identity/file"))
 
 	all = render(t, least)
 	equal(t, "no tbot", all.kinds("../charts/tbot/templates/deployment.yaml") == nil, true)

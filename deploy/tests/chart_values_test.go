@@ -162,6 +162,9 @@ func (s schema) kind() string {
 			return "number"
 		}
 	case []any:
+		if slices.Contains(one, any("boolean")) {
+			return "bool or nothing"
+		}
 		return "number or text"
 	}
 	return ""
@@ -193,6 +196,9 @@ func TestValuesThatTheSchemaRequires(t *testing.T) {
 		"nodeSelector", "podSecurityContext", "securityContext", "teleport", "tolerations",
 	})
 	equal(t, "of the handler", all.at("eventHandler").Required, []string{"storagePath", "timeout"})
+	equal(t, "of Teleport", all.at("teleport").Required, []string{"address", "identitySecretName", "identitySecretPath"})
+	equal(t, "of Fluentd", all.at("fluentd").Required, []string{"url", "sessionUrl", "certificate"})
+	equal(t, "of the certificate", all.at("fluentd.certificate").Required, []string{"secretName", "caPath", "certPath", "keyPath"})
 	for _, part := range []string{"limits", "requests"} {
 		equal(t, part, all.at("resources."+part).Required, []string{"cpu", "memory"})
 	}
@@ -218,7 +224,7 @@ func TestValuesDefaults(t *testing.T) {
 		"certManager.enabled": "false", "certManager.ttl": `"87600h"`, "certManager.renewBefore": `""`,
 		"certManager.dnsNames": "[]", "certManager.ipAddresses": "[]", "certManager.issuer.create": "true",
 		"certManager.issuer.name": `""`, "certManager.issuer.kind": `""`, "certManager.issuer.group": `""`,
-		"persistentVolumeClaim.enabled": "true", // theirs is false
+		"persistentVolumeClaim.enabled": "null", // theirs is false
 		"persistentVolumeClaim.size":    `"1Gi"`, "persistentVolumeClaim.storageClassName": `""`,
 		"persistentVolumeClaim.existingClaim": `""`, "persistentVolumeClaim.volumeName": `"storage"`,
 		"annotations.config": "{}", "annotations.deployment": "{}", "annotations.pod": "{}", "annotations.certSecret": "{}",
@@ -253,6 +259,7 @@ func TestChartValuesOfAWrongKindAreRefused(t *testing.T) {
 		"fluentd: {batchMode: both}":                       "batchMode",
 		"image: {tag: 1.5}":                                "tag",
 		"image: null":                                      "image",
+		"fluentd: {url: null}":                             "url",
 		"tolerations: null":                                "tolerations",
 		"resources: {limits: {cpu: 1}}":                    "memory",
 		"resources: {requests: {memory: 1Gi}}":             "cpu",

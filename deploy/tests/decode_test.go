@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,7 @@ var types = map[string]func() metav1.Object{
 	"v1/Service":                                       func() metav1.Object { return &corev1.Service{} },
 	"v1/ServiceAccount":                                func() metav1.Object { return &corev1.ServiceAccount{} },
 	"apps/v1/Deployment":                               func() metav1.Object { return &appsv1.Deployment{} },
+	"networking.k8s.io/v1/NetworkPolicy":               func() metav1.Object { return &networkingv1.NetworkPolicy{} },
 	"policy/v1/PodDisruptionBudget":                    func() metav1.Object { return &policyv1.PodDisruptionBudget{} },
 	"rbac.authorization.k8s.io/v1/Role":                func() metav1.Object { return &rbacv1.Role{} },
 	"rbac.authorization.k8s.io/v1/RoleBinding":         func() metav1.Object { return &rbacv1.RoleBinding{} },
@@ -99,20 +101,11 @@ func (all *rendered) examine() {
 			t.Errorf("%s `%s` is there twice", one.kind, name)
 		}
 		names[one.kind+"/"+name] = true
-		labels := one.object.GetLabels()
-		for _, label := range []string{
-			"helm.sh/chart", "app.kubernetes.io/name", "app.kubernetes.io/instance",
-			"app.kubernetes.io/version", "app.kubernetes.io/managed-by",
-		} {
-			if labels[label] == "" {
-				t.Errorf("%s `%s` has no label %s", one.kind, name, label)
-			}
+		// Whatever applies it, it lands in the namespace that it was rendered for.
+		if one.object.GetNamespace() == "" {
+			t.Errorf("%s `%s` has no namespace", one.kind, name)
 		}
-		for label, value := range labels {
-			if wrong := validation.IsValidLabelValue(value); len(wrong) > 0 {
-				t.Errorf("label %s of %s: %v", label, name, wrong)
-			}
-		}
+		all.examineLabels(one.kind+" "+name, one.object.GetLabels())
 		if deployment, ok := one.object.(*appsv1.Deployment); ok {
 			all.examineDeployment(deployment)
 		}
@@ -139,10 +132,29 @@ func (all *rendered) examine() {
 	}
 }
 
+func (all *rendered) examineLabels(of string, labels map[string]string) {
+	t := all.t
+	t.Helper()
+	for _, label := range []string{
+		"helm.sh/chart", "app.kubernetes.io/name", "app.kubernetes.io/instance",
+		"app.kubernetes.io/version", "app.kubernetes.io/managed-by",
+	} {
+		if labels[label] == "" {
+			t.Errorf("%s has no label %s", of, label)
+		}
+	}
+	for label, value := range labels {
+		if wrong := validation.IsValidLabelValue(value); len(wrong) > 0 {
+			t.Errorf("label %s of %s: %v", label, of, wrong)
+		}
+	}
+}
+
 func (all *rendered) examineDeployment(deployment *appsv1.Deployment) {
 	t := all.t
 	t.Helper()
 	pod := deployment.Spec.Template
+	all.examineLabels("pod of "+deployment.Name, pod.Labels)
 	if len(deployment.Spec.Selector.MatchLabels) == 0 {
 		t.Errorf("%s selects everything", deployment.Name)
 	}

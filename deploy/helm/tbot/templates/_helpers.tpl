@@ -2,49 +2,51 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The chart of the event handler finds the secret and the service account by the same rule. */}}
+{{/*
+The chart of the event handler finds the secret and the service account by the same rule: a
+`nameOverride` is always put behind the name of the release, whatever that is, so that two charts of
+one release have names of their own.
+*/}}
 {{- define "tbot.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
-{{- else }}
-{{- $name := default .Chart.Name .Values.nameOverride }}
-{{- if contains $name .Release.Name }}
+{{- else if and (not .Values.nameOverride) (contains .Chart.Name .Release.Name) }}
 {{- .Release.Name | trunc 63 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
-{{- end }}
+{{- printf "%s-%s" .Release.Name (default .Chart.Name .Values.nameOverride) | trunc 63 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
 {{- define "tbot.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "tbot.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "tbot.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: tbot
 {{- end }}
 
+{{/* The labels of a part of the chart, those of the values among them: (list $ "pod"). */}}
 {{- define "tbot.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "tbot.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- $root := index . 0 }}
+{{- $labels := include "tbot.selectorLabels" $root | fromYaml }}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- $_ := set $labels "app.kubernetes.io/version" $root.Chart.AppVersion }}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" $root.Release.Service }}
+{{- mergeOverwrite $labels (deepCopy (default dict (get (default dict $root.Values.extraLabels) (index . 1)))) | toYaml }}
 {{- end }}
 
 {{/* The head of each resource: (dict "root" $ "part" "config" "name" …). */}}
 {{- define "tbot.metadata" -}}
 name: {{ .name }}
+namespace: {{ .root.Release.Namespace }}
 labels:
-  {{- include "tbot.labels" .root | nindent 2 }}
-  {{- with get .root.Values.extraLabels .part }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- with get .root.Values.annotations .part }}
+  {{- include "tbot.labels" (list .root .part) | nindent 2 }}
+{{- with get (default dict .root.Values.annotations) .part }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
 {{- define "tbot.serviceAccountName" -}}
-{{- default (include "tbot.fullname" .) .Values.serviceAccount.name }}
+{{- default (include "tbot.fullname" .) (default dict .Values.serviceAccount).name }}
 {{- end }}
 
 {{- define "tbot.config" -}}
@@ -55,7 +57,7 @@ annotations:
 {{- if not (or .Values.teleportProxyAddress .Values.teleportAuthAddress) }}
 {{- fail "tbot: one of teleportProxyAddress and teleportAuthAddress must be set" }}
 {{- end }}
-{{- $onboarding := dict "join_method" .Values.joinMethod "token" (required "tbot: token must be set" .Values.token) }}
+{{- $onboarding := dict "join_method" .Values.joinMethod "token" (required "tbot.token cannot be empty in chart values" .Values.token) }}
 {{- $config := dict "version" "v2" "onboarding" $onboarding }}
 {{- if .Values.teleportProxyAddress }}
 {{- $_ := set $config "proxy_server" .Values.teleportProxyAddress }}

@@ -7,9 +7,13 @@ before the first table, since everything behind a table's head belongs to it.
 {{- $handler := .Values.eventHandler -}}
 storage = {{ include "event-handler.storagePath" . | toJson }}
 timeout = {{ $handler.timeout | toJson }}
-batch = {{ $handler.batch | int64 }}
-window-size = {{ $handler.windowSize | toJson }}
-debug = {{ $handler.debug }}
+{{- with $handler.batch }}
+batch = {{ . | int64 }}
+{{- end }}
+{{- with $handler.windowSize }}
+window-size = {{ . | toJson }}
+{{- end }}
+debug = {{ default false $handler.debug }}
 {{- with $handler.types }}
 types = {{ join "," . | toJson }}
 {{- end }}
@@ -22,20 +26,27 @@ skip-session-types = {{ join "," . | toJson }}
 {{- with $handler.startTime }}
 start-time = {{ . | toJson }}
 {{- end }}
-dry-run = {{ $handler.dryRun }}
-concurrency = {{ $handler.concurrency | int64 }}
-{{- if $handler.lock.enabled }}
+dry-run = {{ default false $handler.dryRun }}
+{{- with $handler.concurrency }}
+concurrency = {{ . | int64 }}
+{{- end }}
+{{- $lock := default dict $handler.lock }}
+{{- if $lock.enabled }}
 lock-enabled = true
-lock-failed-attempts-count = {{ $handler.lock.failedAttemptsCount | int64 }}
-lock-period = {{ $handler.lock.period | toJson }}
-{{- with $handler.lock.for }}
+{{- with $lock.failedAttemptsCount }}
+lock-failed-attempts-count = {{ . | int64 }}
+{{- end }}
+{{- with $lock.period }}
+lock-period = {{ . | toJson }}
+{{- end }}
+{{- with $lock.for }}
 lock-for = {{ . | toJson }}
 {{- end }}
 {{- end }}
 {{- if .Values.diag.enabled }}
 diag-addr = {{ printf "%s:%d" .Values.diag.address (.Values.diag.port | int64) | toJson }}
 {{- end }}
-{{- if ne $handler.logFormat "text" }}
+{{- if ne (default "text" $handler.logFormat) "text" }}
 
 [log]
 format = {{ $handler.logFormat | toJson }}
