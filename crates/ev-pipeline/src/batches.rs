@@ -94,6 +94,13 @@ pub(crate) struct Parcel {
     pub(crate) held: usize,
 }
 
+impl Parcel {
+    /// Whether all of it is parked for the receiver's sake: nothing that comes from Auth waits for it.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.tickets.iter().all(Ticket::was_refused)
+    }
+}
+
 /// Collects events of one route.
 #[derive(Debug, Default)]
 struct Builder {

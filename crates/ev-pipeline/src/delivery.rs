@@ -151,6 +151,11 @@ impl Core {
             receiver.shut_until(now + pause / 2 + self.env.jitter(pause / 2));
         }
         match ruling {
+            // Nobody has to be told once more of what is parked already.
+            Ruling::Retry | Ruling::SetAside if parcel.was_refused() => {
+                parcel.aside |= ruling == Ruling::SetAside;
+                self.retry(parcel, self.config.retry_cap, after);
+            }
             Ruling::Cut(cut) => {
                 self.busy.remove(&parcel.batch.route);
                 self.batches.cut(parcel, cut);
@@ -172,7 +177,7 @@ impl Core {
                 self.retry(parcel, self.config.retry_cap, after);
             }
             Ruling::Park => {
-                receiver.failed("event refused and parked", Alarm::No, detail, &parcel, now);
+                receiver.parked(detail, &parcel, now);
                 self.park_refused(parcel, detail);
             }
         }

@@ -212,6 +212,10 @@ pub(crate) fn judge(
             Charge::Refused(_) | Charge::Never | Charge::Failed => Ruling::Cut(Cut::Half),
         };
     }
+    // It was proved before, and what waits behind it are others like it: no trouble at all.
+    if around.refused_before {
+        return Ruling::Park;
+    }
     let now = record.with(around.other);
     let last = case.last.replace(record.taken);
     record.stuck |= record.taken == first || last == Some(record.taken);
@@ -265,6 +269,17 @@ mod tests {
         }
         record.took(false);
         assert_eq!(rule(case, REFUSED, record), Ruling::Park);
+    }
+
+    #[test]
+    fn what_was_proved_once_says_nothing_of_the_receiver() {
+        let record = &mut Record::default();
+        let around = Around { refused_before: true, ..ALONE };
+        for charge in [REFUSED, Charge::Never, Charge::Failed] {
+            let case = &mut Case { failures: FAILURES_TO_CUT, ..Case::default() };
+            assert_eq!(judge(case, charge, 1, record, around), Ruling::Park, "{charge:?}");
+        }
+        assert!(!record.is_stuck());
     }
 
     #[test]

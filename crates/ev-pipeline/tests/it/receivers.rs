@@ -427,3 +427,39 @@ async fn several_records_that_fail_for_ever_hold_nothing_up() {
     assert!(rig.parked_events().iter().all(|p| bad(&String::from_utf8_lossy(&p.event.bytes))));
     assert!(summary.totals.balances());
 }
+
+/// Whoever is on call must not be woken for one event that waits in the state.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_parked_is_no_trouble_of_the_receiver_when_it_is_tried_again() {
+    for verdict in [
+        Verdict::Guilty { index: None, detail: "400".into() },
+        Verdict::Never { detail: "too old".into() },
+    ] {
+        let rig = Rig::new();
+        let of = verdict.clone();
+        rig.sink.mood.send_replace(Mood::refusing(verdict, |json| json.contains("\"u0011\"")));
+        rig.feed.push(opened());
+        // What comes later shows that the receiver takes others.
+        for n in 0..10 {
+            rig.feed.push(page(uids(n * 10..n * 10 + 10), &format!("p{n}")));
+        }
+        let engine = rig.engine();
+        let (inspector, stop) = (engine.inspector(), rig.stop.clone());
+        let ask = async {
+            while rig.parked() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let requests = rig.sink.requests.load(Ordering::Relaxed);
+            for minute in 0..180 {
+                let status = inspector.status().await.unwrap();
+                assert!(status.audit.trouble.is_none(), "{of:?} in minute {minute}: {status:?}");
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            }
+            let tried = rig.sink.requests.load(Ordering::Relaxed) - requests;
+            assert!((1..40).contains(&tried), "{of:?}: tried again {tried} times");
+            rig.stop.cancel();
+        };
+        let (ended, ()) = tokio::join!(engine.run(stop), ask);
+        assert_eq!(ended.unwrap().totals.parked, 1, "{of:?}");
+    }
+}
