@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -247,4 +247,22 @@ async fn let_read_the_alert(mut stream: TcpStream) -> io::Result<()> {
 /// When the system has no port left.
 pub fn loopback() -> Result<std::net::TcpListener, Error> {
     std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(Error::io("listen on loopback"))
+}
+
+/// Waits until what `look` sees fulfils `condition`; it is looked at now and with each change.
+pub(crate) async fn until<T>(
+    changed: &watch::Sender<u64>,
+    look: impl Fn() -> T,
+    mut condition: impl FnMut(&T) -> bool,
+) -> T {
+    let mut changed = changed.subscribe();
+    loop {
+        changed.borrow_and_update();
+        let seen = look();
+        if condition(&seen) {
+            return seen;
+        }
+        // Whoever lent the sender keeps it alive, so this cannot fail.
+        let _alive = changed.changed().await;
+    }
 }

@@ -6,7 +6,7 @@ use ev_test_support::data::{Made, Maker};
 use ev_test_support::{Api, FailRule};
 
 use crate::faults::Child;
-use crate::stage::{PATIENCE, Stage, golden, make, now, sorted, with_json};
+use crate::stage::{Inside, PATIENCE, Stage, make, now, sorted, with_json};
 
 /// So many dates and hours are between the first event and now.
 const HOURS: i64 = 60;
@@ -164,15 +164,12 @@ async fn filters_hold_and_it_ends_by_itself_when_all_is_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn recordings_are_read_beside_the_export() {
     let stage = stage();
-    let vectors = ev_test_support::data::read_vectors(&golden("realistic-v18dev")).unwrap();
-    let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
-    let inside: Vec<_> =
-        vectors.iter().filter(|v| !v.recording.is_empty() && v.kind != "print").collect();
+    let inside = Inside::new();
     let mut maker = Maker::new(26);
     let mut expected = BTreeSet::new();
     for _ in 0..4 {
         let at = now().plus_nanos(-90 * 1_000_000_000);
-        let recording = maker.recording(upload, &inside, 40, at).unwrap();
+        let recording = inside.recording(&mut maker, 40, at);
         stage.auth.append([recording.upload.event()]);
         let events = recording.events.iter().map(|event| event.event());
         stage.auth.store(|store| store.append_recording(&recording.session, events));

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::{CLUSTER, Stage, golden, make, now, templates, texts};
+use crate::stage::{CLUSTER, Inside, Stage, make, now, templates, texts};
 
 /// What a command that hangs may take. Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -287,10 +287,7 @@ async fn what_is_parked_already_is_not_parked_twice() {
 async fn a_recording_whose_announcement_was_missing_is_read_by_the_handler() {
     let stage = Stage::new("18.0.0-dev");
     stage.auth.offer(stage.table("v18dev"));
-    let vectors = ev_test_support::data::read_vectors(&golden("realistic-v18dev")).unwrap();
-    let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
-    let inside: Vec<_> =
-        vectors.iter().filter(|v| !v.recording.is_empty() && v.kind != "print").collect();
+    let inside = Inside::new();
     let mut maker = Maker::new(54);
     let mut others = templates("v18dev");
     others.retain(|vector| vector.kind != "session.upload");
@@ -298,7 +295,7 @@ async fn a_recording_whose_announcement_was_missing_is_read_by_the_handler() {
     stage.auth.append(made.iter().map(Made::event));
     run_to_the_end(&stage).await;
     let at = now().plus_nanos(-i128::from(40 * HOUR) * 1_000_000_000);
-    let recording = maker.recording(upload, &inside, 30, at).unwrap();
+    let recording = inside.recording(&mut maker, 30, at);
     stage.auth.store(|store| {
         store.append_in_place([recording.upload.event()]);
         store.append_recording(&recording.session, recording.events.iter().map(Made::event));
@@ -330,12 +327,9 @@ async fn a_recording_whose_announcement_was_missing_is_read_by_the_handler() {
 async fn a_recording_that_auth_has_more_of_is_read_again() {
     let stage = Stage::new("18.0.0-dev");
     stage.auth.offer(stage.table("v18dev"));
-    let vectors = ev_test_support::data::read_vectors(&golden("realistic-v18dev")).unwrap();
-    let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
-    let inside: Vec<_> =
-        vectors.iter().filter(|v| !v.recording.is_empty() && v.kind != "print").collect();
+    let inside = Inside::new();
     let at = now().plus_nanos(-i128::from(40 * HOUR) * 1_000_000_000);
-    let recording = Maker::new(58).recording(upload, &inside, 30, at).unwrap();
+    let recording = inside.recording(&mut Maker::new(58), 30, at);
     let session = recording.session.as_str();
     let events: Vec<_> = recording.events.iter().map(Made::event).collect();
     let replace = |count: usize| {

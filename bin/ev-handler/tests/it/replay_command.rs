@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::{CLUSTER, Stage, golden, make, now, templates, texts};
+use crate::stage::{CLUSTER, Inside, Stage, make, now, templates, texts};
 
 /// What a command that hangs may take. Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -166,12 +166,9 @@ async fn the_state_of_the_handler_is_not_touched() {
 async fn recordings_are_announced_and_not_sent_again() {
     let stage = Stage::new("18.0.0-dev");
     stage.auth.offer(stage.table("v18dev"));
-    let vectors = ev_test_support::data::read_vectors(&golden("realistic-v18dev")).unwrap();
-    let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
-    let inside: Vec<_> =
-        vectors.iter().filter(|v| !v.recording.is_empty() && v.kind != "print").collect();
+    let inside = Inside::new();
     let at = now().plus_nanos(-7_200_000_000_000);
-    let recording = Maker::new(43).recording(upload, &inside, 30, at).unwrap();
+    let recording = inside.recording(&mut Maker::new(43), 30, at);
     stage.auth.store(|store| {
         store.append([recording.upload.event()]);
         store.append_recording(&recording.session, recording.events.iter().map(Made::event));

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use ev_test_support::data::Maker;
 
-use crate::stage::{Stage, golden, make, sorted, templates, texts};
+use crate::stage::{Inside, Stage, make, sorted, templates, texts};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_of_three_days_arrives_whole_and_exact() {
@@ -82,16 +82,13 @@ async fn an_upgrade_of_auth_fetches_its_module_and_every_body_is_of_its_version(
 async fn recordings_follow_their_announcement_in_order() {
     let stage = Stage::new("18.0.0-dev");
     stage.auth.offer(stage.table("v18dev"));
-    let vectors = ev_test_support::data::read_vectors(&golden("realistic-v18dev")).unwrap();
-    let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
-    let inside: Vec<_> =
-        vectors.iter().filter(|v| !v.recording.is_empty() && v.kind != "print").collect();
+    let inside = Inside::new();
     let mut maker = Maker::new(4);
     let mut expected = BTreeSet::new();
     let mut count = 0;
     for _ in 0..7 {
         let at = crate::stage::now().plus_nanos(-90 * 1_000_000_000);
-        let recording = maker.recording(upload, &inside, 60, at).unwrap();
+        let recording = inside.recording(&mut maker, 60, at);
         stage.auth.append([recording.upload.event()]);
         let events = recording.events.iter().map(|event| event.event());
         stage.auth.store(|store| store.append_recording(&recording.session, events));

@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 
 use ev_core::Timestamp;
 use ev_test_support::certs::Validity;
-use ev_test_support::data::{Maker, Recording, Vector, read_vectors};
+use ev_test_support::data::{Maker, Recording, Vector};
 use ev_test_support::{
     FakeForward, ForwardConfig, TlsVersions, loopback, server_config, until_files,
 };
 use serde_json::Value;
 
 use crate::faults::Child;
-use crate::stage::{Stage, golden, make, now, sorted, templates, texts, write};
+use crate::stage::{Inside, Stage, make, now, sorted, templates, texts, write};
 
 /// A receiver of the Forward protocol that demands client certificates and a shared key.
 fn forward(stage: &Stage) -> FakeForward {
@@ -52,12 +52,9 @@ fn shallow() -> Vec<Vector> {
 
 /// A recording of twenty events, and the event that announces it.
 fn recording() -> Recording {
-    let vectors = read_vectors(&golden("realistic-v18dev")).unwrap();
-    let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
-    let inside: Vec<_> =
-        vectors.iter().filter(|v| !v.recording.is_empty() && v.kind != "print").collect();
+    let inside = Inside::new();
     let at = now().plus_nanos(-90 * 1_000_000_000);
-    Maker::new(50).recording(upload, &inside, 20, at).unwrap()
+    inside.recording(&mut Maker::new(50), 20, at)
 }
 
 fn put(stage: &Stage, recording: &Recording) {

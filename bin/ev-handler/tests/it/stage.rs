@@ -9,7 +9,7 @@ use ev_config::{Loaded, Settings};
 use ev_modules::{Manifest, SigningKey, build_module, sha256, template};
 use ev_pipeline::Summary;
 use ev_test_support::certs::{Authority, Identity, Validity};
-use ev_test_support::data::{Maker, Vector, read_vectors};
+use ev_test_support::data::{Maker, Recording, Vector, read_vectors};
 use ev_test_support::{
     Artifact, AuthConfig, AuthSwitches, FakeAuth, FakeFluentd, FluentdConfig, TlsVersions, UtcTime,
     loopback, server_config,
@@ -274,6 +274,23 @@ pub(crate) fn with_json(label: &str) -> Vec<Vector> {
     });
     assert!(vectors.len() > 50, "{label} has {} events", vectors.len());
     vectors
+}
+
+/// What recordings are made of: recorded ones, without what terminals showed.
+pub(crate) struct Inside(Vec<Vector>);
+
+impl Inside {
+    pub(crate) fn new() -> Self {
+        Self(read_vectors(&golden("realistic-v18dev")).unwrap())
+    }
+
+    /// A recording of so many events, and the event that announces it at `at`.
+    pub(crate) fn recording(&self, maker: &mut Maker, count: usize, at: UtcTime) -> Recording {
+        let is_upload = |v: &&Vector| v.kind == "session.upload" && v.is_template();
+        let upload = self.0.iter().find(is_upload).unwrap();
+        let inside = self.0.iter().filter(|v| !v.recording.is_empty() && v.kind != "print");
+        maker.recording(upload, &inside.collect::<Vec<_>>(), count, at).unwrap()
+    }
 }
 
 pub(crate) fn golden(label: &str) -> PathBuf {

@@ -3,19 +3,16 @@
 use ev_test_support::data::Maker;
 use ev_test_support::{FakeFluentd, FluentdConfig, loopback};
 
-use crate::stage::{Stage, golden, now, texts};
+use crate::stage::{Inside, Stage, now, texts};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recordings_go_where_their_address_says() {
     let stage = Stage::new("18.0.0-dev");
     stage.auth.offer(stage.table("v18dev"));
     let other = FakeFluentd::start(loopback().unwrap(), FluentdConfig::default()).unwrap();
-    let vectors = ev_test_support::data::read_vectors(&golden("realistic-v18dev")).unwrap();
-    let upload = vectors.iter().find(|v| v.kind == "session.upload" && v.is_template()).unwrap();
-    let inside: Vec<_> =
-        vectors.iter().filter(|v| !v.recording.is_empty() && v.kind != "print").collect();
+    let inside = Inside::new();
     let at = now().plus_nanos(-90 * 1_000_000_000);
-    let recording = Maker::new(50).recording(upload, &inside, 20, at).unwrap();
+    let recording = inside.recording(&mut Maker::new(50), 20, at);
     stage.auth.append([recording.upload.event()]);
     let events = recording.events.iter().map(|event| event.event());
     stage.auth.store(|store| store.append_recording(&recording.session, events));

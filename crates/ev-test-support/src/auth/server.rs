@@ -22,7 +22,7 @@ use super::service::{ArtifactApi, AuthApi};
 use super::store::{Event, Page, Store};
 use super::switches::{AuthSwitches, AuthTally, SeenCall};
 use crate::Error;
-use crate::door::{Door, Serve, Transport};
+use crate::door::{Door, Serve, Transport, until};
 use crate::generated::ev::decoder::v1::decoder_module_service_server::DecoderModuleServiceServer;
 use crate::generated::proto::auth_service_server::AuthServiceServer;
 use crate::generated::teleport::auditlog::v1::audit_log_service_server::AuditLogServiceServer;
@@ -181,17 +181,8 @@ impl FakeAuth {
     }
 
     /// Waits until the counts fulfil `condition`. The counts of connections are not watched.
-    pub async fn wait(&self, mut condition: impl FnMut(&AuthTally) -> bool) -> AuthTally {
-        let mut changed = self.shared.changed.subscribe();
-        loop {
-            changed.borrow_and_update();
-            let tally = self.tally();
-            if condition(&tally) {
-                return tally;
-            }
-            // The sender lives in `self`, so this cannot fail.
-            let _alive = changed.changed().await;
-        }
+    pub async fn wait(&self, condition: impl FnMut(&AuthTally) -> bool) -> AuthTally {
+        until(&self.shared.changed, || self.tally(), condition).await
     }
 }
 

@@ -19,7 +19,7 @@ use super::decide::{Fate, Inner, decide};
 use super::store::{FluentdTally, Received, Store};
 use super::switches::Switches;
 use crate::Error;
-use crate::door::{Door, Serve, Transport};
+use crate::door::{Door, Serve, Transport, until};
 
 /// How a receiver is set up.
 #[derive(Clone, Debug)]
@@ -103,17 +103,8 @@ impl FakeFluentd {
     }
 
     /// Waits until the counts fulfil `condition`. The counts of connections are not watched.
-    pub async fn wait(&self, mut condition: impl FnMut(&FluentdTally) -> bool) -> FluentdTally {
-        let mut changed = self.shared.changed.subscribe();
-        loop {
-            changed.borrow_and_update();
-            let tally = self.tally();
-            if condition(&tally) {
-                return tally;
-            }
-            // The sender lives in `self`, so this cannot fail.
-            let _alive = changed.changed().await;
-        }
+    pub async fn wait(&self, condition: impl FnMut(&FluentdTally) -> bool) -> FluentdTally {
+        until(&self.shared.changed, || self.tally(), condition).await
     }
 
     /// Shows another certificate, or speaks other versions of TLS, from the next

@@ -14,7 +14,7 @@ use tokio_rustls::rustls::ServerConfig;
 use super::handshake::{helo, judge};
 use super::msgpack::{Value, parse, text};
 use crate::Error;
-use crate::door::{Door, Serve, Transport};
+use crate::door::{Door, Serve, Transport, until};
 
 /// How a receiver is set up.
 #[derive(Clone, Debug)]
@@ -157,17 +157,8 @@ impl FakeForward {
     }
 
     /// Waits until the counts fulfil `condition`. The count of connections is not watched.
-    pub async fn wait(&self, mut condition: impl FnMut(&ForwardTally) -> bool) -> ForwardTally {
-        let mut changed = self.shared.changed.subscribe();
-        loop {
-            changed.borrow_and_update();
-            let tally = self.tally();
-            if condition(&tally) {
-                return tally;
-            }
-            // The sender lives in `self`, so this cannot fail.
-            let _alive = changed.changed().await;
-        }
+    pub async fn wait(&self, condition: impl FnMut(&ForwardTally) -> bool) -> ForwardTally {
+        until(&self.shared.changed, || self.tally(), condition).await
     }
 
     /// Cuts every connection and says how many there were.
