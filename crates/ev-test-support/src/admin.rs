@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -42,6 +43,29 @@ impl Answer {
         }
     }
 
+    /// What became of something that has no result but whether it went well.
+    pub(crate) fn done(result: Result<(), Error>) -> Self {
+        match result {
+            Ok(()) => Self::ok(),
+            Err(error) => Self::Bad(error.chain()),
+        }
+    }
+
+    /// Has `set` change the members that the body names; nothing if one of them is unknown.
+    pub(crate) fn merge<T: Serialize + DeserializeOwned>(
+        body: &[u8],
+        set: impl FnOnce(&mut dyn FnMut(&mut T)),
+    ) -> Self {
+        Self::read(body, |changes: Map<String, Value>| {
+            let mut answer = Self::ok();
+            set(&mut |switches| match merged(switches, &changes) {
+                Ok(new) => *switches = new,
+                Err(error) => answer = Self::Bad(error.to_string()),
+            });
+            answer
+        })
+    }
+
     /// Runs `then` on the body read as `T`.
     pub(crate) fn read<T: DeserializeOwned>(body: &[u8], then: impl FnOnce(T) -> Self) -> Self {
         match serde_json::from_slice(body) {
@@ -49,6 +73,17 @@ impl Answer {
             Err(error) => Self::Bad(error.to_string()),
         }
     }
+}
+
+fn merged<T: Serialize + DeserializeOwned>(
+    switches: &T,
+    changes: &Map<String, Value>,
+) -> serde_json::Result<T> {
+    let mut all = serde_json::to_value(switches)?;
+    if let Value::Object(members) = &mut all {
+        members.extend(changes.clone());
+    }
+    serde_json::from_value(all)
 }
 
 /// The calls of one fake.

@@ -37,6 +37,12 @@ impl Rig {
         Self { pki, receiver, env, sink, watch }
     }
 
+    fn usual() -> Self {
+        let pki = ClientFolder::new();
+        let files = files(&pki);
+        Self::new(pki, files)
+    }
+
     async fn send(&self) {
         let events = batch(1, Route::Audit, &["{}"]);
         assert_eq!(self.sink.send(events).await.1, Verdict::Delivered);
@@ -124,9 +130,7 @@ async fn a_swapped_link_brings_the_new_certificate() {
 
 #[tokio::test]
 async fn a_bad_file_is_reported_once_and_the_old_certificate_stays() {
-    let pki = ClientFolder::new();
-    let files = files(&pki);
-    let mut rig = Rig::new(pki, files);
+    let mut rig = Rig::usual();
     rig.send().await;
     let before = rig.sink.identity_facts();
     let good = fs::read_to_string(rig.pki.key()).expect("a key");
@@ -165,9 +169,7 @@ async fn a_bad_file_is_reported_once_and_the_old_certificate_stays() {
 
 #[tokio::test]
 async fn a_moment_between_two_files_is_not_reported() {
-    let pki = ClientFolder::new();
-    let files = files(&pki);
-    let mut rig = Rig::new(pki, files);
+    let mut rig = Rig::usual();
     let leaf = rig.leaf();
     rig.pki.write("client.pem", &leaf.cert_pem);
     let before = rig.env.sleeps();
@@ -182,9 +184,7 @@ async fn a_moment_between_two_files_is_not_reported() {
 
 #[tokio::test]
 async fn a_connection_in_use_during_the_change_is_closed_behind_its_request() {
-    let pki = ClientFolder::new();
-    let files = files(&pki);
-    let mut rig = Rig::new(pki, files);
+    let mut rig = Rig::usual();
     rig.receiver.set(|switches| switches.hold_at = Some(1));
     let sink = rig.sink.clone();
     let (verdict, ()) =
@@ -204,9 +204,7 @@ async fn a_connection_in_use_during_the_change_is_closed_behind_its_request() {
 
 #[tokio::test]
 async fn it_looks_once_per_interval() {
-    let pki = ClientFolder::new();
-    let files = files(&pki);
-    let Rig { pki, receiver: _receiver, env, sink, watch } = Rig::new(pki, files);
+    let Rig { pki, receiver: _receiver, env, sink, watch } = Rig::usual();
     let leaf = pki.client();
     let before = env.sleeps();
     tokio::select! {
@@ -228,9 +226,7 @@ async fn it_looks_once_per_interval() {
 
 #[tokio::test]
 async fn it_looks_at_once_when_asked_to() {
-    let pki = ClientFolder::new();
-    let files = files(&pki);
-    let Rig { pki, receiver: _receiver, env, sink, watch } = Rig::new(pki, files);
+    let Rig { pki, receiver: _receiver, env, sink, watch } = Rig::usual();
     let leaf = pki.client();
     let before = env.sleeps();
     tokio::select! {

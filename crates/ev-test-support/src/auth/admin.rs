@@ -14,11 +14,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::artifacts::Artifact;
 use super::server::FakeAuth;
-use super::switches::AuthSwitches;
 use crate::Error;
 use crate::admin::{self, AdminServer, Answer, Calls};
 use crate::lines::read_lines;
@@ -49,7 +48,7 @@ impl Calls for FakeAuth {
                 ("GET", "/calls") => Answer::json(&self.calls()),
                 ("GET", "/switches") => Answer::json(&self.switches()),
                 ("POST", "/switches") => {
-                    Answer::read(&body, |changes: Map<String, Value>| self.merge(changes))
+                    Answer::merge(&body, |change| self.set(|switches| change(switches)))
                 }
                 ("POST", "/upgrade") => match serde_json::from_slice::<Upgrade>(&body) {
                     Ok(upgrade) => {
@@ -72,7 +71,7 @@ impl Calls for FakeAuth {
                     self.stop().await;
                     Answer::ok()
                 }
-                ("POST", "/start") => result(self.start_again().await),
+                ("POST", "/start") => Answer::done(self.start_again().await),
                 _ => Answer::NotFound,
             }
         })
@@ -87,15 +86,6 @@ impl FakeAuth {
     /// When the listener cannot be used.
     pub fn serve_admin(self: &Arc<Self>, listener: TcpListener) -> Result<AdminServer, Error> {
         admin::serve(listener, self.clone())
-    }
-
-    fn merge(&self, changes: Map<String, Value>) -> Answer {
-        let mut answer = Answer::ok();
-        self.set(|switches| match merged(switches, changes) {
-            Ok(new) => *switches = new,
-            Err(error) => answer = Answer::Bad(error.to_string()),
-        });
-        answer
     }
 
     fn take(&self, body: &[u8], in_place: bool) -> Answer {
@@ -115,24 +105,6 @@ impl FakeAuth {
                 Artifact::load(&artifact, &envelope).map(|artifact| vec![artifact])
             }
         };
-        result(loaded.map(|artifacts| artifacts.into_iter().for_each(|one| self.offer(one))))
+        Answer::done(loaded.map(|artifacts| artifacts.into_iter().for_each(|one| self.offer(one))))
     }
-}
-
-fn result(result: Result<(), Error>) -> Answer {
-    match result {
-        Ok(()) => Answer::ok(),
-        Err(error) => Answer::Bad(error.chain()),
-    }
-}
-
-fn merged(
-    switches: &AuthSwitches,
-    changes: Map<String, Value>,
-) -> serde_json::Result<AuthSwitches> {
-    let mut all = serde_json::to_value(switches)?;
-    if let Value::Object(members) = &mut all {
-        members.extend(changes);
-    }
-    serde_json::from_value(all)
 }

@@ -13,10 +13,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::server::FakeFluentd;
-use super::switches::Switches;
 use crate::Error;
 use crate::admin::{self, AdminServer, Answer, Calls};
 
@@ -32,7 +31,7 @@ impl Calls for FakeFluentd {
                 ("GET", "/tally") => Answer::json(&self.tally()),
                 ("GET", "/switches") => Answer::json(&self.switches()),
                 ("POST", "/switches") => {
-                    Answer::read(&body, |changes: Map<String, Value>| self.merge(changes))
+                    Answer::merge(&body, |change| self.set(|switches| change(switches)))
                 }
                 ("GET", "/events") => Answer::Lines(self.lines()),
                 ("GET", "/bodies") => {
@@ -53,10 +52,7 @@ impl Calls for FakeFluentd {
                     self.stop().await;
                     Answer::ok()
                 }
-                ("POST", "/start") => match self.start_again().await {
-                    Ok(()) => Answer::ok(),
-                    Err(error) => Answer::Bad(error.chain()),
-                },
+                ("POST", "/start") => Answer::done(self.start_again().await),
                 ("POST", "/clear") => {
                     self.clear();
                     Answer::ok()
@@ -77,16 +73,6 @@ impl FakeFluentd {
         admin::serve(listener, self.clone())
     }
 
-    /// Changes the switches that `changes` names; nothing if one of them is unknown.
-    fn merge(&self, changes: Map<String, Value>) -> Answer {
-        let mut answer = Answer::ok();
-        self.set(|switches| match merged(switches, changes) {
-            Ok(new) => *switches = new,
-            Err(error) => answer = Answer::Bad(error.to_string()),
-        });
-        answer
-    }
-
     fn lines(&self) -> Vec<u8> {
         let mut lines = Vec::new();
         for event in self.received() {
@@ -101,12 +87,4 @@ impl FakeFluentd {
         }
         lines
     }
-}
-
-fn merged(switches: &Switches, changes: Map<String, Value>) -> serde_json::Result<Switches> {
-    let mut all = serde_json::to_value(switches)?;
-    if let Value::Object(members) = &mut all {
-        members.extend(changes);
-    }
-    serde_json::from_value(all)
 }
