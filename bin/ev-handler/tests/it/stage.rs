@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const CLUSTER: &str = "rig.example.com";
 
 /// What a test waits for at most. Only a failing test waits so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Stage {
     pub(crate) dir: tempfile::TempDir,
