@@ -40,6 +40,8 @@ func TestChartTakesTheValuesOfTheGuideWithTheOperator(t *testing.T) {
 	equal(t, "documents", len(all.kinds("operator_crs.yaml")), 3)
 	equal(t, "namespace", get[*teleportRole](all, fullName).Namespace, "operator-namespace")
 	equal(t, "identity", all.volume("teleport-identity").Secret.SecretName, "test-tbot-out")
+	// The guide names no join token.
+	get[*teleportToken](all, "test-tbot")
 
 	// Apart from tbot and the operator the two differ only in where the identity comes from.
 	plain := render(t, "helm/guide-plain.yaml")

@@ -12,7 +12,7 @@ import (
 // said in the other files.
 
 const bot = `
-tbot: {enabled: true, clusterName: test.teleport.sh, teleportProxyAddress: "test.teleport.sh:443", token: test-token}
+tbot: {enabled: true, clusterName: test.teleport.sh, teleportProxyAddress: "test.teleport.sh:443"}
 `
 
 // refusesExactly expects that the chart cannot be rendered, for exactly this reason.
@@ -75,8 +75,10 @@ func TestChartNamesOfTbotAreThoseOfTeleportsChart(t *testing.T) {
 		get[*appsv1.Deployment](all, name)
 		get[*corev1.ServiceAccount](all, name)
 		equal(t, "secret", all.volume("teleport-identity").Secret.SecretName, name+"-out")
-		account := get[*teleportToken](all, "test-token").Spec.Kubernetes.Allow[0].ServiceAccount
+		account := get[*teleportToken](all, name).Spec.Kubernetes.Allow[0].ServiceAccount
 		equal(t, "account", account, "teleport:"+name)
+		config := get[*corev1.ConfigMap](all, name).Data["tbot.yaml"]
+		equal(t, "token", strings.Contains(config, "token: "+name+"\n"), true)
 	}
 }
 

@@ -162,8 +162,9 @@ func (s schema) kind() string {
 			return "number"
 		}
 	case []any:
-		if slices.Contains(one, any("boolean")) {
-			return "bool or nothing"
+		if slices.Contains(one, any("null")) {
+			s.Type = one[0]
+			return s.kind() + " or nothing"
 		}
 		return "number or text"
 	}
@@ -218,7 +219,8 @@ func TestValuesDefaults(t *testing.T) {
 		"fluentd.certificate.caPath": `"ca.crt"`, "fluentd.certificate.certPath": `"client.crt"`,
 		"fluentd.certificate.keyPath": `"client.key"`, "fluentd.maxConnections": "0",
 		"tbot.enabled": "false", "tbot.clusterName": `""`, "tbot.teleportProxyAddress": `""`,
-		"tbot.teleportAuthAddress": `""`, "tbot.joinMethod": `"kubernetes"`, "tbot.token": `""`,
+		"tbot.teleportAuthAddress": `""`, "tbot.joinMethod": `"kubernetes"`,
+		"tbot.token":        "null", // theirs is empty, and means the same
 		"tbot.nameOverride": `"tbot"`, "tbot.defaultOutput.enabled": "true",
 		"crd.create": "false", "crd.namespace": `""`, "crd.tokenSpecOverride": "{}",
 		"certManager.enabled": "false", "certManager.ttl": `"87600h"`, "certManager.renewBefore": `""`,

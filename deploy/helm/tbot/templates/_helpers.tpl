@@ -57,7 +57,10 @@ annotations:
 {{- if not (or .Values.teleportProxyAddress .Values.teleportAuthAddress) }}
 {{- fail "tbot: one of teleportProxyAddress and teleportAuthAddress must be set" }}
 {{- end }}
-{{- $onboarding := dict "join_method" .Values.joinMethod "token" (required "tbot.token cannot be empty in chart values" .Values.token) }}
+{{- if eq (toString .Values.token) "" }}
+{{- fail "tbot.token cannot be empty in chart values" }}
+{{- end }}
+{{- $onboarding := dict "join_method" .Values.joinMethod "token" (default $name .Values.token) }}
 {{- $config := dict "version" "v2" "onboarding" $onboarding }}
 {{- if .Values.teleportProxyAddress }}
 {{- $_ := set $config "proxy_server" .Values.teleportProxyAddress }}

@@ -177,6 +177,11 @@ that values without `enabled` mean the same here, it is unset by default, and no
 {{- end }}
 {{- end }}
 
+{{/* The name of the join token, by the rule of tbot's own chart, which refuses an empty one. */}}
+{{- define "event-handler.tbot.tokenName" -}}
+{{- default (include "event-handler.tbot.fullname" .) .Values.tbot.token }}
+{{- end }}
+
 {{- define "event-handler.tbot.serviceAccountName" -}}
 {{- $account := default dict .Values.tbot.serviceAccount }}
 {{- default (include "event-handler.tbot.fullname" .) $account.name }}
@@ -191,7 +196,7 @@ that values without `enabled` mean the same here, it is unset by default, and no
 {{- end }}
 
 {{- define "event-handler.identitySecretPath" -}}
-{{- ternary "identity" .Values.teleport.identitySecretPath .Values.tbot.enabled }}
+{{- ternary "identity" .Values.teleport.identitySecretPath (default false .Values.tbot.enabled) }}
 {{- end }}
 
 {{/* The secret with the certificate for Fluentd, and the three keys in it, as YAML. */}}
