@@ -57,7 +57,7 @@ mod watch;
 pub use config::{Config, Timeouts};
 pub use error::Error;
 pub use ev_dial::{Gzip, RoundTrips};
-pub use examine::{Examination, Family, Finding, TlsFacts, Topic, Weight};
+pub use examine::{Examination, Family, Finding, TlsFacts, Topic, Trouble, Weight};
 pub use form::Form;
 pub use sink::FluentdSink;
 pub use stats::{Responses, Stats};

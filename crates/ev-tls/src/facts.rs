@@ -64,10 +64,11 @@ impl CertificateFacts {
     }
 
     /// From when on (seconds since 1970-01-01T00:00:00Z) an operator should hear that the end is
-    /// near: a quarter of the lifetime ahead of it, at most a day.
+    /// near: in the last fifth of the lifetime, at most 30 days ahead. What is renewed
+    /// by itself is renewed earlier.
     pub fn warn_from(&self) -> i64 {
         let lifetime = self.not_after.saturating_sub(self.not_before).max(0);
-        self.not_after.saturating_sub((lifetime / 4).min(86_400))
+        self.not_after.saturating_sub((lifetime / 5).min(30 * 86_400))
     }
 }
 
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_told_a_quarter_ahead_and_at_most_a_day() {
+    fn the_end_is_told_a_fifth_ahead_and_at_most_thirty_days() {
         let check = |lifetime: i64, ahead: i64| {
             let facts = CertificateFacts {
                 subject: "s".to_owned(),
@@ -128,10 +129,10 @@ mod tests {
             };
             assert_eq!(facts.not_after - facts.warn_from(), ahead);
         };
-        check(12 * 3600, 3 * 3600);
-        check(3600, 900);
-        check(4 * 86_400, 86_400);
-        check(10 * 365 * 86_400, 86_400);
+        check(12 * 3600, 12 * 720);
+        check(3600, 720);
+        check(150 * 86_400, 30 * 86_400);
+        check(10 * 365 * 86_400, 30 * 86_400);
         check(-5, 0);
         let spans = [59, 3_599, 3_600, 86_399, 90_000].map(format_span);
         assert_eq!(spans, ["0m59s", "59m59s", "1h0m", "23h59m", "1d1h"]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ev_config::Fluentd;
 use ev_core::{Env, within};
-use ev_sink_fluentd::{Examination, Finding, Topic, Weight};
+use ev_sink_fluentd::{Examination, Finding, Topic, Trouble, Weight};
 
 use super::finding::{Findings, Severity, Step};
 use super::{Road, resolve};
@@ -64,7 +64,7 @@ pub(super) async fn examine(
 fn tell(report: &Examination, probe: bool, findings: &mut Findings) {
     let is_there = report.about(Topic::Presence).next().is_some();
     for finding in &report.findings {
-        let Finding { topic, weight, text, .. } = finding;
+        let Finding { topic, weight, trouble, text, .. } = finding;
         if *topic == Topic::CannotBeTold && !probe {
             continue;
         }
@@ -79,7 +79,7 @@ fn tell(report: &Examination, probe: bool, findings: &mut Findings) {
             Topic::Connection | Topic::Tls => text.clone(),
             topic => format!("{topic}: {text}"),
         };
-        match cure(*topic, text) {
+        match cure(*topic, *trouble, text) {
             Some(cure) if severity >= Severity::Warning => {
                 findings.cured(step, severity, what, cure);
             }
@@ -111,8 +111,35 @@ fn step(topic: Topic) -> Step {
 
 /// What to do, by what it is about and, where that says too little, by the words of `ev-tls` and
 /// `ev-dial`.
-fn cure(topic: Topic, text: &str) -> Option<&'static str> {
+fn cure(topic: Topic, trouble: Trouble, text: &str) -> Option<&'static str> {
     let has = |part: &str| text.contains(part);
+    match trouble {
+        Trouble::Busy => {
+            return Some(
+                "see Fluentd's own log, and that of a proxy before it: its buffer is full, or \
+                 nothing stands behind that address. The handler tries again until it is taken",
+            );
+        }
+        Trouble::Plain => {
+            return Some(
+                "add `<transport tls>` to Fluentd's `<source>` (`ev-handler configure` writes \
+                 one), and take `https` in `url`",
+            );
+        }
+        Trouble::ItsCertificate => {
+            return Some(
+                "renew Fluentd's certificate before that (`ev-handler configure`) and restart \
+                 Fluentd",
+            );
+        }
+        Trouble::OurCertificate => {
+            return Some(
+                "put a new certificate and key into the files of `cert` and `key` under \
+                 `[forward.fluentd]` before that (`ev-handler configure`)",
+            );
+        }
+        _ => {}
+    }
     Some(match topic {
         Topic::Connection if has("is not signed by a trusted CA") || has("wrong signature") => {
             "name the CA that issued Fluentd's certificate with `ca` under `[forward.fluentd]`; \
@@ -140,7 +167,6 @@ fn cure(topic: Topic, text: &str) -> Option<&'static str> {
             "start Fluentd, and check host and port in `url` (no port means 443; Fluentd of the \
              guide has 8888). The handler waits for it, so the order of starts does not matter"
         }
-        Topic::Tls => "renew the certificate before that, or take `https`",
         Topic::Presence => {
             "see that `url` leads to the HTTP source of Fluentd and not to something before it"
         }

@@ -6,8 +6,8 @@ use std::process::Command;
 use ev_modules::SigningKey;
 use ev_test_support::certs::{Authority, Identity, LeafRequest, Validity};
 use ev_test_support::{
-    CallFault, FakeFluentd, FakeProxy, FluentdConfig, ProxyConfig, ProxySwitches, TlsVersions,
-    UtcTime, loopback, server_config,
+    CallFault, FailRule, FakeFluentd, FakeProxy, FluentdConfig, ProxyConfig, ProxySwitches,
+    TlsVersions, UtcTime, loopback, server_config,
 };
 use serde_json::Value;
 
@@ -242,7 +242,7 @@ async fn exp_99_credentials_that_end_soon_are_told_while_they_work() {
     seen.ok("auth.connection", &["connected as an auth server"]);
     seen.ok("fluentd.connection", &["takes connections"]);
 
-    let until = put(30);
+    let until = put(31 * 24);
     let seen = doctor(&stage, &[]);
     seen.ok("auth.credentials", &["`handler`", &until[..16]]);
     seen.ok("fluentd.credentials", &["valid until", &until[..16]]);
@@ -477,6 +477,17 @@ async fn what_is_wrong_with_fluentd_is_found() {
     write(stage.dir.path(), "client.key", &client.key_pem);
     let seen = doctor(&stage, &[]);
     seen.problem("fluentd.connection", &["our client certificate"], &["`ca_path`"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_takes_nothing_is_a_problem_and_no_matter_of_arrays() {
+    let stage = Stage::new("13.3.8");
+    let rule = FailRule { status: 503, ..FailRule::default() };
+    stage.fluentd.set(|switches| switches.fail = vec![rule]);
+    let seen = doctor(&stage, &[]);
+    let cure = ["see Fluentd's own log", "tries again until it is taken"];
+    seen.problem("fluentd.answers", &["arrays", "answered 503"], &cure);
+    assert!(!seen.report.to_string().contains("batch-mode"), "{:#}", seen.report);
 }
 
 #[tokio::test(flavor = "multi_thread")]

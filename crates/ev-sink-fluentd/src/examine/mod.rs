@@ -20,7 +20,7 @@ use ev_tls::{CertificateFacts, format_time};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Method};
 
-pub use report::{Examination, Family, Finding, TlsFacts, Topic, Weight};
+pub use report::{Examination, Family, Finding, TlsFacts, Topic, Trouble, Weight};
 
 use crate::answer::{describe, printable};
 use crate::body::Parts;
@@ -34,8 +34,6 @@ use crate::table::{Class, class_of};
 use crate::target::Target;
 use crate::{FluentdSink, Form, Gzip};
 
-/// A certificate that ends within this time is spoken of.
-const SOON_SECS: i64 = 30 * 24 * 3600;
 /// A content type that no receiver knows.
 const ODD: HeaderValue = HeaderValue::from_static("application/x-ev-handler-probe");
 /// What a receiver that keeps everything as text would keep.
@@ -135,7 +133,7 @@ impl FluentdSink {
 
     fn describe_tls(&self, report: &mut Examination, stream: &Stream) {
         let Some((version, chain)) = stream.tls() else {
-            return report.warn(Topic::Tls, words::PLAIN);
+            return report.trouble(Topic::Tls, Trouble::Plain, words::PLAIN);
         };
         let now = self.env.now().seconds();
         match CertificateFacts::of_chain(chain, "the receiver") {
@@ -146,8 +144,9 @@ impl FluentdSink {
                     let text = format!(
                         "{version}, certificate `{subject}` issued by `{issuer}`, valid until {until}"
                     );
-                    if not_after.saturating_sub(now) < SOON_SECS {
-                        report.warn(Topic::Tls, format!("{text}, which is soon"));
+                    if now >= leaf.warn_from() {
+                        let text = format!("{text}, which is soon");
+                        report.trouble(Topic::Tls, Trouble::ItsCertificate, text);
                     } else {
                         report.good(Topic::Tls, text);
                     }
@@ -158,10 +157,11 @@ impl FluentdSink {
             Err(error) => report.note(Topic::Tls, error.to_string()),
         }
         match self.identity_facts().first() {
-            Some(facts) if facts.not_after.saturating_sub(now) < SOON_SECS => {
+            Some(facts) if now >= facts.warn_from() => {
                 let until = format_time(facts.not_after);
                 let text = format!("our certificate `{}` is valid until {until}", facts.subject);
-                report.warn(Topic::Tls, format!("{text}, which is soon"));
+                let text = format!("{text}, which is soon");
+                report.trouble(Topic::Tls, Trouble::OurCertificate, text);
             }
             Some(_) => {}
             None => report.note(Topic::Tls, words::NO_IDENTITY),
@@ -177,7 +177,7 @@ impl FluentdSink {
                 report.note(Topic::Presence, format!("{text}; {}", words::NO_GET));
             }
             Class::Refused | Class::Redirected => report.problem(Topic::Presence, text),
-            _ => report.warn(Topic::Presence, text),
+            _ => report.trouble(Topic::Presence, Trouble::Busy, text),
         }
         if let Some(name) = answer.headers.get(SERVER) {
             let name = printable(name.as_bytes());
@@ -232,7 +232,7 @@ impl FluentdSink {
                 report.note(Topic::Recordings, format!("{text}; {}", words::NO_GET));
             }
             Class::Refused | Class::Redirected => report.problem(Topic::Recordings, text),
-            _ => report.warn(Topic::Recordings, text),
+            _ => report.trouble(Topic::Recordings, Trouble::Busy, text),
         }
         Some(())
     }
@@ -280,7 +280,8 @@ impl FluentdSink {
         match class_of(answer.status.as_u16()) {
             Class::Delivered => report.good(Topic::Event, words::event_taken(&text, &uid)),
             Class::Busy | Class::Suspect => {
-                report.warn(Topic::Event, format!("{text}; {}", words::EVENT_BUSY));
+                let text = format!("{text}; {}", words::EVENT_BUSY);
+                report.trouble(Topic::Event, Trouble::Busy, text);
             }
             _ => report.problem(Topic::Event, format!("{text}; {}", words::EVENT_REFUSED)),
         }
@@ -299,7 +300,9 @@ impl FluentdSink {
         let text = describe(answer, &self.config.url);
         match class_of(answer.status.as_u16()) {
             Class::Delivered => report.good(topic, taken),
-            Class::Busy | Class::Suspect => report.warn(topic, format!("{text}; {}", words::BUSY)),
+            Class::Busy | Class::Suspect => {
+                report.trouble(topic, Trouble::Busy, format!("{text}; {}", words::BUSY));
+            }
             _ => report.problem(topic, format!("{refused}; {text}")),
         }
     }
@@ -348,6 +351,10 @@ impl FluentdSink {
         let sent = question.body.clone();
         match connection.exchange(head, target, question.body, timeouts, env).await {
             Ok(mut answer) => {
+                let class = class_of(answer.status.as_u16());
+                let answers = &mut report.answers[usize::from(sent.len() == 0)];
+                answers.taken += u32::from(class == Class::Delivered);
+                answers.busy += u32::from(matches!(class, Class::Busy | Class::Suspect));
                 self.hear(&mut answer, &sent);
                 Some(answer)
             }

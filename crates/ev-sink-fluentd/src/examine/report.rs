@@ -21,6 +21,17 @@ pub struct Examination {
     /// Everything worth saying, in the order in which it was found out; at the end what cannot be
     /// told.
     pub findings: Vec<Finding>,
+    /// Answers to questions with a body, and to others.
+    pub(super) answers: [Answers; 2],
+}
+
+/// How questions were answered, as far as that tells whether anything gets through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answers {
+    /// With success.
+    pub(super) taken: u32,
+    /// That nothing can be taken now.
+    pub(super) busy: u32,
 }
 
 /// What a receiver showed in a TLS handshake.
@@ -56,6 +67,8 @@ pub struct Finding {
     pub topic: Topic,
     /// How much it matters.
     pub weight: Weight,
+    /// What there is to be done about it, where the topic alone does not say it.
+    pub trouble: Trouble,
     /// The finding in words, lower case, without full stop; never an event or a secret.
     pub text: String,
 }
@@ -88,6 +101,23 @@ pub enum Topic {
     CannotBeTold,
 }
 
+/// What of a topic is not as it should be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// What the topic says.
+    #[default]
+    OfTopic,
+    /// The receiver answers, and says that it takes nothing now.
+    Busy,
+    /// The address is not one of TLS.
+    Plain,
+    /// The receiver's certificate ends soon.
+    ItsCertificate,
+    /// Our certificate ends soon.
+    OurCertificate,
+}
+
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
@@ -109,6 +139,7 @@ impl Examination {
             family: Family::default(),
             event_uid: None,
             findings: Vec::new(),
+            answers: Default::default(),
         }
     }
 
@@ -138,12 +169,23 @@ impl Examination {
         self.add(topic, Weight::Problem, text);
     }
 
+    /// A warning of one trouble.
+    pub(super) fn trouble(&mut self, topic: Topic, trouble: Trouble, text: impl Into<String>) {
+        self.findings.push(Finding { topic, weight: Weight::Warning, trouble, text: text.into() });
+    }
+
     fn add(&mut self, topic: Topic, weight: Weight, text: impl Into<String>) {
-        self.findings.push(Finding { topic, weight, text: text.into() });
+        self.findings.push(Finding { topic, weight, trouble: Trouble::OfTopic, text: text.into() });
     }
 
     /// What follows from everything, and what cannot be told.
     pub(super) fn conclude(&mut self) {
+        let telling = self.answers.iter().find(|answers| answers.taken + answers.busy > 0);
+        if telling.is_some_and(|answers| answers.taken == 0) {
+            // Not an event for which there is no room at the moment: nothing gets through.
+            let busy = self.findings.iter_mut().filter(|one| one.trouble == Trouble::Busy);
+            busy.for_each(|one| one.weight = Weight::Problem);
+        }
         // Nobody answered, so there is nothing to conclude.
         if self.about(Topic::Presence).next().is_some() {
             match self.family {

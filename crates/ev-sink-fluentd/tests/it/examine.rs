@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ev_core::Framing;
 use ev_core::testing::ManualEnv;
-use ev_sink_fluentd::{Config, Examination, Family, FluentdSink, Gzip, Topic, Weight};
+use ev_sink_fluentd::{Config, Examination, Family, FluentdSink, Gzip, Topic, Trouble, Weight};
 use ev_test_support::certs::{ClientFolder, Validity};
 use ev_test_support::{
     FailRule, FakeFluentd, FluentdConfig, FluentdVersion, TlsVersions, loopback,
@@ -136,15 +136,36 @@ async fn refusals_are_problems_and_a_full_receiver_is_none() {
     };
     check(400, Weight::Problem, Weight::Problem).await;
     check(403, Weight::Problem, Weight::Problem).await;
-    check(500, Weight::Warning, Weight::Warning).await;
-    check(503, Weight::Warning, Weight::Warning).await;
+    check(500, Weight::Problem, Weight::Problem).await;
+    check(503, Weight::Problem, Weight::Problem).await;
+    // One that has no room for an event takes what needs none.
+    let full = receiver();
+    full.set(|switches| {
+        let containing = "ev.probe".to_owned();
+        switches.fail = vec![FailRule { status: 503, containing, ..FailRule::default() }];
+    });
+    let report = sink(&full, |_| {}).examine(true).await;
+    assert_eq!(only(&report, Topic::Arrays).0, Weight::Good, "{report:#?}");
+    assert_eq!(only(&report, Topic::Event).0, Weight::Warning, "{report:#?}");
+}
 
-    let receiver = receiver();
-    receiver.set(|switches| switches.no_encodings = true);
-    let report = sink(&receiver, |config| config.gzip = Gzip::Always).examine(false).await;
-    let (weight, text) = only(&report, Topic::Gzip);
-    assert_eq!(weight, Weight::Problem);
-    assert!(text.starts_with("a compressed body is refused: turn gzip off; "), "{text}");
+#[tokio::test]
+async fn who_takes_nothing_at_all_is_a_problem() {
+    for (status, weight) in [(503, Weight::Problem), (500, Weight::Problem), (405, Weight::Note)] {
+        let stage = Stage::new(Framing::Array).await;
+        let (report, ()) = join!(stage.sink.examine(false), async {
+            for status in [status, 503, status] {
+                let mut peer = stage.accept().await;
+                peer.request().await;
+                let head = format!("HTTP/1.1 {status} Why\r\nServer: nginx\r\n");
+                peer.write(&format!("{head}Content-Length: 0\r\n\r\n")).await;
+            }
+        });
+        assert_eq!(only(&report, Topic::Presence).0, weight, "{report:#?}");
+        assert_eq!(only(&report, Topic::Recordings).0, weight, "{report:#?}");
+        let finding = report.about(Topic::Arrays).next().expect("one");
+        assert_eq!((finding.weight, finding.trouble), (Weight::Problem, Trouble::Busy));
+    }
 }
 
 #[tokio::test]
@@ -254,6 +275,8 @@ async fn certificates_that_end_soon_are_spoken_of() {
     assert_eq!(texts.len(), 2, "{texts:?}");
     assert!(texts[0].starts_with("TLS 1.2, certificate `"), "{texts:?}");
     assert!(texts[1].starts_with("our certificate `"), "{texts:?}");
+    let troubles: Vec<_> = report.about(Topic::Tls).map(|finding| finding.trouble).collect();
+    assert_eq!(troubles, [Trouble::ItsCertificate, Trouble::OurCertificate]);
     for finding in report.about(Topic::Tls) {
         assert_eq!(finding.weight, Weight::Warning);
         assert!(

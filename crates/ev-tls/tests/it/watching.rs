@@ -126,7 +126,7 @@ fn files_in_new_trouble_are_looked_at_again_before_they_are_judged() {
 fn the_end_of_what_is_in_use_is_no_trouble_with_the_files() {
     let ca = Ca::new("Test CA");
     let mut rig = Rig::new(&ca, &ca.issue("first", VALID));
-    assert_eq!(rig.tls.identity_facts()[0].warn_from(), END - DAY);
+    assert_eq!(rig.tls.identity_facts()[0].warn_from(), END - 30 * DAY);
     assert!(!rig.expired_at(END - DAY));
     assert!(!rig.expired_at(END));
     assert!(rig.expired_at(END + 1));
