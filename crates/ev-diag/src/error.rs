@@ -20,3 +20,16 @@ pub enum Error {
     #[error("failed to start the thread that serves diagnostics")]
     Thread(#[source] io::Error),
 }
+
+impl Error {
+    /// Whether it may pass by itself: another process has the address now, an interface is not up
+    /// yet, or there is no room for a thread.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Listen { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
+            }
+            Self::Thread(_) => true,
+        }
+    }
+}

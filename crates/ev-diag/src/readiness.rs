@@ -4,9 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Certificate, Engine, Phase, Receiver, Sink, Snapshot};
 
-/// Of the lifetime of a certificate, the part at whose end it is time to renew it: the last fifth.
-const LAST_PART: i64 = 5;
-
 /// Whether events can flow.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Readiness {
@@ -49,15 +46,17 @@ impl Light {
 impl Readiness {
     /// What a snapshot says of it.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let mut parts = vec![
-            run(snapshot),
-            auth(snapshot),
-            credentials(snapshot),
-            decoder(snapshot),
-            state(snapshot),
-        ];
-        parts.extend(snapshot.sinks.iter().map(|sink| self::sink(sink, snapshot)));
-        Self { ready: parts.iter().all(|part| part.light.is_usable()), parts }
+        let at_rest = snapshot.phase.is_at_rest();
+        let mut parts = vec![run(snapshot), auth(snapshot)];
+        if !at_rest {
+            // Of these the state knows nothing.
+            parts.extend([credentials(snapshot), decoder(snapshot)]);
+        }
+        parts.push(state(snapshot));
+        let sink = if at_rest { kept } else { flowing };
+        parts.extend(snapshot.sinks.iter().map(|one| sink(one, snapshot)));
+        let ready = !at_rest && parts.iter().all(|part| part.light.is_usable());
+        Self { ready, parts }
     }
 }
 
@@ -74,6 +73,11 @@ fn run(snapshot: &Snapshot) -> Part {
         Phase::Running => (Light::Ok, "running".to_owned()),
         Phase::Stopping => (Light::Down, "stopping: finishing what is under way".to_owned()),
         Phase::Ended => (Light::Down, "no process is running".to_owned()),
+        Phase::Unasked => {
+            let what = "a process has the state open; it cannot be asked without an answer at its \
+                        `diag-addr`";
+            (Light::Warning, what.to_owned())
+        }
     };
     part("run", said)
 }
@@ -83,7 +87,9 @@ fn auth(snapshot: &Snapshot) -> Part {
     let version = auth.version.as_deref().unwrap_or("of unknown version");
     let address = &auth.address;
     let said = match (snapshot.phase, auth.connected, auth.disconnected_seconds) {
-        (Phase::Ended, ..) => (Light::Warning, format!("{address} was {version} when last seen")),
+        (phase, ..) if phase.is_at_rest() => {
+            (Light::Warning, format!("{address} was {version} when last seen"))
+        }
         (_, true, _) if auth.trouble.is_some() => {
             (Light::Down, format!("{address}: {}", auth.trouble.as_deref().unwrap_or_default()))
         }
@@ -102,11 +108,10 @@ fn auth(snapshot: &Snapshot) -> Part {
 
 fn credentials(snapshot: &Snapshot) -> Part {
     let now = snapshot.time.0;
-    let of_sinks = snapshot
-        .sinks
-        .iter()
-        .flat_map(|sink| sink.certificates.iter().map(move |held| (&*sink.name, held)));
-    let all = snapshot.auth.certificates.iter().map(|held| ("auth", held)).chain(of_sinks);
+    let all = snapshot.holders().into_iter().flat_map(|(whose, held, authority)| {
+        let ours = held.iter().map(move |held| (whose.to_owned(), held));
+        ours.chain(authority.map(|held| (format!("the server of {whose}"), held)))
+    });
     // What is worst comes first, and of equals what ends first.
     let worst = all
         .map(|(whose, held)| (rate(held, now), held.not_after, whose, held))
@@ -129,13 +134,11 @@ fn credentials(snapshot: &Snapshot) -> Part {
     part("credentials", said)
 }
 
-/// A certificate is a matter of concern in its last fifth.
+/// A certificate is a matter of concern when its end is near.
 fn rate(held: &Certificate, now: i64) -> Light {
-    let (begin, end) = (held.not_before.0, held.not_after.0);
-    let concern = end.saturating_sub(end.saturating_sub(begin) / LAST_PART);
     match now {
-        now if now > end => Light::Down,
-        now if now >= concern => Light::Warning,
+        now if now > held.not_after.0 => Light::Down,
+        now if now >= held.warn_from.0 => Light::Warning,
         _ => Light::Ok,
     }
 }
@@ -171,7 +174,32 @@ fn state(snapshot: &Snapshot) -> Part {
     part("state", said)
 }
 
-fn sink(sink: &Sink, snapshot: &Snapshot) -> Part {
+/// A sink that the state alone tells of.
+fn kept(sink: &Sink, _: &Snapshot) -> Part {
+    let totals = &sink.totals;
+    let delivered = totals.delivered.saturating_add(totals.resolved);
+    let said = match totals.parked {
+        0 => (Light::Ok, format!("{delivered} events delivered so far")),
+        parked => {
+            let what = format!("{delivered} events delivered so far, {parked} are parked");
+            (Light::Warning, what)
+        }
+    };
+    part(&format!("sink {}", sink.name), said)
+}
+
+/// Recordings that cannot be read keep nothing else waiting.
+fn unreadable(sink: &Sink) -> Option<(Light, String)> {
+    let count = sink.sessions_unreadable;
+    let what = format!(
+        "{count} session recordings are refused or damaged: `ev-handler state show` lists them \
+         with the reason"
+    );
+    (count > 0).then_some((Light::Warning, what))
+}
+
+/// One that a run tells of.
+fn flowing(sink: &Sink, snapshot: &Snapshot) -> Part {
     let failing = |receiver: &Receiver, what: &str| {
         receiver.trouble.as_ref().map(|trouble| {
             let (seconds, reason) = (trouble.seconds, &trouble.reason);
@@ -186,10 +214,11 @@ fn sink(sink: &Sink, snapshot: &Snapshot) -> Part {
     let said = silent()
         .or_else(|| failing(&sink.audit, "events are"))
         .or_else(|| failing(&sink.recordings, "recordings are"))
+        .or_else(|| unreadable(sink))
         .or_else(|| (parked > 0).then(|| (Light::Warning, format!("{parked} events are parked"))))
         .unwrap_or_else(|| {
             let lag = match sink.lag_seconds {
-                _ if sink.caught_up => "at the end of the log".to_owned(),
+                Some(0) | None if sink.caught_up => "at the end of the log".to_owned(),
                 Some(lag) => format!("{lag} s behind"),
                 None => "nothing was read yet".to_owned(),
             };
@@ -201,13 +230,14 @@ fn sink(sink: &Sink, snapshot: &Snapshot) -> Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ReceiverTrouble, UnixTime};
+    use crate::{ReceiverTrouble, Sums, UnixTime};
 
     fn well() -> Snapshot {
         let certificate = Certificate {
             subject: "bot".to_owned(),
             not_before: UnixTime(0),
             not_after: UnixTime(1000),
+            warn_from: UnixTime(800),
             ..Certificate::default()
         };
         let auth = crate::Auth {
@@ -275,6 +305,19 @@ mod tests {
         parked.sinks[0].parked.insert("unknown".to_owned(), 3);
         check(&parked, true, "sink fluentd", Light::Warning, "3 events are parked");
 
+        let mut denied = well();
+        // One of them may only not be there yet.
+        (denied.sinks[0].sessions_stopped, denied.sinks[0].sessions_unreadable) = (3, 2);
+        let reason = "2 session recordings are refused or damaged: `ev-handler state show` lists \
+                      them with the reason";
+        check(&denied, true, "sink fluentd", Light::Warning, reason);
+
+        // At the end of what was read, and yet not delivered.
+        let mut behind = well();
+        (behind.sinks[0].caught_up, behind.sinks[0].lag_seconds) = (true, Some(24));
+        let parts = Readiness::of(&behind).parts;
+        assert_eq!(parts.last().unwrap().reason, "0 events delivered, 24 s behind");
+
         let mut stopping = well();
         stopping.phase = Phase::Stopping;
         let reason = "stopping: finishing what is under way";
@@ -282,7 +325,33 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_of_concern_in_its_last_fifth() {
+    fn of_a_state_at_rest_only_what_is_in_it_is_said() {
+        let mut rest = well();
+        rest.phase = Phase::Unasked;
+        rest.sinks[0].totals = Sums { delivered: 220, resolved: 2, ..Sums::default() };
+        rest.storage = "/s".to_owned();
+        let parts = |snapshot: &Snapshot| {
+            let Readiness { ready, parts } = Readiness::of(snapshot);
+            assert!(!ready, "nobody knows");
+            let said = parts.into_iter().map(|part| (part.name, part.light, part.reason));
+            said.filter(|(name, ..)| name != "auth").collect::<Vec<_>>()
+        };
+        let said = |name: &str, light, reason: &str| (name.to_owned(), light, reason.to_owned());
+        let open = "a process has the state open; it cannot be asked without an answer at its \
+                    `diag-addr`";
+        let state = said("state", Light::Ok, "`/s`");
+        let well = said("sink fluentd", Light::Ok, "222 events delivered so far");
+        assert_eq!(parts(&rest), [said("run", Light::Warning, open), state.clone(), well]);
+        rest.phase = Phase::Ended;
+        rest.sinks[0].totals.parked = 3;
+        let parked =
+            said("sink fluentd", Light::Warning, "222 events delivered so far, 3 are parked");
+        let run = said("run", Light::Down, "no process is running");
+        assert_eq!(parts(&rest), [run, state, parked]);
+    }
+
+    #[test]
+    fn a_certificate_is_of_concern_when_its_end_is_near() {
         let at = |second| {
             let mut snapshot = well();
             snapshot.time = UnixTime(second);
@@ -294,6 +363,14 @@ mod tests {
         assert_eq!(parts[0].2, "expires soon: `bot` for auth on 1970-01-01T00:16:40Z");
         let (ready, parts) = at(1001);
         assert!(!ready && parts[0].1 == Light::Down, "{parts:?}");
+        // Behind the end of the last CA no server is trusted.
+        let mut snapshot = well();
+        let (not_after, warn_from) = (UnixTime(900), UnixTime(400));
+        let subject = "CA".to_owned();
+        let authority = Certificate { subject, not_after, warn_from, ..Certificate::default() };
+        snapshot.sinks[0].authority = Some(authority);
+        let reason = "expires soon: `CA` for the server of fluentd on 1970-01-01T00:15:00Z";
+        check(&snapshot, true, "credentials", Light::Warning, reason);
     }
 
     #[test]

@@ -60,6 +60,26 @@ pub enum Phase {
     Stopping,
     /// There is no process: this was read from the state.
     Ended,
+    /// A process has the state open and could not be asked: this was read from the state.
+    Unasked,
+}
+
+impl Snapshot {
+    /// Who holds which certificates and trusts which CA.
+    pub(crate) fn holders(&self) -> Vec<(&str, &[Certificate], Option<&Certificate>)> {
+        let auth = ("auth", &self.auth.certificates[..], self.auth.authority.as_ref());
+        let sinks = self.sinks.iter();
+        let of_sinks =
+            sinks.map(|sink| (&*sink.name, &sink.certificates[..], sink.authority.as_ref()));
+        std::iter::once(auth).chain(of_sinks).collect()
+    }
+}
+
+impl Phase {
+    /// Whether all there is was read from the state.
+    pub fn is_at_rest(self) -> bool {
+        matches!(self, Self::Ended | Self::Unasked)
+    }
 }
 
 /// Where the log is read.
@@ -83,6 +103,9 @@ pub struct Auth {
     pub reconnects: Reconnects,
     /// What shows Auth who we are, and whom we trust.
     pub certificates: Vec<Certificate>,
+    /// Of the CAs that the other side's certificate may come from the one that ends last; `None`
+    /// where those of the operating system are used, or none.
+    pub authority: Option<Certificate>,
 }
 
 /// Connections since the start.
@@ -107,6 +130,8 @@ pub struct Certificate {
     pub not_before: UnixTime,
     /// Last second of its validity.
     pub not_after: UnixTime,
+    /// From when on its end is near.
+    pub warn_from: UnixTime,
 }
 
 /// What makes JSON of events.
@@ -164,6 +189,8 @@ pub struct Sink {
     pub sessions: u64,
     /// Recordings that cannot be read at the moment.
     pub sessions_stopped: u64,
+    /// Of those: refused or damaged, and not merely missing, as each one is for a while.
+    pub sessions_unreadable: u64,
     /// Recordings given up, by any run.
     pub sessions_given_up: u64,
     /// Memory held by what waits to be sent, in bytes.
@@ -182,6 +209,9 @@ pub struct Sink {
     pub delivery: Option<Delivery>,
     /// What shows the receiver who we are, and whom we trust.
     pub certificates: Vec<Certificate>,
+    /// Of the CAs that the other side's certificate may come from the one that ends last; `None`
+    /// where those of the operating system are used, or none.
+    pub authority: Option<Certificate>,
 }
 
 /// Whether an engine answers.
@@ -222,7 +252,7 @@ pub struct ReceiverTrouble {
 }
 
 /// What this process has done. At any moment
-/// `read = repeated + delivered + filtered + parked + given_up + in_flight`.
+/// `read = repeated + delivered + filtered + parked + given_up + reread + in_flight`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counters {
     /// Events taken from Auth, repetitions included.
@@ -237,6 +267,9 @@ pub struct Counters {
     pub parked: u64,
     /// Of those: written to files, because there was no room to park them.
     pub given_up: u64,
+    /// Of those: not settled when the calls by which they had come were left for others, and read
+    /// again by these.
+    pub reread: u64,
     /// Of those: not settled yet.
     pub in_flight: u64,
     /// Acknowledged events, those that were parked before included.

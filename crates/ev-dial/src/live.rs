@@ -59,6 +59,12 @@ impl LiveTls {
         self.tls.as_ref().map_or_else(Vec::new, |tls| tls.identity_facts())
     }
 
+    /// Of the CAs in use the one that ends last; `None` where those of the operating system are
+    /// used, and in plain text.
+    pub fn authority_facts(&self) -> Option<CertificateFacts> {
+        self.tls.as_ref()?.authority_facts()
+    }
+
     /// Has [`LiveTls::due`] return now.
     pub fn look_soon(&self) {
         self.wake.notify_one();

@@ -77,6 +77,11 @@ impl StoppedLanes {
         self.lanes.len()
     }
 
+    /// How many of them are refused or damaged; the others may only not be there yet.
+    pub(crate) fn unreadable(&self) -> usize {
+        self.lanes.values().filter(|reopen| !reopen.missing).count()
+    }
+
     /// How often a lane was asked for in vain, if it cannot be read.
     pub(crate) fn attempts(&self, lane: &LaneId) -> Option<u32> {
         self.lanes.get(lane).map(|reopen| reopen.attempts)

@@ -59,6 +59,8 @@ pub struct Status {
     pub waiting_to_park: usize,
     /// Recordings that cannot be read at the moment.
     pub sessions_stopped: usize,
+    /// Of those: refused or damaged, and not merely missing, as each one is for a while.
+    pub sessions_unreadable: usize,
     /// Recordings given up, by any run.
     pub sessions_given_up: Vec<SessionTrouble>,
     /// How often events of each type came that the decoder did not know wholly, in this run:
@@ -195,6 +197,7 @@ impl Core {
             sessions: ReceiverStatus::of(sessions, now),
             waiting_to_park: self.room.waiting(),
             sessions_stopped: self.stopped.len(),
+            sessions_unreadable: self.stopped.unreadable(),
             sessions_given_up: self.stopped.given_up().cloned().collect(),
             unknown: self.unknown.clone(),
             summary: self.summary,

@@ -121,6 +121,11 @@ impl FluentdSink {
         self.live.identity_facts()
     }
 
+    /// Of the CAs in use the one that ends last; `None` where none was given.
+    pub fn authority_facts(&self) -> Option<CertificateFacts> {
+        self.live.authority_facts()
+    }
+
     /// Has a running [`crate::CertificateWatch`] look at the files now instead of at its next time;
     /// it logs what came of that.
     pub fn reload_soon(&self) {

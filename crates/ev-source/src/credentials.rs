@@ -37,6 +37,12 @@ impl AuthCredentials {
     pub fn facts(&self) -> Vec<CertificateFacts> {
         self.tls.identity_facts()
     }
+
+    /// Of the CAs that Auth's certificate may come from the one that ends last; `None` where those
+    /// of the operating system are used.
+    pub fn authority_facts(&self) -> Option<CertificateFacts> {
+        self.tls.authority_facts()
+    }
 }
 
 /// The clock by which certificates are judged.

@@ -93,6 +93,12 @@ impl ClientTls {
         current.credentials.identity.as_ref().map_or_else(Vec::new, |id| id.facts().to_vec())
     }
 
+    /// Of the CAs in use the one that ends last, behind which no server is trusted; `None` where
+    /// those of the operating system are used.
+    pub fn authority_facts(&self) -> Option<crate::CertificateFacts> {
+        self.current.load().credentials.roots.last().cloned()
+    }
+
     /// Whether the client certificate in use is valid now; without one there is nothing to check.
     ///
     /// # Errors

@@ -136,6 +136,8 @@ pub struct Roots {
     certificates: Vec<CertificateDer<'static>>,
     facts: Vec<CertificateFacts>,
     store: RootCertStore,
+    /// They are those of the operating system.
+    of_system: bool,
 }
 
 impl Roots {
@@ -160,7 +162,7 @@ impl Roots {
     /// [`Error::NoSystemRoots`] when there are none.
     pub fn system() -> Result<Self, Error> {
         let loaded = rustls_native_certs::load_native_certs();
-        let mut roots = Self::empty();
+        let mut roots = Self { of_system: true, ..Self::empty() };
         for certificate in loaded.certs {
             let Ok(facts) = CertificateFacts::read(&certificate) else { continue };
             if roots.store.add(certificate.clone()).is_ok() {
@@ -180,8 +182,16 @@ impl Roots {
         &self.facts
     }
 
+    /// Of the CAs that an operator has chosen the one that ends last: until then there is one.
+    /// `None` for those of the operating system.
+    pub(crate) fn last(&self) -> Option<&CertificateFacts> {
+        let chosen = if self.of_system { &[] } else { &self.facts[..] };
+        chosen.iter().max_by_key(|facts| facts.not_after)
+    }
+
     fn empty() -> Self {
-        Self { certificates: Vec::new(), facts: Vec::new(), store: RootCertStore::empty() }
+        let (certificates, facts, store) = (Vec::new(), Vec::new(), RootCertStore::empty());
+        Self { certificates, facts, store, of_system: false }
     }
 
     fn add(&mut self, origin: &str, certs: Vec<CertificateDer<'static>>) -> Result<(), Error> {
@@ -239,4 +249,25 @@ fn certified(
     key: &PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, rustls::Error> {
     CertifiedKey::from_der(chain.to_vec(), key.clone_key(), &provider())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_ca_that_is_good_is_enough() {
+        let facts = |subject: &str, not_after| CertificateFacts {
+            subject: subject.to_owned(),
+            issuer: String::new(),
+            issuer_organisation: None,
+            not_before: 0,
+            not_after,
+        };
+        let given = vec![facts("old", 10), facts("new", 30), facts("other", 20)];
+        let mut roots = Roots { facts: given, ..Roots::empty() };
+        assert_eq!(roots.last().map(|facts| &*facts.subject), Some("new"));
+        roots.of_system = true;
+        assert_eq!(roots.last(), None, "nobody has chosen them");
+    }
 }

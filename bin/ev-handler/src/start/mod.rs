@@ -312,8 +312,12 @@ pub async fn start_in(
 
 /// Serves what is going on.
 fn serve(address: SocketAddr, gatherer: &Arc<Gatherer>) -> Result<Server, Error> {
-    let server = Server::start(address, Arc::clone(gatherer) as _)
-        .map_err(|error| Error::setting("diag-addr", error))?;
+    let server =
+        Server::start(address, Arc::clone(gatherer) as _).map_err(|error| match error {
+            // Another process may give it up, so whoever starts this may try again.
+            error if error.may_pass() => Error::system("`diag-addr` cannot be had now", error),
+            error => Error::setting("diag-addr", error),
+        })?;
     info!(address = %server.address(), "serving metrics, health and status");
     Ok(server)
 }

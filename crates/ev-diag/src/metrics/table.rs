@@ -1,7 +1,9 @@
 //! The table.
 
+use std::collections::BTreeMap;
+
 use super::{Kind, Metric, Samples};
-use crate::{Delivery, Readiness, Receiver, Sink, Snapshot};
+use crate::{Certificate, Delivery, Readiness, Receiver, Sink, Snapshot, UnixTime};
 
 const fn metric(
     kind: Kind,
@@ -36,6 +38,25 @@ fn streams(snapshot: &Snapshot, mut read: impl FnMut(&[&str], &Receiver)) {
         read(&[&sink.name, "audit"], &sink.audit);
         read(&[&sink.name, "sessions"], &sink.recordings);
     });
+}
+
+/// A time of each certificate in use, and of each CA that is trusted.
+fn certificates(snapshot: &Snapshot, out: &mut Samples, time: fn(&Certificate) -> UnixTime) {
+    for (whose, certificates, authority) in snapshot.holders() {
+        let mut first = BTreeMap::new();
+        for certificate in certificates {
+            let of = first.entry(&*certificate.subject).or_insert(certificate);
+            if certificate.not_after < of.not_after {
+                *of = certificate;
+            }
+        }
+        for (subject, certificate) in first {
+            out.whole(&[whose, subject], time(certificate).0);
+        }
+        if let Some(authority) = authority {
+            out.whole(&[&format!("{whose} ca"), &authority.subject], time(authority).0);
+        }
+    }
 }
 
 pub(super) const METRICS: &[Metric] = &[
@@ -75,7 +96,8 @@ pub(super) const METRICS: &[Metric] = &[
         SINK,
         "Events taken from Auth, repetitions included. At any moment it is the sum of \
          `ev_events_repeated_total`, `ev_events_delivered_total`, `ev_events_filtered_total`, \
-         `ev_events_parked_total`, `ev_events_given_up_total` and `ev_events_in_flight`",
+         `ev_events_parked_total`, `ev_events_given_up_total`, `ev_events_reread_total` and \
+         `ev_events_in_flight`",
         |of, out| each(of, |sink| out.count(&[&sink.name], sink.counters.read)),
     ),
     metric(
@@ -112,6 +134,14 @@ pub(super) const METRICS: &[Metric] = &[
         SINK,
         "Events written to files because there was no room to park them",
         |of, out| each(of, |sink| out.count(&[&sink.name], sink.counters.given_up)),
+    ),
+    metric(
+        Kind::Counter,
+        "ev_events_reread",
+        SINK,
+        "Events that were not settled when the calls by which they had come were left for others; \
+         each is read again",
+        |of, out| each(of, |sink| out.count(&[&sink.name], sink.counters.reread)),
     ),
     metric(
         Kind::Gauge,
@@ -268,6 +298,14 @@ pub(super) const METRICS: &[Metric] = &[
         SINK,
         "Session recordings that cannot be read at the moment: missing, damaged or not allowed",
         |of, out| each(of, |sink| out.count(&[&sink.name], sink.sessions_stopped)),
+    ),
+    metric(
+        Kind::Gauge,
+        "ev_sessions_unreadable",
+        SINK,
+        "Those of `ev_sessions_stopped` that are refused or damaged, and not merely missing, as each recording is \
+         until it is uploaded",
+        |of, out| each(of, |sink| out.count(&[&sink.name], sink.sessions_unreadable)),
     ),
     metric(
         Kind::Counter,
@@ -479,22 +517,18 @@ pub(super) const METRICS: &[Metric] = &[
         &["for", "subject"],
         "Last second of validity of each certificate in use, in seconds since \
          1970-01-01T00:00:00Z: `auth` is the identity towards Teleport, otherwise the name of the \
-         sink. Of several with one subject the first that ends",
-        |of, out| {
-            let of_sinks = of.sinks.iter().map(|sink| (&*sink.name, &sink.certificates));
-            for (whose, certificates) in
-                [("auth", &of.auth.certificates)].into_iter().chain(of_sinks)
-            {
-                let mut first = std::collections::BTreeMap::new();
-                for certificate in certificates {
-                    let end = first.entry(&*certificate.subject).or_insert(i64::MAX);
-                    *end = certificate.not_after.0.min(*end);
-                }
-                for (subject, end) in first {
-                    out.whole(&[whose, subject], end);
-                }
-            }
-        },
+         sink. Of several with one subject the first that ends. With ` ca` behind it, the CA that \
+         the server's certificate has to come from; of several the one that ends last, as it is \
+         enough. Nothing of the CAs of the operating system",
+        |of, out| certificates(of, out, |certificate| certificate.not_after),
+    ),
+    metric(
+        Kind::Gauge,
+        "ev_certificate_renewal_due_timestamp_seconds",
+        &["for", "subject"],
+        "From when on the end of each of these is near: in the last fifth of the lifetime, at most \
+         30 days ahead. What is renewed by itself never comes there",
+        |of, out| certificates(of, out, |certificate| certificate.warn_from),
     ),
     // Decoders.
     metric(

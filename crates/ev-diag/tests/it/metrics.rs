@@ -26,6 +26,7 @@ fn snapshot() -> Snapshot {
     let certificate = |subject: &str, not_after| Certificate {
         subject: subject.to_owned(),
         not_after: UnixTime(not_after),
+        warn_from: UnixTime(not_after / 2),
         ..Certificate::default()
     };
     let mut snapshot = Snapshot { sinks: vec![sink], ..Snapshot::default() };
@@ -33,6 +34,7 @@ fn snapshot() -> Snapshot {
     snapshot.decoder.in_use = Some("exact: \"native\" 18.2.0\n".to_owned());
     snapshot.decoder.unknown.insert("new.event".to_owned(), 5);
     snapshot.auth.certificates = vec![certificate("bot", 30), certificate("bot", 20)];
+    snapshot.auth.authority = Some(certificate("Teleport CA", 50));
     snapshot.locking = Some(ev_diag::Locking::default());
     snapshot
 }
@@ -51,6 +53,8 @@ fn the_text_is_that_of_openmetrics() {
         "ev_events_unknown_total{type=\"new.event\"} 5",
         // Of two with one name the first that ends.
         "ev_certificate_expiry_timestamp_seconds{for=\"auth\",subject=\"bot\"} 20.0",
+        "ev_certificate_expiry_timestamp_seconds{for=\"auth ca\",subject=\"Teleport CA\"} 50.0",
+        "ev_certificate_renewal_due_timestamp_seconds{for=\"auth\",subject=\"bot\"} 10.0",
         "ev_decoder_info{in_use=\"exact: \\\"native\\\" 18.2.0\\n\",signer=\"\"} 1",
         "# TYPE ev_round_trip_seconds histogram",
         "ev_round_trip_seconds_sum{sink=\"fluentd\"} 1.5",

@@ -49,6 +49,7 @@ fn well() -> Snapshot {
         issuer: "Teleport CA".to_owned(),
         not_before: UnixTime(NOW - 86_400),
         not_after: UnixTime(NOW + days * 86_400),
+        warn_from: UnixTime(NOW + days * 69_120),
     };
     let history = (0..60).map(|minute| Minute {
         time: UnixTime(NOW - (59 - minute) * 60),

@@ -153,6 +153,7 @@ fn a_closure_is_a_source() {
     assert_eq!(error.to_string(), "`a b` is neither a host name nor an address");
     let tls = ClientTls::new(source, ClientOptions::default(), Clock::new(|| NOW)).expect("good");
     assert!(tls.identity_facts().is_empty());
+    assert_eq!(tls.authority_facts().expect("given").subject, "Test CA");
     assert!(tls.check().is_ok());
     for (host, name) in [("[::1]", "::1"), ("127.0.0.1", "127.0.0.1"), ("a.example", "a.example")] {
         assert_eq!(tls.server_name(host).expect("a host").to_str(), name);

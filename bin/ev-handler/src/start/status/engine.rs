@@ -30,6 +30,7 @@ pub(super) fn sink(running: &Running, status: Option<&Status>, answers: Engine) 
         chunks: status.chunks as u64,
         sessions: status.recordings as u64,
         sessions_stopped: status.sessions_stopped as u64,
+        sessions_unreadable: status.sessions_unreadable as u64,
         sessions_given_up: status.sessions_given_up.len() as u64,
         held_bytes: status.held_bytes as u64,
         audit: receiver(&status.audit),
@@ -56,13 +57,17 @@ fn receiver(status: &ReceiverStatus) -> Receiver {
 
 /// Events that engines before this one had taken and not settled at their end: each is read again.
 fn left(running: &Running) -> u64 {
-    let Some(Summary { read, repeated, passed, .. }) = running.before else { return 0 };
+    running.before.as_ref().map_or(0, left_behind)
+}
+
+fn left_behind(Summary { read, repeated, passed, .. }: &Summary) -> u64 {
     read.saturating_sub(repeated + passed)
 }
 
 fn counters(summary: &Summary, left: u64, in_flight: u64) -> Counters {
     Counters {
-        read: summary.read.saturating_sub(left),
+        read: summary.read,
+        reread: left,
         repeated: summary.repeated,
         delivered: summary.delivered,
         filtered: summary.filtered,
@@ -93,5 +98,26 @@ pub(crate) fn sums(totals: &Totals) -> Sums {
         module: totals.by_module,
         inexact: totals.inexact,
         sessions: totals.sessions,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an engine leaves unsettled at its end is read again by the next.
+    #[test]
+    fn counters_add_up_and_never_fall_when_the_road_changes() {
+        let before =
+            Summary { read: 100, repeated: 5, passed: 70, delivered: 70, ..Summary::default() };
+        let last = counters(&before, 0, 25);
+        let now = Summary { read: 40, passed: 30, delivered: 30, ..Summary::default() };
+        let next = counters(&now.behind(&before), left_behind(&before), 10);
+        assert!(next.read >= last.read && next.delivered >= last.delivered, "{next:?}");
+        assert_eq!(next.reread, 25);
+        for of in [last, next] {
+            let settled = of.repeated + of.delivered + of.filtered + of.parked + of.given_up;
+            assert_eq!(of.read, settled + of.reread + of.in_flight, "{of:?}");
+        }
     }
 }

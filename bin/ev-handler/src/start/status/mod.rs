@@ -6,6 +6,7 @@ mod engine;
 mod notify;
 mod parked;
 mod turning;
+mod unknown;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use ev_tls::CertificateFacts;
 use tokio_util::sync::CancellationToken;
 
 use self::parked::Parked;
+use self::unknown::UnknownTypes;
 use super::known::{Known, Running};
 use super::outlet::{Made, Outlet};
 use super::receiver::Watching;
@@ -67,6 +69,7 @@ pub(crate) struct Gatherer {
     started: UnixTime,
     embedded: Vec<String>,
     parked: Parked,
+    unknown: UnknownTypes,
     /// What each engine said last.
     last: Mutex<Vec<(SinkId, Status)>>,
     history: Mutex<History>,
@@ -101,6 +104,7 @@ impl Gatherer {
             started: UnixTime(from.env.now().seconds()),
             embedded,
             parked: Parked::new(Arc::clone(&from.store)),
+            unknown: UnknownTypes::default(),
             last: Mutex::default(),
             history: Mutex::default(),
             runtime,
@@ -131,17 +135,18 @@ impl Gatherer {
         let connected = presence.version();
         let version = connected.as_ref().or(survey.as_ref().map(|survey| &survey.version));
         let signer = registry.as_ref().zip(version).and_then(|(all, of)| all.signer(of));
-        let newest = statuses.iter().find_map(|(_, status, _)| status.as_ref());
+        let newest = statuses
+            .iter()
+            .find_map(|(running, status, _)| Some((running.before.as_ref(), status.as_ref()?)));
+        let unknown = newest.map(|(before, status)| {
+            let by_type = status.unknown.by_type().map(|(kind, count)| (kind.to_owned(), count));
+            self.unknown.add(before, by_type.collect())
+        });
         let decoder = Decoder {
-            in_use: newest.and_then(|status| status.decoder.clone()),
+            in_use: newest.and_then(|(_, status)| status.decoder.clone()),
             signer: signer.map(|key| key.to_string()),
             artifacts: registry.as_ref().map(artifacts).unwrap_or_default(),
-            unknown: newest
-                .map(|status| {
-                    let by_type = status.unknown.by_type();
-                    by_type.map(|(kind, count)| (kind.to_owned(), count)).collect()
-                })
-                .unwrap_or_default(),
+            unknown: unknown.unwrap_or_default(),
         };
         let mut sinks = Vec::new();
         for (running, status, answers) in &statuses {
@@ -177,6 +182,7 @@ impl Gatherer {
                 road: engines.first().map(|running| running.road.as_str().to_owned()),
                 reconnects: reconnects(presence.reconnects()),
                 certificates: certificates(&self.from.credentials.facts()),
+                authority: self.from.credentials.authority_facts().as_ref().map(certificate),
             },
             decoder,
             sinks,
@@ -225,10 +231,12 @@ impl Gatherer {
             Some(Made::Fluentd(transport)) => {
                 sink.delivery = Some(delivery(&transport.stats()));
                 sink.certificates = certificates(&transport.identity_facts());
+                sink.authority = transport.authority_facts().as_ref().map(certificate);
             }
             Some(Made::Forward(transport)) => {
                 sink.delivery = Some(chunks(&transport.stats()));
                 sink.certificates = certificates(&transport.identity_facts());
+                sink.authority = transport.authority_facts().as_ref().map(certificate);
             }
             Some(Made::File(_)) | None => {}
         }
@@ -272,13 +280,17 @@ fn reconnects(counts: ev_source::Reconnects) -> Reconnects {
 }
 
 fn certificates(facts: &[CertificateFacts]) -> Vec<Certificate> {
-    let certificate = |facts: &CertificateFacts| Certificate {
+    facts.iter().map(certificate).collect()
+}
+
+fn certificate(facts: &CertificateFacts) -> Certificate {
+    Certificate {
         subject: facts.subject.clone(),
         issuer: facts.issuer.clone(),
         not_before: UnixTime(facts.not_before),
         not_after: UnixTime(facts.not_after),
-    };
-    facts.iter().map(certificate).collect()
+        warn_from: UnixTime(facts.warn_from()),
+    }
 }
 
 fn locking(counts: ev_locking::Counts) -> Locking {

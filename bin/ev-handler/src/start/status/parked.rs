@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ev_core::{SinkId, StateStore};
+use ev_core::{ParkReason, SinkId, StateStore};
 use ev_state::SqliteStore;
 
 /// How long the state is waited for: it is busy while it writes, and hangs with a disk that does.
@@ -42,7 +42,9 @@ impl Parked {
 impl Inner {
     fn ask(&self, sink: SinkId) {
         if let Ok(groups) = self.store.parked_groups(&sink) {
-            let mut counts = Counts::new();
+            // All reasons, since a count that appears with its first event does not grow.
+            let mut counts: Counts =
+                ParkReason::ALL.iter().map(|reason| (reason.as_str().to_owned(), 0)).collect();
             for (group, count) in groups {
                 *counts.entry(group.reason.as_str().to_owned()).or_default() += count;
             }

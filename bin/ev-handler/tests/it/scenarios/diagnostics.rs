@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use ev_core::ParkReason;
 use ev_diag::{Light, Part, Readiness, Snapshot};
 use ev_test_support::{CallFault, FailRule};
+use rustix::process::Signal;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -93,7 +96,7 @@ async fn the_figures_of_every_moment_add_up() {
         let of = |name: &str| {
             metrics.get(&format!("{name}{{sink=\"fluentd\"}}")).copied().unwrap_or_default()
         };
-        let settled = ["repeated", "delivered", "filtered", "parked", "given_up"]
+        let settled = ["repeated", "delivered", "filtered", "parked", "given_up", "reread"]
             .map(|how| of(&format!("ev_events_{how}_total")));
         let in_flight = of("ev_events_in_flight");
         let sum = settled.iter().sum::<f64>() + in_flight;
@@ -106,6 +109,12 @@ async fn the_figures_of_every_moment_add_up() {
             let answered = metrics["ev_responses_total{sink=\"fluentd\",status=\"2xx\"}"];
             assert_eq!(of("ev_round_trip_seconds_count"), answered);
             assert_eq!(metrics["ev_ready"], 1.0);
+            for reason in ParkReason::ALL {
+                // An alert on growth needs a figure to grow from.
+                let parked =
+                    format!("ev_parked_events{{sink=\"fluentd\",reason=\"{}\"}}", reason.as_str());
+                assert_eq!(metrics.get(&parked), Some(&0.0), "{parked}: {metrics:#?}");
+            }
             break;
         }
         assert!(scrapes < 100_000, "it comes to an end");
@@ -173,6 +182,25 @@ async fn a_role_that_may_not_read_keeps_it_from_being_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn recordings_that_may_not_be_read_are_named() {
+    let scene = Scene::new(105, 100);
+    scene.stage.auth.set(|switches| {
+        for method in ["StreamSessionEvents", "StreamUnstructuredSessionEvents"] {
+            let fault = CallFault { code: 7, method: method.into(), ..CallFault::default() };
+            switches.fail.push(fault);
+        }
+    });
+    let watched = Watched::start(&scene).await;
+    let is = |part: &Part| part.light == Light::Warning && part.reason.contains("are refused or");
+    let named = |readiness: &Readiness| readiness.ready && readiness.parts.iter().any(is);
+    let readiness = watched.readiness("recordings are named", named).await;
+    let part = readiness.parts.iter().find(|part| is(part)).unwrap();
+    assert_eq!(part.name, "sink fluentd", "{part:?}");
+    assert!(watched.metrics().await["ev_sessions_unreadable{sink=\"fluentd\"}"] >= 1.0);
+    watched.program.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_named_and_no_reason_to_be_restarted() {
     let mut scene = Scene::new(98, 100);
     let watched = Watched::start(&scene).await;
@@ -194,7 +222,7 @@ async fn while_it_stops_it_is_not_ready() {
     scene.stage.fluentd.set(|switches| switches.latency_ms = 600_000);
     let watched = Watched::start(&scene).await;
     scene.stage.fluentd.wait(|tally| tally.most_in_flight > 0).await;
-    watched.program.signal(rustix::process::Signal::TERM);
+    watched.program.signal(Signal::TERM);
     let reason = watched.is_down("run").await;
     assert_eq!(reason, "stopping: finishing what is under way");
     watched.program.kill().await;
@@ -251,6 +279,11 @@ async fn the_status_is_printed_from_the_address_and_from_the_state() {
     let (code, text) = status(&scene, &["--address", &address]).await;
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("not ready") && text.contains("auth           DOWN"), "{text}");
+    // Nobody is asked, so that is all that can be said of it.
+    let (code, text) = status(&scene, &["--storage", "storage"]).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("cannot be asked: this is what its state says"), "{text}");
+    assert!(text.contains("run            LOOK a process has the state open"), "{text}");
     watched.program.terminate().await;
 
     let (code, text) = status(&scene, &["--address", &address]).await;
@@ -259,4 +292,22 @@ async fn the_status_is_printed_from_the_address_and_from_the_state() {
     let (code, text) = status(&scene, &["--storage", "storage"]).await;
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("not running") && text.contains("100 passed: 100 delivered"), "{text}");
+    assert!(text.contains("sink fluentd   ok   100 events delivered so far"), "{text}");
+    for unknown in ["credentials", "decoder", "nothing was read yet"] {
+        assert!(!text.contains(unknown), "the state does not know that: {text}");
+    }
+}
+
+/// A supervisor does not start again what ends with 78, the status of a wrong configuration.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_another_has_ends_the_start_so_that_it_is_tried_again() {
+    let scene = Scene::new(106, 10);
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let program = Program::start(&scene.stage, &["--diag-addr", &address]);
+    let ending = program.ended().await;
+    let is_last = |line: &&Value| line["message"] == "terminating with a fatal error";
+    let error = ending.log.iter().find(is_last).unwrap()["error"].as_str().unwrap();
+    assert!(error.contains("`diag-addr`") && error.contains(&address), "{error}");
+    assert_eq!(ending.code, Some(1));
 }

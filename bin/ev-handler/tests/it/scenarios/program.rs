@@ -106,8 +106,13 @@ impl Program {
         assert_eq!(ending.code, None, "it was there to be killed: {:#?}", ending.log);
     }
 
-    pub(super) async fn end(mut self, signal: Signal) -> Ending {
+    pub(super) async fn end(self, signal: Signal) -> Ending {
         kill_process(self.pid(), signal).unwrap();
+        self.ended().await
+    }
+
+    /// It ends by itself.
+    pub(super) async fn ended(mut self) -> Ending {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("no end: {:#?}", *self.log.borrow()));
         // The rest of the log.
