@@ -116,3 +116,84 @@ pub(crate) async fn meanwhile<T>(progress: &mut Progress, work: impl Future<Outp
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use ev_core::{BoxFuture, Timestamp};
+
+    use super::*;
+
+    /// A clock that is set by hand.
+    #[derive(Default)]
+    struct Clock(AtomicU64);
+
+    impl Env for Clock {
+        fn now(&self) -> Timestamp {
+            Timestamp::EPOCH
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.0.load(Ordering::Relaxed))
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::pending())
+        }
+
+        fn random(&self) -> u64 {
+            0
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_each_minute_has_a_line_of_the_log() {
+        let (log, clock) = (Log::default(), Arc::<Clock>::default());
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .without_time()
+            .with_target(false)
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let env: Arc<dyn Env> = Arc::clone(&clock) as _;
+        let mut progress = Progress::begin("comparing with auth's log", &env);
+        for second in 0..=185_u64 {
+            clock.0.store(second, Ordering::Relaxed);
+            progress.facts.events = second * 10;
+            progress.facts.position = Some(1_770_000_000);
+            progress.facts.left_seconds = Some(36_000 - i64::try_from(second).unwrap() * 60);
+            progress.tell();
+        }
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let line = |events: u32, rest: &str| {
+            format!(
+                "INFO comparing with auth's log position=\"2026-02-02T02:40:00Z\" events={events}{rest}"
+            )
+        };
+        let expected = [
+            line(600, ""),
+            line(1200, " per_second=10.0 remaining_seconds=480"),
+            line(1800, " per_second=10.0 remaining_seconds=420"),
+        ];
+        assert_eq!(lines, expected);
+    }
+}
