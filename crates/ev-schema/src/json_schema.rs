@@ -15,7 +15,8 @@ const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// Go's RFC 3339 with trimmed nanoseconds, in UTC.
 const TIME: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{0,8}[1-9])?Z$";
 
-/// The integers of 64 bits at the borders, as the `struct` flavour writes them.
+/// The integers of 64 bits at the borders, as the `struct` flavour writes them: doubles, in the
+/// digits that [`write_json`](crate::write_json) gives them as well.
 const LEAST_DOUBLE: f64 = -9_223_372_036_854_776_000.0;
 const GREATEST_DOUBLE: u64 = 9_223_372_036_854_776_000;
 const GREATEST_UNSIGNED_DOUBLE: f64 = 18_446_744_073_709_552_000.0;
@@ -25,6 +26,8 @@ const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)
 
 impl Schema {
     /// The JSON Schema of an event type, with an example in it. Keys stand in alphabetical order.
+    ///
+    /// As text it is exact by [`write_json`](crate::write_json).
     pub fn json_schema(&self, event: &Event, flavour: Flavour) -> Value {
         let Value::Object(mut schema) = self.event_schema(event, flavour) else {
             return Value::Null;
@@ -38,7 +41,8 @@ impl Schema {
         schema.into()
     }
 
-    /// All event types of the version as one JSON Schema: an event is one of `$defs`.
+    /// All event types of the version as one JSON Schema: an event is one of `$defs`. As text it is
+    /// exact by [`write_json`](crate::write_json).
     pub fn bundle(&self, flavour: Flavour) -> Value {
         let mut types = Map::new();
         for event in &self.events {

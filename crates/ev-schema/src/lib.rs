@@ -3,8 +3,8 @@
 //! [`Schema::read`] takes a schema table ([`ev_decode::Table`]) apart. Of each event type it tells
 //! the members of the JSON ([`Schema::members`]), a JSON Schema of draft 2020-12
 //! ([`Schema::json_schema`]) and an example, which is what the decoder writes of an event with
-//! everything set ([`Schema::example`]). [`Difference`] is what one version has that another has
-//! not.
+//! everything set ([`Schema::example`]); [`write_json`] prints them exactly. [`Difference`] is what
+//! one version has that another has not.
 //!
 //! The same table always gives the same text. Where tables come from and whether they may be
 //! trusted is decided elsewhere; events are decoded by `ev-decode`.
@@ -30,6 +30,7 @@ mod example;
 mod json_schema;
 mod kind;
 mod members;
+mod print;
 mod read;
 mod schema;
 mod types;
@@ -38,4 +39,5 @@ mod wire;
 pub use difference::{Change, Changed, Difference};
 pub use error::Error;
 pub use members::{Member, Presence};
+pub use print::write_json;
 pub use schema::{Event, Schema};

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::Result;
-use ev_schema::{Changed, Difference, Member};
+use ev_schema::{Changed, Difference, Member, write_json};
 use serde::Serialize;
 
-use super::print_json;
 use super::sources::From;
 use crate::config::Beside;
 use crate::exit::Exit;
@@ -44,7 +43,7 @@ pub(super) fn run(args: &Args, beside: &Beside, out: &mut dyn Write) -> Result<E
     let difference = &Difference::between(before, after);
     let (before, after) = (before.auth_version().as_str(), after.auth_version().as_str());
     if args.json {
-        print_json(&Report { before, after, difference }, out)?;
+        write_json(&Report { before, after, difference }, out)?;
     } else {
         print(before, after, difference, out)?;
     }

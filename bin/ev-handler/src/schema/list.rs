@@ -4,10 +4,11 @@ use std::io::Write;
 
 use anyhow::Result;
 use ev_core::Flavour;
+use ev_schema::write_json;
 use serde::Serialize;
 
+use super::print_rows;
 use super::sources::{From, Source};
-use super::{print_json, print_rows};
 use crate::config::Beside;
 use crate::exit::Exit;
 use crate::text::harmless;
@@ -47,7 +48,7 @@ pub(super) fn run(args: &Args, beside: &Beside, out: &mut dyn Write) -> Result<E
     let Some(version) = &args.version else {
         let versions: Vec<Version> = sources.0.iter().map(version_of).collect();
         if args.json {
-            print_json(&versions, out)?;
+            write_json(&versions, out)?;
             return Ok(Exit::Success);
         }
         let mut rows = vec![row(["VERSION", "EVENT TYPES", "SCHEMA", "FROM"])];
@@ -62,7 +63,7 @@ pub(super) fn run(args: &Args, beside: &Beside, out: &mut dyn Write) -> Result<E
     let source = sources.find(Some(version))?;
     let types = types_of(source);
     if args.json {
-        print_json(&types, out)?;
+        write_json(&types, out)?;
         return Ok(Exit::Success);
     }
     let mut rows = vec![row(["TYPE", "NUMBER", "MEMBERS", "EVENT"])];

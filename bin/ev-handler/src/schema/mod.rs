@@ -40,13 +40,6 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
     }
 }
 
-/// Prints a value as JSON with indentation.
-fn print_json(value: &impl serde::Serialize, out: &mut dyn Write) -> Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    out.write_all(b"\n")?;
-    Ok(())
-}
-
 /// Prints rows with columns as wide as they need to be, the last one as it is.
 fn print_rows(rows: &[Vec<String>], out: &mut dyn Write) -> Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use ev_core::Flavour;
-use ev_schema::{Event, Schema};
+use ev_schema::{Event, Schema, write_json};
 
+use super::print_rows;
 use super::sources::From;
-use super::{print_json, print_rows};
 use crate::config::Beside;
 use crate::exit::Exit;
 use crate::text::harmless;
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Args, beside: &Beside, out: &mut dyn Write) -> Result<E
     let sources = args.from.read(beside)?;
     let schema = &sources.find(args.version.as_deref())?.schema;
     let Some(name) = &args.event else {
-        print_json(&schema.bundle(args.flavour), out)?;
+        write_json(&schema.bundle(args.flavour), out)?;
         return Ok(Exit::Success);
     };
     let Some(event) = schema.find(name) else {
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, beside: &Beside, out: &mut dyn Write) -> Result<E
         );
     };
     if args.json {
-        print_json(&schema.json_schema(event, args.flavour), out)?;
+        write_json(&schema.json_schema(event, args.flavour), out)?;
     } else {
         print(schema, event, args.flavour, out)?;
     }
@@ -70,5 +70,5 @@ fn print(schema: &Schema, event: &Event, flavour: Flavour, out: &mut dyn Write) 
     let example: serde_json::Value =
         serde_json::from_str(&schema.example(event, flavour)).context("the example is no JSON")?;
     writeln!(out, "\nexample, its keys in alphabetical order:")?;
-    print_json(&example, out)
+    Ok(write_json(&example, out)?)
 }

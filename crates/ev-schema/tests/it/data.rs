@@ -8,10 +8,13 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ev_core::{Flavour, Mode};
 use ev_decode::{Answer, EmbeddedTable, Options, Scratch, Transcoder};
-use ev_schema::Schema;
+use ev_schema::{Schema, write_json};
 use flate2::read::GzDecoder;
 use jsonschema::Validator;
 use serde_json::Value;
+
+use crate::exact::check;
+use crate::text::Json;
 
 /// Versions with recorded events.
 pub(crate) const LABELS: [&str; 3] = ["v13", "v15dev", "v18dev"];
@@ -48,11 +51,28 @@ pub(crate) fn events(name: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// A decoder, and a validator for each event type.
+/// What was recorded of them as JSON, of one flavour, with the number of the event's type.
+pub(crate) fn bodies(name: &str, flavour: Flavour) -> Vec<(u32, String)> {
+    let key = match flavour {
+        Flavour::Go => "json",
+        Flavour::Struct => "unstructured_struct_json",
+    };
+    let text = unzipped(&format!("golden/{name}.jsonl.gz"));
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let body = |line: &[u8]| {
+        let line: Value = serde_json::from_slice(line).expect("recorded JSON");
+        let number = line["oneof_number"].as_u64().and_then(|number| u32::try_from(number).ok())?;
+        let body = BASE64_STANDARD.decode(line[key].as_str()?).expect("base64");
+        Some((number, String::from_utf8(body).expect("JSON is UTF-8")))
+    };
+    lines.filter_map(body).collect()
+}
+
+/// A decoder, and validators for each event type.
 pub(crate) struct Judge {
     transcoder: Transcoder,
     scratch: Scratch,
-    validators: BTreeMap<u32, Validator>,
+    validators: BTreeMap<u32, (Validator, Json)>,
     pub(crate) validated: usize,
     pub(crate) too_deep: usize,
 }
@@ -60,10 +80,10 @@ pub(crate) struct Judge {
 impl Judge {
     pub(crate) fn new(label: &str, flavour: Flavour, options: Options) -> Self {
         let schema = schema(label);
-        let validators = schema
-            .events()
-            .iter()
-            .map(|event| (event.number(), validator(&schema.json_schema(event, flavour))));
+        let validators = schema.events().iter().map(|event| {
+            let schema = schema.json_schema(event, flavour);
+            (event.number(), (validator(&schema), as_printed(&schema)))
+        });
         Self {
             transcoder: Transcoder::new(Arc::clone(&embedded(label).table), flavour, options),
             scratch: Scratch::new(),
@@ -97,13 +117,24 @@ impl Judge {
                 }
                 Err(error) => panic!("{error} of {}", String::from_utf8_lossy(&json)),
             };
-            let validator = &self.validators[&facts.case];
+            let (validator, exact) = &self.validators[&facts.case];
             if let Err(error) = validator.validate(&value) {
                 panic!("{} at `{}` of {value:#}", error, error.instance_path());
+            }
+            let text = std::str::from_utf8(&json).expect("JSON is UTF-8");
+            if let Err(error) = check(exact, &Json::read(text)) {
+                panic!("{error} in {text}");
             }
             self.validated += 1;
         }
     }
+}
+
+/// A schema in the digits in which it is printed.
+pub(crate) fn as_printed(schema: &Value) -> Json {
+    let mut text = Vec::new();
+    write_json(schema, &mut text).expect("memory takes all");
+    Json::read(std::str::from_utf8(&text).expect("JSON is UTF-8"))
 }
 
 /// Checks the schema itself too.

@@ -2,5 +2,7 @@
 
 mod data;
 mod describes;
+mod exact;
 mod generated;
+mod text;
 mod told;
