@@ -95,7 +95,11 @@ fn pong(value: &Value, helo: &Helo, us: &Ourselves<'_>) -> Result<(), Failure> {
     if *ok != Value::Bool(true) {
         let reason = String::from_utf8_lossy(reason.bytes().unwrap_or_default());
         let reason: String = reason.chars().filter(|c| !c.is_control()).take(200).collect();
-        return Err(Failure::Refused(format!("the receiver refuses us: `{reason}`")));
+        let reason = match reason.trim() {
+            "" => " and gives no reason".to_owned(),
+            reason => format!(": `{reason}`"),
+        };
+        return Err(Failure::Refused(format!("the receiver refuses us{reason}")));
     }
     let hostname = hostname.bytes().unwrap_or_default();
     // Whoever sends back our own name and digest need not know the key.
@@ -197,5 +201,22 @@ mod tests {
             matches!(answer(false, &good), Err(Failure::Refused(what)) if what.contains("`shared_key mismatch`"))
         );
         assert!(matches!(pong(&Value::Nil, &helo, &us), Err(Failure::Broken(_))));
+    }
+
+    #[test]
+    fn a_refusal_without_a_reason_says_so() {
+        let key = Secret::new("key");
+        let refused = |reason: Value| {
+            let items = vec![bytes(b"PONG"), Value::Bool(false), reason, bytes(b""), bytes(b"")];
+            match pong(&Value::Array(items), &hello(b""), &us(&key, None)) {
+                Err(Failure::Refused(what)) => what,
+                _ => panic!("not refused"),
+            }
+        };
+        let none = "the receiver refuses us and gives no reason";
+        for empty in [bytes(b""), bytes(b" \n"), Value::Nil, Value::Bool(true)] {
+            assert_eq!(refused(empty), none);
+        }
+        assert_eq!(refused(bytes(b" no\n")), "the receiver refuses us: `no`");
     }
 }
