@@ -7,7 +7,7 @@ mod reading;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 pub(crate) use self::reading::{
-    Beside, Unusable, begin_audited_log, begin_log, load, load_beside, read,
+    Beside, Unusable, begin_audited_log, begin_log, load, load_beside, load_to_judge, read,
 };
 use crate::cli::say;
 use crate::exit::Exit;
@@ -39,7 +39,7 @@ pub(crate) fn define() -> Command {
 /// Runs it.
 #[expect(clippy::print_stderr, reason = "what is odd must not stand in the printed file")]
 pub(crate) fn command(matches: &ArgMatches) -> Exit {
-    let loaded = match load(matches) {
+    let loaded = match load_to_judge(matches) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };

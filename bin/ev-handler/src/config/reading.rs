@@ -50,6 +50,15 @@ pub(crate) fn load(matches: &ArgMatches) -> Result<Loaded, Exit> {
     read(matches).map_err(|error| error.tell())
 }
 
+/// As [`load`], for a command that judges the settings: what is worth another start, as an identity
+/// file that is not written yet, is wrong until then.
+pub(crate) fn load_to_judge(matches: &ArgMatches) -> Result<Loaded, Exit> {
+    read(matches).map_err(|error| match (error.tell(), error) {
+        (_, Unusable::Config(_)) => Exit::Config,
+        (exit, Unusable::Cwd(_)) => exit,
+    })
+}
+
 /// As [`load`], for a command that takes `--config` and `--debug` of the flags.
 pub(crate) fn load_beside(matches: &ArgMatches) -> Result<Loaded, Exit> {
     read_with(matches, ev_config::load_beside).map_err(|error| error.tell())

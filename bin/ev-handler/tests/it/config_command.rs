@@ -266,9 +266,12 @@ fn exit_codes_say_whose_fault_it_is() {
     check(&["config", "--config=bad.toml"], 78);
     check(&["--config=good.toml", "start", "--teleport-addr=nowhere"], 78);
     check(&["--config=good.toml", "start", "--debug", "true"], 78);
-    // `tbot` may not have written it yet: worth another start.
-    check(&["--config=good.toml", "start", "--teleport-identity=missing"], 1);
-    check(&["--config=good.toml", "start", "--teleport-identity=missing", "--batch=0"], 78);
+    // `tbot` may not have written it yet: worth another start, and somebody has to see to it.
+    let missing = "--teleport-identity=missing";
+    check(&["--config=good.toml", "start", missing], 1);
+    check(&["--config=good.toml", "config", missing], 78);
+    check(&["--config=good.toml", "config", "--check", "--offline", missing], 78);
+    check(&["--config=good.toml", "start", missing, "--batch=0"], 78);
 }
 
 /// What is wrong elsewhere says nothing about the trust file.

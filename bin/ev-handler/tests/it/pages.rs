@@ -250,6 +250,26 @@ fn every_block_of_toml_is_read_without_a_warning() {
     assert!(count > 5, "{count} blocks");
 }
 
+/// All else is read-only to it (`ProtectSystem=strict`).
+#[test]
+fn files_of_the_pages_lie_where_our_unit_may_write() {
+    let unit = root().join("deploy/systemd/teleport-event-handler.service");
+    let unit = std::fs::read_to_string(unit).unwrap();
+    let state = unit.lines().find_map(|line| line.strip_prefix("StateDirectory=")).unwrap();
+    let mut count = 0;
+    for (page, text) in pages() {
+        for block in blocks(&text).iter().filter(|block| block.language == "toml") {
+            let Some((_, table)) = block.text.split_once("[forward.file]\n") else { continue };
+            let path = table.lines().find_map(|line| line.strip_prefix("path = \"")).unwrap();
+            if path.starts_with('/') {
+                assert!(path.starts_with(&format!("/var/lib/{state}/")), "{page}: {path}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 0, "no page has a file");
+}
+
 /// A directory with the program under its name, and a `tctl` that gives the identity which a
 /// cluster would have signed; the rest is the system's.
 fn tools(dir: &Path) -> String {
