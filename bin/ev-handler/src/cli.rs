@@ -3,13 +3,14 @@
 #![allow(clippy::print_stderr, reason = "commands talk to the terminal")]
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use clap::{Args as _, Command, FromArgMatches as _, Subcommand as _};
 use ev_modules::cli as decoder;
 
 use crate::chain::Chain;
 use crate::exit::Exit;
+use crate::printing::GoingOn;
 use crate::{
     config, configure, decode, doctor, logging, pages, parked, program, replay, schema, shadow,
     signals, start, state, status, verify,
@@ -34,10 +35,11 @@ fn command_line(args: impl IntoIterator<Item = OsString>) -> Exit {
             // Help and version were asked for; all else is wrong use, which ends with 1 as in the
             // reference handler.
             let asked = !error.use_stderr();
-            if error.print().is_err() {
-                return Exit::Failure;
-            }
-            return if asked { Exit::Success } else { Exit::Failure };
+            let is_printed = match error.print() {
+                Ok(()) => true,
+                Err(error) => error.kind() == ErrorKind::BrokenPipe,
+            };
+            return if asked && is_printed { Exit::Success } else { Exit::Failure };
         }
     };
     match matches.subcommand() {
@@ -135,15 +137,16 @@ fn run_decoder(command: &decoder::Command) -> Exit {
     }
 }
 
-/// Prints to stdout. A reader that has gone away (`| head`) is a failure, not a panic.
+/// Prints to stdout. A reader that has enough (`| head`) is no failure.
 pub(crate) fn say(text: &str) -> Exit {
     write_out(text.as_bytes())
 }
 
 fn write_out(bytes: &[u8]) -> Exit {
-    match std::io::stdout().write_all(bytes) {
+    let mut out = GoingOn(std::io::stdout());
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Exit::Success,
-        Err(_) => Exit::Failure,
+        Err(error) => fail(&format_args!("failed to print: {error}")),
     }
 }
 

@@ -21,6 +21,7 @@ mod novelty;
 mod pages;
 mod parked;
 mod place;
+mod printing;
 mod program;
 mod progress;
 mod replay;

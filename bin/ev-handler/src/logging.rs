@@ -17,6 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::foot::Owner;
 use self::one_line::OneLine;
+use crate::printing::GoingOn;
 
 pub(crate) use self::foot::Foot;
 
@@ -83,9 +84,10 @@ pub(crate) fn foot() -> Option<Foot> {
     FOOT.get().cloned()
 }
 
-/// stdout, a line at a time, each written while there is no such line on the same terminal.
-pub(crate) fn stdout() -> LineWriter<Stdout> {
-    LineWriter::new(Stdout(std::io::stdout()))
+/// stdout, a line at a time, each written while there is no such line on the same terminal. What
+/// nobody reads any more is left out.
+pub(crate) fn stdout() -> LineWriter<GoingOn<Stdout>> {
+    LineWriter::new(GoingOn(Stdout(std::io::stdout())))
 }
 
 /// See [`stdout`].

@@ -18,6 +18,7 @@ use ev_configure::{Passphrase, configure};
 use self::args::Args;
 use self::terminal::Terminal;
 use crate::exit::Exit;
+use crate::printing::GoingOn;
 
 /// The command, with the reference handler's arguments and ours.
 pub(crate) fn define() -> Command {
@@ -77,6 +78,7 @@ fn from_stdin() -> Result<Option<Passphrase>> {
 }
 
 fn say(text: &str) -> Result<()> {
-    let mut stdout = io::stdout();
+    // A reader that has enough of it changes nothing of what is written.
+    let mut stdout = GoingOn(io::stdout());
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("failed to print")
 }

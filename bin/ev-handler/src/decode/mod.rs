@@ -19,6 +19,7 @@ use ev_unstructured::UnstructuredDecoder;
 
 use self::report::Report;
 use crate::exit::Exit;
+use crate::printing::print;
 
 /// Longest line that is read, in bytes: an event of 48 MiB, when the largest that Auth sends have
 /// some 4 MiB. What has no line feeds, as a device or a wrong file, must not fill the memory.
@@ -69,9 +70,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     };
     let mode = if args.known_part { Mode::KnownPart } else { Mode::Strict };
     let work = Work { decoder: &*decoder, mode, report: args.report };
-    let out = BufWriter::new(std::io::stdout().lock());
-    let failed = work.all(BufReader::new(input), out, std::io::stderr().lock())?;
-    Ok(if failed == 0 { Exit::Success } else { Exit::Failure })
+    print(std::io::stdout().lock(), |out| {
+        let failed =
+            work.all(BufReader::new(input), BufWriter::new(out), std::io::stderr().lock())?;
+        Ok(if failed == 0 { Exit::Success } else { Exit::Failure })
+    })
 }
 
 /// What is done with each line.

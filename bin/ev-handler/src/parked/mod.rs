@@ -17,6 +17,7 @@ use clap::{ArgMatches, FromArgMatches as _};
 
 use crate::config::Beside;
 use crate::exit::Exit;
+use crate::printing::{GoingOn, print};
 
 /// List, show, retry, export and drop events that could not be delivered
 #[derive(clap::Subcommand, Debug)]
@@ -56,18 +57,26 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
             None
         }
     };
-    let mut console = Console {
-        out: &mut std::io::stdout().lock(),
-        errors: &mut std::io::stderr(),
-        input: &mut std::io::stdin().lock(),
-        is_terminal: std::io::stdin().is_terminal(),
+    let run = |out: &mut dyn Write| {
+        let console = &mut Console {
+            out,
+            errors: &mut std::io::stderr(),
+            input: &mut std::io::stdin().lock(),
+            is_terminal: std::io::stdin().is_terminal(),
+        };
+        match &command {
+            Command::List(args) => list::run(args, &beside, console),
+            Command::Show(args) => show::run(args, &beside, console),
+            Command::Retry(args) => by_hand::retry(args, &beside, console),
+            Command::Export(args) => export::run(args, &beside, console),
+            Command::Drop(args) => by_hand::drop_events(args, &beside, console),
+        }
     };
+    let out = std::io::stdout().lock();
     match &command {
-        Command::List(args) => list::run(args, &beside, &mut console),
-        Command::Show(args) => show::run(args, &beside, &mut console),
-        Command::Retry(args) => by_hand::retry(args, &beside, &mut console),
-        Command::Export(args) => export::run(args, &beside, &mut console),
-        Command::Drop(args) => by_hand::drop_events(args, &beside, &mut console),
+        // What is done is done whole, whoever reads of it.
+        Command::Retry(_) | Command::Drop(_) => run(&mut GoingOn(out)),
+        Command::List(_) | Command::Show(_) | Command::Export(_) => print(out, |out| run(out)),
     }
 }
 

@@ -15,6 +15,7 @@ use clap::{ArgMatches, FromArgMatches as _};
 
 use crate::config::Beside;
 use crate::exit::Exit;
+use crate::printing::print;
 
 /// Tell the fields and types of events, as JSON Schema too, and what a version adds
 #[derive(clap::Subcommand, Debug)]
@@ -32,12 +33,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
     let command = Command::from_arg_matches(matches)?;
     let beside = Beside::read(matches);
     beside.begin_log();
-    let out = &mut std::io::stdout().lock();
-    match &command {
+    print(std::io::stdout().lock(), |out| match &command {
         Command::List(args) => list::run(args, &beside, out),
         Command::Show(args) => show::run(args, &beside, out),
         Command::Diff(args) => diff::run(args, &beside, out),
-    }
+    })
 }
 
 /// Prints rows with columns as wide as they need to be, the last one as it is.

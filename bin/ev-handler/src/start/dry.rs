@@ -15,7 +15,7 @@ use ev_core::{
 use ev_reference_state::candidates;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::Error;
 
@@ -159,10 +159,12 @@ impl Sink for DrySink {
                 Ok(()) => (batch, Verdict::Delivered),
                 Err(error) => {
                     let detail = error.to_string();
-                    if !stop.is_cancelled() {
-                        warn!(%error, "what would be sent cannot be printed any more, stopping");
-                    }
-                    if error.kind() != io::ErrorKind::BrokenPipe {
+                    if error.kind() == io::ErrorKind::BrokenPipe {
+                        debug!("nobody reads what would be sent any more, stopping");
+                    } else {
+                        if !stop.is_cancelled() {
+                            warn!(%error, "what would be sent cannot be printed any more, stopping");
+                        }
                         let mut failure =
                             self.failure.lock().unwrap_or_else(PoisonError::into_inner);
                         failure.get_or_insert(error);

@@ -13,6 +13,7 @@ use clap::{ArgMatches, FromArgMatches as _};
 
 use crate::config::Beside;
 use crate::exit::Exit;
+use crate::printing::{GoingOn, print};
 
 /// Show what is stored, and export it for the reference handler
 #[derive(clap::Subcommand, Debug)]
@@ -36,10 +37,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
     let command = Command::from_arg_matches(matches)?;
     let beside = Beside::read(matches);
     beside.begin_log();
-    let mut console =
-        Console { out: &mut std::io::stdout().lock(), errors: &mut std::io::stderr() };
+    let (out, errors) = (std::io::stdout().lock(), &mut std::io::stderr());
     match &command {
-        Command::Show(args) => show::run(args, &beside, &mut console),
-        Command::Export(args) => export::run(args, &beside, &mut console),
+        Command::Show(args) => {
+            print(out, |out| show::run(args, &beside, &mut Console { out, errors }))
+        }
+        Command::Export(args) => {
+            export::run(args, &beside, &mut Console { out: &mut GoingOn(out), errors })
+        }
     }
 }

@@ -37,6 +37,7 @@ mod takeover;
 mod terminal;
 mod toolchains;
 mod two_receivers;
+mod unread;
 mod unstructured;
 mod verify_command;
 mod watchdog;
