@@ -31,6 +31,7 @@ mod scenarios;
 mod schema_command;
 mod shadow_command;
 mod sinks;
+mod site;
 mod stage;
 mod surroundings;
 mod takeover;

@@ -1,25 +1,28 @@
 //! What the pages tell people to type: each command line of the program in a fenced block is taken
-//! by the program, each block of TOML is read by it, and the blocks behind `<!-- run -->` run.
+//! by the program, each block of TOML is read by it, and the blocks behind `<!-- run -->` run. Those
+//! that need a site are in `site.rs`.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ev_sink_fluentd::answer_table;
 use ev_test_support::certs::{Authority, Identity, Validity};
 
-use crate::stage::write;
+use crate::stage::{templates, write};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ev-handler");
 /// By which a line calls it.
 const NAMES: [&str; 3] = ["ev-handler", "teleport-event-handler", "teleport-plugin"];
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Names and texts of the README and of all pages in `docs`.
-fn pages() -> Vec<(String, String)> {
+pub(crate) fn pages() -> Vec<(String, String)> {
     let names = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<PathBuf> =
         names.filter(|path| path.extension().is_some_and(|ending| ending == "md")).collect();
@@ -29,15 +32,15 @@ fn pages() -> Vec<(String, String)> {
     paths.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
 }
 
-struct Block {
+pub(crate) struct Block {
     language: String,
     /// The line in front of it, by which it may be marked.
-    before: String,
-    text: String,
+    pub(crate) before: String,
+    pub(crate) text: String,
 }
 
 /// The fenced blocks of a page, also those inside of lists.
-fn blocks(page: &str) -> Vec<Block> {
+pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let (mut blocks, mut before, mut open) = (Vec::new(), "", None::<Block>);
     for line in page.lines() {
         let trimmed = line.trim_start();
@@ -56,14 +59,14 @@ fn blocks(page: &str) -> Vec<Block> {
 }
 
 /// One line for each command, without comments; a line that ends with `\` goes on in the next.
-fn lines(block: &str) -> Vec<String> {
+pub(crate) fn lines(block: &str) -> Vec<String> {
     let joined = block.replace("\\\n", " ");
     let lines = joined.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
     lines.filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
 /// A line with `[what may be left out]` is one with all of that; of `[this | that]` either.
-fn variants(line: &str) -> Vec<String> {
+pub(crate) fn variants(line: &str) -> Vec<String> {
     let Some((head, (inside, rest))) =
         line.split_once(" [").and_then(|(head, tail)| Some((head, tail.split_once(']')?)))
     else {
@@ -271,8 +274,8 @@ fn files_of_the_pages_lie_where_our_unit_may_write() {
 }
 
 /// A directory with the program under its name, and a `tctl` that gives the identity which a
-/// cluster would have signed; the rest is the system's.
-fn tools(dir: &Path) -> String {
+/// cluster would have signed, and a `systemctl` that does nothing; the rest is the system's.
+pub(crate) fn tools(dir: &Path) -> String {
     let tools = dir.join("tools");
     std::fs::create_dir(&tools).unwrap();
     symlink(PROGRAM, tools.join("ev-handler")).unwrap();
@@ -286,9 +289,21 @@ fn tools(dir: &Path) -> String {
         *.yaml) test -s \"$word\";;\n\
         esac; done\n";
     write(&tools, "tctl", script);
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(tools.join("tctl"), mode).unwrap();
+    write(&tools, "systemctl", "#!/bin/sh\n");
+    for name in ["tctl", "systemctl"] {
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(tools.join(name), mode).unwrap();
+    }
     format!("{}:/usr/bin:/bin", tools.display())
+}
+
+/// What the pages take for there: Teleport's schemas, and an event as base64 with its JSON.
+fn surroundings(here: &Path) -> String {
+    std::fs::create_dir_all(here.join("teleport/api")).unwrap();
+    symlink(root().join("proto/teleport/v18dev"), here.join("teleport/api/proto")).unwrap();
+    let event = templates("v18dev").swap_remove(0);
+    write(here, "event.b64", &(STANDARD.encode(&event.oneof) + "\n"));
+    String::from_utf8(event.json.to_vec()).unwrap()
 }
 
 /// The blocks that are marked run as they stand, those of a page one behind the other.
@@ -301,6 +316,8 @@ fn marked_blocks_run_as_they_stand() {
         let scripts: Vec<&Block> = all.iter().filter(marked).collect();
         let (dir, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let path = tools(dir.path());
+        let event = surroundings(here.path());
+        let mut printed = String::new();
         for script in &scripts {
             let mut command = Command::new("/bin/sh");
             command.args(["-e", "-u", "-c", &script.text]).env_clear().env("PATH", &path);
@@ -308,8 +325,23 @@ fn marked_blocks_run_as_they_stand() {
                 command.current_dir(here.path()).stdin(Stdio::null()).output().expect("a shell");
             let told = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{page}:\n{}\n{told}", script.text);
+            printed.push_str(&String::from_utf8(output.stdout).unwrap());
         }
         count += scripts.len();
+        let is_there = |name: &str| here.path().join(name).is_file();
+        // That of `docs` has nothing to run.
+        if page == "README.md" && !scripts.is_empty() {
+            assert!(is_there("keys/decoder-key.pem") && is_there("table-v1.evt.dsse.json"));
+        }
+        if page == "decoder-modules.md" {
+            let lines: Vec<&str> = printed.lines().collect();
+            let [.., native, report, module] = lines.as_slice() else { panic!("{printed}") };
+            assert_eq!((*native, *module), (event.as_str(), event.as_str()));
+            let report: serde_json::Value = serde_json::from_str(report).unwrap();
+            assert_eq!(report["json"], event.as_str());
+            let index = std::fs::read_to_string(here.path().join("artifacts/versions.json"));
+            assert_eq!(index.unwrap().trim(), r#"{"versions":["18.1.0"]}"#);
+        }
         if page == "guide.md" {
             let names = ["ca.crt", "client.key", "fluent.conf", "identity", "server.key"];
             for name in names {
@@ -318,7 +350,7 @@ fn marked_blocks_run_as_they_stand() {
             }
         }
     }
-    assert!(count >= 5, "{count} blocks");
+    assert!(count >= 9, "{count} blocks");
 }
 
 /// The guide goes the way of the one that people know, with nothing left out.
