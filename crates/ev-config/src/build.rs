@@ -16,6 +16,7 @@ use self::address::{check_address, check_url};
 use crate::duration::{format_duration, parse_duration};
 use crate::event_types;
 use crate::finding::Finding;
+use crate::load::Whereabouts;
 use crate::options::{Kind, Toml};
 use crate::origin::Origin;
 use crate::resolve::{Resolved, Setting};
@@ -90,6 +91,12 @@ fn all_or_none<T>(built: Option<Option<T>>) -> Option<Option<T>> {
         Some(None) => None,
         Some(Some(built)) => Some(Some(built)),
     }
+}
+
+/// The little that is needed to find a handler.
+pub(crate) fn whereabouts(resolved: &mut Resolved) -> Whereabouts {
+    let mut build = Build { resolved };
+    Whereabouts { storage: build.storage(), diag_addr: build.diag_addr() }
 }
 
 struct Build<'a> {

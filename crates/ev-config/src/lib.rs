@@ -59,7 +59,9 @@ pub use document::document;
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use error::ConfigError;
 pub use finding::Finding;
-pub use load::{Effective, Environment, Loaded, is_debug, load, load_beside};
+pub use load::{
+    Effective, Environment, Loaded, Whereabouts, is_debug, load, load_beside, whereabouts,
+};
 pub use options::{Group, Kind, OptionSpec, Owner, Support, Toml, options};
 pub use origin::Origin;
 pub use settings::{

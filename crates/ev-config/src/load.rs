@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
@@ -117,6 +118,29 @@ pub fn is_debug(matches: &ArgMatches, env: &Environment<'_>) -> bool {
     let is_flag = |name: &str| GLOBAL.contains(&name);
     let sources = Sources { flags: matches, is_flag: &is_flag, file: None, env, places: &places };
     resolve(&sources).settings["debug"].value == Some(Value::Bool(true))
+}
+
+/// Where a handler keeps its state and can be asked, whatever else is wrong with its settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The storage directory, if it is set.
+    pub storage: Option<PathBuf>,
+    /// The address for diagnostics, if it is set.
+    pub diag_addr: Option<SocketAddr>,
+}
+
+/// Of a configuration that [`load_beside`] cannot take, what can be read all the same; nothing if
+/// the file itself cannot be read.
+pub fn whereabouts(matches: &ArgMatches, env: &Environment<'_>, cwd: &Path) -> Whereabouts {
+    let home = env("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    let places = Places { cwd: cwd.to_owned(), home };
+    let is_flag = |name: &str| GLOBAL.contains(&name);
+    let mut sources =
+        Sources { flags: matches, is_flag: &is_flag, file: None, env, places: &places };
+    let file = config_path(&resolve(&sources)).and_then(|path| path.map(File::read).transpose());
+    let Ok(file) = file else { return Whereabouts::default() };
+    sources.file = file.as_ref();
+    crate::build::whereabouts(&mut resolve(&sources))
 }
 
 fn load_with(

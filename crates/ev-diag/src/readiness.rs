@@ -148,7 +148,20 @@ fn decoder(snapshot: &Snapshot) -> Part {
     let unknown: u64 = decoder.unknown.values().sum();
     let refused = decoder.artifacts.refused;
     let said = match &decoder.in_use {
+        None if refused > 0 => (
+            Light::Warning,
+            format!(
+                "{refused} signed decoders were refused, and there is none yet; the log says why"
+            ),
+        ),
         None => (Light::Ok, "none was needed yet".to_owned()),
+        Some(in_use) if in_use == "pending" && refused > 0 => {
+            let what = "the one for this version of Auth is on its way";
+            (
+                Light::Warning,
+                format!("{what}; {refused} signed ones were refused, the log says why"),
+            )
+        }
         Some(in_use) if in_use == "pending" => {
             (Light::Warning, "the one for this version of Auth is on its way".to_owned())
         }
@@ -157,7 +170,8 @@ fn decoder(snapshot: &Snapshot) -> Part {
             let what = format!("{in_use}; {unknown} events of {types} types not wholly known");
             (Light::Warning, what)
         }
-        Some(in_use) if refused > 0 => {
+        // Behind a refusal the right one has come.
+        Some(in_use) if refused > 0 && !in_use.starts_with("exact") => {
             (Light::Warning, format!("{in_use}; {refused} signed decoders were refused"))
         }
         Some(in_use) => (Light::Ok, in_use.clone()),
@@ -222,7 +236,8 @@ fn flowing(sink: &Sink, snapshot: &Snapshot) -> Part {
                 Some(lag) => format!("{lag} s behind"),
                 None => "nothing was read yet".to_owned(),
             };
-            (Light::Ok, format!("{} events delivered, {lag}", sink.counters.sent))
+            let done = if snapshot.dry_run { "made and not sent" } else { "delivered" };
+            (Light::Ok, format!("{} events {done}, {lag}", sink.counters.sent))
         });
     part(&format!("sink {}", sink.name), said)
 }
@@ -371,6 +386,20 @@ mod tests {
         snapshot.sinks[0].authority = Some(authority);
         let reason = "expires soon: `CA` for the server of fluentd on 1970-01-01T00:15:00Z";
         check(&snapshot, true, "credentials", Light::Warning, reason);
+    }
+
+    #[test]
+    fn a_refusal_is_told_until_the_right_decoder_is_there() {
+        let mut snapshot = well();
+        snapshot.decoder.artifacts.refused = 4;
+        let none = "4 signed decoders were refused, and there is none yet; the log says why";
+        check(&snapshot, true, "decoder", Light::Warning, none);
+        snapshot.decoder.in_use = Some("pending".to_owned());
+        let pending = "the one for this version of Auth is on its way; 4 signed ones were refused, \
+                       the log says why";
+        check(&snapshot, true, "decoder", Light::Warning, pending);
+        snapshot.decoder.in_use = Some("exact: module 18.0.1".to_owned());
+        assert_eq!(unwell(&snapshot), (true, vec![]));
     }
 
     #[test]

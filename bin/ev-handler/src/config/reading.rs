@@ -1,11 +1,12 @@
 //! From the process's own surroundings to settings: one way for all commands.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::ArgMatches;
-use ev_config::{ConfigError, Environment, Loaded, LogFormat, Settings};
+use ev_config::{ConfigError, Environment, Loaded, LogFormat, Settings, Whereabouts};
 use tracing::warn;
 
 use crate::audit::Auditor;
@@ -112,6 +113,8 @@ pub(crate) struct Beside {
     loaded: Result<Loaded, Unusable>,
     /// Where there are none: whether flags or the environment say so.
     debug: bool,
+    /// Where there are none: what is known of the handler all the same.
+    whereabouts: Whereabouts,
 }
 
 impl Beside {
@@ -122,7 +125,11 @@ impl Beside {
             matches = inner;
         }
         let loaded = read_with(matches, ev_config::load_beside);
-        Self { loaded, debug: ev_config::is_debug(matches, &environment) }
+        let whereabouts = match (&loaded, std::env::current_dir()) {
+            (Err(_), Ok(cwd)) => ev_config::whereabouts(matches, &environment, &cwd),
+            _ => Whereabouts::default(),
+        };
+        Self { loaded, debug: ev_config::is_debug(matches, &environment), whereabouts }
     }
 
     /// Begins the log.
@@ -149,6 +156,27 @@ impl Beside {
         }
     }
 
+    /// The storage directory, also where another setting is wrong: a handler that was started
+    /// before that runs on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Beside::settings`].
+    pub(crate) fn storage(&self) -> Result<PathBuf> {
+        match (&self.loaded, &self.whereabouts.storage) {
+            (Err(_), Some(storage)) => Ok(storage.clone()),
+            _ => Ok(self.settings()?.storage.clone()),
+        }
+    }
+
+    /// Where the handler can be asked, if that is set.
+    pub(crate) fn diag_addr(&self) -> Option<SocketAddr> {
+        match &self.loaded {
+            Ok(loaded) => loaded.settings.diag_addr,
+            Err(_) => self.whereabouts.diag_addr,
+        }
+    }
+
     /// The settings.
     ///
     /// # Errors
@@ -168,6 +196,6 @@ impl Beside {
     #[cfg(test)]
     pub(crate) fn nothing() -> Self {
         let loaded = Err(Unusable::Cwd(std::io::ErrorKind::NotFound.into()));
-        Self { loaded, debug: false }
+        Self { loaded, debug: false, whereabouts: Whereabouts::default() }
     }
 }

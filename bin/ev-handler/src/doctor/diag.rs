@@ -1,12 +1,14 @@
 //! The address of metrics and health: whether the handler can take it.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use ev_config::Settings;
+use ev_diag::{Light, Readiness, Snapshot};
 use ev_state::StateReader;
 
 use super::finding::{Findings, Step};
+use crate::status::ask::ask;
 
 pub(super) fn examine(settings: &Settings, findings: &mut Findings) {
     let Some(address) = settings.diag_addr else {
@@ -17,8 +19,7 @@ pub(super) fn examine(settings: &Settings, findings: &mut Findings) {
         Ok(_) => findings.ok(Step::Diag, format!("`{address}` is free for metrics and health")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             if StateReader::is_in_use(&settings.storage).unwrap_or(false) {
-                let what = format!("`{address}` is in use, and a handler runs: it will be its own");
-                return findings.note(Step::Diag, what);
+                return runs(address, findings);
             }
             let cure =
                 "name another one with `diag-addr`, or end the process that has it (`ss -ltnp`)";
@@ -27,6 +28,31 @@ pub(super) fn examine(settings: &Settings, findings: &mut Findings) {
         Err(error) => {
             let cure = "name an address of this machine and a port above 1023 with `diag-addr`";
             findings.problem(Step::Diag, format!("`{address}` cannot be taken: {error}"), cure);
+        }
+    }
+}
+
+/// What the handler that runs says of itself: it sees what nobody beside it can.
+fn runs(address: SocketAddr, findings: &mut Findings) {
+    let said = ask(address).and_then(|body| Ok(serde_json::from_str::<Snapshot>(&body)?));
+    let snapshot = match said {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            let what = format!("`{address}` is in use, and a handler runs that does not say how");
+            return findings.note(Step::Diag, format!("{what}: {error:#}"));
+        }
+    };
+    let readiness = Readiness::of(&snapshot);
+    if readiness.ready {
+        findings.ok(Step::Diag, format!("a handler runs and says at `{address}` that it is ready"));
+    }
+    for part in readiness.parts {
+        let what = format!("the handler that runs says of `{}`: {}", part.name, part.reason);
+        let cure = "see the same step here, and the handler's log";
+        match part.light {
+            Light::Ok => {}
+            Light::Warning => findings.note(Step::Diag, what),
+            Light::Down => findings.problem(Step::Diag, what, cure),
         }
     }
 }

@@ -166,7 +166,8 @@ fn locked(path: &Path, findings: &mut Findings) {
 }
 
 fn state(path: &Path, findings: &mut Findings) -> Option<Owner> {
-    if !path.join("ev-state").join("state.db").exists() {
+    // What cannot be looked at is for the reader to say.
+    if let Ok(false) = path.join("ev-state").join("state.db").try_exists() {
         let what = "there is no state yet: the first start makes one";
         findings.ok(Step::State, what);
         return None;

@@ -1,31 +1,51 @@
 //! Asks a running handler.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// How long it may take to connect, and to say anything more.
+/// How long it may take to connect, and then for the whole answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A status has some tens of kilobytes.
-const LARGEST: u64 = 4 << 20;
+const LARGEST: usize = 4 << 20;
 
 /// What `/status.json` says.
-pub(super) fn ask(address: SocketAddr) -> Result<String> {
+pub(crate) fn ask(address: SocketAddr) -> Result<String> {
+    ask_within(address, PATIENCE)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command of its own, outside of any engine")]
+fn ask_within(address: SocketAddr, patience: Duration) -> Result<String> {
     let reach = if address.ip().is_unspecified() {
         SocketAddr::from(([127, 0, 0, 1], address.port()))
     } else {
         address
     };
     let mut answer = Vec::new();
-    TcpStream::connect_timeout(&reach, PATIENCE)
+    TcpStream::connect_timeout(&reach, patience)
         .and_then(|mut stream| {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
+            let begun = Instant::now();
+            stream.set_write_timeout(Some(patience))?;
             // By 1.0 the body is all that comes, up to the end.
             write!(stream, "GET /status.json HTTP/1.0\r\nHost: {reach}\r\n\r\n")?;
-            stream.take(LARGEST).read_to_end(&mut answer)
+            let mut piece = [0; 16 * 1024];
+            while answer.len() < LARGEST {
+                // One that sends a byte now and then would have another limit each time.
+                let left = patience.saturating_sub(begun.elapsed());
+                if left.is_zero() {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                stream.set_read_timeout(Some(left))?;
+                match stream.read(&mut piece) {
+                    Ok(0) => break,
+                    Ok(count) => answer.extend_from_slice(&piece[..count]),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
         })
         .with_context(|| format!("no handler answers at {reach}"))?;
     let answer = String::from_utf8_lossy(&answer);
@@ -37,4 +57,29 @@ pub(super) fn ask(address: SocketAddr) -> Result<String> {
         bail!("what answers at {reach} has no `/status.json`: {}", crate::text::harmless(first));
     }
     Ok(body.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn one_who_dawdles_has_one_limit_for_all() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let slow = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // One byte as soon as another was taken, for as long as somebody listens.
+            while stream.write_all(b"H").is_ok() {
+                std::thread::yield_now();
+            }
+        });
+        let limit = Duration::from_millis(50);
+        let error = ask_within(address, limit).unwrap_err().to_string();
+        // Not "no HTTP", which would have taken all that it has to say.
+        assert_eq!(error, format!("no handler answers at {address}"));
+        slow.join().unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! `ev-handler status`: what a handler is doing, asked at its address for diagnostics, or, when it
 //! does not run, read from its state.
 
-mod ask;
+pub(crate) mod ask;
 mod at_rest;
 mod print;
 
@@ -35,8 +35,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
     let args = Args::from_arg_matches(matches)?;
     let beside = Beside::read(matches);
     beside.begin_log();
-    let set = || beside.settings().ok().and_then(|settings| settings.diag_addr);
-    let address = args.address.or_else(set);
+    let address = args.address.or_else(|| beside.diag_addr());
     let (body, note) = match address.map(ask::ask) {
         Some(Ok(body)) => (body, None),
         Some(Err(error)) => {

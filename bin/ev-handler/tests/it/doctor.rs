@@ -1,8 +1,10 @@
 //! `ev-handler doctor`: each fault of the road is found by its name, with what to do about it.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::Command;
 
+use ev_diag::{Phase, Snapshot};
 use ev_modules::SigningKey;
 use ev_test_support::certs::{Authority, Identity, LeafRequest, Validity};
 use ev_test_support::{
@@ -509,8 +511,28 @@ async fn an_address_for_metrics_that_somebody_else_has() {
     let seen = doctor(&stage, &[]);
     seen.problem("diag", &[&addr.to_string(), "in use by another process"], &["`diag-addr`"]);
     let _running = ev_state::SqliteStore::open(stage.path("storage")).unwrap();
-    doctor(&stage, &[]).finds("diag", "note", &["a handler runs"], &[]);
-    drop(held);
+    // A handler that runs sees what nobody beside it can: that its state is locked, for one.
+    let mut said = Snapshot { phase: Phase::Running, ..Snapshot::default() };
+    said.storage_trouble = Some("it cannot be written: database is locked".to_owned());
+    let said = serde_json::to_string(&said).unwrap();
+    let handler = std::thread::spawn(move || {
+        let (mut stream, _) = held.accept().unwrap();
+        // The whole question first, so that the end is no reset.
+        let mut question = Vec::new();
+        while !question.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            question.push(byte[0]);
+        }
+        write!(stream, "HTTP/1.0 200 OK\r\n\r\n{said}").unwrap();
+    });
+    let seen = doctor(&stage, &[]);
+    seen.problem(
+        "diag",
+        &["the handler that runs says of `state`", "database is locked"],
+        &["log"],
+    );
+    handler.join().unwrap();
     doctor(&stage, &[]).ok("diag", &["is free"]);
 }
 

@@ -80,6 +80,13 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     metric(
         Kind::Gauge,
+        "ev_dry_run",
+        &[],
+        "1 in a dry run: what counts as delivered was made, and sent to nobody",
+        |of, out| out.truth(&[], of.dry_run),
+    ),
+    metric(
+        Kind::Gauge,
         "ev_part_ready",
         &["part"],
         "1 for each part of the road that works, 0 for one that keeps events from flowing",

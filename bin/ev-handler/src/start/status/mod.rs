@@ -1,6 +1,7 @@
 //! What a run is doing, put together for whoever asks: the address for diagnostics, the file that
 //! SIGUSR1 writes, and systemd.
 
+mod blind;
 mod catching_up;
 mod engine;
 mod notify;
@@ -23,6 +24,7 @@ use ev_state::SqliteStore;
 use ev_tls::CertificateFacts;
 use tokio_util::sync::CancellationToken;
 
+use self::blind::Blind;
 use self::parked::Parked;
 use self::unknown::UnknownTypes;
 use super::known::{Known, Running};
@@ -70,6 +72,7 @@ pub(crate) struct Gatherer {
     embedded: Vec<String>,
     parked: Parked,
     unknown: UnknownTypes,
+    blind: Blind,
     /// What each engine said last.
     last: Mutex<Vec<(SinkId, Status)>>,
     history: Mutex<History>,
@@ -103,8 +106,9 @@ impl Gatherer {
             began: from.env.monotonic(),
             started: UnixTime(from.env.now().seconds()),
             embedded,
-            parked: Parked::new(Arc::clone(&from.store)),
+            parked: Parked::new(Arc::clone(&from.store), (!from.dry_run).then_some(&*from.storage)),
             unknown: UnknownTypes::default(),
+            blind: Blind::default(),
             last: Mutex::default(),
             history: Mutex::default(),
             runtime,
@@ -128,10 +132,12 @@ impl Gatherer {
         };
         let statuses = self.ask(&engines).await;
         let now = env.monotonic();
-        let lost = presence.lost_at().map(|at| now.saturating_sub(at).as_secs());
+        let lost_at = presence.lost_at();
+        let lost = lost_at.map(|at| now.saturating_sub(at).as_secs());
         let trouble = presence.trouble();
         // Nobody knows what comes there meanwhile.
-        let blind = lost.or(trouble.as_ref().map(|(at, _)| now.saturating_sub(*at).as_secs()));
+        let since = self.blind.since(lost_at.or(trouble.as_ref().map(|(at, _)| *at)));
+        let blind = since.map(|at| now.saturating_sub(at).as_secs());
         let connected = presence.version();
         let version = connected.as_ref().or(survey.as_ref().map(|survey| &survey.version));
         let signer = registry.as_ref().zip(version).and_then(|(all, of)| all.signer(of));
@@ -163,6 +169,7 @@ impl Gatherer {
             () => Phase::Running,
         };
         let storage_trouble = engines.iter().find_map(|running| running.pulse.state_trouble());
+        let storage_trouble = storage_trouble.or_else(|| self.parked.trouble());
         let snapshot = Snapshot {
             time: UnixTime(env.now().seconds()),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,16 +1,23 @@
-//! How many events are parked, by reason.
+//! What is asked of the state on a thread that may wait for it: how many events are parked, by
+//! reason, and whether its files are still those that were opened.
 
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ev_core::{ParkReason, SinkId, StateStore};
 use ev_state::SqliteStore;
+use tracing::error;
 
 /// How long the state is waited for: it is busy while it writes, and hangs with a disk that does.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Device and number of a file.
+type Identity = (u64, u64);
 type Counts = BTreeMap<String, u64>;
 
 /// Asks the state, and remembers what it said for when it does not answer.
@@ -18,14 +25,36 @@ pub(super) struct Parked(Arc<Inner>);
 
 struct Inner {
     store: Arc<SqliteStore>,
+    /// The database as it was opened.
+    opened: Option<(PathBuf, Identity)>,
+    is_gone: AtomicBool,
     last: Mutex<BTreeMap<SinkId, Counts>>,
     /// One question at a time, so that a disk that hangs ties up one thread and not many.
     asking: AtomicBool,
 }
 
 impl Parked {
-    pub(super) fn new(store: Arc<SqliteStore>) -> Self {
-        Self(Arc::new(Inner { store, last: Mutex::default(), asking: AtomicBool::new(false) }))
+    /// Of the state below a directory; of a copy, which a dry run uses, it is `None`.
+    pub(super) fn new(store: Arc<SqliteStore>, storage: Option<&str>) -> Self {
+        let opened = storage.and_then(|storage| {
+            let path = Path::new(storage).join("ev-state").join("state.db");
+            Some((identity(&path).ok()?, path))
+        });
+        Self(Arc::new(Inner {
+            store,
+            opened: opened.map(|(identity, path)| (path, identity)),
+            is_gone: AtomicBool::new(false),
+            last: Mutex::default(),
+            asking: AtomicBool::new(false),
+        }))
+    }
+
+    /// What is wrong with the files of the state, by the last answer.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let what = "its files were removed or replaced while they were in use: what is noted there \
+                    is lost, and sent again after a restart; stop the handler, put them back, and \
+                    start it";
+        self.0.is_gone.load(Ordering::Acquire).then(|| what.to_owned())
     }
 
     /// Parked events of that sink by reason; as they were last if the state does not answer.
@@ -50,10 +79,28 @@ impl Inner {
             }
             self.last().insert(sink, counts);
         }
+        self.look();
         self.asking.store(false, Ordering::Release);
+    }
+
+    fn look(&self) {
+        let Some((path, opened)) = &self.opened else { return };
+        // That it cannot be told, for want of file descriptors perhaps, is another trouble.
+        let is_gone = match identity(path) {
+            Ok(found) => found != *opened,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        if is_gone && !self.is_gone.swap(is_gone, Ordering::AcqRel) {
+            error!(path = %path.display(), "the state was removed or replaced while it was in use");
+        }
     }
 
     fn last(&self) -> std::sync::MutexGuard<'_, BTreeMap<SinkId, Counts>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }

@@ -217,6 +217,18 @@ async fn a_full_disk_is_named_and_no_reason_to_be_restarted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_is_removed_while_it_is_used_is_named() {
+    let scene = Scene::new(107, 50);
+    let watched = Watched::start(&scene).await;
+    scene.received_all().await;
+    watched.is_ready().await;
+    std::fs::rename(scene.stage.path("storage"), scene.stage.path("moved")).unwrap();
+    let reason = watched.is_down("state").await;
+    assert!(reason.contains("removed or replaced while they were in use"), "{reason}");
+    watched.program.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_it_stops_it_is_not_ready() {
     let scene = Scene::new(99, 100);
     scene.stage.fluentd.set(|switches| switches.latency_ms = 600_000);
@@ -278,6 +290,12 @@ async fn the_status_is_printed_from_the_address_and_from_the_state() {
     watched.is_down("auth").await;
     let (code, text) = status(&scene, &["--address", &address]).await;
     assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("not ready") && text.contains("auth           DOWN"), "{text}");
+    // With a mistake in the file it is found all the same.
+    let mut file = std::fs::read_to_string(scene.stage.path("handler.toml")).unwrap();
+    file = format!("diag-addr = \"{address}\"\nconcurrency = 0\n{file}");
+    std::fs::write(scene.stage.path("wrong.toml"), file).unwrap();
+    let (_, text) = status(&scene, &["--config", "wrong.toml"]).await;
     assert!(text.contains("not ready") && text.contains("auth           DOWN"), "{text}");
     // Nobody is asked, so that is all that can be said of it.
     let (code, text) = status(&scene, &["--storage", "storage"]).await;
