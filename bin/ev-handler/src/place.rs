@@ -22,7 +22,7 @@ impl Place {
     pub(crate) fn storage(&self, beside: &Beside) -> Result<PathBuf> {
         match &self.storage {
             Some(storage) => Ok(storage.clone()),
-            None => beside.storage(),
+            None => Ok(beside.settings()?.storage.clone()),
         }
     }
 

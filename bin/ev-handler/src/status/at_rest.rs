@@ -17,7 +17,11 @@ const PAGE: usize = 1_000;
 
 /// The same object as that of a running one, as far as the state knows.
 pub(super) fn json(place: &Place, beside: &Beside) -> Result<String> {
-    let (storage, reader) = place.reader(beside)?;
+    let storage = match &place.storage {
+        Some(storage) => storage.clone(),
+        None => beside.storage()?,
+    };
+    let reader = StateReader::open(&storage)?;
     let phase = match StateReader::is_in_use(&storage)? {
         true => Phase::Unasked,
         false => Phase::Ended,
