@@ -14,7 +14,7 @@ use crate::generated::ev::decoder::v1::get_artifact_response::Part;
 use crate::generated::ev::decoder::v1::{
     ArtifactKind as WireKind, GetArtifactRequest, GetArtifactResponse, Header,
 };
-use crate::link::Shared;
+use crate::living::Living;
 use crate::rpc;
 
 /// Largest envelope that is taken, in bytes. Ours are below 1 KiB; the interface allows 64 KiB.
@@ -25,14 +25,14 @@ const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
 /// Looks at sizes only; what comes is not to be trusted before its envelope is verified.
 #[derive(Clone)]
 pub struct AuthArtifacts {
-    shared: Shared,
+    living: Living,
     env: Arc<dyn Env>,
     patience: Duration,
 }
 
 impl AuthArtifacts {
-    pub(crate) fn new(shared: Shared, env: Arc<dyn Env>, patience: Duration) -> Self {
-        Self { shared, env, patience }
+    pub(crate) fn new(living: Living, env: Arc<dyn Env>, patience: Duration) -> Self {
+        Self { living, env, patience }
     }
 
     async fn fetch(&self, request: ArtifactRequest) -> Result<FetchedArtifact, Failure> {
@@ -57,7 +57,7 @@ impl AuthArtifacts {
         request: GetArtifactRequest,
         receive: impl AsyncFnOnce(Streaming<GetArtifactResponse>) -> Result<T, Failure>,
     ) -> Result<Option<T>, Failure> {
-        let connection = self.shared.get().ok_or(Failure::NotConnected)?;
+        let connection = self.living.get().ok_or(Failure::NotConnected)?;
         let answer = async {
             let messages = rpc::artifact(&connection, request).await?;
             receive(messages).await

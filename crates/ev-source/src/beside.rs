@@ -6,7 +6,7 @@ use ev_core::{AuthVersion, Env};
 
 use crate::Config;
 use crate::budget::Budget;
-use crate::link::Shared;
+use crate::living::Living;
 use crate::road::{CurrentRoad, SearchRoad};
 use crate::rpc::{self, Searched};
 use crate::window::Query;
@@ -17,7 +17,7 @@ use crate::window::Query;
 pub(crate) struct Beside {
     pub(crate) config: Arc<Config>,
     pub(crate) env: Arc<dyn Env>,
-    pub(crate) shared: Shared,
+    pub(crate) living: Living,
     pub(crate) budget: Budget,
     pub(crate) road: CurrentRoad,
 }
@@ -41,9 +41,9 @@ impl Beside {
         question: impl FnOnce(SearchRoad, i64) -> (Query, Option<Query>),
     ) -> Asked {
         let (connection, version, permit) = loop {
-            self.shared.connected().await;
+            self.living.connected().await;
             let permit = self.budget.begin_beside().await;
-            if let Some((connection, version)) = self.shared.up() {
+            if let Some((connection, version)) = self.living.up() {
                 break (connection, version, permit);
             }
         };
@@ -54,7 +54,7 @@ impl Beside {
         let searched =
             rpc::search_with_control(&connection, road, asked, control, patience, &*self.env).await;
         drop(permit);
-        let is_same = self.shared.up().is_some_and(|(_, now)| now == version);
+        let is_same = self.living.up().is_some_and(|(_, now)| now == version);
         if is_same && searched.answer.is_ok() {
             self.budget.answered();
         }

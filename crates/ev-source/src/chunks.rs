@@ -10,7 +10,8 @@ use tracing::warn;
 use crate::Config;
 use crate::backoff::Backoff;
 use crate::export::{Ending, Reading, Taken};
-use crate::link::{Shared, Troubles};
+use crate::link::Troubles;
+use crate::living::Living;
 use crate::rpc::{self, Trouble};
 
 /// Events that are taken at once.
@@ -24,7 +25,7 @@ const ATTEMPTS: u32 = 5;
 pub struct ChunkEvents {
     config: Arc<Config>,
     env: Arc<dyn Env>,
-    shared: Shared,
+    living: Living,
 }
 
 /// A chunk that is being read, from its beginning.
@@ -57,8 +58,8 @@ pub struct ChunkRefused {
 }
 
 impl ChunkEvents {
-    pub(crate) fn new(config: Arc<Config>, env: Arc<dyn Env>, shared: Shared) -> Self {
-        Self { config, env, shared }
+    pub(crate) fn new(config: Arc<Config>, env: Arc<dyn Env>, living: Living) -> Self {
+        Self { config, env, living }
     }
 
     /// Begins to read a chunk of a date.
@@ -88,15 +89,15 @@ impl ChunkReader {
             if let Some(over) = &self.over {
                 return over.clone().map(|()| None);
             }
-            let ChunkEvents { config, env, shared } = self.of.clone();
+            let ChunkEvents { config, env, living } = self.of.clone();
             if let Some(pause) = self.pause {
                 env.sleep(pause).await;
                 self.pause = None;
             }
-            let (connection, version) = shared.connected().await;
+            let (connection, version) = living.connected().await;
             let patience = config.request_timeout;
             let part = self.reading.part(connection, &version, EVENTS, patience, env).await;
-            if shared.up().is_none_or(|(_, now)| now != version) {
+            if living.up().is_none_or(|(_, now)| now != version) {
                 // Nobody knows under which version it was written.
                 self.reading.forget_stream();
                 continue;

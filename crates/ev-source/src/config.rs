@@ -61,7 +61,7 @@ pub struct Config {
     pub dial_timeout: Duration,
     /// Time for one answer, or for the next event of a recording. Default 2 min.
     pub request_timeout: Duration,
-    /// Pause between two Pings on a living connection. Default 1 min.
+    /// Pause between two Pings on a living connection. Default 30 s.
     pub ping_interval: Duration,
     /// Largest page to take, and largest event of a recording, in bytes. Auth cuts pages at 1 MiB;
     /// one event alone that is larger it sends or refuses, by its version and storage. What is
@@ -112,7 +112,7 @@ impl Config {
             concurrency: 5,
             dial_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(120),
-            ping_interval: Duration::from_secs(60),
+            ping_interval: Duration::from_secs(30),
             max_message_bytes: 32 * 1024 * 1024,
         }
     }

@@ -22,7 +22,8 @@ use crate::Config;
 use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::failing::{Asker, Failed, Failing};
-use crate::link::{Link, Shared};
+use crate::link::Link;
+use crate::living::Own;
 use crate::rescan::{Due, Rescans};
 use crate::road::{CurrentRoad, SearchRoad};
 use crate::rpc::{self, Searched, Trouble};
@@ -73,7 +74,7 @@ pub(crate) struct Reader {
     /// On the road of the bulk export.
     export: Option<Box<Export>>,
     /// Where others see that searches fail.
-    shared: Shared,
+    own: Option<Arc<Own>>,
 }
 
 struct Lane {
@@ -155,13 +156,13 @@ impl Reader {
             steps: 0,
             told_of_tip: false,
             export: None,
-            shared: Shared::default(),
+            own: None,
         }
     }
 
     /// Also tells there when searches fail.
-    pub(crate) fn telling(self, shared: Shared) -> Self {
-        Self { shared, ..self }
+    pub(crate) fn telling(self, own: Arc<Own>) -> Self {
+        Self { own: Some(own), ..self }
     }
 
     /// Adds a window; closed ones wait for their turn. `known`: the engine has this very token.
@@ -473,7 +474,9 @@ impl Reader {
             return;
         };
         failing.answered();
-        self.shared.set_unread(None);
+        if let Some(own) = &self.own {
+            own.set_unread(None);
+        }
         let width = i64::try_from(self.config.live_width.as_secs()).unwrap_or(i64::MAX);
         let answer = window.take(query, items, last_key, width);
         if !answer.events.is_empty() || !answer.marks.is_empty() {
@@ -534,8 +537,11 @@ impl Reader {
         let asker = Asker { name: &id, budget: &self.budget, env: &*self.env };
         let Failed { kind, reason, pause, narrowed } =
             failing.of_window(window, status, proven, &asker);
-        if kind != Trouble::Connection && !pause.is_zero() {
-            self.shared.set_unread(Some((self.env.monotonic(), reason.clone())));
+        if kind != Trouble::Connection
+            && !pause.is_zero()
+            && let Some(own) = &self.own
+        {
+            own.set_unread(Some((self.env.monotonic(), reason.clone())));
         }
         if let Narrowed::Gap { second, then } = narrowed {
             let gap = Gap { from: second, to: second.saturating_add(1), reason };

@@ -52,6 +52,7 @@ mod identity;
 mod keyed;
 mod lanes;
 mod link;
+mod living;
 mod locks;
 mod offers;
 mod place;

@@ -1,8 +1,7 @@
 //! Staying connected: dialling for ever, asking for Auth's version, noticing what is lost.
 
 use std::collections::BTreeSet;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ev_core::{AuthVersion, Survey, within};
@@ -15,7 +14,7 @@ use crate::AuthCredentials;
 use crate::backoff::Backoff;
 use crate::connection::Connection;
 use crate::dial::{DialError, Dialled, Dialler, Way, describe_all};
-use crate::presence::Reconnects;
+use crate::living::{Living, Own};
 use crate::rpc;
 use crate::tasks::{Attempt, Done, Look, Tasks};
 
@@ -23,135 +22,19 @@ use crate::tasks::{Attempt, Done, Look, Tasks};
 /// again. One that Auth takes and drops at once is no better than none.
 const GOOD_CONNECTION: Duration = Duration::from_secs(5);
 
+/// Longest time for the answer to a Ping; whoever takes longer does not answer.
+const PING_LIMIT: Duration = Duration::from_secs(20);
+
 /// Pause between two looks at the clock where files are not to be looked at.
 const CLOCK_ONLY: Duration = Duration::from_secs(45);
 /// Pause between two looks for new credentials once those in use have expired.
 const EXPIRED: Duration = Duration::from_secs(5);
 const ADVICE: &str = "sign new ones with `tctl auth sign`, or see to it that `tbot` runs";
 
-/// The connection of the moment and what Auth said of itself, for whoever shares them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Shared(Arc<Place>);
-
-#[derive(Debug, Default)]
-struct Place {
-    moment: Mutex<Moment>,
-    /// There is another connection.
-    connected: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Moment {
-    connection: Option<Arc<Connection>>,
-    version: Option<AuthVersion>,
-    /// When the last one was lost.
-    lost_at: Option<Duration>,
-    reconnects: Reconnects,
-    /// Since when and why the log cannot be read although there is a connection.
-    unread: Option<(Duration, String)>,
-    /// Since when Auth does not answer.
-    silent: Option<(Duration, String)>,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Moment> {
-        self.0.moment.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn get(&self) -> Option<Arc<Connection>> {
-        self.lock().connection.clone()
-    }
-
-    /// The living connection, with Auth's version.
-    pub(crate) fn up(&self) -> Option<(Arc<Connection>, AuthVersion)> {
-        let shared = self.lock();
-        Some((shared.connection.clone()?, shared.version.clone()?))
-    }
-
-    /// The same once there is one.
-    pub(crate) async fn connected(&self) -> (Arc<Connection>, AuthVersion) {
-        loop {
-            let mut connected = pin!(self.0.connected.notified());
-            // Before the look, so that nothing is missed between the two.
-            connected.as_mut().enable();
-            if let Some(up) = self.up() {
-                return up;
-            }
-            connected.await;
-        }
-    }
-
-    /// Of a connection that nobody makes again.
-    pub(crate) fn visit(&self, connection: Arc<Connection>, version: AuthVersion) {
-        self.lock().version = Some(version);
-        self.set(connection);
-    }
-
-    pub(crate) fn lost_at(&self) -> Option<Duration> {
-        let moment = self.lock();
-        moment.lost_at.filter(|_| moment.connection.is_none())
-    }
-
-    pub(crate) fn reconnects(&self) -> Reconnects {
-        self.lock().reconnects
-    }
-
-    /// Why nothing comes although there is a connection, and since when.
-    pub(crate) fn trouble(&self) -> Option<(Duration, String)> {
-        let moment = self.lock();
-        moment.connection.as_ref()?;
-        moment.silent.clone().or(moment.unread.clone())
-    }
-
-    /// Searches fail, or do so no more; one that goes on failing keeps its beginning.
-    pub(crate) fn set_unread(&self, trouble: Option<(Duration, String)>) {
-        let mut moment = self.lock();
-        if trouble.is_none() {
-            // Whoever answers a search is not silent.
-            moment.silent = None;
-        }
-        keep(&mut moment.unread, trouble);
-    }
-
-    fn set_silent(&self, trouble: Option<(Duration, String)>) {
-        keep(&mut self.lock().silent, trouble);
-    }
-
-    fn count(&self, count: impl FnOnce(&mut Reconnects)) {
-        count(&mut self.lock().reconnects);
-    }
-
-    fn set(&self, connection: Arc<Connection>) {
-        let mut moment = self.lock();
-        moment.connection = Some(connection);
-        (moment.unread, moment.silent) = (None, None);
-        drop(moment);
-        self.0.connected.notify_waiters();
-    }
-
-    /// There is none any more.
-    fn lose(&self, now: Duration) {
-        let mut moment = self.lock();
-        if moment.connection.take().is_some() {
-            moment.lost_at = Some(now);
-        }
-        drop(moment);
-        self.0.connected.notify_waiters();
-    }
-}
-
-/// A trouble that lasts began when it was first seen.
-fn keep(place: &mut Option<(Duration, String)>, trouble: Option<(Duration, String)>) {
-    *place = match (place.take(), trouble) {
-        (Some((since, _)), Some((_, reason))) => Some((since, reason)),
-        (_, trouble) => trouble,
-    };
-}
-
 /// The connection and everything about it.
 pub(crate) struct Link {
     dialler: Dialler,
-    shared: Shared,
+    own: Arc<Own>,
     started: bool,
     connections: u64,
     survey: Option<Survey>,
@@ -177,10 +60,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(dialler: Dialler, shared: Shared) -> Self {
+    /// One among those of a program, which others may ask for any living connection.
+    pub(crate) fn new(dialler: Dialler, all: &Living) -> Self {
         Self {
             dialler,
-            shared,
+            own: Arc::new(all.join()),
             started: false,
             connections: 0,
             survey: None,
@@ -199,21 +83,25 @@ impl Link {
         }
     }
 
+    /// What is known of its connection, for whoever tells more.
+    pub(crate) fn own(&self) -> Arc<Own> {
+        Arc::clone(&self.own)
+    }
+
     pub(crate) fn credentials(&self) -> AuthCredentials {
         AuthCredentials::new(Arc::clone(&self.dialler.tls), Arc::clone(&self.wake))
     }
 
     /// One to the same Auth, with the same credentials, that has not begun.
     pub(crate) fn again(&self) -> Self {
-        let new = Self::new(self.dialler.clone(), self.shared.clone());
+        let new = Self::new(self.dialler.clone(), self.own.all());
         Self { wake: Arc::clone(&self.wake), ..new }
     }
 
     /// Dials for the first time; later calls do nothing.
     pub(crate) fn start(&mut self, tasks: &mut Tasks) {
         if !std::mem::replace(&mut self.started, true) {
-            // It may be that of another one, which is gone.
-            self.shared.lose(self.dialler.env.monotonic());
+            self.own.begin(self.dialler.env.monotonic());
             self.watch.expiry(&self.dialler.tls);
             self.dial(tasks);
             self.look_later(tasks);
@@ -222,7 +110,7 @@ impl Link {
 
     /// The living connection, with what Auth said of itself.
     pub(crate) fn up(&self) -> Option<(Arc<Connection>, &Survey)> {
-        Some((self.shared.get()?, self.survey.as_ref()?))
+        Some((self.own.get()?, self.survey.as_ref()?))
     }
 
     /// Counts the changes of Auth's version: what was asked under another number is asked again.
@@ -262,7 +150,7 @@ impl Link {
                 // The version first: nobody may read over the new connection under the old one.
                 self.learn(&survey);
                 // One that was there before lives on until its last call has ended.
-                self.shared.set(connection);
+                self.own.set(connection);
                 tasks.push(async move {
                     closed.await;
                     Done::Closed(id)
@@ -274,9 +162,9 @@ impl Link {
                 Some(survey)
             }
             Err(error) => {
-                self.shared.count(|why| why.failed += 1);
+                self.own.count(|why| why.failed += 1);
                 self.not_dialled(&error);
-                self.renew |= self.shared.get().is_some();
+                self.renew |= self.own.get().is_some();
                 // Those that have expired are of no use until the files hold others; whoever looks
                 // at these dials then.
                 if !matches!(error, DialError::Expired(_)) {
@@ -301,7 +189,8 @@ impl Link {
 
     fn not_dialled(&mut self, error: &DialError) {
         let (address, reason) = (&self.dialler.config.address, error.describe());
-        let is_renewal = self.shared.get().is_some();
+        let is_renewal = self.own.get().is_some();
+        self.own.set_failure(reason.clone());
         if matches!(error, DialError::Expired(_)) {
             // That is told once, as an error.
             self.watch.expiry(&self.dialler.tls);
@@ -374,13 +263,13 @@ impl Link {
             self.trouble.clear();
             self.backoff.reset();
             self.renew = true;
-            self.shared.count(|why| why.credentials += 1);
+            self.own.count(|why| why.credentials += 1);
             if !self.dialling {
                 self.dial(tasks);
             }
         }
         let has_expired = self.watch.expiry(&self.dialler.tls);
-        let is_idle = self.shared.get().is_none() && !self.dialling && self.redial.is_none();
+        let is_idle = self.own.get().is_none() && !self.dialling && self.redial.is_none();
         // The clock may have been set right.
         if is_idle && !has_expired {
             self.dial(tasks);
@@ -398,12 +287,12 @@ impl Link {
 
     /// The connection of that id is dead.
     pub(crate) fn closed(&mut self, id: u64, tasks: &mut Tasks) {
-        if self.shared.get().is_none_or(|connection| connection.id != id) {
+        if self.own.get().is_none_or(|connection| connection.id != id) {
             return;
         }
         warn!(address = self.dialler.config.address, "connection to auth lost, connecting again");
-        self.shared.lose(self.dialler.env.monotonic());
-        self.shared.count(|why| why.lost += 1);
+        self.own.lose(self.dialler.env.monotonic());
+        self.own.count(|why| why.lost += 1);
         if self.dialler.env.monotonic().saturating_sub(self.since) >= GOOD_CONNECTION {
             self.backoff.reset();
         }
@@ -433,13 +322,12 @@ impl Link {
     }
 
     pub(crate) fn ping(&self, id: u64, tasks: &mut Tasks) {
-        let Some(connection) = self.shared.get().filter(|connection| connection.id == id) else {
+        let Some(connection) = self.own.get().filter(|connection| connection.id == id) else {
             return;
         };
         let env = Arc::clone(&self.dialler.env);
-        let limit = self.dialler.config.dial_timeout;
         tasks.push(async move {
-            let answer = within(&*env, limit, rpc::ping(&connection)).await;
+            let answer = within(&*env, PING_LIMIT, rpc::ping(&connection)).await;
             Done::Pinged(id, answer.map(|answer| answer.map_err(Box::new)))
         });
     }
@@ -451,20 +339,21 @@ impl Link {
         answer: Option<Result<Survey, Box<Status>>>,
         tasks: &mut Tasks,
     ) -> Option<Survey> {
-        if self.shared.get().is_none_or(|connection| connection.id != id) {
+        if self.own.get().is_none_or(|connection| connection.id != id) {
             return None;
         }
         self.ping_later(id, tasks);
         let reason = match answer {
             Some(Ok(survey)) => {
                 self.ping_trouble.clear();
-                self.shared.set_silent(None);
+                self.own.set_silent(None);
                 return self.learn(&survey).then_some(survey);
             }
             Some(Err(status)) => rpc::describe(&status),
             None => {
-                let now = self.dialler.env.monotonic();
-                self.shared.set_silent(Some((now, "it does not answer".to_owned())));
+                // It did not when it was asked.
+                let since = self.dialler.env.monotonic().saturating_sub(PING_LIMIT);
+                self.own.set_silent(Some((since, "it does not answer".to_owned())));
                 "no answer in time".to_owned()
             }
         };
@@ -486,7 +375,7 @@ impl Link {
     /// Whether that was new.
     fn learn(&mut self, survey: &Survey) -> bool {
         let known = self.survey.replace(survey.clone());
-        self.shared.lock().version = Some(survey.version.clone());
+        self.own.learn(survey.version.clone());
         let changed = known.as_ref() != Some(survey);
         if changed {
             self.generation += 1;

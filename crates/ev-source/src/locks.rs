@@ -8,7 +8,7 @@ use prost_types::Timestamp;
 use tonic::Status;
 
 use crate::generated::types::{LockSpecV2, LockTarget, LockV2, Metadata};
-use crate::link::Shared;
+use crate::living::Living;
 use crate::rpc::{self, Trouble};
 
 /// What a lock is called among the resources of Auth.
@@ -21,21 +21,21 @@ const NAMESPACE: &str = "default";
 /// Sets locks at Auth, over the connection that a [`crate::SearchSource`] keeps.
 #[derive(Clone)]
 pub struct AuthLocks {
-    shared: Shared,
+    living: Living,
     env: Arc<dyn Env>,
     patience: Duration,
 }
 
 impl AuthLocks {
-    pub(crate) fn new(shared: Shared, env: Arc<dyn Env>, patience: Duration) -> Self {
-        Self { shared, env, patience }
+    pub(crate) fn new(living: Living, env: Arc<dyn Env>, patience: Duration) -> Self {
+        Self { living, env, patience }
     }
 
     async fn upsert(&self, lock: &UserLock) -> Result<(), LockError> {
         let failed =
             |message: &str| LockError::Failed { message: message.to_owned(), source: None };
         let connection = self
-            .shared
+            .living
             .get()
             .ok_or_else(|| failed("there is no connection to auth at the moment"))?;
         let call = rpc::upsert_lock(&connection, wire(lock));

@@ -7,7 +7,7 @@ use ev_core::{Env, Road, SourceError, within};
 use futures_util::future;
 use tonic::{Code, Status};
 
-use crate::link::Shared;
+use crate::living::Living;
 use crate::road::SearchRoad;
 use crate::rpc::{self, Trouble};
 
@@ -18,7 +18,7 @@ const AHEAD: i64 = 2 * 86_400;
 /// elsewhere, and fails while there is no connection.
 #[derive(Clone)]
 pub struct AuthRoads {
-    shared: Shared,
+    living: Living,
     env: Arc<dyn Env>,
     patience: Duration,
 }
@@ -58,8 +58,8 @@ impl Offers {
 }
 
 impl AuthRoads {
-    pub(crate) fn new(shared: Shared, env: Arc<dyn Env>, patience: Duration) -> Self {
-        Self { shared, env, patience }
+    pub(crate) fn new(living: Living, env: Arc<dyn Env>, patience: Duration) -> Self {
+        Self { living, env, patience }
     }
 
     /// Asks for all roads at once. A call that is refused for another reason than not being known
@@ -70,7 +70,7 @@ impl AuthRoads {
     /// [`SourceError::Peer`] when there is no connection, it breaks, or an answer does not come in
     /// time.
     pub async fn offered(&self) -> Result<Offers, SourceError> {
-        let connection = self.shared.get().ok_or_else(|| unknown("there is no connection"))?;
+        let connection = self.living.get().ok_or_else(|| unknown("there is no connection"))?;
         let second = self.env.now().seconds().saturating_add(AHEAD);
         let search = |road| self.ask(rpc::offers_search(&connection, road, second));
         let (typed, unstructured) = (search(SearchRoad::Typed), search(SearchRoad::Unstructured));

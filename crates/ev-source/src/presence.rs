@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use ev_core::AuthVersion;
 
-use crate::link::Shared;
+use crate::living::Living;
 
 /// Tells whether a [`crate::SearchSource`] that is in use elsewhere has a connection.
 #[derive(Clone, Debug)]
-pub struct AuthPresence(Shared);
+pub struct AuthPresence(Living);
 
 /// Why connections had to be made anew, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,17 +23,24 @@ pub struct Reconnects {
 }
 
 impl AuthPresence {
-    pub(crate) fn new(shared: Shared) -> Self {
-        Self(shared)
+    pub(crate) fn new(living: Living) -> Self {
+        Self(living)
     }
 
-    /// The version that Auth reported on the living connection; `None` while there is none.
+    /// The version that Auth reported on the living connection; `None` while there is none. Of
+    /// several sources each must have one.
     pub fn version(&self) -> Option<AuthVersion> {
-        self.0.up().map(|(_, version)| version)
+        self.0.up().map(|(_, version)| version).filter(|_| self.0.is_whole())
     }
 
-    /// Since when there is no connection, by the monotonic clock; `None` while there is one, and
-    /// before the first.
+    /// Why the last attempt to connect failed; `None` while there is a connection, and before the
+    /// first attempt has ended.
+    pub fn failure(&self) -> Option<String> {
+        self.0.failure()
+    }
+
+    /// Since when there is no connection, or no answer came over the last one, by the monotonic
+    /// clock; `None` while there is one, and before the first.
     pub fn lost_at(&self) -> Option<Duration> {
         self.0.lost_at()
     }

@@ -16,7 +16,8 @@ use crate::chunks::ChunkEvents;
 use crate::dial::Dialler;
 use crate::keyed::KeyedPages;
 use crate::lanes::{Reader, session_start};
-use crate::link::{Link, Shared};
+use crate::link::Link;
+use crate::living::Living;
 use crate::plan::start_of;
 use crate::road::{CurrentRoad, SearchRoad};
 use crate::span::SearchSpan;
@@ -35,7 +36,7 @@ use crate::{
 pub struct SearchSource {
     config: Arc<Config>,
     env: Arc<dyn Env>,
-    shared: Shared,
+    living: Living,
     link: Link,
     reader: Reader,
     tasks: Tasks,
@@ -52,23 +53,23 @@ impl SearchSource {
     pub fn new(config: Config, env: Arc<dyn Env>) -> Result<Self, Error> {
         let config = Arc::new(config);
         let dialler = Dialler::new(Arc::clone(&config), Arc::clone(&env))?;
-        let shared = Shared::default();
-        let link = Link::new(dialler, shared.clone());
-        Ok(Self::begin(config, env, shared, link))
+        let living = Living::default();
+        let link = Link::new(dialler, &living);
+        Ok(Self::begin(config, env, living, link))
     }
 
-    fn begin(config: Arc<Config>, env: Arc<dyn Env>, shared: Shared, link: Link) -> Self {
+    fn begin(config: Arc<Config>, env: Arc<dyn Env>, living: Living, link: Link) -> Self {
         let road =
             CurrentRoad::new(SearchRoad::of(config.road).unwrap_or(SearchRoad::Unstructured));
+        let reader = Reader::new(Arc::clone(&config), Arc::clone(&env), road).telling(link.own());
         Self {
             link,
-            reader: Reader::new(Arc::clone(&config), Arc::clone(&env), road)
-                .telling(shared.clone()),
+            reader,
             tasks: Tasks::default(),
             upstream: VecDeque::new(),
             config,
             env,
-            shared,
+            living,
         }
     }
 
@@ -78,14 +79,14 @@ impl SearchSource {
     #[must_use]
     pub fn again(&self) -> Self {
         let (config, env) = (Arc::clone(&self.config), Arc::clone(&self.env));
-        Self::begin(config, env, self.shared.clone(), self.link.again())
+        Self::begin(config, env, self.living.clone(), self.link.again())
     }
 
     /// The decoder artifacts that Auth offers, over the connection that this source keeps. Works
     /// while the source is in use elsewhere, and fails while there is no connection.
     pub fn artifacts(&self) -> AuthArtifacts {
         let patience = self.config.request_timeout;
-        AuthArtifacts::new(self.shared.clone(), Arc::clone(&self.env), patience)
+        AuthArtifacts::new(self.living.clone(), Arc::clone(&self.env), patience)
     }
 
     /// Reads by the calls of another road from now on, everything that is open and whatever is
@@ -111,7 +112,7 @@ impl SearchSource {
     /// Single chunks of the bulk export, over the connection that this source keeps. Works while
     /// the source is in use elsewhere.
     pub fn chunk_events(&self) -> ChunkEvents {
-        ChunkEvents::new(Arc::clone(&self.config), Arc::clone(&self.env), self.shared.clone())
+        ChunkEvents::new(Arc::clone(&self.config), Arc::clone(&self.env), self.living.clone())
     }
 
     /// Single pages of the log by keys from elsewhere, over the connection that this source keeps.
@@ -124,7 +125,7 @@ impl SearchSource {
         Beside {
             config: Arc::clone(&self.config),
             env: Arc::clone(&self.env),
-            shared: self.shared.clone(),
+            living: self.living.clone(),
             budget: self.reader.budget(),
             road: self.reader.road().clone(),
         }
@@ -133,18 +134,18 @@ impl SearchSource {
     /// Which calls Auth offers, over the connection that this source keeps.
     pub fn roads(&self) -> AuthRoads {
         let patience = self.config.request_timeout;
-        AuthRoads::new(self.shared.clone(), Arc::clone(&self.env), patience)
+        AuthRoads::new(self.living.clone(), Arc::clone(&self.env), patience)
     }
 
     /// Whether there is a connection to Auth.
     pub fn presence(&self) -> AuthPresence {
-        AuthPresence::new(self.shared.clone())
+        AuthPresence::new(self.living.clone())
     }
 
     /// Locks at Auth, over the connection that this source keeps; as [`SearchSource::artifacts`].
     pub fn locks(&self) -> AuthLocks {
         let patience = self.config.request_timeout;
-        AuthLocks::new(self.shared.clone(), Arc::clone(&self.env), patience)
+        AuthLocks::new(self.living.clone(), Arc::clone(&self.env), patience)
     }
 
     /// The credentials shown to Auth: what they are, and a way to have them read again now. Works

@@ -14,7 +14,7 @@ pub use failure::{Unreached, VisitError};
 pub use question::{Granted, Question};
 
 use crate::dial::{Dialled, Dialler};
-use crate::link::Shared;
+use crate::living::{Living, Own};
 use crate::{AuthArtifacts, Config, SearchSource};
 
 /// A connection to Auth that was made once and is not made again. Dropping it closes it.
@@ -22,7 +22,7 @@ pub struct Visit {
     survey: Survey,
     way: String,
     date: Option<i64>,
-    shared: Shared,
+    own: Own,
     env: Arc<dyn Env>,
     patience: Duration,
 }
@@ -46,10 +46,11 @@ impl Visit {
         let Dialled { connection, survey, way, .. } =
             dialler.dial(0).await.map_err(|error| VisitError::unreached(&error))?;
         let date = dialler.date(&connection, &way).await;
-        let shared = Shared::default();
-        shared.visit(connection, survey.version.clone());
+        let own = Living::default().join();
+        own.learn(survey.version.clone());
+        own.set(connection);
         let patience = config.request_timeout;
-        Ok(Self { survey, way: way.to_string(), date, shared, env, patience })
+        Ok(Self { survey, way: way.to_string(), date, own, env, patience })
     }
 
     /// Who is there.
@@ -70,13 +71,13 @@ impl Visit {
 
     /// The artifacts that are offered, over this connection.
     pub fn artifacts(&self) -> AuthArtifacts {
-        AuthArtifacts::new(self.shared.clone(), Arc::clone(&self.env), self.patience)
+        AuthArtifacts::new(self.own.all().clone(), Arc::clone(&self.env), self.patience)
     }
 
     /// Whether we may do this. Nothing that is stored at Auth changes by it, apart from
     /// [`Question::Lock`].
     pub async fn ask(&self, question: Question) -> Granted {
-        question::ask(&self.shared, &*self.env, self.patience, question).await
+        question::ask(self.own.all(), &*self.env, self.patience, question).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ev_core::{Env, SessionId, Timestamp, UserLock};
 use tonic::{Code, Status};
 
-use crate::link::Shared;
+use crate::living::Living;
 use crate::locks;
 use crate::road::SearchRoad;
 use crate::rpc::{self, Trouble};
@@ -50,12 +50,12 @@ pub enum Granted {
 }
 
 pub(super) async fn ask(
-    shared: &Shared,
+    living: &Living,
     env: &dyn Env,
     patience: Duration,
     question: Question,
 ) -> Granted {
-    let Some(connection) = shared.get() else {
+    let Some(connection) = living.get() else {
         return Granted::Unknown("there is no connection".to_owned());
     };
     let second = env.now().seconds().saturating_add(AHEAD);

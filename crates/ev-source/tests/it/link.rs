@@ -1,4 +1,5 @@
 use ev_core::Source;
+use ev_source::Reconnects;
 use ev_test_support::CallFault;
 
 use crate::env::NOW;
@@ -168,4 +169,25 @@ async fn every_call_tells_the_version_of_the_api_and_the_program() {
     assert!(!later.is_empty() && later.iter().all(|version| *version == "13.3.8"), "{later:?}");
     let agent = concat!("ev-handler/", env!("CARGO_PKG_VERSION"));
     assert!(heads.iter().all(|head| head.metadata["user-agent"] == agent));
+}
+
+/// Each source has the connection that it made; what belongs to none takes any that lives.
+#[tokio::test]
+async fn two_sources_of_one_program_have_a_connection_each() {
+    let rig = Rig::new();
+    let first = rig.source(rig.config());
+    let presence = first.presence();
+    let (mut one, mut other) = (first.again(), first.again());
+    let version = || presence.version().map(|version| version.to_string());
+    assert_eq!(version(), None);
+    one.survey().await.expect("auth is there");
+    other.survey().await.expect("auth is there");
+    assert_eq!(rig.auth.tally().connections, 2);
+    assert_eq!(version().as_deref(), Some("13.3.8"));
+    // One ends, as at a change of the road: the other one goes on.
+    drop(other);
+    assert_eq!(version().as_deref(), Some("13.3.8"));
+    assert_eq!((presence.lost_at(), presence.reconnects()), (None, Reconnects::default()));
+    drop(one);
+    assert_eq!(version(), None);
 }

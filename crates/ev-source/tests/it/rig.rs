@@ -99,6 +99,7 @@ impl Rig {
             poll_interval: POLL,
             least_window: config.window_size,
             refresh: None,
+            ping_interval: Duration::from_secs(60),
             ..config
         }
     }
