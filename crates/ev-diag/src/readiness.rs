@@ -86,6 +86,7 @@ fn auth(snapshot: &Snapshot) -> Part {
     let auth = &snapshot.auth;
     let version = auth.version.as_deref().unwrap_or("of unknown version");
     let address = &auth.address;
+    let why = auth.trouble.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     let said = match (snapshot.phase, auth.connected, auth.disconnected_seconds) {
         (phase, ..) if phase.is_at_rest() => {
             (Light::Warning, format!("{address} was {version} when last seen"))
@@ -99,9 +100,9 @@ fn auth(snapshot: &Snapshot) -> Part {
             (Light::Ok, format!("connected to {cluster} {version} at {address}, {road} calls"))
         }
         (_, false, Some(seconds)) => {
-            (Light::Down, format!("no connection to {address} for {seconds} s"))
+            (Light::Down, format!("no connection to {address} for {seconds} s{why}"))
         }
-        (_, false, None) => (Light::Down, format!("{address} was not reached yet")),
+        (_, false, None) => (Light::Down, format!("{address} was not reached yet{why}")),
     };
     part("auth", said)
 }
@@ -294,6 +295,12 @@ mod tests {
         let mut lost = well();
         (lost.auth.connected, lost.auth.disconnected_seconds) = (false, Some(12));
         check(&lost, false, "auth", Light::Down, "no connection to auth:3025 for 12 s");
+        lost.auth.trouble = Some("connection refused".to_owned());
+        let reason = "no connection to auth:3025 for 12 s: connection refused";
+        check(&lost, false, "auth", Light::Down, reason);
+        lost.auth.disconnected_seconds = None;
+        let reason = "auth:3025 was not reached yet: connection refused";
+        check(&lost, false, "auth", Light::Down, reason);
 
         let mut denied = well();
         denied.auth.trouble = Some("access denied".to_owned());

@@ -91,7 +91,7 @@ pub struct Auth {
     pub connected: bool,
     /// For how long there has been none, in whole seconds.
     pub disconnected_seconds: Option<u64>,
-    /// Why the log cannot be read although there is a connection.
+    /// Why the log cannot be read although there is a connection, or why none can be made.
     pub trouble: Option<String>,
     /// The version that Auth last reported.
     pub version: Option<String>,

@@ -183,7 +183,7 @@ impl Gatherer {
                 address: self.from.address.clone(),
                 connected: connected.is_some(),
                 disconnected_seconds: lost,
-                trouble: trouble.map(|(_, reason)| reason),
+                trouble: trouble.map(|(_, reason)| reason).or_else(|| presence.failure()),
                 version: version.map(AuthVersion::to_string),
                 cluster: survey.map(|survey| survey.cluster),
                 road: engines.first().map(|running| running.road.as_str().to_owned()),
