@@ -111,7 +111,13 @@ impl Sources<'_> {
         }
         // An empty text says something only in a list: that it is empty. Charts and unit files
         // write empty texts for what is not set.
+        let first = found.first().map(|(_, origin)| origin.clone());
         found.retain(|(written, _)| option.kind.is_list() || !written.is_empty());
+        // Going on without a secret that somebody meant to give would be less than they think.
+        if let (Kind::Secret, true, Some(origin)) = (&option.kind, found.is_empty(), first) {
+            let message = "is empty: give the secret, or take the setting out".to_owned();
+            return Err((origin, message));
+        }
         Ok(found)
     }
 

@@ -2,11 +2,15 @@
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ev_core::Timestamp;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 use tracing::{info, warn};
 
 use crate::config::{Fsync, Rotation};
@@ -79,6 +83,11 @@ fn write(file: &mut File, lines: &[u8], sync: Fsync) -> io::Result<()> {
 /// Another process of ours may add to it at the same time (`replay` does, beside a running
 /// handler): half of its line must not be taken for what a crash left, and cut off.
 fn open(path: &Path, sync: Fsync) -> Result<(File, Metadata), Failure> {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+        let file = pipe(path).map_err(Failure::io("open"))?;
+        let metadata = file.metadata().map_err(Failure::io("look at"))?;
+        return Ok((file, metadata));
+    }
     loop {
         let existing = OpenOptions::new().read(true).append(true).open(path);
         let file = match existing {
@@ -104,6 +113,19 @@ fn open(path: &Path, sync: Fsync) -> Result<(File, Metadata), Failure> {
             return Ok((file, metadata));
         }
     }
+}
+
+/// Opens a named pipe that somebody reads. What is written to any other is gone with its writer.
+fn pipe(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().write(true).custom_flags(flags).open(path).map_err(|error| {
+        match error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) {
+            true => io::Error::new(ErrorKind::NotConnected, "nobody reads this pipe"),
+            false => error,
+        }
+    })?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 fn create(path: &Path, sync: Fsync) -> Result<File, Failure> {

@@ -10,6 +10,8 @@ use ev_core::{
     Batch, BoxFuture, Env, Framing, Ordering, Shape, Sink, SinkError, Timestamp, Verdict, within,
 };
 
+use rustix::io::Errno;
+
 use crate::file::{self, Failure};
 use crate::look::look;
 use crate::place::{Place, Places};
@@ -156,6 +158,9 @@ fn verdict(what: &str, path: &Path, error: &io::Error) -> Verdict {
         | ErrorKind::ReadOnlyFilesystem
         | ErrorKind::InvalidFilename
         | ErrorKind::BrokenPipe => Verdict::Refused { detail },
+        _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            Verdict::Refused { detail }
+        }
         _ => Verdict::Busy { after: None, suspect: false, detail },
     }
 }
@@ -217,8 +222,8 @@ mod tests {
             let verdict = of(io::Error::from_raw_os_error(code));
             assert!(matches!(verdict, Verdict::Busy { suspect: false, .. }), "{code}: {verdict:?}");
         }
-        // EACCES, ENOTDIR, EISDIR, EROFS, EPIPE.
-        for code in [13, 20, 21, 30, 32] {
+        // EACCES, ENOTDIR, EISDIR, EROFS, EPIPE, ELOOP.
+        for code in [13, 20, 21, 30, 32, 40] {
             let verdict = of(io::Error::from_raw_os_error(code));
             assert!(matches!(verdict, Verdict::Refused { .. }), "{code}: {verdict:?}");
         }

@@ -1,5 +1,6 @@
 //! The receivers that the settings name, each with a name of its own in the state.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,6 +97,7 @@ impl Outlet {
         let name = chosen(settings, Some(name))?;
         let env = Arc::clone(env);
         let pace = pace(settings, name);
+        let storage = &*settings.storage;
         let not_set = || Error::setting(format!("forward.{name}"), "it is not set");
         let made = match name {
             "fluentd" => {
@@ -108,7 +110,7 @@ impl Outlet {
             }
             _ => {
                 let settings = settings.file.as_ref().ok_or_else(not_set)?;
-                Made::File(Arc::new(file(settings, env)?))
+                Made::File(Arc::new(file(settings, storage, env)?))
             }
         };
         Ok(Self { name, made, pace })
@@ -229,7 +231,19 @@ fn read_secret(text: &SecretText) -> Result<Secret, ev_core::BoxError> {
     Ok(Secret::new(text))
 }
 
-fn file(settings: &ev_config::FileOutput, env: Arc<dyn Env>) -> Result<FileSink, Error> {
+fn file(
+    settings: &ev_config::FileOutput,
+    storage: &Path,
+    env: Arc<dyn Env>,
+) -> Result<FileSink, Error> {
+    let state = storage.join("ev-state");
+    for (key, path) in [("path", &settings.path), ("session-path", &settings.session_path)] {
+        if is_below(path, &state) {
+            let (path, state) = (path.display(), state.display());
+            let what = format!("`{path}` lies in `{state}`, where the handler keeps its own state");
+            return Err(Error::setting(format!("forward.file.{key}"), what));
+        }
+    }
     let mut config = ev_sink_file::Config::new(&settings.path);
     config.session_path.clone_from(&settings.session_path);
     config.rotation = Rotation { bytes: settings.rotate_bytes, age: settings.rotate_age };
@@ -241,9 +255,38 @@ fn file(settings: &ev_config::FileOutput, env: Arc<dyn Env>) -> Result<FileSink,
     FileSink::new(config, env).map_err(|error| Error::setting("forward.file", error))
 }
 
+/// Whether a file lies in a folder, by its name or by where links lead.
+fn is_below(path: &Path, folder: &Path) -> bool {
+    let is_below = |path: &Path, folder: &Path| path.starts_with(folder);
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let real = |path: &Path| path.canonicalize().ok();
+    let by_links = real(folder).is_some_and(|folder| {
+        let mut existing = path.ancestors().filter_map(real);
+        existing.next().is_some_and(|path| is_below(&path, &folder))
+    });
+    by_links || is_below(&absolute(path), &absolute(folder))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_in_the_state_is_known_however_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("ev-state");
+        let below = |path: &str| is_below(&folder.path().join(path), &state);
+        assert!(below("ev-state/state.db"), "before it is there");
+        std::fs::create_dir(&state).unwrap();
+        std::os::unix::fs::symlink(&state, folder.path().join("link")).unwrap();
+        for path in ["ev-state/state.db", "link/new", "x/../ev-state/new", "link"] {
+            std::fs::create_dir_all(folder.path().join("x")).unwrap();
+            assert!(below(path), "{path}");
+        }
+        for path in ["events.ndjson", "ev-state.ndjson", "x/ev-state"] {
+            assert!(!below(path), "{path}");
+        }
+    }
 
     #[test]
     fn a_secret_is_what_is_in_its_file_but_for_a_line_end() {

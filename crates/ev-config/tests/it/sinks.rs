@@ -102,6 +102,11 @@ fn what_cannot_be_meant_together_is_refused() {
         assert!(error.contains(part), "{error}");
         assert!(!error.contains("hidden"), "{error}");
     };
+    check(
+        &["--forward-shared-key="],
+        "`forward.forward.shared-key` (--forward-shared-key): is empty",
+    );
+    check(&["--forward-password="], "`forward.forward.password` (--forward-password): is empty");
     check(&["--forward-shared-key=hidden", "--forward-shared-key-file=key"], "exclude each other");
     check(&["--forward-shared-key=hidden", "--forward-user=a"], "user and password go together");
     check(&["--forward-password=hidden"], "user and password go together");

@@ -40,6 +40,12 @@ impl Rig {
         fs::write(self.path(), content).expect("a writable directory");
     }
 
+    fn make_pipe(&self) {
+        fs::create_dir_all(self.path().parent().expect("has one")).expect("a directory");
+        let made = Command::new("mkfifo").arg(self.path()).status().expect("it can be run");
+        assert!(made.success());
+    }
+
     fn content(&self) -> String {
         fs::read_to_string(self.path()).expect("a file")
     }
@@ -119,13 +125,25 @@ async fn looking_leaves_no_trace() {
     assert!(error.to_string().starts_with("cannot "), "{error}");
 }
 
-/// A pipe that nobody reads stands for a network file system that is away.
+#[tokio::test]
+async fn a_pipe_without_a_reader_is_waited_for() {
+    let rig = Rig::new(|_| ());
+    rig.make_pipe();
+    let Verdict::Busy { detail, suspect: false, .. } = rig.send(&["{}"]).await else {
+        panic!("busy")
+    };
+    assert!(detail.ends_with("nobody reads this pipe"), "{detail}");
+    let pipe = OpenOptions::new().read(true).write(true).open(rig.path()).expect("a pipe");
+    assert_eq!(rig.send(&["{}"]).await, Verdict::Delivered);
+    let line = BufReader::new(pipe).lines().next().expect("a line");
+    assert_eq!(line.expect("readable"), "{}");
+}
+
+/// A pipe that is full stands for a network file system that is away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_hangs_is_told_and_done_once() {
     let rig = Rig::new(|_| ());
-    fs::create_dir_all(rig.path().parent().expect("has one")).expect("a directory");
-    let made = Command::new("mkfifo").arg(rig.path()).status().expect("it can be run");
-    assert!(made.success());
+    rig.make_pipe();
     // Kept open, or what is in it would be gone with the writer.
     let pipe = OpenOptions::new().read(true).write(true).open(rig.path()).expect("a pipe");
     let event = |fill: &str| format!(r#"{{"fill":"{}"}}"#, fill.repeat(200_000));
