@@ -77,7 +77,11 @@ impl Core {
                 }
                 self.charged(parcel, Charge::Refused(index), &detail, None);
             }
-            Verdict::Never { detail } => self.charged(parcel, Charge::Never, &detail, None),
+            Verdict::Never { detail } => {
+                // The others of its request may be stored.
+                self.summary.unknown_outcomes += parcel.batch.entries.len() as u64 - 1;
+                self.charged(parcel, Charge::Never, &detail, None);
+            }
             Verdict::Busy { after, suspect: true, detail } => {
                 receiver.pace.failed(parcel.sent, now);
                 if parcel.batch.entries.len() > 1 {
@@ -144,7 +148,7 @@ impl Core {
         };
         let entries = parcel.batch.entries.len();
         let ruling = judge(&mut parcel.case, charge, entries, &mut receiver.record, around);
-        if receiver.record.is_stuck() {
+        if receiver.record.is_stuck() && charge != Charge::Never {
             let doublings = receiver.refused_again();
             let pause = self.config.retry_base.saturating_mul(1 << doublings.min(16));
             let pause = pause.min(self.config.refused_cap);
@@ -177,7 +181,9 @@ impl Core {
                 self.retry(parcel, self.config.retry_cap, after);
             }
             Ruling::Park => {
-                receiver.parked(detail, &parcel, now);
+                if !parcel.was_refused() {
+                    receiver.parked(detail, &parcel, now);
+                }
                 self.park_refused(parcel, detail);
             }
         }

@@ -192,6 +192,10 @@ pub(crate) fn judge(
 ) -> Ruling {
     case.failures = case.failures.saturating_add(1);
     let first = *case.first.get_or_insert(record.taken);
+    // That is about an event, and says nothing of the receiver.
+    if charge == Charge::Never {
+        return if entries > 1 { Ruling::Cut(Cut::Half) } else { Ruling::Park };
+    }
     if charge == Charge::Failed {
         record.failed(case.last.is_some() || around.refused_before);
         if case.failures < FAILURES_TO_CUT {

@@ -183,7 +183,7 @@ impl Receiver {
     /// An event that it refuses was parked. If nothing else is in trouble, that was all.
     pub(crate) fn parked(&mut self, detail: &str, parcel: &Parcel, now: Duration) {
         self.trouble.say("event refused and parked", Alarm::No, detail, parcel, now);
-        if self.delayed.is_empty() && self.aside.is_empty() {
+        if self.delayed.is_empty() && self.aside.is_empty() && self.in_flight == 0 {
             self.troubled = None;
             self.trouble.over();
         }

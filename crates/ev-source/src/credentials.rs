@@ -7,7 +7,7 @@ use ev_tls::{
     CertificateFacts, ClientOptions, ClientTls, Clock, CredentialFiles, CredentialSource, Identity,
     Pem, Roots, warn_if_open,
 };
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::{Config, Credentials, Error, IdentityFile};
 
@@ -18,11 +18,11 @@ pub(crate) const SERVER_NAME: &str = "teleport.cluster.local";
 #[derive(Clone, Debug)]
 pub struct AuthCredentials {
     tls: Arc<ClientTls>,
-    wake: Arc<Notify>,
+    wake: Arc<watch::Sender<u64>>,
 }
 
 impl AuthCredentials {
-    pub(crate) fn new(tls: Arc<ClientTls>, wake: Arc<Notify>) -> Self {
+    pub(crate) fn new(tls: Arc<ClientTls>, wake: Arc<watch::Sender<u64>>) -> Self {
         Self { tls, wake }
     }
 
@@ -30,7 +30,7 @@ impl AuthCredentials {
     /// with its next step and logs what came of it: changed ones bring a new connection before the
     /// old one is given up, bad ones change nothing.
     pub fn reload(&self) {
-        self.wake.notify_one();
+        self.wake.send_modify(|asked| *asked += 1);
     }
 
     /// Facts of the client certificate in use and its chain, leaf first.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ev_core::{AuthVersion, Survey, within};
 use ev_tls::{CredentialWatch, News};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tonic::Status;
 use tracing::{debug, info, warn};
 
@@ -53,8 +53,11 @@ pub(crate) struct Link {
     /// There are credentials that no attempt was made with yet.
     renew: bool,
     watch: CredentialWatch,
-    /// Somebody wants the credentials' files to be read.
-    wake: Arc<Notify>,
+    /// The number of the credentials with which the last attempt was made.
+    shown: u64,
+    /// How often somebody wanted the credentials' files to be read.
+    wake: Arc<watch::Sender<u64>>,
+    woken: watch::Receiver<u64>,
     /// The way that was told last.
     told: Option<Way>,
 }
@@ -62,6 +65,7 @@ pub(crate) struct Link {
 impl Link {
     /// One among those of a program, which others may ask for any living connection.
     pub(crate) fn new(dialler: Dialler, all: &Living) -> Self {
+        let (wake, woken) = watch::channel(0);
         Self {
             dialler,
             own: Arc::new(all.join()),
@@ -78,7 +82,9 @@ impl Link {
             redials: 0,
             renew: false,
             watch: CredentialWatch::new("auth", ADVICE),
-            wake: Arc::default(),
+            shown: 0,
+            wake: Arc::new(wake),
+            woken,
             told: None,
         }
     }
@@ -95,7 +101,7 @@ impl Link {
     /// One to the same Auth, with the same credentials, that has not begun.
     pub(crate) fn again(&self) -> Self {
         let new = Self::new(self.dialler.clone(), self.own.all());
-        Self { wake: Arc::clone(&self.wake), ..new }
+        Self { wake: Arc::clone(&self.wake), woken: self.woken.clone(), ..new }
     }
 
     /// Dials for the first time; later calls do nothing.
@@ -126,15 +132,16 @@ impl Link {
         let again = self.connections > 1 && self.may_read();
         tasks.push(async move {
             let read = if again { Some(dialler.read_again().await) } else { None };
+            let shown = dialler.taken();
             let outcome = dialler.dial(id).await;
-            Done::Dialled(Box::new(Attempt { read, outcome }))
+            Done::Dialled(Box::new(Attempt { read, shown, outcome }))
         });
     }
 
     /// Takes the outcome of dialling; what Auth said, if it worked.
     pub(crate) fn dialled(&mut self, attempt: Attempt, tasks: &mut Tasks) -> Option<Survey> {
-        let Attempt { read, outcome } = attempt;
-        self.dialling = false;
+        let Attempt { read, shown, outcome } = attempt;
+        (self.dialling, self.shown) = (false, shown);
         // Trouble with the files is told where they are looked at for their own sake.
         if let Some(Ok(changed)) = read {
             self.watch.take(Ok(changed), &self.dialler.tls);
@@ -147,10 +154,9 @@ impl Link {
                 self.trouble.clear();
                 self.ping_trouble.clear();
                 let (id, closed) = (connection.id, connection.closed());
-                // The version first: nobody may read over the new connection under the old one.
-                self.learn(&survey);
                 // One that was there before lives on until its last call has ended.
-                self.own.set(connection);
+                self.own.set(connection, survey.version.clone());
+                self.learn(&survey);
                 tasks.push(async move {
                     closed.await;
                     Done::Closed(id)
@@ -216,11 +222,11 @@ impl Link {
         let pause = self.dialler.config.refresh.unwrap_or(CLOCK_ONLY);
         let is_good = self.dialler.tls.check().is_ok();
         let pause = self.dialler.env.sleep(if is_good { pause } else { pause.min(EXPIRED) });
-        let wake = Arc::clone(&self.wake);
+        let mut woken = self.woken.clone();
         tasks.push(async move {
             tokio::select! {
                 biased;
-                () = wake.notified() => Done::LookDue(true),
+                Ok(()) = woken.changed() => Done::LookDue(true),
                 () = pause => Done::LookDue(false),
             }
         });
@@ -229,6 +235,10 @@ impl Link {
     /// Looks at the credentials' files.
     pub(crate) fn look(&mut self, asked: bool, tasks: &mut Tasks) {
         self.watch.expiry(&self.dialler.tls);
+        if asked {
+            self.woken.mark_unchanged();
+        }
+        self.take_over(tasks);
         if asked || self.may_read() {
             self.read(asked, false, tasks);
         } else {
@@ -260,14 +270,9 @@ impl Link {
         let (watch, tls) = (&mut self.watch, &self.dialler.tls);
         let news = if asked { watch.take_asked(read, tls) } else { watch.take(read, tls) };
         if let News::Taken(_) = news {
-            self.trouble.clear();
-            self.backoff.reset();
-            self.renew = true;
             self.own.count(|why| why.credentials += 1);
-            if !self.dialling {
-                self.dial(tasks);
-            }
         }
+        self.take_over(tasks);
         let has_expired = self.watch.expiry(&self.dialler.tls);
         let is_idle = self.own.get().is_none() && !self.dialling && self.redial.is_none();
         // The clock may have been set right.
@@ -275,6 +280,20 @@ impl Link {
             self.dial(tasks);
         }
         self.look_later(tasks);
+    }
+
+    /// Makes a new connection if there are credentials that no attempt was made with: this link has
+    /// read them, or another.
+    fn take_over(&mut self, tasks: &mut Tasks) {
+        if self.renew || self.dialler.taken() == self.shown {
+            return;
+        }
+        self.trouble.clear();
+        self.backoff.reset();
+        self.renew = true;
+        if !self.dialling {
+            self.dial(tasks);
+        }
     }
 
     /// An answer came.

@@ -149,13 +149,14 @@ impl Own {
         self.change(|moment| moment.lost_at = was_connected.then_some(now));
     }
 
-    pub(crate) fn set(&self, connection: Arc<Connection>) {
+    /// Another connection, with the version that Auth told on it.
+    pub(crate) fn set(&self, connection: Arc<Connection>, version: AuthVersion) {
         let mut all = self.all.lock();
         all.made += 1;
         let order = all.made;
-        let moment = all.moments.entry(self.number).or_default();
-        let version = moment.version.take();
-        *moment = Moment { connection: Some(connection), order, version, ..Moment::default() };
+        let (connection, version) = (Some(connection), Some(version));
+        let moment = Moment { connection, order, version, ..Moment::default() };
+        all.moments.insert(self.number, moment);
         drop(all);
         self.all.0.changed.notify_waiters();
     }

@@ -45,6 +45,8 @@ pub(crate) enum Done {
 pub(crate) struct Attempt {
     /// What reading the credentials' files again brought, if that was done.
     pub(crate) read: Option<Result<bool, ev_tls::Error>>,
+    /// The number of the credentials that were shown.
+    pub(crate) shown: u64,
     pub(crate) outcome: Result<Dialled, DialError>,
 }
 

@@ -463,3 +463,26 @@ async fn an_event_that_is_parked_is_no_trouble_of_the_receiver_when_it_is_tried_
         assert_eq!(ended.unwrap().totals.parked, 1, "{of:?}");
     }
 }
+
+/// A receiver with a limit of age, and a log that begins far in front of it.
+#[tokio::test(start_paused = true)]
+async fn a_backlog_that_is_never_taken_holds_up_nothing() {
+    let mut rig = Rig::new();
+    rig.config.exit_on_last_event = true;
+    let never = Verdict::Never { detail: "too old".into() };
+    rig.sink.mood.send_replace(Mood::refusing(never, is_old));
+    rig.feed.push(opened());
+    for n in 0..67 {
+        rig.feed.push(page(uids(n * 30..n * 30 + 30), &format!("p{n}")));
+    }
+    rig.feed.push(SourceEvent::CaughtUp);
+    let began = tokio::time::Instant::now();
+    let summary = rig.run().await.unwrap();
+    assert_eq!((summary.totals.parked, summary.totals.delivered), (2000, 10));
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
+fn is_old(json: &str) -> bool {
+    let uid = json.split('"').find(|part| part.starts_with('u') && part.len() == 5);
+    uid.is_some_and(|uid| uid < "u2000")
+}

@@ -19,6 +19,7 @@ mod upgrade;
 mod way;
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ev_core::{Env, Survey, within};
@@ -41,6 +42,8 @@ pub(crate) struct Dialler {
     /// The configured address.
     pub(crate) address: Address,
     memory: Arc<Mutex<Memory>>,
+    /// How often the credentials' files held something new.
+    taken: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -65,7 +68,7 @@ impl Dialler {
     pub(crate) fn new(config: Arc<Config>, env: Arc<dyn Env>) -> Result<Self, Error> {
         let address = config.check()?;
         let tls = Arc::new(client_tls(&config, &env)?);
-        Ok(Self { config, tls, env, address, memory: Arc::default() })
+        Ok(Self { config, tls, env, address, memory: Arc::default(), taken: Arc::default() })
     }
 
     /// Tries every way until one works.
@@ -91,7 +94,16 @@ impl Dialler {
     /// Reads the credentials' files again; whether they hold something new, which is then in use
     /// for the next connection.
     pub(crate) async fn read_again(&self) -> Result<bool, ev_tls::Error> {
-        ev_dial::reload(&self.tls).await
+        let read = ev_dial::reload(&self.tls).await;
+        if let Ok(true) = read {
+            self.taken.fetch_add(1, Ordering::Relaxed);
+        }
+        read
+    }
+
+    /// A number for the credentials in use: another one, whoever has read them, stands for others.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {

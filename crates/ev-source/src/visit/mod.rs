@@ -47,8 +47,7 @@ impl Visit {
             dialler.dial(0).await.map_err(|error| VisitError::unreached(&error))?;
         let date = dialler.date(&connection, &way).await;
         let own = Living::default().join();
-        own.learn(survey.version.clone());
-        own.set(connection);
+        own.set(connection, survey.version.clone());
         let patience = config.request_timeout;
         Ok(Self { survey, way: way.to_string(), date, own, env, patience })
     }

@@ -291,3 +291,32 @@ async fn what_has_expired_is_looked_for_even_where_looking_is_turned_off() {
         }
     }
 }
+
+/// Whoever reads new files, all who read the log go on with them.
+#[tokio::test]
+async fn every_source_of_a_program_takes_new_credentials() {
+    let rig = Rig::new();
+    for config in [looking(&rig), rig.config()] {
+        let asked = config.refresh.is_none();
+        let before = rig.auth.tally().connections;
+        let first = rig.source(config);
+        let (mut one, mut other) = (first.again(), first.again());
+        one.survey().await.expect("auth is there");
+        other.survey().await.expect("auth is there");
+        replace(&rig, &client(&format!("user-{asked}"), Validity::Long));
+        match asked {
+            true => first.credentials().reload(),
+            false => rig.env.advance(LOOK),
+        }
+        let step = async |source: &mut SearchSource| {
+            source.next(Credit { pages: 0 }).await.expect("nothing to mend")
+        };
+        // Each tells of its first connection, and then of that with the new credentials.
+        for source in [&mut one, &mut other] {
+            for _ in 0..2 {
+                assert!(matches!(step(source).await, SourceEvent::Upstream(_)));
+            }
+        }
+        assert_eq!(rig.auth.tally().connections, before + 4, "asked: {asked}");
+    }
+}
