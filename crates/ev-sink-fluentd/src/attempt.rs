@@ -15,6 +15,7 @@ use crate::connect::connect;
 use crate::connection::{Answer, Connection, Failure};
 use crate::form::write;
 use crate::ids::event_id;
+use crate::reasons::denies;
 use crate::request::{BATCH_ID, EVENT_ID, request};
 use crate::stats::count;
 use crate::target::Target;
@@ -184,13 +185,16 @@ impl FluentdSink {
         let begun = env.monotonic();
         let (mut head, body) = (call.head.clone(), call.body.clone());
         self.dress(&mut head);
-        let shown = self.token.as_ref().and_then(|_| head.headers().get(AUTHORIZATION).cloned());
+        let shown = head.headers().get(AUTHORIZATION).cloned();
         let timeouts = &self.config.timeouts;
         let mut sent = connection.exchange(head, call.target, body, timeouts, env).await;
         match &mut sent {
             Ok(answer) => {
-                self.hear(answer, &call.plain);
-                if matches!(answer.status.as_u16(), 401 | 403) {
+                // Nothing is told of what was taken, and looking for echoes takes a while.
+                if !answer.status.is_success() || denies(self.config.form, &answer.body) {
+                    self.hear(answer, &call.plain, shown.as_ref());
+                }
+                if self.token.is_some() && matches!(answer.status.as_u16(), 401 | 403) {
                     *call.denied.lock().unwrap_or_else(PoisonError::into_inner) = shown;
                 }
                 let after = env.monotonic().saturating_sub(begun);

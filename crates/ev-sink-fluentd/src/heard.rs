@@ -57,8 +57,9 @@ impl fmt::Display for Said {
 
 impl FluentdSink {
     /// Finds out what of an answer to a request with that body, before compression, may be shown.
-    pub(crate) fn hear(&self, answer: &mut Answer, sent: &Parts) {
-        let hearing = Hearing { secrets: self.secrets(), sent };
+    /// `shown` is the login that it was sent with.
+    pub(crate) fn hear(&self, answer: &mut Answer, sent: &Parts, shown: Option<&HeaderValue>) {
+        let hearing = Hearing { secrets: self.secrets(shown), sent };
         answer.said = match known(self.config.form, &answer.body) {
             Some(words) => Said::Words(words),
             None => hearing.of(&answer.body),
@@ -67,11 +68,13 @@ impl FluentdSink {
     }
 
     /// Everything in the settings that is nobody's business.
-    fn secrets(&self) -> Vec<Vec<u8>> {
+    fn secrets(&self, shown: Option<&HeaderValue>) -> Vec<Vec<u8>> {
         let mut secrets = Vec::new();
         let token = self.token.as_ref().map(|token| token.value());
         let logins = [&self.audit, &self.session].map(|target| target.authorization.as_ref());
-        let values = self.headers.values().chain(&token).chain(logins.into_iter().flatten());
+        // The token may have been replaced since.
+        let values = self.headers.values().chain(&token).chain(shown);
+        let values = values.chain(logins.into_iter().flatten());
         for value in values.map(HeaderValue::as_bytes) {
             // Behind the scheme, if there is one.
             let last = value.rsplit(|byte| *byte == b' ').next().unwrap_or_default();

@@ -28,13 +28,15 @@ pub(crate) struct Token {
     value: RwLock<HeaderValue>,
     /// What was last said to be wrong with the file, so that it is said once.
     told: Mutex<Option<String>>,
+    /// Held by whoever reads the file.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Token {
     /// Reads the file. Blocks on it.
     pub(crate) fn new(file: TokenFile) -> Result<Self, Error> {
         let value = RwLock::new(read(&file)?);
-        Ok(Self { file, value, told: Mutex::default() })
+        Ok(Self { file, value, told: Mutex::default(), turn: Arc::default() })
     }
 
     /// The whole value of the header.
@@ -73,11 +75,19 @@ impl FluentdSink {
     pub(crate) async fn look_at_token(&self, asked: bool) {
         let Some(token) = &self.token else { return };
         let token = Arc::clone(token);
-        // Files may hang, so they are read where nothing else waits, and not waited for for ever.
-        let looked = tokio::task::spawn_blocking(move || token.look(asked));
+        // Files may hang, so they are read where nothing else waits, one thread at a time, and not
+        // waited for for ever.
+        let looked = async {
+            let turn = Arc::clone(&token.turn).lock_owned().await;
+            let look = move || {
+                token.look(asked);
+                drop(turn);
+            };
+            let _ended = tokio::task::spawn_blocking(look).await;
+        };
         tokio::select! {
             biased;
-            _ended = looked => {}
+            () = looked => {}
             () = self.env.sleep(self.config.timeouts.request) => {
                 warn!("the file of the token cannot be read in time");
             }

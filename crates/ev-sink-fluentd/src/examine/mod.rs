@@ -355,7 +355,7 @@ impl FluentdSink {
                 let answers = &mut report.answers[usize::from(sent.len() == 0)];
                 answers.taken += u32::from(class == Class::Delivered);
                 answers.busy += u32::from(matches!(class, Class::Busy | Class::Suspect));
-                self.hear(&mut answer, &sent);
+                self.hear(&mut answer, &sent, None);
                 Some(answer)
             }
             Err(failure) => {

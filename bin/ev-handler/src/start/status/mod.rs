@@ -157,8 +157,9 @@ impl Gatherer {
         let mut sinks = Vec::new();
         for (running, status, answers) in &statuses {
             let mut sink = engine::sink(running, status.as_ref(), *answers);
-            sink.lag_seconds =
-                sink.lag_seconds.map(|lag| lag.saturating_add_unsigned(blind.unwrap_or(0)));
+            // The age of what is left grows by itself; at the end of the log this is all there is.
+            let unseen = i64::try_from(blind.unwrap_or(0)).unwrap_or(i64::MAX);
+            sink.lag_seconds = sink.lag_seconds.map(|lag| lag.max(unseen));
             sink.parked = self.parked.of(&running.sink).await;
             self.add_transport(&mut sink);
             sinks.push(sink);
