@@ -189,7 +189,7 @@ pub struct Sink {
     pub sessions: u64,
     /// Recordings that cannot be read at the moment.
     pub sessions_stopped: u64,
-    /// Of those: refused or damaged, and not merely missing, as each one is for a while.
+    /// Of those: refused or damaged, and not merely missing, as one may be for a while.
     pub sessions_unreadable: u64,
     /// Recordings given up, by any run.
     pub sessions_given_up: u64,

@@ -59,7 +59,7 @@ pub struct Status {
     pub waiting_to_park: usize,
     /// Recordings that cannot be read at the moment.
     pub sessions_stopped: usize,
-    /// Of those: refused or damaged, and not merely missing, as each one is for a while.
+    /// Of those: refused or damaged, and not merely missing, as one may be for a while.
     pub sessions_unreadable: usize,
     /// Recordings given up, by any run.
     pub sessions_given_up: Vec<SessionTrouble>,
