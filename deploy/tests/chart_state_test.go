@@ -66,6 +66,8 @@ func TestChartStateIsWhereTeleportsChartHasIt(t *testing.T) {
 func TestChartStateIsOnAVolumeThatIsGiven(t *testing.T) {
 	const claim = "volumes: [{name: storage, persistentVolumeClaim: {claimName: theirs}}]\n"
 	const share = "volumes: [{name: share, nfs: {server: nfs.example.com, path: /events}}]\n"
+	const data = "volumes: [{name: data, nfs: {server: nfs.example.com, path: /events}}, {name: scratch, emptyDir: {}}]\n"
+	const below = "\neventHandler: {storagePath: /data/state}"
 	for _, one := range []struct{ values, want string }{
 		{claim + "volumeMounts: [{name: storage, mountPath: " + home + "/storage}]", "claim theirs"},
 		{claim + "volumeMounts: [{name: storage, mountPath: " + home + "/storage/}]\npersistentVolumeClaim: {enabled: false}", "claim theirs"},
@@ -77,6 +79,10 @@ func TestChartStateIsOnAVolumeThatIsGiven(t *testing.T) {
 		{claim + "volumeMounts: [{name: storage, mountPath: /elsewhere}]", "claim " + fullName},
 		{share + "volumeMounts: [{name: share, mountPath: /elsewhere}]", "claim " + fullName},
 		{"volumes: [{name: storage, emptyDir: {}}]\nvolumeMounts: [{name: storage, mountPath: " + home + "/storage}]", "pod"},
+		// Of several that lie above one another the deepest has it, in whatever order they stand.
+		{data + "volumeMounts: [{name: data, mountPath: /data/state}, {name: scratch, mountPath: /data}]" + below, "volume data"},
+		{data + "volumeMounts: [{name: scratch, mountPath: /data}, {name: data, mountPath: /data/state}]" + below, "volume data"},
+		{data + "volumeMounts: [{name: scratch, mountPath: /data/state}, {name: data, mountPath: /data}]" + below, "pod"},
 		// A second look at the chart's own volume.
 		{"volumeMounts: [{name: storage, mountPath: /also, readOnly: true}]", "claim " + fullName},
 	} {

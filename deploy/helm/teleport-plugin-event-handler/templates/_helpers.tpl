@@ -113,14 +113,17 @@ that values without `enabled` mean the same here, it is unset by default, and no
 {{- end }}
 {{- $mounted := list }}
 {{- $carrier := "" }}
+{{- $depth := 0 }}
 {{- range .Values.volumeMounts }}
 {{- $mounted = append $mounted .name }}
 {{- $place := clean (default "/" .mountPath) }}
 {{- $below := hasPrefix (printf "%s/" $place) $path }}
 {{- /* The certificate for Fluentd is mounted over whatever lies above it. */}}
 {{- $hidden := and (hasPrefix $home $path) (hasPrefix (printf "%s/" $place) $home) }}
-{{- if or (eq $place $path) (and $below (not $hidden)) }}
+{{- /* Of several the deepest has it, in whatever order they stand. */}}
+{{- if and (or (eq $place $path) (and $below (not $hidden))) (gt (len $place) $depth) }}
 {{- $carrier = .name }}
+{{- $depth = len $place }}
 {{- end }}
 {{- end }}
 {{- if and (not $carrier) (hasKey $given $name) (has $name $mounted) }}
