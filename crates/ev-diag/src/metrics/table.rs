@@ -310,8 +310,8 @@ pub(super) const METRICS: &[Metric] = &[
         Kind::Gauge,
         "ev_sessions_unreadable",
         SINK,
-        "Those of `ev_sessions_stopped` that are refused or damaged, and not merely missing, as each recording is \
-         until it is uploaded",
+        "Those of `ev_sessions_stopped` that are refused or damaged, and not merely missing, as one may be for \
+         a while after it was announced",
         |of, out| each(of, |sink| out.count(&[&sink.name], sink.sessions_unreadable)),
     ),
     metric(
