@@ -308,7 +308,7 @@ impl<N: Clone + Eq + Hash> Plan<N> {
     }
 
     /// Whether the lists of the dates just walked through all fail.
-    fn all_lists_fail(&self) -> bool {
+    pub(crate) fn all_lists_fail(&self) -> bool {
         let first = self.current.plus(1 - FAILING_LISTS);
         let failing = self.days.range(first..=self.current).filter(|(_, state)| state.list_fails);
         i64::try_from(failing.count()).is_ok_and(|count| count == FAILING_LISTS)

@@ -260,6 +260,9 @@ impl Reader {
             }
             Then::End => {
                 failing.answered();
+                if let Some(own) = &self.own {
+                    own.set_unread(None);
+                }
                 export.plan.list_ends(day);
                 let again = export.plan.is_undecided(day);
                 debug!(lane = %id, chunks = listing.names, again, "date looked at for chunks");
@@ -286,6 +289,11 @@ impl Reader {
         let news = trouble.is_news(&reason);
         let kind = Trouble::of(status);
         let env = &*self.env;
+        // What is wrong with the list of one date may be of that date alone.
+        let of_all = kind == Trouble::Denied || status.code() == Code::Unimplemented;
+        if let Some(own) = self.own.as_ref().filter(|_| of_all) {
+            own.set_unread(Some((env.monotonic(), reason.clone())));
+        }
         let pause = match kind {
             Trouble::Connection => backoff.next(env),
             Trouble::Busy => {
@@ -318,6 +326,9 @@ impl Reader {
                     && export.plan.list_fails(listing.day)
                 {
                     warn!(lane = %id, reason, "chunks of a date are unknown, going on meanwhile");
+                    if let Some(own) = self.own.as_ref().filter(|_| export.plan.all_lists_fail()) {
+                        own.set_unread(Some((env.monotonic(), reason)));
+                    }
                     self.turn();
                 }
                 pause
@@ -341,6 +352,9 @@ impl Reader {
         let Taken { items, moved, ending } = chunk.reading.take(part, &ticket.version);
         if moved {
             failing.answered();
+            if let Some(own) = &self.own {
+                own.set_unread(None);
+            }
             if std::mem::take(&mut chunk.troubled) {
                 export.plan.trouble(chunk.reading.date, false);
             }
@@ -386,6 +400,11 @@ impl Reader {
         let reason = rpc::describe(status);
         let news = trouble.is_news(&reason);
         let env = &*self.env;
+        if kind == Trouble::Denied
+            && let Some(own) = &self.own
+        {
+            own.set_unread(Some((env.monotonic(), reason.clone())));
+        }
         let pause = match kind {
             Trouble::Connection => backoff.next(env),
             Trouble::Busy => {

@@ -343,6 +343,22 @@ async fn an_auth_without_export_is_asked_until_it_has_one() {
 }
 
 #[tokio::test]
+async fn an_auth_that_refuses_is_in_trouble_until_it_lists_again() {
+    let rig = rig();
+    fill(&rig, 0, 3);
+    let mut reader = rig.exporting(rig.config(), vec![], vec![], TODAY);
+    read_all(&mut reader).await;
+    let presence = reader.source().presence();
+    assert_eq!(presence.trouble(), None);
+    let denied =
+        CallFault { code: 7, method: "GetEventExportChunks".into(), ..CallFault::default() };
+    rig.auth.set(|switches| switches.fail.push(denied));
+    read_on(&rig, &mut reader, |_| presence.trouble().is_some()).await;
+    rig.auth.set(|switches| switches.fail.clear());
+    read_on(&rig, &mut reader, |_| presence.trouble().is_none()).await;
+}
+
+#[tokio::test]
 async fn what_fails_is_asked_for_again_after_a_pause() {
     let rig = rig();
     let all = fill(&rig, 0, 3);

@@ -136,7 +136,8 @@ impl Gatherer {
         let lost = lost_at.map(|at| now.saturating_sub(at).as_secs());
         let trouble = presence.trouble();
         // Nobody knows what comes there meanwhile.
-        let since = self.blind.since(lost_at.or(trouble.as_ref().map(|(at, _)| *at)));
+        let troubled_at = trouble.as_ref().map(|(at, _)| *at);
+        let since = self.blind.since(lost_at.into_iter().chain(troubled_at).min());
         let blind = since.map(|at| now.saturating_sub(at).as_secs());
         let connected = presence.version();
         let version = connected.as_ref().or(survey.as_ref().map(|survey| &survey.version));
