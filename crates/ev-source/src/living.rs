@@ -33,6 +33,9 @@ struct All {
     /// How many connections were made.
     made: u64,
     reconnects: Reconnects,
+    /// That of the last link, which has ended: what is still to be said at the end (a lock) goes
+    /// over it.
+    last: Option<(Arc<Connection>, AuthVersion)>,
 }
 
 /// Where one link stands.
@@ -52,6 +55,12 @@ struct Moment {
     silent: Option<(Duration, String)>,
 }
 
+impl Moment {
+    fn up(&self) -> Option<(Arc<Connection>, AuthVersion)> {
+        Some((self.connection.clone()?, self.version.clone()?))
+    }
+}
+
 impl Living {
     fn lock(&self) -> MutexGuard<'_, All> {
         self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,12 +77,15 @@ impl Living {
         self.up().map(|(connection, _)| connection)
     }
 
-    /// The living connection that was made last, with Auth's version.
+    /// The living connection that was made last, with Auth's version; behind the end of all links
+    /// that of the last one.
     pub(crate) fn up(&self) -> Option<(Arc<Connection>, AuthVersion)> {
         let all = self.lock();
         let living = all.moments.values().filter(|moment| moment.connection.is_some());
-        let moment = living.max_by_key(|moment| moment.order)?;
-        Some((moment.connection.clone()?, moment.version.clone()?))
+        match living.max_by_key(|moment| moment.order) {
+            Some(moment) => moment.up(),
+            None => all.last.clone(),
+        }
     }
 
     /// The same once there is one.
@@ -145,7 +157,11 @@ impl Own {
 
     /// It counts from now on, without a connection as yet.
     pub(crate) fn begin(&self, now: Duration) {
-        let was_connected = self.all.lock().made > 0;
+        let mut all = self.all.lock();
+        // That was to another Auth, for all that anybody knows.
+        all.last = None;
+        let was_connected = all.made > 0;
+        drop(all);
         self.change(|moment| moment.lost_at = was_connected.then_some(now));
     }
 
@@ -205,7 +221,12 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        self.all.lock().moments.remove(&self.number);
+        let mut all = self.all.lock();
+        let ended = all.moments.remove(&self.number);
+        if let Some(ended) = ended.filter(|_| all.moments.is_empty()) {
+            all.last = ended.up();
+        }
+        drop(all);
         self.all.0.changed.notify_waiters();
     }
 }

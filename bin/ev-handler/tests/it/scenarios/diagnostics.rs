@@ -130,7 +130,7 @@ async fn a_peer_that_is_away_makes_it_unready_and_never_unhealthy() {
     scene.stage.auth.stop().await;
     let watched = Watched::start(&scene).await;
     let reason = watched.is_down("auth").await;
-    assert!(reason.ends_with("was not reached yet"), "{reason}");
+    assert!(reason.contains("was not reached yet"), "{reason}");
     scene.stage.auth.start_again().await.unwrap();
     watched.is_ready().await;
     scene.received_all().await;
