@@ -12,6 +12,7 @@ const SECONDS: i64 = 60;
 
 /// One minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Minute {
     /// Its first second.
     pub time: UnixTime,

@@ -20,6 +20,7 @@ const LONGEST: usize = 500;
 
 /// A line of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Told {
     /// When it was said last.
     pub time: UnixTime,

@@ -8,8 +8,10 @@ use crate::{Minute, Told, UnixTime};
 
 /// What a run is doing: the content of `/status.json`, and what all else is made from.
 ///
-/// Holds no event, no key and no passphrase.
+/// Holds no event, no key and no passphrase. What an older handler does not tell yet is read as
+/// nothing, so that each version can ask those before it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Snapshot {
     /// When this was so.
     pub time: UnixTime,
@@ -84,6 +86,7 @@ impl Phase {
 
 /// Where the log is read.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Auth {
     /// As it is set.
     pub address: String,
@@ -110,6 +113,7 @@ pub struct Auth {
 
 /// Connections since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Reconnects {
     /// Attempts that failed.
     pub failed: u64,
@@ -121,6 +125,7 @@ pub struct Reconnects {
 
 /// A certificate.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Certificate {
     /// Whose it is.
     pub subject: String,
@@ -136,6 +141,7 @@ pub struct Certificate {
 
 /// What makes JSON of events.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Decoder {
     /// In use for Auth's version, like `exact: module 18.2.0`.
     pub in_use: Option<String>,
@@ -149,6 +155,7 @@ pub struct Decoder {
 
 /// Signed decoders since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Artifacts {
     /// Passed all checks and loaded.
     pub accepted: u64,
@@ -160,6 +167,7 @@ pub struct Artifacts {
 
 /// One place where events go, with its own resume points.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sink {
     /// Its name in the state.
     pub name: String,
@@ -229,6 +237,7 @@ pub enum Engine {
 
 /// A receiver.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Receiver {
     /// Requests under way.
     pub in_flight: u64,
@@ -244,6 +253,7 @@ pub struct Receiver {
 
 /// How requests fail.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReceiverTrouble {
     /// For how long, in whole seconds.
     pub seconds: u64,
@@ -254,6 +264,7 @@ pub struct ReceiverTrouble {
 /// What this process has done. At any moment
 /// `read = repeated + delivered + filtered + parked + given_up + reread + in_flight`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Events taken from Auth, repetitions included.
     pub read: u64,
@@ -291,6 +302,7 @@ pub struct Counters {
 /// Sums over the life of the state. Each event that was passed is in exactly one of `delivered`,
 /// `filtered`, `parked`, `resolved`, `dropped` and `given_up`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sums {
     /// Events that the resume points have passed.
     pub passed: u64,
@@ -320,6 +332,7 @@ pub struct Sums {
 
 /// What a transport has done since the start.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Delivery {
     /// Requests with events that were begun.
     pub requests: u64,
@@ -353,6 +366,7 @@ pub struct Delivery {
 
 /// Answers by the first digit of their status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Responses {
     /// 200 to 299.
     pub success: u64,
@@ -368,6 +382,7 @@ pub struct Responses {
 
 /// A histogram of times.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Times {
     /// All of them together, in seconds.
     pub sum_seconds: f64,
@@ -379,6 +394,7 @@ pub struct Times {
 
 /// How many times lie above the bound before and at most at this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TimesBucket {
     /// The bound, in milliseconds; `None` for the last.
     pub up_to_ms: Option<u64>,
@@ -388,6 +404,7 @@ pub struct TimesBucket {
 
 /// The lock-out of users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Locking {
     /// Failed logins that counted.
     pub failed_logins: u64,
@@ -401,4 +418,75 @@ pub struct Locking {
     pub waiting: u64,
     /// Locks that could not be kept.
     pub lost: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::Told;
+
+    /// One of everything.
+    fn full() -> Snapshot {
+        let delivery = Delivery {
+            round_trips: Times { buckets: vec![TimesBucket::default()], ..Times::default() },
+            ..Delivery::default()
+        };
+        let receiver =
+            Receiver { trouble: Some(ReceiverTrouble::default()), ..Receiver::default() };
+        let certificates = vec![Certificate::default()];
+        Snapshot {
+            auth: Auth { certificates: certificates.clone(), ..Auth::default() },
+            sinks: vec![Sink {
+                audit: receiver,
+                delivery: Some(delivery),
+                certificates,
+                authority: Some(Certificate::default()),
+                ..Sink::default()
+            }],
+            locking: Some(Locking::default()),
+            history: vec![Minute::default()],
+            troubles: vec![Told::default()],
+            ..Snapshot::default()
+        }
+    }
+
+    /// Each of the objects inside without one of its fields.
+    fn without_one(value: &Value) -> Vec<Value> {
+        let put = |key: &str, inner: Value| {
+            let mut changed = value.clone();
+            changed[key] = inner;
+            changed
+        };
+        match value {
+            Value::Object(fields) => fields
+                .iter()
+                .flat_map(|(key, inner)| {
+                    let mut less = fields.clone();
+                    less.remove(key);
+                    let deeper = without_one(inner).into_iter().map(|inner| put(key, inner));
+                    std::iter::once(Value::Object(less)).chain(deeper).collect::<Vec<_>>()
+                })
+                .collect(),
+            Value::Array(all) => {
+                all.iter().flat_map(without_one).map(|one| Value::Array(vec![one])).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_answer_of_an_older_handler_is_read() {
+        let nothing: Snapshot = serde_json::from_value(json!({})).unwrap();
+        assert_eq!(json!(nothing), json!(Snapshot::default()));
+        let full = json!(full());
+        let older = without_one(&full);
+        assert!(older.len() > 100, "{}", older.len());
+        for older in older {
+            if let Err(error) = serde_json::from_value::<Snapshot>(older.clone()) {
+                panic!("{error}: {older:#}");
+            }
+        }
+    }
 }

@@ -48,11 +48,29 @@ fn runs(address: SocketAddr, findings: &mut Findings) {
     }
     for part in readiness.parts {
         let what = format!("the handler that runs says of `{}`: {}", part.name, part.reason);
-        let cure = "see the same step here, and the handler's log";
-        match part.light {
-            Light::Ok => {}
-            Light::Warning => findings.note(Step::Diag, what),
-            Light::Down => findings.problem(Step::Diag, what, cure),
+        let looks = "see `/readyz` of that handler, and its log".to_owned();
+        match (part.light, steps(&part.name)) {
+            (Light::Ok, _) => {}
+            (Light::Warning, _) => findings.warning(Step::Diag, what, looks),
+            (Light::Down, None) => findings.problem(Step::Diag, what, looks),
+            (Light::Down, Some(steps)) => {
+                let cure = format!("see the same step here ({steps}), and the handler's log");
+                findings.problem(Step::Diag, what, cure);
+            }
         }
+    }
+}
+
+/// The steps here that try the same as that part of the handler, if there are any.
+fn steps(part: &str) -> Option<&'static str> {
+    match part {
+        "auth" => Some("`auth.*`"),
+        "credentials" => Some("`*.credentials`"),
+        "decoder" => Some("`decoder.*`"),
+        "state" => Some("`storage.*`"),
+        "sink fluentd" => Some("`fluentd.*`"),
+        "sink forward" => Some("`forward.*`"),
+        "sink file" => Some("`file.*`"),
+        _ => None,
     }
 }

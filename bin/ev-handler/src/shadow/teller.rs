@@ -31,7 +31,8 @@ pub(super) struct Teller<W> {
     pub(super) untold: u64,
     next_progress: Duration,
     foot: Option<Foot>,
-    is_deaf: bool,
+    /// Why nothing can be told any more.
+    deaf: Option<io::Error>,
 }
 
 impl<W: Write + Send + 'static> Teller<W> {
@@ -45,7 +46,7 @@ impl<W: Write + Send + 'static> Teller<W> {
             untold: 0,
             next_progress: now.saturating_add(PROGRESS),
             foot,
-            is_deaf: false,
+            deaf: None,
         }
     }
 
@@ -55,7 +56,7 @@ impl<W: Write + Send + 'static> Teller<W> {
             self.note(written);
         }
         for finding in comparison.findings() {
-            if self.left == 0 || self.is_deaf {
+            if self.left == 0 || self.deaf.is_some() {
                 self.untold += 1;
                 continue;
             }
@@ -87,7 +88,7 @@ impl<W: Write + Send + 'static> Teller<W> {
     ///
     /// # Errors
     ///
-    /// When the report could not be written.
+    /// Why the report could not be written, or anything before it.
     pub(super) async fn end(mut self, report: Vec<u8>) -> io::Result<()> {
         if let Some(foot) = &self.foot {
             foot.hide();
@@ -100,15 +101,12 @@ impl<W: Write + Send + 'static> Teller<W> {
                 Some(written) => self.note(written),
             }
         }
-        match self.is_deaf {
-            false => Ok(()),
-            true => Err(io::ErrorKind::BrokenPipe.into()),
-        }
+        self.deaf.map_or(Ok(()), Err)
     }
 
     /// Begins to write what waits, unless something is being written.
     fn write(&mut self) {
-        if self.is_deaf {
+        if self.deaf.is_some() {
             self.pending.clear();
         }
         let Some(mut out) = self.out.take_if(|_| !self.pending.is_empty()) else { return };
@@ -129,9 +127,10 @@ impl<W: Write + Send + 'static> Teller<W> {
             Err(error) => Err(io::Error::other(error)),
         };
         if let Err(error) = written
-            && !std::mem::replace(&mut self.is_deaf, true)
+            && self.deaf.is_none()
         {
             warn!(%error, "findings cannot be told any more");
+            self.deaf = Some(error);
         }
     }
 
@@ -294,6 +293,28 @@ mod tests {
             assert!(line.contains(&format!(" {number} x")), "{line}");
         }
         assert_eq!(lines[LINES], "the report");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_named_as_that() {
+        struct Full;
+
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let comparison = comparison();
+        let mut teller = Teller::new(Full, true, Duration::ZERO, None);
+        found(&comparison, 0..1);
+        teller.tell(&comparison, Duration::ZERO);
+        let error = teller.end(b"the report\n".to_vec()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 
     #[tokio::test]

@@ -438,7 +438,8 @@ impl Ready<'_> {
         if is_first {
             self.known.lock().lockout = locking.map(Locking::lockout);
         }
-        self.known.begins(Running {
+        self.known.begins(|number| Running {
+            number,
             sink: taker.id.clone(),
             inspector: engine.inspector(),
             pulse,

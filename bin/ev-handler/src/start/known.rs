@@ -14,12 +14,16 @@ pub(crate) struct Facts {
     pub(crate) survey: Option<Survey>,
     pub(crate) registry: Option<Registry>,
     pub(crate) engines: Vec<Running>,
+    /// How many engines have begun.
+    begun: u64,
     pub(crate) lockout: Option<Lockout>,
 }
 
 /// An engine, that of one sink.
 #[derive(Clone)]
 pub(crate) struct Running {
+    /// Tells engines apart: each that begins has a higher one than those before it.
+    pub(crate) number: u64,
     pub(crate) sink: SinkId,
     pub(crate) inspector: Inspector,
     pub(crate) pulse: Pulse,
@@ -38,9 +42,11 @@ impl Known {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An engine begins, instead of the one that its sink had.
-    pub(crate) fn begins(&self, running: Running) {
+    /// An engine begins, with that number, instead of the one that its sink had.
+    pub(crate) fn begins(&self, make: impl FnOnce(u64) -> Running) {
         let mut facts = self.lock();
+        facts.begun += 1;
+        let running = make(facts.begun);
         facts.engines.retain(|other| other.sink != running.sink);
         facts.engines.push(running);
         facts.engines.sort_by(|one, other| one.sink.cmp(&other.sink));

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::Command;
 
-use ev_diag::{Phase, Snapshot};
+use ev_diag::{Phase, Sink, Snapshot};
 use ev_modules::SigningKey;
 use ev_test_support::certs::{Authority, Identity, LeafRequest, Validity};
 use ev_test_support::{
@@ -512,26 +512,38 @@ async fn an_address_for_metrics_that_somebody_else_has() {
     seen.problem("diag", &[&addr.to_string(), "in use by another process"], &["`diag-addr`"]);
     let _running = ev_state::SqliteStore::open(stage.path("storage")).unwrap();
     // A handler that runs sees what nobody beside it can: that its state is locked, for one.
-    let mut said = Snapshot { phase: Phase::Running, ..Snapshot::default() };
-    said.storage_trouble = Some("it cannot be written: database is locked".to_owned());
-    let said = serde_json::to_string(&said).unwrap();
+    let mut well = Snapshot { phase: Phase::Running, ..Snapshot::default() };
+    well.auth.connected = true;
+    let mut locked = well.clone();
+    locked.storage_trouble = Some("it cannot be written: database is locked".to_owned());
+    let mut parked = well.clone();
+    let counts = [("unknown".to_owned(), 3)].into();
+    parked.sinks = vec![Sink { name: "fluentd".to_owned(), parked: counts, ..Sink::default() }];
+    let stopping = Snapshot { phase: Phase::Stopping, ..well };
+    let said = [&locked, &parked, &stopping].map(|said| serde_json::to_string(said).unwrap());
     let handler = std::thread::spawn(move || {
-        let (mut stream, _) = held.accept().unwrap();
-        // The whole question first, so that the end is no reset.
-        let mut question = Vec::new();
-        while !question.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            question.push(byte[0]);
+        for said in said {
+            let (mut stream, _) = held.accept().unwrap();
+            // The whole question first, so that the end is no reset.
+            let mut question = Vec::new();
+            while !question.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                question.push(byte[0]);
+            }
+            write!(stream, "HTTP/1.0 200 OK\r\n\r\n{said}").unwrap();
         }
-        write!(stream, "HTTP/1.0 200 OK\r\n\r\n{said}").unwrap();
     });
     let seen = doctor(&stage, &[]);
-    seen.problem(
-        "diag",
-        &["the handler that runs says of `state`", "database is locked"],
-        &["log"],
-    );
+    let says = ["the handler that runs says of `state`", "database is locked"];
+    seen.problem("diag", &says, &["see the same step here (`storage.*`)", "log"]);
+    let (seen, cure) = (doctor(&stage, &[]), ["see `/readyz` of that handler, and its log"]);
+    let says = ["the handler that runs says of `sink fluentd`", "3 events are parked"];
+    seen.finds("diag", "warning", &says, &cure);
+    seen.ok("diag", &["that it is ready"]);
+    assert_eq!((seen.code, &seen.report["problems"]), (Some(2), &Value::from(0)));
+    // Of that doctor has no step.
+    doctor(&stage, &[]).problem("diag", &["says of `run`: stopping"], &cure);
     handler.join().unwrap();
     doctor(&stage, &[]).ok("diag", &["is free"]);
 }

@@ -280,6 +280,7 @@ async fn commands_that_read_for_long_show_it_too_and_their_reports_are_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_that_looks_for_its_place_shows_it() {
+    const WHAT: &str = "looking in auth's log: ";
     let mut stage = slow_stage(76);
     let of = templates("v13").into_iter().find(|vector| vector.kind == "user.login").unwrap();
     let made = make(&mut Maker::new(77), &[of], 1, 1, 30 * 3600);
@@ -287,7 +288,11 @@ async fn a_first_start_that_looks_for_its_place_shows_it() {
     stage.extra = format!("cursor = {:?}", made[0].uid);
     stage.write_config(stage.auth.addr());
     let terminal = Terminal::start(&stage, "xterm", &START, false);
-    terminal.until("the line", |text| !drawn(text, "looking in auth's log: ").is_empty()).await;
+    let is_rewritten = |text: &str| {
+        let lines = drawn(text, WHAT);
+        !lines.is_empty() && differ(&lines)
+    };
+    terminal.until("another text of the line", is_rewritten).await;
     stage.auth.set(|switches| switches.latency_ms = 0);
     terminal.until("a place", |text| text.contains("beginning behind an event")).await;
     terminal.signal(Signal::TERM);
@@ -296,6 +301,12 @@ async fn a_first_start_that_looks_for_its_place_shows_it() {
     let mut lines = screen(&written);
     assert_eq!(lines.pop().as_deref(), Some(""));
     assert_log(&lines, "looking in auth's log");
+    // In between it was never cleared without anything in its place.
+    let parts: Vec<&str> = written.split("\r\u{1b}[K").collect();
+    let is_of_it = |part: &&str| part.starts_with(WHAT);
+    let first = parts.iter().position(is_of_it).unwrap();
+    let last = parts.iter().rposition(is_of_it).unwrap();
+    assert!(!parts[first..=last].contains(&""), "it goes out now and then: {written:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

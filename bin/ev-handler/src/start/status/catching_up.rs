@@ -19,19 +19,30 @@ pub(crate) fn foot(settings: &Settings) -> Option<Foot> {
 /// Shows how far the sink has come that is furthest behind; nothing any more when it is dropped.
 pub(super) struct CatchingUp {
     foot: Foot,
+    /// Whether the line is ours: others show theirs in the same place before anything flows.
+    is_shown: bool,
     meters: BTreeMap<String, Meter>,
 }
 
 impl CatchingUp {
     pub(super) fn new(foot: Foot) -> Self {
-        Self { foot, meters: BTreeMap::new() }
+        Self { foot, is_shown: false, meters: BTreeMap::new() }
     }
 
     /// As it is at that moment, of a clock that never goes back.
     pub(super) fn show(&mut self, sinks: &[Sink], now: Duration) {
         match self.line(sinks, now) {
-            Some(line) => self.foot.show(line),
-            None => self.foot.hide(),
+            Some(line) => {
+                self.is_shown = true;
+                self.foot.show(line);
+            }
+            None => self.hide(),
+        }
+    }
+
+    fn hide(&mut self) {
+        if std::mem::take(&mut self.is_shown) {
+            self.foot.hide();
         }
     }
 
@@ -69,7 +80,7 @@ fn line(meters: &mut BTreeMap<String, Meter>, sinks: &[Sink], now: Duration) -> 
 
 impl Drop for CatchingUp {
     fn drop(&mut self) {
-        self.foot.hide();
+        self.hide();
     }
 }
 

@@ -14,7 +14,11 @@ pub(super) fn sink(running: &Running, status: Option<&Status>, answers: Engine) 
         start_time: Some(UnixTime(running.start_time.seconds())),
         ..Sink::default()
     };
-    let Some(status) = status else { return named };
+    let Some(status) = status else {
+        // While it has not answered yet, what was done before it stays done.
+        let Some((counters, totals)) = running.before.as_ref().map(done) else { return named };
+        return Sink { counters, totals, ..named };
+    };
     let summary = match &running.before {
         Some(before) => status.summary.behind(before),
         None => status.summary,
@@ -64,6 +68,11 @@ fn left_behind(Summary { read, repeated, passed, .. }: &Summary) -> u64 {
     read.saturating_sub(repeated + passed)
 }
 
+/// The figures between an engine that has ended and the first answer of the next.
+fn done(before: &Summary) -> (Counters, Sums) {
+    (counters(before, left_behind(before), 0), sums(&before.totals))
+}
+
 fn counters(summary: &Summary, left: u64, in_flight: u64) -> Counters {
     Counters {
         read: summary.read,
@@ -111,11 +120,15 @@ mod tests {
         let before =
             Summary { read: 100, repeated: 5, passed: 70, delivered: 70, ..Summary::default() };
         let last = counters(&before, 0, 25);
+        let (between, _) = done(&before);
         let now = Summary { read: 40, passed: 30, delivered: 30, ..Summary::default() };
         let next = counters(&now.behind(&before), left_behind(&before), 10);
-        assert!(next.read >= last.read && next.delivered >= last.delivered, "{next:?}");
-        assert_eq!(next.reread, 25);
-        for of in [last, next] {
+        for (earlier, later) in [(last, between), (between, next)] {
+            let grows = later.read >= earlier.read && later.delivered >= earlier.delivered;
+            assert!(grows, "{earlier:?} {later:?}");
+            assert_eq!(later.reread, 25);
+        }
+        for of in [last, between, next] {
             let settled = of.repeated + of.delivered + of.filtered + of.parked + of.given_up;
             assert_eq!(of.read, settled + of.reread + of.in_flight, "{of:?}");
         }

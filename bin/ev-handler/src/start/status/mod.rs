@@ -4,11 +4,13 @@
 mod blind;
 mod catching_up;
 mod engine;
+mod last;
 mod notify;
 mod parked;
 mod turning;
 mod unknown;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use ev_tls::CertificateFacts;
 use tokio_util::sync::CancellationToken;
 
 use self::blind::Blind;
+use self::last::Last;
 use self::parked::Parked;
 use self::unknown::UnknownTypes;
 use super::known::{Known, Running};
@@ -74,7 +77,7 @@ pub(crate) struct Gatherer {
     unknown: UnknownTypes,
     blind: Blind,
     /// What each engine said last.
-    last: Mutex<Vec<(SinkId, Status)>>,
+    last: Mutex<Last<Status>>,
     history: Mutex<History>,
     /// Beats while the runtime turns.
     runtime: Pulse,
@@ -142,18 +145,12 @@ impl Gatherer {
         let connected = presence.version();
         let version = connected.as_ref().or(survey.as_ref().map(|survey| &survey.version));
         let signer = registry.as_ref().zip(version).and_then(|(all, of)| all.signer(of));
-        let newest = statuses
-            .iter()
-            .find_map(|(running, status, _)| Some((running.before.as_ref(), status.as_ref()?)));
-        let unknown = newest.map(|(before, status)| {
-            let by_type = status.unknown.by_type().map(|(kind, count)| (kind.to_owned(), count));
-            self.unknown.add(before, by_type.collect())
-        });
+        let mut answers = statuses.iter().filter_map(|(_, status, _)| status.as_ref());
         let decoder = Decoder {
-            in_use: newest.and_then(|(_, status)| status.decoder.clone()),
+            in_use: answers.next().and_then(|status| status.decoder.clone()),
             signer: signer.map(|key| key.to_string()),
             artifacts: registry.as_ref().map(artifacts).unwrap_or_default(),
-            unknown: unknown.unwrap_or_default(),
+            unknown: self.unknown(&statuses),
         };
         let mut sinks = Vec::new();
         for (running, status, answers) in &statuses {
@@ -213,25 +210,33 @@ impl Gatherer {
         for running in engines {
             let asked = ev_core::within(&*self.from.env, PATIENCE, running.inspector.status());
             let status = asked.await.flatten();
+            let answers = match &status {
+                Some(_) => Engine::Running,
+                None if running.inspector.has_ended() => Engine::NotStarted,
+                None => Engine::Silent,
+            };
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = last.iter_mut().find(|(sink, _)| *sink == running.sink);
-            said.push(match (status, place) {
-                (Some(status), place) => {
-                    match place {
-                        Some((_, last)) => *last = status.clone(),
-                        None => last.push((running.sink.clone(), status.clone())),
-                    }
-                    (running.clone(), Some(status), Engine::Running)
-                }
-                (None, last) => {
-                    let status = last.map(|(_, status)| status.clone());
-                    let has_ended = running.inspector.has_ended();
-                    let answers = if has_ended { Engine::NotStarted } else { Engine::Silent };
-                    (running.clone(), status, answers)
-                }
-            });
+            let status = last.note(&running.sink, running.number, status);
+            said.push((running.clone(), status, answers));
         }
         said
+    }
+
+    /// Events that were not wholly known, by type. All sinks have the same events: the first
+    /// counts, which in a dry run is the only one.
+    fn unknown(&self, statuses: &[(Running, Option<Status>, Engine)]) -> BTreeMap<String, u64> {
+        let first = self.from.outlets.first().map(|outlet| outlet.name);
+        let mut of_first = statuses
+            .iter()
+            .filter(|(running, ..)| first.is_none_or(|first| running.sink.0 == first));
+        match of_first.next() {
+            Some((running, Some(status), _)) => {
+                let by_type = status.unknown.by_type();
+                let counts = by_type.map(|(kind, count)| (kind.to_owned(), count)).collect();
+                self.unknown.add(running.number, counts)
+            }
+            Some((_, None, _)) | None => self.unknown.sums(),
+        }
     }
 
     fn add_transport(&self, sink: &mut Sink) {

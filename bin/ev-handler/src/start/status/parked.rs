@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ev_core::{ParkReason, SinkId, StateStore};
 use ev_state::SqliteStore;
-use tracing::error;
+use tracing::{error, info};
 
 /// How long the state is waited for: it is busy while it writes, and hangs with a disk that does.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -88,10 +88,16 @@ impl Inner {
         // That it cannot be told, for want of file descriptors perhaps, is another trouble.
         let is_gone = match identity(path) {
             Ok(found) => found != *opened,
-            Err(error) => error.kind() == ErrorKind::NotFound,
+            Err(error) if error.kind() == ErrorKind::NotFound => true,
+            Err(_) => return,
         };
-        if is_gone && !self.is_gone.swap(is_gone, Ordering::AcqRel) {
-            error!(path = %path.display(), "the state was removed or replaced while it was in use");
+        let (was_gone, path) = (self.is_gone.swap(is_gone, Ordering::AcqRel), path.display());
+        match (was_gone, is_gone) {
+            (false, true) => {
+                error!(%path, "the state was removed or replaced while it was in use");
+            }
+            (true, false) => info!(%path, "the state is in its place again"),
+            _ => {}
         }
     }
 

@@ -218,14 +218,20 @@ async fn a_full_disk_is_named_and_no_reason_to_be_restarted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_that_is_removed_while_it_is_used_is_named() {
-    let scene = Scene::new(107, 50);
+    let mut scene = Scene::new(107, 50);
     let watched = Watched::start(&scene).await;
     scene.received_all().await;
     watched.is_ready().await;
     std::fs::rename(scene.stage.path("storage"), scene.stage.path("moved")).unwrap();
     let reason = watched.is_down("state").await;
     assert!(reason.contains("removed or replaced while they were in use"), "{reason}");
-    watched.program.kill().await;
+    // Put back it is the same as before, and goes on to be used.
+    std::fs::rename(scene.stage.path("moved"), scene.stage.path("storage")).unwrap();
+    watched.is_ready().await;
+    scene.go_on(20);
+    scene.received_all().await;
+    let ending = watched.program.terminate().await;
+    scene.all_is_delivered(&ending);
 }
 
 #[tokio::test(flavor = "multi_thread")]
