@@ -4,11 +4,11 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
 use ev_config::Settings;
-use ev_diag::{Light, Readiness, Snapshot};
+use ev_diag::{Light, Readiness};
 use ev_state::StateReader;
 
 use super::finding::{Findings, Step};
-use crate::status::ask::ask;
+use crate::status::ask::{ask, read};
 
 pub(super) fn examine(settings: &Settings, findings: &mut Findings) {
     let Some(address) = settings.diag_addr else {
@@ -34,7 +34,7 @@ pub(super) fn examine(settings: &Settings, findings: &mut Findings) {
 
 /// What the handler that runs says of itself: it sees what nobody beside it can.
 fn runs(address: SocketAddr, findings: &mut Findings) {
-    let said = ask(address).and_then(|body| Ok(serde_json::from_str::<Snapshot>(&body)?));
+    let said = ask(address).and_then(|body| read(&body));
     let snapshot = match said {
         Ok(snapshot) => snapshot,
         Err(error) => {

@@ -4,7 +4,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use ev_diag::Snapshot;
 
 /// How long it may take to connect, and then for the whole answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,6 +15,14 @@ const LARGEST: usize = 4 << 20;
 /// What `/status.json` says.
 pub(crate) fn ask(address: SocketAddr) -> Result<String> {
     ask_within(address, PATIENCE)
+}
+
+/// Reads an answer, of a handler of any version: what it does not tell is as if it were nothing.
+pub(crate) fn read(body: &str) -> Result<Snapshot> {
+    let snapshot: Snapshot = serde_json::from_str(body)?;
+    // Every handler names itself; any object of somebody else's would do otherwise.
+    ensure!(!snapshot.version.is_empty(), "it names no version of a handler");
+    Ok(snapshot)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command of its own, outside of any engine")]
@@ -64,6 +73,14 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn the_status_of_another_program_is_none() {
+        assert_eq!(read(r#"{"version":"0.0.1"}"#).unwrap().version, "0.0.1");
+        let error = read(r#"{"status":"ok"}"#).unwrap_err();
+        assert!(error.to_string().contains("names no version"), "{error}");
+        assert!(read("[]").is_err());
+    }
 
     #[test]
     fn one_who_dawdles_has_one_limit_for_all() {

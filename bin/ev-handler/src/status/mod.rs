@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 use clap::{ArgMatches, FromArgMatches as _};
-use ev_diag::{Readiness, Snapshot};
+use ev_diag::Readiness;
 
 use crate::cli::{fail, say};
 use crate::config::Beside;
@@ -53,7 +53,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<Exit> {
     if let Some(note) = note {
         tracing::info!(reason = note, "this is what the state says");
     }
-    let snapshot: Snapshot = serde_json::from_str(&body)
+    let snapshot = ask::read(&body)
         .map_err(|error| anyhow::anyhow!("what came is no status of ev-handler: {error}"))?;
     let readiness = Readiness::of(&snapshot);
     let said = match args.json {
