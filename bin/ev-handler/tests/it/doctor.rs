@@ -512,7 +512,8 @@ async fn an_address_for_metrics_that_somebody_else_has() {
     seen.problem("diag", &[&addr.to_string(), "in use by another process"], &["`diag-addr`"]);
     let _running = ev_state::SqliteStore::open(stage.path("storage")).unwrap();
     // A handler that runs sees what nobody beside it can: that its state is locked, for one.
-    let mut well = Snapshot { phase: Phase::Running, ..Snapshot::default() };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let mut well = Snapshot { version, phase: Phase::Running, ..Snapshot::default() };
     well.auth.connected = true;
     let mut locked = well.clone();
     locked.storage_trouble = Some("it cannot be written: database is locked".to_owned());
